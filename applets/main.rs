@@ -1,0 +1,2 @@
+//! evms
+fn main() {}

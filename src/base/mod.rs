@@ -1,0 +1,15 @@
+//! Floor 0: the words every other room speaks. Units, ids, names, time as an argument, dice from one seed,
+//! the limits, and the kinds of failure. No I/O, no clock, no randomness of its own.
+#![forbid(unsafe_code)]
+
+pub mod bits;
+pub mod dice;
+pub mod epoch;
+pub mod failure;
+pub mod hash;
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod size;
+pub mod time;
+pub mod units;
