@@ -1,1 +1,3 @@
-//! volume
+//! Floor 2, the wing of disks.
+#![forbid(unsafe_code)]
+pub mod request;

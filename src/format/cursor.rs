@@ -1,0 +1,75 @@
+//! A bounds-checked little-endian reader and writer; nothing else in the house indexes raw bytes by hand.
+
+/// Reads fields one after the other; `None` once the bytes are used up.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Reads from the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self { Self { rest: bytes } }
+
+    /// The next `count` bytes.
+    pub fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(head)
+    }
+
+    /// The next `N` bytes as an array.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> { self.bytes(N)?.try_into().ok() }
+
+    /// The next byte.
+    pub fn u8(&mut self) -> Option<u8> { self.array::<1>().map(|[byte]| byte) }
+
+    /// The next 16 bits.
+    pub fn u16(&mut self) -> Option<u16> { self.array().map(u16::from_le_bytes) }
+
+    /// The next 32 bits.
+    pub fn u32(&mut self) -> Option<u32> { self.array().map(u32::from_le_bytes) }
+
+    /// The next 64 bits.
+    pub fn u64(&mut self) -> Option<u64> { self.array().map(u64::from_le_bytes) }
+
+    /// What was not read yet.
+    pub fn rest(&self) -> &'a [u8] { self.rest }
+}
+
+/// Writes fields one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// Starts empty.
+    pub fn new() -> Self { Self::default() }
+
+    /// Appends bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.bytes.extend_from_slice(bytes);
+        self
+    }
+
+    /// Appends one byte.
+    pub fn u8(&mut self, value: u8) -> &mut Self { self.bytes(&[value]) }
+
+    /// Appends 16 bits.
+    pub fn u16(&mut self, value: u16) -> &mut Self { self.bytes(&value.to_le_bytes()) }
+
+    /// Appends 32 bits.
+    pub fn u32(&mut self, value: u32) -> &mut Self { self.bytes(&value.to_le_bytes()) }
+
+    /// Appends 64 bits.
+    pub fn u64(&mut self, value: u64) -> &mut Self { self.bytes(&value.to_le_bytes()) }
+
+    /// How many bytes were written.
+    pub fn len(&self) -> usize { self.bytes.len() }
+
+    /// Was nothing written yet?
+    pub fn is_empty(&self) -> bool { self.bytes.is_empty() }
+
+    /// The bytes.
+    pub fn finish(self) -> Vec<u8> { self.bytes }
+}
