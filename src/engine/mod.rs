@@ -1,1 +1,8 @@
-//! engine
+//! Floor 3: where the wings meet. Answers come in, operations go out; nothing here touches a disk, a clock or a wire.
+//!
+//! `guard` says whether this machine may touch this container and mints the permits without which no hand writes;
+//! `change` walks one change from opening to the last wipe.
+#![forbid(unsafe_code)]
+
+pub mod change;
+pub mod guard;

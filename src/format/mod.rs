@@ -6,6 +6,7 @@
 
 pub mod cursor;
 pub mod damage;
+pub mod first_block;
 pub mod history;
 pub mod intent;
 pub mod label;

@@ -1,3 +1,8 @@
-//! Floor 2, the wing of disks.
+//! Floor 2, the wing of disks: what stands on them, which copy counts, and how a change becomes one.
 #![forbid(unsafe_code)]
+
+pub mod choose;
+pub mod commit;
+pub mod mistake;
 pub mod request;
+pub mod votes;

@@ -1,0 +1,264 @@
+//! *May this node touch this container now?* The only mint of permits: a write to a shared disk carries one, and the
+//! hands compare it before every write (safety 2.5). What each rule prevents stands in safety section 3.
+
+use core::fmt;
+
+use crate::base::epoch::Epoch;
+use crate::base::failure::{Failure, Kind};
+use crate::base::id::{ClusterId, ContainerId, NodeUuid};
+use crate::base::name::Name;
+use crate::base::time::BootTime;
+use crate::format::model::{ContainerKind, Model};
+use crate::volume::commit::io::Purpose;
+use crate::volume::request::Machine;
+
+/// What a permit is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// This node's own block, and models and rings under the epoch that it promises: an opening under way.
+    Opening,
+    /// Models and rings under an epoch that is held.
+    Container(Epoch),
+    /// Labels and blank areas of disks that the plan named.
+    Disks,
+}
+
+/// Leave to write, made by the guard alone. Carries the container and its end; the hands refuse it afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    container: ContainerId,
+    scope: Scope,
+    end: BootTime,
+}
+
+/// Why a write was not made. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPermit {
+    /// The permit ended before the write began.
+    Expired {
+        /// When it ended.
+        end: BootTime,
+        /// When the write was to begin.
+        now: BootTime,
+    },
+    /// The permit is for something else.
+    OutOfScope(Purpose),
+}
+
+impl fmt::Display for NoPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoPermit::Expired { end, now } => write!(
+                f,
+                "a write was not made because its permit ended {} ms before; nothing was written by it, try again",
+                now.ms.saturating_sub(end.ms)
+            ),
+            NoPermit::OutOfScope(purpose) => {
+                write!(f, "a write ({}) was not made because no permit covers it; this is a fault of evms, report it", purpose.words())
+            }
+        }
+    }
+}
+
+impl std::error::Error for NoPermit {}
+
+impl Failure for NoPermit {
+    fn kind(&self) -> Kind { Kind::NotOwner }
+}
+
+impl Permit {
+    /// The container that it is for.
+    pub fn container(&self) -> ContainerId { self.container }
+
+    /// May a write of this purpose begin at `now`?
+    pub fn allows(&self, purpose: Purpose, now: BootTime) -> Result<(), NoPermit> {
+        if now >= self.end {
+            return Err(NoPermit::Expired { end: self.end, now });
+        }
+        let covered = match self.scope {
+            Scope::Opening => matches!(purpose, Purpose::OwnBlock | Purpose::Slot | Purpose::History),
+            Scope::Container(_) => matches!(purpose, Purpose::Slot | Purpose::History),
+            Scope::Disks => matches!(purpose, Purpose::Label | Purpose::Blank | Purpose::Intent | Purpose::Slot),
+        };
+        if covered { Ok(()) } else { Err(NoPermit::OutOfScope(purpose)) }
+    }
+}
+
+/// Where a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On image files, locked for the length of the command.
+    Images,
+    /// On block devices that other machines may see.
+    Devices,
+}
+
+/// What shall be done, as far as ownership is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Change it while holding it.
+    Change,
+    /// Take it: import, or a change of owner or type.
+    Import,
+}
+
+/// Why this machine may not. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// It belongs to a cluster, whose evmsd alone may touch it.
+    OfCluster {
+        /// The container.
+        name: Name,
+        /// The cluster.
+        cluster: ClusterId,
+    },
+    /// Another machine owns it.
+    OwnedBy {
+        /// The container.
+        name: Name,
+        /// Its owner.
+        owner: NodeUuid,
+        /// The owner's name.
+        owner_name: Option<Name>,
+        /// This machine.
+        me: NodeUuid,
+    },
+    /// Nobody's.
+    Deported {
+        /// The container.
+        name: Name,
+    },
+    /// Shared, on devices, and no daemon.
+    SharedNeedsDaemon {
+        /// The container.
+        name: Name,
+    },
+    /// This machine has no identity.
+    NoIdentity {
+        /// The container.
+        name: Name,
+    },
+    /// Nobody claimed it yet.
+    Unclaimed {
+        /// The container.
+        name: Name,
+    },
+    /// A newer program forbids older ones to write it.
+    NewerProgram {
+        /// The container.
+        name: Name,
+    },
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denied::OfCluster { name, cluster } => write!(
+                f,
+                "container {name} belongs to the cluster {cluster} and only that cluster's evmsd may touch it; nothing was \
+                 written; run the command on a node of that cluster"
+            ),
+            Denied::OwnedBy { name, owner, owner_name, me } => {
+                let who = owner_name.as_ref().map_or(String::new(), |name| format!("{name}, "));
+                write!(
+                    f,
+                    "container {name} is owned by another machine ({who}node {owner}) and this one is {}; nothing was \
+                     written; run the command there, or let that machine deport it first",
+                    if me.is_none() { "without a node identity".into() } else { format!("node {me}") }
+                )
+            }
+            Denied::Deported { name } => write!(
+                f,
+                "container {name} is deported and so nobody may change it; nothing was written; first run: evms container \
+                 import {name}"
+            ),
+            Denied::SharedNeedsDaemon { name } => write!(
+                f,
+                "container {name} is shared by all nodes of a cluster and can be changed on block devices only through \
+                 evmsd, which this build does not have; nothing was written"
+            ),
+            Denied::NoIdentity { name } => write!(
+                f,
+                "this machine has no node identity and so cannot own container {name}; nothing was written; write 32 hex \
+                 digits of its own into /etc/evms/node or boot with evms.node="
+            ),
+            Denied::Unclaimed { name } => write!(
+                f,
+                "container {name} is not claimed by any machine yet; nothing was written; first run: evms container \
+                 import {name}"
+            ),
+            Denied::NewerProgram { name } => write!(
+                f,
+                "container {name} was written by a newer evms that forbids this one to change it; nothing was written; \
+                 use the newer program"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Denied {}
+
+impl Failure for Denied {
+    fn kind(&self) -> Kind {
+        match self {
+            Denied::NewerProgram { .. } => Kind::Damage,
+            _ => Kind::NotOwner,
+        }
+    }
+}
+
+/// The guard's word that this machine may act on this container: made by [`may`], needed for every permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mandate {
+    container: ContainerId,
+    end: BootTime,
+}
+
+/// Asks for a mandate on a container as it was read.
+pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandate, Denied> {
+    let container = &model.container;
+    let name = || container.name.clone();
+    if model.read_only {
+        return Err(Denied::NewerProgram { name: name() });
+    }
+    if !container.cluster.is_none() {
+        return Err(Denied::OfCluster { name: name(), cluster: container.cluster });
+    }
+    match (container.kind, &container.owner) {
+        (ContainerKind::Deported, _) if act == Act::Change => return Err(Denied::Deported { name: name() }),
+        (ContainerKind::Shared, _) if place == Place::Devices => return Err(Denied::SharedNeedsDaemon { name: name() }),
+        (ContainerKind::Private, Some(owner)) if owner.node != me.node => {
+            return Err(Denied::OwnedBy {
+                name: name(),
+                owner: owner.node,
+                owner_name: owner.name.clone(),
+                me: me.node,
+            });
+        }
+        // On devices the first change of an unclaimed container must be its import: that mints the owner.
+        (ContainerKind::Private, None) if place == Place::Devices && act == Act::Change => {
+            return Err(Denied::Unclaimed { name: name() });
+        }
+        _ => (),
+    }
+    if place == Place::Devices && me.node.is_none() {
+        return Err(Denied::NoIdentity { name: name() });
+    }
+    Ok(Mandate { container: container.id, end: BootTime::FOREVER })
+}
+
+/// A mandate on a container that does not exist yet: its disks are blank, named by the user, and held open exclusively.
+pub fn may_found(container: ContainerId) -> Mandate { Mandate { container, end: BootTime::FOREVER } }
+
+impl Mandate {
+    /// Leave for an opening: own block, then the model under the epoch that it promised.
+    pub fn opening(&self) -> Permit { self.permit(Scope::Opening) }
+
+    /// Leave for commits under an epoch that an opening won.
+    pub fn holding(&self, epoch: Epoch) -> Permit { self.permit(Scope::Container(epoch)) }
+
+    /// Leave to label, blank or re-id the disks that the plan named.
+    pub fn disks(&self) -> Permit { self.permit(Scope::Disks) }
+
+    fn permit(&self, scope: Scope) -> Permit { Permit { container: self.container, scope, end: self.end } }
+}

@@ -1,0 +1,149 @@
+//! Choosing among copies: what all the slots that were read amount to. Pure, and tested over every damage mask.
+//! The highest order wins even if one disk alone holds it; equal order with different content is a conflict that is
+//! shown and never decided (safety 2.2, 2.3).
+
+use std::collections::BTreeSet;
+
+use crate::base::epoch::Order;
+use crate::base::hash::Hash128;
+use crate::base::id::{DiskId, DiskNumber};
+use crate::format::damage::{Damage, Fault};
+use crate::format::layout::{End, SlotIndex};
+use crate::format::model::Model;
+use crate::format::slot::SlotImage;
+use crate::volume::mistake::{Rules, breaks};
+use crate::volume::votes::Quorum;
+
+/// One copy: what stood in one slot at one end.
+pub type Copy = Result<SlotImage, Damage>;
+
+/// The four copies of one disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskCopies {
+    /// The disk's number by its label.
+    pub number: DiskNumber,
+    /// The disk by its label.
+    pub id: DiskId,
+    /// What was read: by end, then by slot.
+    pub slots: Vec<(End, SlotIndex, Copy)>,
+}
+
+impl DiskCopies {
+    /// The newest whole copy.
+    pub fn newest(&self) -> Option<(SlotIndex, &SlotImage)> {
+        let whole = self.slots.iter().filter_map(|(_, index, copy)| Some((*index, copy.as_ref().ok()?)));
+        whole.max_by_key(|(_, image)| image.header.order)
+    }
+
+    /// Can this disk speak for what it holds? Not when something stands in its slots and nothing of it is whole:
+    /// then it may have held anything.
+    pub fn speaks(&self) -> bool {
+        self.newest().is_some() || self.slots.iter().all(|(_, _, copy)| matches!(copy, Err(damage) if damage.is_blank()))
+    }
+
+    /// Does any slot hold this very content?
+    pub fn holds(&self, hash: Hash128) -> bool {
+        self.slots.iter().any(|(_, _, copy)| copy.as_ref().is_ok_and(|image| image.header.hash == hash))
+    }
+
+    /// A slot written by a newer program, if there is one: then nothing here may be judged.
+    fn newer(&self) -> Option<&Damage> {
+        self.slots.iter().filter_map(|(_, _, copy)| copy.as_ref().err()).find(|damage| is_newer(damage))
+    }
+}
+
+fn is_newer(damage: &Damage) -> bool { matches!(damage.fault, Fault::Version(_) | Fault::Incompat(_)) }
+
+/// The model that counts, and how well it is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its slot as read.
+    pub image: SlotImage,
+    /// Its body, decoded.
+    pub model: Model,
+    /// Disks that hold it.
+    pub held_by: BTreeSet<DiskNumber>,
+    /// Disks that could be read and may be counted.
+    pub read: BTreeSet<DiskNumber>,
+    /// Was a majority read? Without one a newer model may exist elsewhere.
+    pub majority_read: bool,
+    /// Is it held by a majority? If not, it is in doubt.
+    pub committed: bool,
+}
+
+/// Why no model could be chosen. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unchosen {
+    /// No disk holds a whole copy.
+    Nothing,
+    /// Two contents under one order: a split brain under force.
+    Conflict {
+        /// The order that both claim.
+        order: Order,
+        /// One disk and what it holds.
+        one: (DiskNumber, Hash128),
+        /// The other disk and what it holds.
+        other: (DiskNumber, Hash128),
+    },
+    /// A copy needs a newer program, or its body does not fit its own sections.
+    Unreadable {
+        /// The disk.
+        disk: DiskNumber,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+}
+
+/// Chooses among the copies of all disks that were read.
+pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
+    if let Some((disk, damage)) = disks.iter().find_map(|disk| Some((disk.number, disk.newer()?))) {
+        return Err(Unchosen::Unreadable { disk, damage: damage.clone() });
+    }
+    let all = disks.iter().flat_map(|disk| {
+        disk.slots.iter().filter_map(|(_, _, copy)| Some((disk.number, copy.as_ref().ok()?)))
+    });
+    let all = all.collect::<Vec<_>>();
+    conflict(&all, rules)?;
+    let (disk, image) = highest(&all, rules).ok_or(Unchosen::Nothing)?;
+    let model = Model::decode(&image.body).map_err(|damage| Unchosen::Unreadable { disk, damage })?;
+    let quorum = Quorum::of(&model.table);
+    let counted = |disk: &&DiskCopies| quorum.knows(disk.number, disk.id);
+    let held = |disk: &&DiskCopies| disk.holds(image.header.hash);
+    let held_by = disks.iter().filter(counted).filter(held).map(|disk| disk.number).collect();
+    let read = disks.iter().filter(counted).filter(|disk| disk.speaks()).map(|disk| disk.number).collect();
+    let committed = quorum.reached_by(&held_by, rules);
+    let majority_read = quorum.reached_by(&read, rules) || breaks!(rules, MinorityOpens);
+    Ok(Chosen { image: image.clone(), model, held_by, read, majority_read, committed })
+}
+
+fn highest<'a>(all: &[(DiskNumber, &'a SlotImage)], rules: Rules) -> Option<(DiskNumber, &'a SlotImage)> {
+    if breaks!(rules, RollBackLoneNewer) {
+        // The mistake: the highest model that two disks hold, as if the lone one had never been.
+        let twice = all.iter().filter(|(disk, image)| {
+            all.iter().any(|(other, copy)| other != disk && copy.header.hash == image.header.hash)
+        });
+        if let Some(found) = twice.max_by_key(|(_, image)| image.header.order) {
+            return Some(*found);
+        }
+    }
+    // The lowest disk among equals: contents are equal too, or `conflict` had spoken.
+    let best = all.iter().map(|(_, image)| image.header.order).max()?;
+    all.iter().filter(|(_, image)| image.header.order == best).min_by_key(|(disk, _)| *disk).copied()
+}
+
+fn conflict(all: &[(DiskNumber, &SlotImage)], rules: Rules) -> Result<(), Unchosen> {
+    if breaks!(rules, EqualOrderByDiskNumber) {
+        return Ok(());
+    }
+    let mut seen = all.iter().map(|(disk, image)| (image.header.order, *disk, image.header.hash)).collect::<Vec<_>>();
+    seen.sort();
+    for pair in seen.windows(2) {
+        if let [(order, disk, hash), (next_order, next_disk, next_hash)] = pair
+            && order == next_order
+            && hash != next_hash
+        {
+            return Err(Unchosen::Conflict { order: *order, one: (*disk, *hash), other: (*next_disk, *next_hash) });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Making a disk a member, letting it go, and giving it new ids: everything that writes labels. A disk that joins is
+//! blanked first and labelled last, one that leaves loses its labels first: whatever a crash cuts in two, a label that
+//! stands has sound areas behind it.
+
+use std::sync::Arc;
+
+use crate::base::units::{BLOCK_BYTES, Bytes, MIB};
+use crate::format::first_block;
+use crate::format::intent::Intent;
+use crate::format::label::Label;
+use crate::format::layout::{Area, AreaKind, End, HEAD_LABEL_AT, SlotIndex};
+use crate::format::slot::SlotImage;
+use crate::volume::commit::io::{Answer, Ask, Purpose};
+use crate::volume::commit::lane::{Job, Lane, LaneState, Member};
+use crate::volume::commit::session::{handle_lane, poll_lanes};
+use crate::volume::mistake::Rules;
+
+/// Label work on some disks. Each disk goes its own way; one that fails stops alone.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    lanes: Vec<Lane>,
+}
+
+/// New ids for one disk: what is written in which order is in [`Labels::push_new_ids`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewId {
+    /// What stands on the disk while the change is under way.
+    pub intent: Intent,
+    /// Its label with the new ids.
+    pub label: Label,
+    /// The model with the new ids.
+    pub image: SlotImage,
+}
+
+fn zeros(bytes: u64) -> Arc<[u8]> { vec![0; usize::try_from(bytes).unwrap_or(0)].into() }
+
+fn push_blank(lane: &mut Lane, at: Bytes, length: u64, purpose: Purpose) {
+    let mut done = 0;
+    while done < length {
+        let piece = (length - done).min(MIB);
+        lane.push(Job::Write(Bytes(at.0 + done), zeros(piece), purpose));
+        done += piece;
+    }
+}
+
+fn push_sealed(lane: &mut Lane, at: Bytes, block: Vec<u8>, purpose: Purpose) {
+    let bytes: Arc<[u8]> = block.into();
+    lane.push(Job::Write(at, bytes.clone(), purpose));
+    lane.push(Job::Flush);
+    lane.push(Job::Verify(at, bytes));
+}
+
+/// Where the label of `end` lies: behind the first block in front, at the start of its area in the tail.
+fn label_at(member: &Member, end: End) -> Bytes {
+    match end {
+        End::Primary => HEAD_LABEL_AT,
+        End::Secondary => member.layout.area(AreaKind::Label, End::Secondary).start_bytes(),
+    }
+}
+
+impl Labels {
+    /// Nothing to do yet on these disks.
+    pub fn new(members: Vec<Member>, rules: Rules) -> Labels {
+        Labels { lanes: members.into_iter().map(|member| Lane::new(member, rules)).collect() }
+    }
+
+    /// Blanks the metadata areas of disk `lane` and labels it: both ends blank and flushed, then the tail label, then
+    /// the front label, then the first block, each flushed and read back.
+    pub fn push_member(&mut self, lane: usize, label: &Label, size: Bytes) {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        let data = lane.member.layout.data();
+        push_blank(lane, Bytes(0), data.start_bytes().0, Purpose::Blank);
+        let tail = data.end_bytes();
+        let usable = size.round_down(BLOCK_BYTES).0;
+        push_blank(lane, tail, usable.saturating_sub(tail.0), Purpose::Blank);
+        lane.push(Job::Flush);
+        push_labels(lane, label);
+        let first = first_block::encode(size).to_vec();
+        push_sealed(lane, Bytes(0), first, Purpose::Label);
+    }
+
+    /// Takes the labels of disk `lane` away, and the slot headers after them: the disk is nobody's.
+    pub fn push_wipe(&mut self, lane: usize) {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        let member = lane.member.clone();
+        // The front goes first: a disk that lost only that is recognised by its tail and wiped again.
+        push_blank(lane, Bytes(0), 2 * BLOCK_BYTES, Purpose::Label);
+        lane.push(Job::Flush);
+        let tail = member.layout.area(AreaKind::Label, End::Secondary);
+        push_blank(lane, tail.start_bytes(), tail.length_bytes().0, Purpose::Label);
+        for end in End::BOTH {
+            for index in SlotIndex::BOTH {
+                push_blank(lane, member.layout.slot(index, end).start_bytes(), BLOCK_BYTES, Purpose::Blank);
+            }
+        }
+        lane.push(Job::Flush);
+    }
+
+    /// Writes the intent of a change of ids on disk `lane`.
+    pub fn push_intent(&mut self, lane: usize, intent: &Intent) {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        let at = intent_area(&lane.member).start_bytes();
+        push_sealed(lane, at, intent.encode(), Purpose::Intent);
+    }
+
+    /// Gives disk `lane` its new ids. The intent stands on every disk by now. The model is written first, where the old
+    /// label's eyes pass it over as foreign, then the labels, then the intent is cleared.
+    pub fn push_new_ids(&mut self, lane: usize, new: &NewId) {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        let member = lane.member.clone();
+        let bytes: Arc<[u8]> = new.image.encode().into();
+        for end in End::BOTH {
+            let at = member.layout.slot(SlotIndex::Zero, end).start_bytes();
+            lane.push(Job::Write(at, bytes.clone(), Purpose::Slot));
+            lane.push(Job::Flush);
+            lane.push(Job::Verify(at, bytes.clone()));
+        }
+        push_labels(lane, &new.label);
+        for end in End::BOTH {
+            push_blank(lane, member.layout.slot(SlotIndex::One, end).start_bytes(), BLOCK_BYTES, Purpose::Blank);
+        }
+        lane.push(Job::Flush);
+        push_blank(lane, intent_area(&member).start_bytes(), Intent::BYTES.0, Purpose::Intent);
+        lane.push(Job::Flush);
+    }
+
+    /// Writes both labels of disk `lane` again: one was damaged, or the disk grew.
+    pub fn push_relabel(&mut self, lane: usize, label: &Label) {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        push_labels(lane, label);
+    }
+
+    /// Operations that can be asked of the disks now.
+    pub fn poll(&mut self) -> Vec<Ask> { poll_lanes(&mut self.lanes) }
+
+    /// Takes an answer.
+    pub fn handle(&mut self, lane: usize, answer: Answer) { handle_lane(&mut self.lanes, lane, answer) }
+
+    /// Has every disk ended its part?
+    pub fn is_over(&self) -> bool { self.lanes.iter().all(Lane::is_idle) }
+
+    /// Disks, by their place, on which not everything was done.
+    pub fn failed(&self) -> Vec<usize> {
+        let places = self.lanes.iter().enumerate();
+        places.filter(|(_, lane)| lane.state != LaneState::Well).map(|(place, _)| place).collect()
+    }
+}
+
+fn push_labels(lane: &mut Lane, label: &Label) {
+    for end in [End::Secondary, End::Primary] {
+        // A label that was made from a checked layout and a bounded WWID fits its block.
+        if let Some(block) = label.encode(end) {
+            let at = label_at(&lane.member, end);
+            push_sealed(lane, at, block, Purpose::Label);
+        }
+    }
+}
+
+fn intent_area(member: &Member) -> Area { member.layout.area(AreaKind::Intent, End::Primary) }

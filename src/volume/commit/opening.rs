@@ -1,0 +1,385 @@
+//! An opening for write: one Disk-Paxos round on the member disks (safety 2.2). Every takeover, import, switchover and
+//! every local command that changes a container begins with one, and what a dead predecessor left in doubt ends with it.
+
+use std::collections::BTreeSet;
+
+use crate::base::epoch::{Epoch, Order};
+use crate::base::hash::Hash128;
+use crate::base::id::{ClusterId, DiskNumber, Incarnation, NodeId, NodeUuid};
+use crate::base::limits::NODE_ID_MAX;
+use crate::base::units::Bytes;
+use crate::format::layout::{AreaKind, End};
+use crate::format::model::Model;
+use crate::format::node_block::{self, NodeBlock};
+use crate::format::slot::SlotImage;
+use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
+use crate::volume::commit::accept::{self, Doubt, Verdict};
+use crate::volume::commit::io::{Answer, Ask, Purpose};
+use crate::volume::commit::lane::{self, Holding, Job, Lane, LaneState, Member};
+use crate::volume::commit::session::{Session, handle_lane, poll_lanes, smallest_slot};
+use crate::volume::commit::stamp::Stamp;
+use crate::volume::mistake::{Rules, breaks};
+use crate::volume::votes::{Quorum, Tally};
+
+/// Who opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Me {
+    /// The machine.
+    pub node: NodeUuid,
+    /// Its number in its cluster; a standalone machine has none and claims a free block.
+    pub id: Option<NodeId>,
+    /// This life of it.
+    pub incarnation: Incarnation,
+    /// Its cluster.
+    pub cluster: ClusterId,
+}
+
+/// What an opening needs next.
+#[derive(Clone, Debug)]
+pub enum Need {
+    /// These operations; perhaps none yet, when answers are still to come.
+    Io(Vec<Ask>),
+    /// Let two beats pass: a block was claimed for the first time (safety 2.8).
+    Pause,
+    /// Call [`Opening::decide`]: may it be opened, and what is the model to be? `None` when the disks are blank and
+    /// the container is to be founded.
+    Decision(Option<Box<Chosen>>),
+    /// It is over.
+    Over,
+}
+
+/// Why a container was not opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unopened {
+    /// No copy could be chosen. Nothing was changed.
+    Unchosen(Unchosen),
+    /// Fewer disks were read than a majority. Nothing was changed.
+    NoMajority(Tally),
+    /// Another machine's block stands at this node's number. Nothing was changed.
+    BlockTaken {
+        /// The number.
+        id: NodeId,
+        /// The machine in it.
+        by: NodeUuid,
+    },
+    /// All node blocks are taken. Nothing was changed.
+    NoBlockFree,
+    /// Somebody opens with a higher epoch.
+    Superseded(Epoch),
+    /// The opening's own commit did not reach a majority.
+    InDoubt(Doubt),
+    /// The caller declined at the decision. Only this node's own block was written.
+    Declined,
+    /// The model does not fit the slots. Only this node's own block was written.
+    TooLarge {
+        /// Bytes it needs.
+        needed: Bytes,
+        /// Bytes there are.
+        room: Bytes,
+    },
+    /// Epochs or generations are used up. Nothing was changed.
+    UsedUp,
+    /// The container was to be founded and something stands in its slots. Only this node's own block was written.
+    NotBlank,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Survey,
+    Promise,
+    Pause,
+    Again,
+    Decide,
+    Accept,
+    Over,
+}
+
+/// An opening under way.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    lanes: Vec<Lane>,
+    me: Me,
+    phase: Phase,
+    founding: bool,
+    claimed: bool,
+    id: NodeId,
+    holding: Holding,
+    chosen: Option<Box<Chosen>>,
+    accept: Option<Box<Accept>>,
+    result: Option<Result<(), Unopened>>,
+    rules: Rules,
+}
+
+#[derive(Clone, Debug)]
+struct Accept {
+    image: SlotImage,
+    model: Model,
+    targets: BTreeSet<DiskNumber>,
+    quorum: Quorum,
+}
+
+impl Lane {
+    pub(super) fn fresh(member: Member, rules: Rules) -> Lane {
+        let mut lane = Lane::new(member, rules);
+        lane.ring = Some(Default::default());
+        lane
+    }
+}
+
+impl Opening {
+    /// An opening of the container whose labelled disks are `members`.
+    pub fn new(members: Vec<Member>, me: Me, rules: Rules) -> Opening { Opening::start(members, me, false, rules) }
+
+    /// The first opening of a container whose disks were labelled just now and hold no model yet.
+    pub fn found(members: Vec<Member>, me: Me, rules: Rules) -> Opening { Opening::start(members, me, true, rules) }
+
+    fn start(members: Vec<Member>, me: Me, founding: bool, rules: Rules) -> Opening {
+        let mut lanes = members.into_iter().map(|member| Lane::new(member, rules)).collect::<Vec<_>>();
+        lanes.iter_mut().for_each(|lane| lane.push_survey(false));
+        let holding = Holding { epoch: Epoch::NONE, node: me.node };
+        Opening {
+            lanes,
+            me,
+            phase: Phase::Survey,
+            founding,
+            claimed: false,
+            id: NodeId(0),
+            holding,
+            chosen: None,
+            accept: None,
+            result: None,
+            rules,
+        }
+    }
+
+    /// What is needed next.
+    pub fn poll(&mut self) -> Need {
+        loop {
+            match self.phase {
+                Phase::Over => return Need::Over,
+                Phase::Decide => return Need::Decision(self.chosen.clone()),
+                Phase::Pause => {
+                    self.phase = Phase::Again;
+                    return Need::Pause;
+                }
+                Phase::Survey | Phase::Promise | Phase::Again | Phase::Accept => (),
+            }
+            let asks = poll_lanes(&mut self.lanes);
+            if !asks.is_empty() || !self.lanes.iter().all(Lane::is_idle) {
+                return Need::Io(asks);
+            }
+            if let Err(why) = self.advance() {
+                self.result = Some(Err(why));
+                self.phase = Phase::Over;
+            }
+        }
+    }
+
+    /// Takes an answer.
+    pub fn handle(&mut self, lane: usize, answer: Answer) { handle_lane(&mut self.lanes, lane, answer) }
+
+    /// How it ended, once [`Need::Over`].
+    pub fn finish(self) -> Result<Session, Unopened> {
+        match (self.result, self.accept) {
+            (Some(Ok(())), Some(accept)) => Ok(Session {
+                lanes: self.lanes,
+                me: self.me,
+                id: self.id,
+                holding: self.holding,
+                image: accept.image,
+                model: accept.model,
+                rules: self.rules,
+            }),
+            (Some(Err(why)), _) => Err(why),
+            _ => Err(Unopened::Declined),
+        }
+    }
+
+    fn advance(&mut self) -> Result<(), Unopened> {
+        match self.phase {
+            Phase::Survey => self.promise(),
+            Phase::Promise => self.survey_again(),
+            Phase::Again => self.consider(),
+            Phase::Accept => self.conclude(),
+            Phase::Pause | Phase::Decide | Phase::Over => Ok(()),
+        }
+    }
+
+    fn copies(&self) -> Vec<DiskCopies> {
+        self.lanes.iter().filter(|lane| lane.state == LaneState::Well).map(|lane| lane.copies.clone()).collect()
+    }
+
+    /// What the slots say now, and that enough of them were read.
+    fn look(&self) -> Result<Option<Chosen>, Unopened> {
+        match choose::choose(&self.copies(), self.rules) {
+            Ok(_) if self.founding => Err(Unopened::NotBlank),
+            Ok(chosen) if chosen.majority_read => Ok(Some(chosen)),
+            Ok(chosen) => {
+                let quorum = Quorum::of(&chosen.model.table);
+                Err(Unopened::NoMajority(quorum.tally(&chosen.read, self.rules)))
+            }
+            Err(Unchosen::Nothing) if self.founding => Ok(None),
+            Err(why) => Err(Unopened::Unchosen(why)),
+        }
+    }
+
+    /// First survey done: mint an epoch above all that was seen and write it into this node's own block.
+    fn promise(&mut self) -> Result<(), Unopened> {
+        self.look()?;
+        self.id = self.claim()?;
+        let promised = self.lanes.iter().filter_map(|lane| Some(lane.blocks.highest()?.epoch));
+        let written = self.lanes.iter().flat_map(|lane| {
+            lane.copies.slots.iter().filter_map(|(_, _, copy)| Some(copy.as_ref().ok()?.header.order.epoch))
+        });
+        let mut seen = promised.chain(written).max().unwrap_or(Epoch::NONE);
+        if breaks!(self.rules, EpochNotAboveSeen) {
+            seen = self.lanes.iter().filter_map(|lane| Some(lane.blocks.of(self.id)?.epoch)).max().unwrap_or(Epoch::NONE);
+        }
+        let minter = if breaks!(self.rules, EpochWithoutNode) { NodeId(0) } else { self.id };
+        self.holding.epoch = Epoch::above(seen, minter).ok_or(Unopened::UsedUp)?;
+        for place in 0..self.lanes.len() {
+            if breaks!(self.rules, NoPromise) || (breaks!(self.rules, PromiseOnOneDisk) && place > 0) {
+                continue;
+            }
+            self.push_promise(place)?;
+        }
+        self.phase = Phase::Promise;
+        Ok(())
+    }
+
+    fn push_promise(&mut self, place: usize) -> Result<(), Unopened> {
+        let (me, id, holding) = (self.me.clone(), self.id, self.holding);
+        let Some(lane) = self.lanes.get_mut(place) else { return Ok(()) };
+        let counter = lane.blocks.of(id).map_or(0, |block| block.counter.wrapping_add(1));
+        let area = lane.member.layout.area(AreaKind::NodeBlocks, End::Primary);
+        let at = node_block::place(&area, id, counter).ok_or(Unopened::NoBlockFree)?;
+        let block = NodeBlock {
+            id,
+            node: me.node,
+            cluster: me.cluster,
+            container: lane.member.container,
+            incarnation: me.incarnation,
+            epoch: holding.epoch,
+            counter,
+        };
+        let bytes: std::sync::Arc<[u8]> = block.encode().into();
+        lane.push(Job::Write(at, bytes.clone(), Purpose::OwnBlock));
+        lane.push(Job::Flush);
+        lane.push(Job::Verify(at, bytes));
+        Ok(())
+    }
+
+    /// This node's number on these disks: its cluster's, or the block that already carries its identity, or the first
+    /// that is free on all disks from a place that its identity chooses, so that two newcomers seldom want the same.
+    fn claim(&mut self) -> Result<NodeId, Unopened> {
+        let blocks = || self.lanes.iter().flat_map(|lane| lane.blocks.newest.iter());
+        if let Some(id) = self.me.id {
+            let other = blocks().find(|block| block.id == id && block.node != self.me.node);
+            self.claimed = !blocks().any(|block| block.id == id);
+            return other.map_or(Ok(id), |block| Err(Unopened::BlockTaken { id, by: block.node }));
+        }
+        if let Some(mine) = blocks().find(|block| block.node == self.me.node) {
+            return Ok(mine.id);
+        }
+        self.claimed = true;
+        let room = self.lanes.iter().map(|lane| {
+            node_block::nodes_in(&lane.member.layout.area(AreaKind::NodeBlocks, End::Primary))
+        });
+        let room = room.min().unwrap_or(0).min(NODE_ID_MAX);
+        let [first, ..] = Hash128::of(&[&self.me.node.0]).0;
+        let order = (0..room).map(|step| NodeId((u16::from(first) + step) % room + 1));
+        let taken = |id: &NodeId| {
+            self.lanes.iter().any(|lane| lane.blocks.of(*id).is_some() || lane.blocks.damaged.contains(id))
+        };
+        order.into_iter().find(|id| !taken(id)).ok_or(Unopened::NoBlockFree)
+    }
+
+    /// Promised: read everything again.
+    fn survey_again(&mut self) -> Result<(), Unopened> {
+        if breaks!(self.rules, NoSurveyAfterPromise) {
+            return self.consider();
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.push_survey(true));
+        self.phase = if self.claimed { Phase::Pause } else { Phase::Again };
+        Ok(())
+    }
+
+    /// Second survey done: nobody outbid us and our own block still stands; ask what the model is to be.
+    fn consider(&mut self) -> Result<(), Unopened> {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.state == LaneState::Well) {
+            let written = lane.copies.newest().map(|(_, image)| image.header.order.epoch);
+            let rival = lane::rival(&lane.blocks, self.holding);
+            let rival = rival.max(written.filter(|&epoch| epoch >= self.holding.epoch));
+            if let Some(epoch) = rival
+                && !breaks!(self.rules, LowerEpochMayOverwrite)
+            {
+                return Err(Unopened::Superseded(epoch));
+            }
+            let mine = lane.blocks.of(self.id).is_some_and(|block| block.incarnation == self.me.incarnation);
+            if !mine && !breaks!(self.rules, NoPromise) && !breaks!(self.rules, PromiseOnOneDisk) {
+                lane.state = LaneState::Failed;
+            }
+        }
+        self.chosen = self.look()?.map(Box::new);
+        self.phase = Phase::Decide;
+        Ok(())
+    }
+
+    /// The order of the model that is read and the one that the decision will get.
+    pub fn next_order(&self) -> Option<Order> { self.stamp().order() }
+
+    fn stamp(&self) -> Stamp {
+        let parent = self.chosen.as_ref().map(|chosen| (chosen.image.header.order, chosen.image.header.hash));
+        Stamp { epoch: self.holding.epoch, parent, node: self.me.node, incarnation: self.me.incarnation }
+    }
+
+    /// The caller's answer to [`Need::Decision`]: the model to write under the new epoch, or `None` to let it be.
+    /// A founding must reach every disk; `keep` puts the model that was read into the history rings.
+    pub fn decide(&mut self, model: Option<Model>, keep: bool) {
+        if self.phase != Phase::Decide {
+            return;
+        }
+        let begun = match model {
+            Some(model) => self.begin_accept(model, keep),
+            None => Err(Unopened::Declined),
+        };
+        if let Err(why) = begun {
+            self.result = Some(Err(why));
+            self.phase = Phase::Over;
+        }
+    }
+
+    fn begin_accept(&mut self, mut model: Model, keep: bool) -> Result<(), Unopened> {
+        if breaks!(self.rules, OpeningDropsOldSet) {
+            model.table.old_set = None;
+        }
+        let targets = accept::targets(&model);
+        let image = self.stamp().image(&model).ok_or(Unopened::UsedUp)?;
+        let room = smallest_slot(&self.lanes, &targets);
+        if image.header.slot_bytes() > room {
+            return Err(Unopened::TooLarge { needed: image.header.slot_bytes(), room });
+        }
+        let quorum = Quorum::of(&model.table);
+        let before = self.chosen.as_ref().filter(|_| keep).map(|chosen| chosen.image.clone());
+        accept::start(&mut self.lanes, &targets, &quorum, &image, before.as_ref(), self.holding, self.rules);
+        self.accept = Some(Box::new(Accept { image, model, targets, quorum }));
+        self.phase = Phase::Accept;
+        Ok(())
+    }
+
+    fn conclude(&mut self) -> Result<(), Unopened> {
+        self.phase = Phase::Over;
+        let Some(accept) = &self.accept else { return Err(Unopened::Declined) };
+        let order = accept.image.header.order;
+        match accept::verdict(&self.lanes, &accept.targets, &accept.quorum, order, self.rules) {
+            Verdict::Committed { held_by } if self.founding && held_by.len() < self.lanes.len() => {
+                let tally = Tally { have: held_by.len(), need: self.lanes.len() };
+                return Err(Unopened::InDoubt(Doubt { order, tally }));
+            }
+            Verdict::Committed { .. } => self.result = Some(Ok(())),
+            Verdict::Superseded(epoch) => return Err(Unopened::Superseded(epoch)),
+            Verdict::InDoubt(doubt) => return Err(Unopened::InDoubt(doubt)),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! The crash model: the product's own protocol over disks that lose, tear and lie, with the laws checked at every
+//! write and every answer. It proves that it can notice: each deliberate mistake must be caught by a law, and the
+//! unmutated run is clean over the same cases.
+//!
+//! `build.sh sim` runs it. Arguments: `[COUNT]` random histories (default 2000), `--from FIRST`, `--seed SEED` replays
+//! one history, `--mistake NAME` runs everything with one mistake.
+
+mod author;
+mod catch;
+mod disk;
+mod duel;
+mod exhaustive;
+mod history;
+mod laws;
+mod recover;
+mod world;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use evms::volume::mistake::Rules;
+use laws::Broken;
+use world::Schedule;
+
+const HISTORIES: u64 = 2000;
+const THREADS: usize = 2;
+
+/// One part of the whole run; parts are independent, so threads share them out.
+pub enum Part {
+    Exhaustive(usize, Schedule),
+    Duel(usize),
+    Histories(u64, u64),
+}
+
+impl Part {
+    fn name(&self) -> String {
+        match self {
+            Part::Exhaustive(index, order) => format!("crash points: {}, {order:?}", exhaustive::scenarios()[*index].name),
+            Part::Duel(index) => format!("two machines: {}", duel::duels()[*index].name),
+            Part::Histories(from, to) => format!("histories: seeds {from}..{to}"),
+        }
+    }
+
+    pub fn run(&self, rules: Rules, cases: &mut u64) -> Result<(), (String, Broken)> {
+        let named = |result: Result<(), Broken>| result.map_err(|broken| (self.name(), broken));
+        match self {
+            Part::Exhaustive(index, order) => named(exhaustive::run(&exhaustive::scenarios()[*index], *order, rules, cases)),
+            Part::Duel(index) => named(duel::run(&duel::duels()[*index], rules, cases)),
+            Part::Histories(from, to) => (*from..*to).try_for_each(|seed| {
+                history::run(seed, rules, cases).map_err(|broken| (format!("history: --seed {seed}"), broken))
+            }),
+        }
+    }
+}
+
+pub fn parts(histories: u64, from: u64) -> Vec<Part> {
+    let orders = [Schedule::Breadth, Schedule::Depth, Schedule::Reverse];
+    let scenarios = 0..exhaustive::scenarios().len();
+    let mut parts = scenarios.flat_map(|index| orders.map(|order| Part::Exhaustive(index, order))).collect::<Vec<_>>();
+    parts.extend((0..duel::duels().len()).map(Part::Duel));
+    parts.extend((0..histories.div_ceil(100)).map(|chunk| {
+        Part::Histories(from + chunk * 100, (from + chunk * 100 + 100).min(from + histories))
+    }));
+    parts.reverse();
+    parts
+}
+
+fn clean_run(histories: u64, from: u64) -> bool {
+    let parts = parts(histories, from);
+    let (next, cases) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let findings = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut count = 0;
+                    if let Err(finding) = part.run(Rules::ALL, &mut count) {
+                        findings.lock().unwrap().push(finding);
+                    }
+                    cases.fetch_add(count, Ordering::Relaxed);
+                    if !matches!(part, Part::Histories(..)) {
+                        println!("  {}: {count} cases", part.name());
+                    }
+                }
+            });
+        }
+    });
+    let findings = findings.into_inner().unwrap();
+    for (name, broken) in &findings {
+        println!("BROKEN {name}: {broken:?}");
+    }
+    println!("crash model: {} cases, {} findings", cases.into_inner(), findings.len());
+    findings.is_empty()
+}
+
+fn main() {
+    let args = std::env::args().skip(1).collect::<Vec<_>>();
+    let after = |word: &str| args.iter().position(|arg| arg == word).and_then(|place| args.get(place + 1));
+    let number = |word: &str| after(word).map(|text| text.parse::<u64>().expect("a number"));
+    let start = std::time::Instant::now();
+    if let Some(seed) = number("--seed") {
+        let result = history::run(seed, Rules::ALL, &mut 0);
+        println!("seed {seed}: {result:?}");
+        std::process::exit(i32::from(result.is_err()));
+    }
+    if let Some(name) = after("--mistake") {
+        return catch::one(name);
+    }
+    let histories = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(HISTORIES);
+    let clean = clean_run(histories, number("--from").unwrap_or(0));
+    println!("unmutated run: {:.0} s", start.elapsed().as_secs_f64());
+    let caught = catch::all();
+    println!("whole run: {:.0} s", start.elapsed().as_secs_f64());
+    println!("{} passed, {} failed", u32::from(clean) + caught.0, u32::from(!clean) + caught.1);
+    std::process::exit(i32::from(!clean || caught.1 > 0));
+}
