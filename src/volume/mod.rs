@@ -1,1 +1,3 @@
-//! volume
+//! Floor 2: what storage is made of.
+
+pub mod plugins;
