@@ -325,3 +325,6 @@ fn write_whole(file: &File, data: &[u8], at: Bytes) -> io::Result<usize> {
     Ok(done)
 }
 
+
+#[cfg(test)]
+mod tests;
