@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -48,9 +49,13 @@ impl Bench {
         Some(Bench { dir, undo: Vec::new(), _turn: turn })
     }
 
-    fn at(&self, name: &str) -> PathBuf { self.dir.join(name) }
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
 
-    fn later(&mut self, words: &[&str]) { self.undo.push(words.iter().map(|word| word.to_string()).collect()); }
+    fn later(&mut self, words: &[&str]) {
+        self.undo.push(words.iter().map(|word| word.to_string()).collect());
+    }
 
     fn image(&self, name: &str, bytes: u64) -> PathBuf {
         let path = self.at(name);
@@ -87,7 +92,9 @@ impl Drop for Bench {
     }
 }
 
-fn refusal(path: &Path, want: Want) -> DiskError { OpenDisk::open(path, want).err().unwrap() }
+fn refusal(path: &Path, want: Want) -> DiskError {
+    OpenDisk::open(path, want).err().unwrap()
+}
 
 #[test]
 fn a_block_device_is_written_past_the_page_cache() {
@@ -96,7 +103,10 @@ fn a_block_device_is_written_past_the_page_cache() {
     let device = bench.attach(&image, &[]);
     let data: Vec<u8> = (0..2 * MIB + 4096).map(|at| (at / 512) as u8).collect();
     let disk = OpenDisk::open(&device, Want::Change).unwrap();
-    assert_eq!((disk.medium(), disk.size(), disk.logical_block()), (Medium::BlockDevice, Bytes(8 * MIB), 512));
+    assert_eq!(
+        (disk.medium(), disk.size(), disk.logical_block()),
+        (Medium::BlockDevice, Bytes(8 * MIB), 512)
+    );
     disk.write(Bytes(MIB), &data).unwrap();
     disk.flush().unwrap();
     assert_eq!(disk.read(Bytes(MIB), data.len()).unwrap(), data);
@@ -139,6 +149,40 @@ fn a_mounted_disk_is_refused_with_its_mount_point() {
     assert_eq!((facts.kind, facts.size), (DiskKind::Loop, Bytes(16 * MIB)));
     assert_eq!(facts.uses.mounted_at, [at.to_str().unwrap()]);
     assert!(sysfs::disks(&Roots::default()).unwrap().contains(&facts));
+}
+
+/// An MBR with one Linux partition from 1 MiB to the end.
+fn write_partition_table(image: &Path, bytes: u64) {
+    let (start, sectors) = (2048u32, u32::try_from(bytes / 512).unwrap() - 2048);
+    let mut mbr = [0u8; 512];
+    mbr[446 + 4] = 0x83;
+    mbr[446 + 8..446 + 12].copy_from_slice(&start.to_le_bytes());
+    mbr[446 + 12..446 + 16].copy_from_slice(&sectors.to_le_bytes());
+    mbr[510..].copy_from_slice(&[0x55, 0xAA]);
+    fs::OpenOptions::new().write(true).open(image).unwrap().write_all_at(&mbr, 0).unwrap();
+}
+
+#[test]
+fn a_mounted_partition_takes_the_whole_disk() {
+    let Some(mut bench) = Bench::new() else { return };
+    let image = bench.image("disk.img", 16 * MIB);
+    write_partition_table(&image, 16 * MIB);
+    let device = bench.attach(&image, &["-P"]);
+    let part = PathBuf::from(format!("{}p1", device.display()));
+    if !part.exists() {
+        eprintln!("skipped: the kernel or /dev shows no partitions of loop devices");
+        return;
+    }
+    run(&["mkfs.ext4", "-q", part.to_str().unwrap()]).unwrap();
+    let at = bench.mount(&[part.to_str().unwrap()], "part");
+    for taken in [&device, &part] {
+        let DiskError::Busy { by, .. } = refusal(taken, Want::Change) else { panic!() };
+        assert_eq!(by, [format!("mounted at {}", at.display())]);
+    }
+    let identity = |path: &Path| OpenDisk::open(path, Want::Look).unwrap().identity();
+    assert_ne!(identity(&part), identity(&device));
+    let name = part.file_name().unwrap().to_str().unwrap();
+    assert!(sysfs::disk(&Roots::default(), name).unwrap().is_partition);
 }
 
 #[test]
@@ -215,7 +259,10 @@ fn a_lock_of_another_process_is_respected() {
     let image = bench.image("disk.img", MIB);
     let holding = "echo locked; read line";
     let mut other = Command::new("flock");
-    other.args(["-n", image.to_str().unwrap(), "sh", "-c", holding]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    other
+        .args(["-n", image.to_str().unwrap(), "sh", "-c", holding])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut other = other.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(other.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -293,7 +340,10 @@ fn a_hung_disk_costs_the_deadline_and_is_not_used_again() {
     run(&["fsfreeze", "-f", at.to_str().unwrap()]).unwrap();
     bench.later(&["fsfreeze", "-u", at.to_str().unwrap()]);
     let error = disk.write(Bytes(4096), &[2; 4096]).unwrap_err();
-    assert!(matches!(error, DiskError::TimedOut { limit_ms: 200, .. }) && error.kind() == Kind::Device, "{error}");
+    assert!(
+        matches!(error, DiskError::TimedOut { limit_ms: 200, .. }) && error.kind() == Kind::Device,
+        "{error}"
+    );
     assert!(error.to_string().contains(device.to_str().unwrap()), "{error}");
     assert!(matches!(disk.read(Bytes(0), 4096), Err(DiskError::GivenUp { .. })));
     assert!(matches!(disk.write(Bytes(0), &[3; 4096]), Err(DiskError::GivenUp { .. })));

@@ -47,7 +47,9 @@ pub enum Want {
 
 impl Want {
     /// Is it opened for writing?
-    pub fn writes(self) -> bool { self != Want::Look }
+    pub fn writes(self) -> bool {
+        self != Want::Look
+    }
 }
 
 /// What makes two names the same disk: hard links, symlinks, a second device node, or a loop device over the
@@ -85,7 +87,9 @@ pub struct OpenDisk {
 
 impl OpenDisk {
     /// Opens `path` with the default deadline ([`IO_DEADLINE_MS`]).
-    pub fn open(path: &Path, want: Want) -> Result<OpenDisk, DiskError> { Self::open_within(path, want, IO_DEADLINE_MS) }
+    pub fn open(path: &Path, want: Want) -> Result<OpenDisk, DiskError> {
+        Self::open_within(path, want, IO_DEADLINE_MS)
+    }
 
     /// Opens `path`; on a block device the opening and every I/O may take `limit_ms` milliseconds.
     pub fn open_within(path: &Path, want: Want, limit_ms: u64) -> Result<OpenDisk, DiskError> {
@@ -100,28 +104,44 @@ impl OpenDisk {
     }
 
     /// The path it was opened by.
-    pub fn path(&self) -> &Path { &self.path }
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 
     /// Image or block device.
-    pub fn medium(&self) -> Medium { self.measured.medium }
+    pub fn medium(&self) -> Medium {
+        self.measured.medium
+    }
 
     /// Its true size when it was opened. A tail that is no whole block is counted here and cannot be reached.
-    pub fn size(&self) -> Bytes { self.measured.size }
+    pub fn size(&self) -> Bytes {
+        self.measured.size
+    }
 
     /// Bytes of a logical block; 512 for images.
-    pub fn logical_block(&self) -> u32 { self.measured.logical_block }
+    pub fn logical_block(&self) -> u32 {
+        self.measured.logical_block
+    }
 
     /// Bytes of a physical block; 4096 for images.
-    pub fn physical_block(&self) -> u32 { self.measured.physical_block }
+    pub fn physical_block(&self) -> u32 {
+        self.measured.physical_block
+    }
 
     /// Would the medium itself refuse to be written?
-    pub fn read_only(&self) -> bool { self.measured.read_only }
+    pub fn read_only(&self) -> bool {
+        self.measured.read_only
+    }
 
     /// What it is opened for.
-    pub fn want(&self) -> Want { self.want }
+    pub fn want(&self) -> Want {
+        self.want
+    }
 
     /// Which disk it is, whatever it was called.
-    pub fn identity(&self) -> Identity { self.measured.identity }
+    pub fn identity(&self) -> Identity {
+        self.measured.identity
+    }
 
     /// Reads `len` bytes at `at`; both multiples of 4096. A block device is asked for at most [`IO_BYTES_MAX`]
     /// at a time, each with the whole deadline.
@@ -135,10 +155,13 @@ impl OpenDisk {
                 Way::Image(file) => {
                     out.resize(out.len() + part, 0);
                     let begin = out.len() - part;
-                    let got = read_whole(file, &mut out[begin..], start).map_err(|e| self.failed(doing, &e))?;
+                    let got =
+                        read_whole(file, &mut out[begin..], start).map_err(|e| self.failed(doing, &e))?;
                     self.whole(file, doing, got, part)?;
                 }
-                Way::Device(worker) => out.extend_from_slice(&self.read_part(worker, doing, start, part)?.bytes()[..part]),
+                Way::Device(worker) => {
+                    out.extend_from_slice(&self.read_part(worker, doing, start, part)?.bytes()[..part])
+                }
             }
         }
         Ok(out)
@@ -178,9 +201,13 @@ impl OpenDisk {
         })
     }
 
-    fn failed(&self, doing: Doing, error: &io::Error) -> DiskError { DiskError::from_io(&self.path, doing, error) }
+    fn failed(&self, doing: Doing, error: &io::Error) -> DiskError {
+        DiskError::from_io(&self.path, doing, error)
+    }
 
-    fn give_up(&self) { let _ = self.given_up.set(()); }
+    fn give_up(&self) {
+        let _ = self.given_up.set(());
+    }
 
     fn check_given_up(&self, doing: Doing) -> Result<(), DiskError> {
         match self.given_up.get() {
@@ -198,7 +225,7 @@ impl OpenDisk {
 
     fn check(&self, doing: Doing, at: Bytes, len: usize) -> Result<(), DiskError> {
         self.check_given_up(doing)?;
-        if at.0 % BLOCK_BYTES != 0 || len as u64 % BLOCK_BYTES != 0 {
+        if !at.0.is_multiple_of(BLOCK_BYTES) || !(len as u64).is_multiple_of(BLOCK_BYTES) {
             return Err(DiskError::Unaligned { path: self.path.clone(), doing });
         }
         let reachable = self.size().round_down(BLOCK_BYTES);
@@ -238,7 +265,13 @@ impl OpenDisk {
         Ok(buffer)
     }
 
-    fn write_part(&self, worker: &Worker<Opened>, doing: Doing, at: Bytes, data: &[u8]) -> Result<(), DiskError> {
+    fn write_part(
+        &self,
+        worker: &Worker<Opened>,
+        doing: Doing,
+        at: Bytes,
+        data: &[u8],
+    ) -> Result<(), DiskError> {
         let buffer = AlignedBuffer::copy_of(data);
         let job = move |opened: &mut Opened| write_whole(&opened.file, buffer.bytes(), at);
         let done = self.ask(worker, doing, job)?.map_err(|e| self.failed(doing, &e))?;
@@ -324,7 +357,6 @@ fn write_whole(file: &File, data: &[u8], at: Bytes) -> io::Result<usize> {
     }
     Ok(done)
 }
-
 
 #[cfg(test)]
 mod tests;

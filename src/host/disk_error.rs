@@ -223,8 +223,8 @@ impl DiskError {
         match (errno, doing) {
             (Errno::ENOENT | Errno::ENOTDIR, Doing::Open) => DiskError::NotFound { path },
             (Errno::EACCES | Errno::EPERM, Doing::Open) => DiskError::Denied { path, errno },
-            (Errno::EROFS, _) => DiskError::ReadOnly { path },
-            (Errno::ENOMEDIUM, _) => DiskError::NoMedium { path },
+            (Errno::EROFS, Doing::Open) => DiskError::ReadOnly { path },
+            (Errno::ENOMEDIUM, Doing::Open | Doing::Measure) => DiskError::NoMedium { path },
             (Errno::ENOSPC | Errno::EDQUOT, _) => DiskError::Full { path, doing },
             // What the block layer makes of SCSI's and NVMe's "reservation conflict".
             (Errno::EBADE, _) => DiskError::Reserved { path, doing },
@@ -258,9 +258,9 @@ fn io_advice(errno: Errno) -> &'static str {
     }
 }
 
-impl fmt::Display for DiskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.path().to_string_lossy().escape_debug())?;
+impl DiskError {
+    /// Refused before anything was asked of an open disk.
+    fn at_the_door(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DiskError::NotFound { .. } => f.write_str("there is no such disk or file; nothing was touched; check the name"),
             DiskError::NotADisk { what, .. } => write!(
@@ -287,8 +287,18 @@ impl fmt::Display for DiskError {
                 "its logical blocks have {logical_block} bytes and {BLOCK_BYTES} is the most; nothing was touched; \
                  use another disk, or format it to {BLOCK_BYTES} bytes a block"
             ),
+            _ => self.when_asked(f),
+        }
+    }
+
+    /// Refused although the disk is open.
+    fn when_asked(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             DiskError::Unaligned { doing, .. } => {
-                write!(f, "refused {doing}: not in whole blocks of {BLOCK_BYTES} bytes; nothing was touched; this is a bug in evms")
+                write!(
+                    f,
+                    "refused {doing}: not in whole blocks of {BLOCK_BYTES} bytes; nothing was touched; this is a bug in evms"
+                )
             }
             DiskError::OutOfRange { doing, size, .. } => write!(
                 f,
@@ -297,8 +307,23 @@ impl fmt::Display for DiskError {
                 size.0
             ),
             DiskError::OpenedToLook { doing, .. } => {
-                write!(f, "refused {doing}: it was opened to look only; nothing was touched; this is a bug in evms")
+                write!(
+                    f,
+                    "refused {doing}: it was opened to look only; nothing was touched; this is a bug in evms"
+                )
             }
+            DiskError::GivenUp { doing, .. } => write!(
+                f,
+                "refused {doing}: it did not answer or did not flush earlier, and is not used again before evms \
+                 is started anew; nothing was touched by this; look at the disk and its paths"
+            ),
+            _ => self.half_way(f),
+        }
+    }
+
+    /// Failed while it was done.
+    fn half_way(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             DiskError::Shrank { doing, was, now, .. } => write!(
                 f,
                 "failed {doing}: the file shrank from {} to {} bytes while it was open; {}; \
@@ -324,7 +349,13 @@ impl fmt::Display for DiskError {
                 doing.touched()
             ),
             DiskError::Io { doing, errno, .. } => {
-                write!(f, "failed {doing}: {} ({errno:?}); {}; {}", errno.desc(), doing.touched(), io_advice(*errno))
+                write!(
+                    f,
+                    "failed {doing}: {} ({errno:?}); {}; {}",
+                    errno.desc(),
+                    doing.touched(),
+                    io_advice(*errno)
+                )
             }
             DiskError::TimedOut { doing, limit_ms, .. } => write!(
                 f,
@@ -332,12 +363,27 @@ impl fmt::Display for DiskError {
                 doing.touched(),
                 if matches!(doing, Doing::Write { .. }) { " and may still be" } else { "" }
             ),
-            DiskError::GivenUp { doing, .. } => write!(
-                f,
-                "refused {doing}: it did not answer or did not flush earlier, and is not used again before evms \
-                 is started anew; nothing was touched by this; look at the disk and its paths"
-            ),
+            // Said by the two above.
+            DiskError::NotFound { .. }
+            | DiskError::NotADisk { .. }
+            | DiskError::Denied { .. }
+            | DiskError::ReadOnly { .. }
+            | DiskError::Busy { .. }
+            | DiskError::Locked { .. }
+            | DiskError::NoMedium { .. }
+            | DiskError::BlockTooLarge { .. }
+            | DiskError::Unaligned { .. }
+            | DiskError::OutOfRange { .. }
+            | DiskError::OpenedToLook { .. }
+            | DiskError::GivenUp { .. } => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.path().to_string_lossy().escape_debug())?;
+        self.at_the_door(f)
     }
 }
 
@@ -394,7 +440,12 @@ mod tests {
     fn a_sentence_names_disk_place_reason_and_what_was_touched() {
         let doing = Doing::Write { at: Bytes(8192), len: 4096 };
         let text = DiskError::from_errno(Path::new("/dev/sd\nx"), doing, Errno::EIO).to_string();
-        for part in [r"/dev/sd\nx: ", "writing 4096 bytes at byte 8192", "(EIO)", "a part of it may have been written"] {
+        for part in [
+            r"/dev/sd\nx: ",
+            "writing 4096 bytes at byte 8192",
+            "(EIO)",
+            "a part of it may have been written",
+        ] {
             assert!(text.contains(part), "{text}");
         }
     }

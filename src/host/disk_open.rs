@@ -103,7 +103,8 @@ pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> 
     let exclusive = if want == Want::Change { libc::O_EXCL } else { 0 };
     let opened = open_file(path, want.writes(), libc::O_DIRECT | exclusive, Medium::BlockDevice);
     let (file, metadata) = opened.map_err(|error| explain(path, error))?;
-    let measured = measure(&file, &metadata).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
+    let measured =
+        measure(&file, &metadata).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
     judge(path, want, &measured)?;
     if want == Want::ChangeUnderGates {
         only_our_gates(path, metadata.rdev())?;
@@ -114,7 +115,9 @@ pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> 
 /// Finds the words behind "busy" and "permission denied".
 fn explain(path: &Path, error: DiskError) -> DiskError {
     match error {
-        DiskError::Io { errno: Errno::EBUSY, .. } => DiskError::Busy { path: path.into(), by: holders_of(path) },
+        DiskError::Io { errno: Errno::EBUSY, .. } => {
+            DiskError::Busy { path: path.into(), by: holders_of(path) }
+        }
         DiskError::Denied { .. } if is_read_only(path) => DiskError::ReadOnly { path: path.into() },
         other => other,
     }
@@ -127,7 +130,9 @@ fn is_read_only(path: &Path) -> bool {
 
 fn holders_of(path: &Path) -> Vec<String> {
     let Ok(metadata) = fs::metadata(path) else { return Vec::new() };
-    sysfs::uses_of(&Roots::default(), number_of(metadata.rdev())).map(|uses| uses.in_words()).unwrap_or_default()
+    sysfs::uses_of(&Roots::default(), number_of(metadata.rdev()))
+        .map(|uses| uses.in_words())
+        .unwrap_or_default()
 }
 
 fn number_of(rdev: u64) -> sysfs::DeviceNumber {
@@ -154,9 +159,11 @@ fn measure(file: &File, metadata: &Metadata) -> Result<Measured, Errno> {
     })
 }
 
-/// A loop device over the whole of a file is that file; one over a part of it is itself.
+/// A loop device over the whole of a file is that file; one over a part of it, or a partition of one, is itself.
 fn identity_of(file: &File, rdev: u64) -> Identity {
-    if number_of(rdev).major == LOOP_MAJOR
+    let number = number_of(rdev);
+    if number.major == LOOP_MAJOR
+        && !sysfs::is_partition(&Roots::default(), number)
         && let Ok(backing) = sys::loop_backing(file)
         && backing.offset == Bytes::ZERO
     {

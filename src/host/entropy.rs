@@ -25,7 +25,9 @@ impl fmt::Display for NoEntropy {
 impl std::error::Error for NoEntropy {}
 
 impl Failure for NoEntropy {
-    fn kind(&self) -> Kind { Kind::Refused }
+    fn kind(&self) -> Kind {
+        Kind::Refused
+    }
 }
 
 /// 32 bytes of the kernel's entropy.
@@ -36,7 +38,9 @@ pub fn seed() -> Result<[u8; 32], NoEntropy> {
 }
 
 /// Dice that fall differently each time.
-pub fn dice() -> Result<Dice, NoEntropy> { seed().map(Dice::from_seed) }
+pub fn dice() -> Result<Dice, NoEntropy> {
+    seed().map(Dice::from_seed)
+}
 
 #[cfg(test)]
 mod tests {

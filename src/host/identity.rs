@@ -58,7 +58,9 @@ impl fmt::Display for BootId {
 }
 
 impl fmt::Debug for BootId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "BootId({self})") }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BootId({self})")
+    }
 }
 
 /// Why this machine does not know who it is.
@@ -110,7 +112,12 @@ impl fmt::Display for IdentityError {
                 path.display()
             ),
             IdentityError::Io { path, doing, errno } => {
-                write!(f, "failed {doing} {}: {} ({errno:?}); no identity was made or changed", path.display(), errno.desc())
+                write!(
+                    f,
+                    "failed {doing} {}: {} ({errno:?}); no identity was made or changed",
+                    path.display(),
+                    errno.desc()
+                )
             }
             IdentityError::NotDurable { path, errno } => write!(
                 f,
@@ -126,10 +133,14 @@ impl fmt::Display for IdentityError {
 impl std::error::Error for IdentityError {}
 
 impl Failure for IdentityError {
-    fn kind(&self) -> Kind { Kind::Refused }
+    fn kind(&self) -> Kind {
+        Kind::Refused
+    }
 }
 
-fn errno_of(error: &io::Error) -> Errno { error.raw_os_error().map_or(Errno::EIO, Errno::from_raw) }
+fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
 
 fn io_failed(path: &Path, doing: &'static str, error: &io::Error) -> IdentityError {
     IdentityError::Io { path: path.into(), doing, errno: errno_of(error) }
@@ -166,7 +177,8 @@ pub fn node_uuid(files: &IdentityFiles) -> Result<Option<NodeUuid>, IdentityErro
 
 fn node_of_kernel_line(path: &Path) -> Result<Option<NodeUuid>, IdentityError> {
     let line = read_text(path)?.unwrap_or_default();
-    let words = line.split_ascii_whitespace().filter_map(|word| word.trim_matches('"').strip_prefix(KERNEL_WORD));
+    let words =
+        line.split_ascii_whitespace().filter_map(|word| word.trim_matches('"').strip_prefix(KERNEL_WORD));
     let mut found = None;
     for word in words {
         let uuid = NodeUuid(parse_uuid(path, word.trim_matches('"'))?);
@@ -230,7 +242,9 @@ impl Draft {
 }
 
 impl Drop for Draft {
-    fn drop(&mut self) { let _ = fs::remove_file(&self.path); }
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// The host's name, when it has one that can be a node's name.

@@ -40,10 +40,14 @@ impl InUse {
     }
 
     /// Is one of these device nodes swapped to?
-    pub fn is_swap(&self, nodes: &[String]) -> bool { self.swaps.iter().any(|swap| nodes.contains(swap)) }
+    pub fn is_swap(&self, nodes: &[String]) -> bool {
+        self.swaps.iter().any(|swap| nodes.contains(swap))
+    }
 }
 
-fn first_word(line: &str) -> Option<String> { line.split_ascii_whitespace().next().map(unescape) }
+fn first_word(line: &str) -> Option<String> {
+    line.split_ascii_whitespace().next().map(unescape)
+}
 
 /// One line: `36 35 98:0 /root /at options [optional…] - type source super-options`.
 fn mount_of(line: &str) -> Option<Mount> {
@@ -99,7 +103,9 @@ mod tests {
 
     #[test]
     fn stray_backslashes_stay() {
-        for (word, plain) in [(r"a\040b", "a b"), (r"a\134b", r"a\b"), (r"a\", r"a\"), (r"\99x", r"\99x"), ("", "")] {
+        for (word, plain) in
+            [(r"a\040b", "a b"), (r"a\134b", r"a\b"), (r"a\", r"a\"), (r"\99x", r"\99x"), ("", "")]
+        {
             assert_eq!(unescape(word), plain);
         }
     }

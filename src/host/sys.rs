@@ -122,7 +122,9 @@ impl AlignedBuffer {
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: a Block is 4096 bytes without padding and lies in the Vec without gaps; the slice borrows `self`.
-        unsafe { core::slice::from_raw_parts(self.blocks.as_ptr().cast(), size_of_val(self.blocks.as_slice())) }
+        unsafe {
+            core::slice::from_raw_parts(self.blocks.as_ptr().cast(), size_of_val(self.blocks.as_slice()))
+        }
     }
 
     /// The bytes, for change.
@@ -154,7 +156,9 @@ mod tests {
     fn a_file_is_no_block_device() {
         let file = File::open("/proc/self/status").unwrap();
         assert_eq!(device_size(&file), Err(Errno::ENOTTY));
-        assert!(is_read_only(&file).is_err() && logical_block(&file).is_err() && physical_block(&file).is_err());
+        assert!(
+            is_read_only(&file).is_err() && logical_block(&file).is_err() && physical_block(&file).is_err()
+        );
         assert!(loop_backing(&file).is_err());
     }
 }

@@ -28,7 +28,9 @@ pub struct Roots {
 }
 
 impl Default for Roots {
-    fn default() -> Self { Self { sys: "/sys".into(), proc: "/proc".into() } }
+    fn default() -> Self {
+        Self { sys: "/sys".into(), proc: "/proc".into() }
+    }
 }
 
 /// The number of a block device.
@@ -49,7 +51,9 @@ impl DeviceNumber {
 }
 
 impl fmt::Display for DeviceNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{}:{}", self.major, self.minor) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
 }
 
 /// Why the machine's disks cannot be listed.
@@ -125,7 +129,9 @@ impl Failure for SysfsError {
         match self {
             SysfsError::NotFound { .. } => Kind::NotFound,
             SysfsError::TooMany { .. } => Kind::Refused,
-            SysfsError::NoSys { .. } | SysfsError::NoProc { .. } | SysfsError::Malformed { .. } => Kind::Device,
+            SysfsError::NoSys { .. } | SysfsError::NoProc { .. } | SysfsError::Malformed { .. } => {
+                Kind::Device
+            }
         }
     }
 }
@@ -164,6 +170,11 @@ pub fn uses_of(roots: &Roots, number: DeviceNumber) -> Result<Uses, SysfsError> 
         uses.absorb(walk.uses(whole)?);
     }
     Ok(uses)
+}
+
+/// Is the block device of this number a partition?
+pub fn is_partition(roots: &Roots, number: DeviceNumber) -> bool {
+    roots.sys.join("dev/block").join(number.to_string()).join("partition").exists()
 }
 
 /// What is read once for all disks.
@@ -225,7 +236,11 @@ impl<'a> Walk<'a> {
         let mut nodes = vec![node_of(&kernel_name)];
         nodes.extend(text(dir, "dm/name").map(|name| format!("/dev/mapper/{name}")));
         let mut uses = Uses {
-            holders: names_in(&dir.join("holders")).unwrap_or_default().iter().map(|name| self.holder(name)).collect(),
+            holders: names_in(&dir.join("holders"))
+                .unwrap_or_default()
+                .iter()
+                .map(|name| self.holder(name))
+                .collect(),
             mounted_at: self.in_use.mounted_at(number, &nodes),
             swap: self.in_use.is_swap(&nodes),
         };
@@ -252,7 +267,8 @@ fn btrfs_members(dir: &Path) -> BTreeSet<(String, String)> {
 /// The names in a directory, in order.
 fn names_in(dir: &Path) -> io::Result<Vec<String>> {
     let entries = fs::read_dir(dir)?.flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     Ok(names)
 }
@@ -281,7 +297,9 @@ fn device_number(dir: &Path) -> Result<Option<DeviceNumber>, SysfsError> {
     DeviceNumber::parse(&text).map(Some).ok_or_else(|| malformed(dir, "dev", text))
 }
 
-fn flag(dir: &Path, attribute: &str) -> bool { text(dir, attribute).is_some_and(|text| text != "0") }
+fn flag(dir: &Path, attribute: &str) -> bool {
+    text(dir, attribute).is_some_and(|text| text != "0")
+}
 
 /// A partition has no queue of its own; 512 where the kernel says nothing.
 fn logical_block(dir: &Path, is_partition: bool) -> Result<u32, SysfsError> {
@@ -297,7 +315,9 @@ fn logical_block(dir: &Path, is_partition: bool) -> Result<u32, SysfsError> {
 }
 
 /// The kernel writes `!` where a device's name has a slash.
-fn node_of(kernel_name: &str) -> String { format!("/dev/{}", kernel_name.replace('!', "/")) }
+fn node_of(kernel_name: &str) -> String {
+    format!("/dev/{}", kernel_name.replace('!', "/"))
+}
 
 fn kind_of(dir: &Path, kernel_name: &str) -> DiskKind {
     let driver = kernel_name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -318,10 +338,13 @@ fn kind_of(dir: &Path, kernel_name: &str) -> DiskKind {
 /// uuid, then the serial number of a virtio disk (which is only as unique as who set it up made it).
 fn wwid_of(dir: &Path) -> Option<String> {
     let plain = |attribute| text(dir, attribute).and_then(clean_wwid);
-    let tagged = |tag: &str, attribute| text(dir, attribute).and_then(|own| clean_wwid(format!("{tag}.{own}")));
+    let tagged =
+        |tag: &str, attribute| text(dir, attribute).and_then(|own| clean_wwid(format!("{tag}.{own}")));
     plain("device/wwid")
         .or_else(|| plain("wwid"))
-        .or_else(|| text(dir, "dm/uuid").and_then(|uuid| clean_wwid(wwid_of_map(uuid.strip_prefix("mpath-")?))))
+        .or_else(|| {
+            text(dir, "dm/uuid").and_then(|uuid| clean_wwid(wwid_of_map(uuid.strip_prefix("mpath-")?)))
+        })
         .or_else(|| tagged("md", "md/uuid"))
         .or_else(|| tagged("virtio", "serial"))
 }

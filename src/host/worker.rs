@@ -28,7 +28,8 @@ pub enum NoAnswer {
     NoThread(Errno),
 }
 
-/// The caller's side of the hatch. Jobs run in order, one outstanding.
+/// The caller's side of the hatch. Jobs run in order, one outstanding; the limit of a job begins when it is handed
+/// through, after those of other callers.
 pub struct Worker<T> {
     line: Mutex<Line<T>>,
     limit: Duration,
@@ -75,7 +76,10 @@ impl<T: 'static> Worker<T> {
 
     /// Has the thread do `job`, and waits for its answer at most the limit. After [`NoAnswer::TooLate`] no job is
     /// taken any more.
-    pub fn ask<R: Send + 'static>(&self, job: impl FnOnce(&mut T) -> R + Send + 'static) -> Result<R, NoAnswer> {
+    pub fn ask<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, NoAnswer> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = line.jobs.as_ref().ok_or(NoAnswer::Closed)?;
         let (tell, answer) = mpsc::sync_channel(1);
@@ -117,7 +121,9 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
     const SHORT: Duration = Duration::from_millis(20);
 
-    fn counter(limit: Duration) -> Worker<u32> { Worker::start(limit, || Ok::<u32, ()>(0)).unwrap().unwrap() }
+    fn counter(limit: Duration) -> Worker<u32> {
+        Worker::start(limit, || Ok::<u32, ()>(0)).unwrap().unwrap()
+    }
 
     #[test]
     fn jobs_run_in_order_on_the_one_thing() {
@@ -155,7 +161,9 @@ mod tests {
     fn dropping_waits_until_the_thing_is_dropped() {
         struct Flag(Arc<AtomicBool>);
         impl Drop for Flag {
-            fn drop(&mut self) { self.0.store(true, Ordering::SeqCst) }
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst)
+            }
         }
         let dropped = Arc::new(AtomicBool::new(false));
         let flag = Flag(Arc::clone(&dropped));

@@ -27,12 +27,18 @@ impl Room {
 }
 
 impl Drop for Room {
-    fn drop(&mut self) { let _ = fs::remove_dir_all(&self.0); }
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
-fn open(path: &Path, want: Want) -> Result<OpenDisk, DiskError> { OpenDisk::open(path, want) }
+fn open(path: &Path, want: Want) -> Result<OpenDisk, DiskError> {
+    OpenDisk::open(path, want)
+}
 
-fn refusal(path: &Path, want: Want) -> DiskError { open(path, want).err().unwrap() }
+fn refusal(path: &Path, want: Want) -> DiskError {
+    open(path, want).err().unwrap()
+}
 
 #[test]
 fn what_is_written_is_read_back_in_parts_too() {
@@ -97,7 +103,9 @@ fn a_file_that_shrinks_is_told_and_not_made_longer() {
     let path = room.image(1 << 20);
     let disk = open(&path, Want::Change).unwrap();
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(6000).unwrap();
-    for error in [disk.read(Bytes(4096), BLOCK).unwrap_err(), disk.write(Bytes(4096), &[1; BLOCK]).unwrap_err()] {
+    for error in
+        [disk.read(Bytes(4096), BLOCK).unwrap_err(), disk.write(Bytes(4096), &[1; BLOCK]).unwrap_err()]
+    {
         let DiskError::Shrank { was, now, .. } = &error else { panic!("{error}") };
         assert_eq!((*was, *now, error.kind()), (Bytes(1 << 20), Bytes(6000), Kind::Device));
     }
@@ -112,8 +120,12 @@ fn what_is_no_disk_is_called_by_its_name_and_never_hangs() {
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let socket = room.0.join("socket");
     let _listener = UnixListener::bind(&socket).unwrap();
-    let cases: [(&Path, &str); 4] =
-        [(&room.0, "a directory"), (Path::new("/dev/null"), "a character device"), (&fifo, "a pipe"), (&socket, "a socket")];
+    let cases: [(&Path, &str); 4] = [
+        (&room.0, "a directory"),
+        (Path::new("/dev/null"), "a character device"),
+        (&fifo, "a pipe"),
+        (&socket, "a socket"),
+    ];
     for (path, kind) in cases {
         for want in [Want::Look, Want::Change] {
             let DiskError::NotADisk { what, .. } = refusal(path, want) else { panic!("{kind}") };

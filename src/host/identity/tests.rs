@@ -26,7 +26,9 @@ impl Room {
 }
 
 impl Drop for Room {
-    fn drop(&mut self) { let _ = fs::remove_dir_all(&self.0); }
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 fn node(kernel_line: &str, file: Option<&str>) -> Result<Option<String>, IdentityError> {

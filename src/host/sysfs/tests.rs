@@ -20,12 +20,15 @@ fn every_disk_is_judged_by_what_sysfs_says() {
         .unwrap()
         .iter()
         .map(|facts| {
-            let verdict = judge(facts, &filter).map_or_else(|declined| declined.to_string(), |()| "taken".into());
+            let verdict =
+                judge(facts, &filter).map_or_else(|declined| declined.to_string(), |()| "taken".into());
             (facts.kernel_name.clone(), verdict)
         })
         .collect();
     let held = |by: &str| format!("it, or a partition of it, is held by {by}");
-    let mapping = |name: &str| format!("it is the device-mapper device {name}, and of those only multipath maps are disks");
+    let mapping = |name: &str| {
+        format!("it is the device-mapper device {name}, and of those only multipath maps are disks")
+    };
     let path = "it is a path of the multipath map mpatha; use the map".to_string();
     let memory = "it is memory and gone with the next boot".to_string();
     let empty = "it has no medium, its size is 0 bytes".to_string();
@@ -57,7 +60,8 @@ fn every_disk_is_judged_by_what_sysfs_says() {
         ("vda", taken()),
         ("zram0", memory),
     ];
-    let expected: Vec<(String, String)> = expected.into_iter().map(|(name, text)| (name.into(), text)).collect();
+    let expected: Vec<(String, String)> =
+        expected.into_iter().map(|(name, text)| (name.into(), text)).collect();
     assert_eq!(judged, expected);
 }
 
@@ -69,7 +73,9 @@ fn facts_are_read_as_the_kernel_states_them() {
     assert_eq!(one("nvme0n1").logical_block, 4096);
     assert_eq!(one("cciss!c0d0").path, "/dev/cciss/c0d0");
     assert_eq!(one("dm-1").uses.mounted_at, ["/home"]);
-    for (name, kind) in [("md0", DiskKind::Md), ("loop0", DiskKind::Loop), ("nbd0", DiskKind::Nbd), ("ram0", DiskKind::Ram)] {
+    for (name, kind) in
+        [("md0", DiskKind::Md), ("loop0", DiskKind::Loop), ("nbd0", DiskKind::Nbd), ("ram0", DiskKind::Ram)]
+    {
         assert_eq!(one(name).kind, kind);
     }
 }
@@ -95,7 +101,13 @@ fn a_disk_is_known_by_its_own_name_for_itself() {
 
 #[test]
 fn what_firmware_writes_is_not_believed_blindly() {
-    for bad in ["naa.0000000000000000", "00000000-0000-0000-0000-000000000000", "naa.", "serial\n2", &"x".repeat(300)] {
+    for bad in [
+        "naa.0000000000000000",
+        "00000000-0000-0000-0000-000000000000",
+        "naa.",
+        "serial\n2",
+        &"x".repeat(300),
+    ] {
         assert_eq!(clean_wwid(bad.into()), None, "{bad:?}");
     }
     assert_eq!(wwid_of_map("1ATA_disk"), "1ATA_disk");

@@ -36,10 +36,18 @@ impl fmt::Display for BadGlob {
         match self {
             BadGlob::Empty => f.write_str("a disk pattern is empty; write for example sd* or /dev/mapper/*"),
             BadGlob::OpenSet(text) => {
-                write!(f, "the disk pattern '{}' has a '[' without characters and ']'; close it", text.escape_debug())
+                write!(
+                    f,
+                    "the disk pattern '{}' has a '[' without characters and ']'; close it",
+                    text.escape_debug()
+                )
             }
             BadGlob::Range(text) => {
-                write!(f, "the disk pattern '{}' has a range that runs backwards; turn it round", text.escape_debug())
+                write!(
+                    f,
+                    "the disk pattern '{}' has a range that runs backwards; turn it round",
+                    text.escape_debug()
+                )
             }
         }
     }
@@ -48,7 +56,9 @@ impl fmt::Display for BadGlob {
 impl std::error::Error for BadGlob {}
 
 impl Failure for BadGlob {
-    fn kind(&self) -> Kind { Kind::Usage }
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
 }
 
 impl Glob {
@@ -143,7 +153,9 @@ impl Token {
 }
 
 impl fmt::Display for Glob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.text) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 #[cfg(test)]

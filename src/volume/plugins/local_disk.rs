@@ -6,6 +6,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
+use crate::base::failure::{Failure, Kind};
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::volume::plugins::glob::{BadGlob, Glob};
 
@@ -48,7 +49,9 @@ pub struct Holder {
 
 impl Holder {
     /// Is it a device that evms made?
-    pub fn is_ours(&self) -> bool { self.dm_uuid.as_deref().is_some_and(|uuid| uuid.starts_with(OUR_DM_UUID)) }
+    pub fn is_ours(&self) -> bool {
+        self.dm_uuid.as_deref().is_some_and(|uuid| uuid.starts_with(OUR_DM_UUID))
+    }
 
     /// Is it a multipath map?
     pub fn is_multipath_map(&self) -> bool {
@@ -137,7 +140,9 @@ pub struct DiskFacts {
 
 impl DiskFacts {
     /// Is it a device that evms made?
-    pub fn is_ours(&self) -> bool { self.dm_uuid.as_deref().is_some_and(|uuid| uuid.starts_with(OUR_DM_UUID)) }
+    pub fn is_ours(&self) -> bool {
+        self.dm_uuid.as_deref().is_some_and(|uuid| uuid.starts_with(OUR_DM_UUID))
+    }
 
     /// Is it a multipath map?
     pub fn is_multipath_map(&self) -> bool {
@@ -146,7 +151,9 @@ impl DiskFacts {
 
     fn matches(&self, glob: &Glob) -> bool {
         let mapper = self.dm_name.as_ref().map(|name| format!("/dev/mapper/{name}"));
-        glob.matches(&self.kernel_name) || glob.matches(&self.path) || mapper.is_some_and(|path| glob.matches(&path))
+        glob.matches(&self.kernel_name)
+            || glob.matches(&self.path)
+            || mapper.is_some_and(|path| glob.matches(&path))
     }
 }
 
@@ -162,12 +169,13 @@ impl Filter {
     /// Patterns over kernel names, device nodes and `/dev/mapper` names. No include pattern means every disk; an
     /// exclude pattern wins. Disks below `size_min` are left alone, and those of no bytes always.
     pub fn parse(include: &[&str], exclude: &[&str], size_min: Bytes) -> Result<Filter, BadGlob> {
-        let parse = |texts: &[&str]| texts.iter().map(|text| Glob::parse(text)).collect::<Result<Vec<_>, _>>();
+        let parse =
+            |texts: &[&str]| texts.iter().map(|text| Glob::parse(text)).collect::<Result<Vec<_>, _>>();
         Ok(Filter { include: parse(include)?, exclude: parse(exclude)?, size_min })
     }
 }
 
-/// Why a disk is left alone.
+/// Why a disk is left alone. Its sentence speaks of "it": put the disk's path and a colon before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Declined {
     /// An exclude pattern names it.
@@ -233,7 +241,9 @@ pub enum Declined {
 impl fmt::Display for Declined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Declined::Excluded { pattern } => write!(f, "the pattern '{}' excludes it", pattern.escape_debug()),
+            Declined::Excluded { pattern } => {
+                write!(f, "the pattern '{}' excludes it", pattern.escape_debug())
+            }
             Declined::NotIncluded => f.write_str("no include pattern names it"),
             Declined::Partition => f.write_str("it is a partition; name the whole disk"),
             Declined::Optical => f.write_str("it is an optical drive"),
@@ -244,20 +254,34 @@ impl fmt::Display for Declined {
             }
             Declined::Hidden => f.write_str("it is one path of an NVMe multipath disk; use that disk"),
             Declined::PathOf { map } => write!(f, "it is a path of the multipath map {map}; use the map"),
-            Declined::TooSmall { size: Bytes::ZERO, .. } => f.write_str("it has no medium, its size is 0 bytes"),
-            Declined::TooSmall { size, min } => write!(f, "it has {} and {} is the least", size.human(), min.human()),
+            Declined::TooSmall { size: Bytes::ZERO, .. } => {
+                f.write_str("it has no medium, its size is 0 bytes")
+            }
+            Declined::TooSmall { size, min } => {
+                write!(f, "it has {} and {} is the least", size.human(), min.human())
+            }
             Declined::BlockTooLarge { logical_block } => {
                 write!(f, "its logical blocks have {logical_block} bytes and {BLOCK_BYTES} is the most")
             }
             Declined::ReadOnly => f.write_str("it is read-only"),
             Declined::Removable => f.write_str("its medium can be taken out"),
-            Declined::Mounted { at } => write!(f, "it, or a partition of it, is mounted at {}", at.join(", ").escape_debug()),
+            Declined::Mounted { at } => {
+                write!(f, "it, or a partition of it, is mounted at {}", at.join(", ").escape_debug())
+            }
             Declined::Swap => f.write_str("the machine swaps to it"),
             Declined::Held { by } => {
                 let by: Vec<String> = by.iter().map(Holder::to_string).collect();
                 write!(f, "it, or a partition of it, is held by {}", by.join(", "))
             }
         }
+    }
+}
+
+impl std::error::Error for Declined {}
+
+impl Failure for Declined {
+    fn kind(&self) -> Kind {
+        Kind::Refused
     }
 }
 
@@ -286,7 +310,9 @@ fn judge_kind(facts: &DiskFacts) -> Result<(), Declined> {
         DiskKind::Optical => Err(Declined::Optical),
         DiskKind::Ram | DiskKind::Zram => Err(Declined::Memory),
         DiskKind::DeviceMapper if facts.is_ours() => Err(Declined::Ours { name: mapping() }),
-        DiskKind::DeviceMapper if !facts.is_multipath_map() => Err(Declined::OtherMapping { name: mapping() }),
+        DiskKind::DeviceMapper if !facts.is_multipath_map() => {
+            Err(Declined::OtherMapping { name: mapping() })
+        }
         _ if facts.hidden => Err(Declined::Hidden),
         _ => match &facts.path_of_multipath {
             Some(map) => Err(Declined::PathOf { map: map.clone() }),
@@ -345,7 +371,8 @@ impl fmt::Display for Duplicates {
 /// The groups of disks with one WWID. Paths that a multipath map joins do not count, the map does.
 pub fn duplicates(disks: &[DiskFacts]) -> Vec<Duplicates> {
     let mut by_wwid: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    let alone = |facts: &&DiskFacts| facts.path_of_multipath.is_none() && !facts.hidden && !facts.is_partition;
+    let alone =
+        |facts: &&DiskFacts| facts.path_of_multipath.is_none() && !facts.hidden && !facts.is_partition;
     for facts in disks.iter().filter(alone) {
         if let Some(wwid) = &facts.wwid {
             by_wwid.entry(wwid).or_default().push(facts.path.clone());
@@ -422,7 +449,10 @@ mod tests {
             ),
             (DiskFacts { size: Bytes(GIB / 2), ..sda() }, "it has 512 MiB and 1 GiB is the least"),
             (DiskFacts { size: Bytes(0), ..sda() }, "it has no medium, its size is 0 bytes"),
-            (DiskFacts { logical_block: 8192, ..sda() }, "its logical blocks have 8192 bytes and 4096 is the most"),
+            (
+                DiskFacts { logical_block: 8192, ..sda() },
+                "its logical blocks have 8192 bytes and 4096 is the most",
+            ),
             (DiskFacts { read_only: true, ..sda() }, "it is read-only"),
             (DiskFacts { removable: true, ..sda() }, "its medium can be taken out"),
             (DiskFacts { uses: mounted, ..sda() }, "it, or a partition of it, is mounted at /srv"),
@@ -466,7 +496,10 @@ mod tests {
         assert_eq!(duplicates(&[joined("sda"), joined("sdb"), map.clone(), disk("sdc")]), []);
         let nameless = DiskFacts { wwid: None, ..disk("sdd") };
         let found = duplicates(&[same("sdb"), same("sda"), disk("sdc"), nameless.clone(), nameless]);
-        assert_eq!(found, [Duplicates { wwid: "naa.5".into(), paths: vec!["/dev/sda".into(), "/dev/sdb".into()] }]);
+        assert_eq!(
+            found,
+            [Duplicates { wwid: "naa.5".into(), paths: vec!["/dev/sda".into(), "/dev/sdb".into()] }]
+        );
         assert_eq!(duplicates(&[joined("sda"), same("sdb"), map])[0].paths, ["/dev/dm-0", "/dev/sdb"]);
     }
 }
