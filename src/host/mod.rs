@@ -1,1 +1,19 @@
-//! host
+//! Floor 4, the hands: they carry out one command and report what happened. They never decide, never retry and
+//! never guess; whoever asks them has already decided (the engine), and hears every failure as a typed error
+//! with the path, the place and the reason in it.
+//!
+//! - `disk` opens, reads, writes and flushes one disk or image (`disk_open`, `disk_error`, `worker` belong to it);
+//! - `sysfs` and `mounts` say which disks the machine has and what holds them, without opening any;
+//! - `identity` says who this machine is; `clock` and `entropy` bring in time and seeds at the door;
+//! - `sys` is the only room with `unsafe`.
+
+pub mod clock;
+pub mod disk;
+pub mod disk_error;
+mod disk_open;
+pub mod entropy;
+pub mod identity;
+pub mod mounts;
+pub mod sys;
+pub mod sysfs;
+pub mod worker;

@@ -4,5 +4,6 @@
 pub mod choose;
 pub mod commit;
 pub mod mistake;
+pub mod plugins;
 pub mod request;
 pub mod votes;

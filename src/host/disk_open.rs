@@ -1,0 +1,186 @@
+//! How a disk comes to be open: what is named is looked at first, so that a pipe cannot hang us and a directory is
+//! called one; then opened with the flags its kind needs; then measured.
+
+use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::unistd::{AccessFlags, access};
+
+use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
+use crate::host::disk::{Identity, Medium, Want};
+use crate::host::disk_error::{DiskError, Doing};
+use crate::host::sys;
+use crate::host::sysfs::{self, Roots};
+
+/// The major number of the loop driver (`linux/major.h`).
+const LOOP_MAJOR: u64 = 7;
+
+/// What a disk is, as found when it was opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub medium: Medium,
+    pub size: Bytes,
+    pub logical_block: u32,
+    pub physical_block: u32,
+    pub read_only: bool,
+    pub identity: Identity,
+}
+
+/// An open file with its measures.
+pub(super) struct Opened {
+    pub file: File,
+    pub measured: Measured,
+}
+
+fn kind_of(path: &Path, kind: FileType) -> Result<Medium, DiskError> {
+    let what = if kind.is_file() {
+        return Ok(Medium::Image);
+    } else if kind.is_block_device() {
+        return Ok(Medium::BlockDevice);
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_char_device() {
+        "a character device"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "something else"
+    };
+    Err(DiskError::NotADisk { path: path.into(), what })
+}
+
+/// What `path` is, without opening it.
+pub(super) fn medium_of(path: &Path) -> Result<Medium, DiskError> {
+    let metadata = fs::metadata(path).map_err(|e| DiskError::from_io(path, Doing::Open, &e))?;
+    kind_of(path, metadata.file_type())
+}
+
+/// Opens without waiting for anybody (a pipe put there meanwhile has no peer), checks that it is the kind it was,
+/// and makes its I/O wait again.
+fn open_file(path: &Path, write: bool, flags: i32, medium: Medium) -> Result<(File, Metadata), DiskError> {
+    let failed = |e: &_| DiskError::from_io(path, Doing::Open, e);
+    let flags = flags | libc::O_NOCTTY;
+    let mut options = OpenOptions::new();
+    options.read(true).write(write).custom_flags(flags | libc::O_NONBLOCK);
+    let file = options.open(path).map_err(|e| failed(&e))?;
+    let metadata = file.metadata().map_err(|e| failed(&e))?;
+    if kind_of(path, metadata.file_type())? != medium {
+        return Err(DiskError::NotADisk { path: path.into(), what: "replaced while it was opened" });
+    }
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::from_bits_truncate(flags)))
+        .map_err(|errno| DiskError::from_errno(path, Doing::Open, errno))?;
+    Ok((file, metadata))
+}
+
+/// Opens an image file and locks it: shared to look, exclusive to change.
+pub(super) fn open_image(path: &Path, want: Want) -> Result<Opened, DiskError> {
+    let (file, _) = open_file(path, want.writes(), 0, Medium::Image)?;
+    let locked = if want.writes() { file.try_lock() } else { file.try_lock_shared() };
+    locked.map_err(|error| match error {
+        TryLockError::WouldBlock => DiskError::Locked { path: path.into() },
+        TryLockError::Error(e) => DiskError::from_io(path, Doing::Open, &e),
+    })?;
+    let metadata = file.metadata().map_err(|e| DiskError::from_io(path, Doing::Measure, &e))?;
+    let measured = Measured {
+        medium: Medium::Image,
+        size: Bytes(metadata.len()),
+        logical_block: SECTOR_BYTES as u32,
+        physical_block: BLOCK_BYTES as u32,
+        read_only: !want.writes() && access(path, AccessFlags::W_OK).is_err(),
+        identity: Identity::File { device: metadata.dev(), inode: metadata.ino() },
+    };
+    Ok(Opened { file, measured })
+}
+
+/// Opens a block device. May hang as long as the device does: call it on the disk's own thread.
+pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> {
+    let exclusive = if want == Want::Change { libc::O_EXCL } else { 0 };
+    let opened = open_file(path, want.writes(), libc::O_DIRECT | exclusive, Medium::BlockDevice);
+    let (file, metadata) = opened.map_err(|error| explain(path, error))?;
+    let measured =
+        measure(&file, &metadata).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
+    judge(path, want, &measured)?;
+    if want == Want::ChangeUnderGates {
+        only_our_gates(path, metadata.rdev())?;
+    }
+    Ok(Opened { file, measured })
+}
+
+/// Finds the words behind "busy" and "permission denied".
+fn explain(path: &Path, error: DiskError) -> DiskError {
+    match error {
+        DiskError::Io { errno: Errno::EBUSY, .. } => {
+            DiskError::Busy { path: path.into(), by: holders_of(path) }
+        }
+        DiskError::Denied { .. } if is_read_only(path) => DiskError::ReadOnly { path: path.into() },
+        other => other,
+    }
+}
+
+/// The kernel answers EACCES both to who may not and to a device that cannot be written.
+fn is_read_only(path: &Path) -> bool {
+    open_file(path, false, 0, Medium::BlockDevice).is_ok_and(|(file, _)| sys::is_read_only(&file) == Ok(true))
+}
+
+fn holders_of(path: &Path) -> Vec<String> {
+    let Ok(metadata) = fs::metadata(path) else { return Vec::new() };
+    sysfs::uses_of(&Roots::default(), number_of(metadata.rdev()))
+        .map(|uses| uses.in_words())
+        .unwrap_or_default()
+}
+
+fn number_of(rdev: u64) -> sysfs::DeviceNumber {
+    sysfs::DeviceNumber { major: libc::major(rdev).into(), minor: libc::minor(rdev).into() }
+}
+
+fn only_our_gates(path: &Path, rdev: u64) -> Result<(), DiskError> {
+    let busy = |by| Err(DiskError::Busy { path: path.into(), by });
+    match sysfs::uses_of(&Roots::default(), number_of(rdev)) {
+        Ok(uses) if uses.only_ours() => Ok(()),
+        Ok(uses) => busy(uses.in_words()),
+        Err(error) => busy(vec![error.to_string()]),
+    }
+}
+
+fn measure(file: &File, metadata: &Metadata) -> Result<Measured, Errno> {
+    Ok(Measured {
+        medium: Medium::BlockDevice,
+        size: sys::device_size(file)?,
+        logical_block: sys::logical_block(file)?,
+        physical_block: sys::physical_block(file)?,
+        read_only: sys::is_read_only(file)?,
+        identity: identity_of(file, metadata.rdev()),
+    })
+}
+
+/// A loop device over the whole of a file is that file; one over a part of it, or a partition of one, is itself.
+fn identity_of(file: &File, rdev: u64) -> Identity {
+    let number = number_of(rdev);
+    if number.major == LOOP_MAJOR
+        && !sysfs::is_partition(&Roots::default(), number)
+        && let Ok(backing) = sys::loop_backing(file)
+        && backing.offset == Bytes::ZERO
+    {
+        return Identity::File { device: backing.device, inode: backing.inode };
+    }
+    Identity::Device { number: rdev }
+}
+
+fn judge(path: &Path, want: Want, measured: &Measured) -> Result<(), DiskError> {
+    if measured.size == Bytes::ZERO {
+        return Err(DiskError::NoMedium { path: path.into() });
+    }
+    if u64::from(measured.logical_block) > BLOCK_BYTES {
+        return Err(DiskError::BlockTooLarge { path: path.into(), logical_block: measured.logical_block });
+    }
+    if measured.read_only && want.writes() {
+        return Err(DiskError::ReadOnly { path: path.into() });
+    }
+    Ok(())
+}

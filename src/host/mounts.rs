@@ -1,0 +1,112 @@
+//! What the kernel says is mounted or swapped to, as seen by this process: `/proc/self/mountinfo`, `/proc/swaps`.
+
+use std::fs;
+use std::path::Path;
+
+use crate::host::sysfs::{DeviceNumber, SysfsError};
+
+/// All mounts and swaps at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InUse {
+    mounts: Vec<Mount>,
+    swaps: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mount {
+    number: DeviceNumber,
+    source: String,
+    at: String,
+}
+
+impl InUse {
+    /// Reads both below `proc`. Not knowing what is mounted is an error; a kernel without swap is not.
+    pub fn read(proc: &Path) -> Result<InUse, SysfsError> {
+        let path = proc.join("self/mountinfo");
+        let mounts = fs::read(&path).map_err(|_| SysfsError::NoProc { path })?;
+        let swaps = fs::read(proc.join("swaps")).unwrap_or_default();
+        let mounts = String::from_utf8_lossy(&mounts).lines().filter_map(mount_of).collect();
+        let swaps = String::from_utf8_lossy(&swaps).lines().skip(1).filter_map(first_word).collect();
+        Ok(InUse { mounts, swaps })
+    }
+
+    /// Where the device of this number is mounted. File systems with numbers of their own (btrfs) are found by the
+    /// device node they were mounted from, one of `nodes`.
+    pub fn mounted_at(&self, number: DeviceNumber, nodes: &[String]) -> Vec<String> {
+        let uses = |mount: &&Mount| {
+            mount.number == number || (mount.number.major == 0 && nodes.contains(&mount.source))
+        };
+        self.mounts.iter().filter(uses).map(|mount| mount.at.clone()).collect()
+    }
+
+    /// Is one of these device nodes swapped to?
+    pub fn is_swap(&self, nodes: &[String]) -> bool {
+        self.swaps.iter().any(|swap| nodes.contains(swap))
+    }
+}
+
+fn first_word(line: &str) -> Option<String> {
+    line.split_ascii_whitespace().next().map(unescape)
+}
+
+/// One line: `36 35 98:0 /root /at options [optional…] - type source super-options`.
+fn mount_of(line: &str) -> Option<Mount> {
+    let mut words = line.split(' ');
+    let number = DeviceNumber::parse(words.nth(2)?)?;
+    let at = unescape(words.nth(1)?);
+    words.find(|word| *word == "-")?;
+    let source = unescape(words.nth(1)?);
+    Some(Mount { number, source, at })
+}
+
+/// Undoes the kernel's `\040` for blanks and the like.
+fn unescape(word: &str) -> String {
+    let mut out = Vec::with_capacity(word.len());
+    let mut rest = word.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = match (first, after) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
+                out.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                after
+            }
+            _ => {
+                out.push(*first);
+                after
+            }
+        };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_mountinfo_are_read() {
+        let line = r"42 27 8:17 / /srv/my\040data rw,relatime shared:7 master:2 - ext4 /dev/sdb1 rw";
+        let mount = mount_of(line).unwrap();
+        assert_eq!(mount.number, DeviceNumber { major: 8, minor: 17 });
+        assert_eq!((mount.at.as_str(), mount.source.as_str()), ("/srv/my data", "/dev/sdb1"));
+        for bad in ["", "1 2 3", "42 27 8:17 / /srv rw", "42 27 x:y / /srv rw - ext4 /dev/sdb1 rw"] {
+            assert_eq!(mount_of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_btrfs_is_found_by_its_source_and_others_by_number_alone() {
+        let mounts = ["1 1 0:40 /@ / rw - btrfs /dev/sda2 rw", "2 1 8:3 / /old rw - ext4 /dev/sda2 rw"];
+        let in_use = InUse { mounts: mounts.into_iter().filter_map(mount_of).collect(), swaps: vec![] };
+        assert_eq!(in_use.mounted_at(DeviceNumber { major: 8, minor: 2 }, &["/dev/sda2".into()]), ["/"]);
+        assert_eq!(in_use.mounted_at(DeviceNumber { major: 8, minor: 3 }, &["/dev/sda3".into()]), ["/old"]);
+    }
+
+    #[test]
+    fn stray_backslashes_stay() {
+        for (word, plain) in
+            [(r"a\040b", "a b"), (r"a\134b", r"a\b"), (r"a\", r"a\"), (r"\99x", r"\99x"), ("", "")]
+        {
+            assert_eq!(unescape(word), plain);
+        }
+    }
+}

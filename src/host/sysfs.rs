@@ -1,0 +1,370 @@
+//! Which disks the machine has and who uses them, from sysfs and proc alone. No device is opened here: opening
+//! wakes drives, loads modules, and hangs on a dead path. What sysfs says is a hint; the exclusive opening decides.
+
+use core::fmt;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::base::failure::{Failure, Kind};
+use crate::base::limits::{CANDIDATE_DISKS_MAX, WWID_BYTES_MAX};
+use crate::base::units::{Bytes, SECTOR_BYTES, Sectors};
+use crate::host::mounts::InUse;
+use crate::volume::plugins::local_disk::{DiskFacts, DiskKind, Holder, Uses};
+
+/// Bytes read of one attribute; sysfs gives one page at most.
+const ATTRIBUTE_BYTES_MAX: u64 = 4096;
+/// SCSI's device type of CD and DVD drives.
+const SCSI_TYPE_OPTICAL: &str = "5";
+
+/// Where sysfs and proc are mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roots {
+    /// sysfs, usually `/sys`.
+    pub sys: PathBuf,
+    /// procfs, usually `/proc`.
+    pub proc: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self { sys: "/sys".into(), proc: "/proc".into() }
+    }
+}
+
+/// The number of a block device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceNumber {
+    /// The driver's number.
+    pub major: u64,
+    /// The device's number with its driver.
+    pub minor: u64,
+}
+
+impl DeviceNumber {
+    /// Reads `MAJOR:MINOR`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.trim().split_once(':')?;
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
+}
+
+impl fmt::Display for DeviceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+/// Why the machine's disks cannot be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SysfsError {
+    /// No sysfs where it should be.
+    NoSys {
+        /// What is missing.
+        path: PathBuf,
+    },
+    /// No procfs where it should be, so nobody knows what is mounted.
+    NoProc {
+        /// What is missing.
+        path: PathBuf,
+    },
+    /// More disks than are looked at.
+    TooMany {
+        /// How many there are.
+        found: usize,
+    },
+    /// An attribute that is not what the kernel's documentation says.
+    Malformed {
+        /// The attribute.
+        path: PathBuf,
+        /// What it says.
+        text: String,
+    },
+    /// The kernel knows no such block device.
+    NotFound {
+        /// Its name or number.
+        name: String,
+    },
+}
+
+impl fmt::Display for SysfsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SysfsError::NoSys { path } => write!(
+                f,
+                "cannot list the disks: {} is not there; nothing was touched; mount sysfs, or name image files with --disk",
+                path.display()
+            ),
+            SysfsError::NoProc { path } => write!(
+                f,
+                "cannot tell which disks are mounted: {} cannot be read; nothing was touched; mount proc",
+                path.display()
+            ),
+            SysfsError::TooMany { found } => write!(
+                f,
+                "cannot list the disks: the machine has {found} and {CANDIDATE_DISKS_MAX} is the most; nothing was \
+                 touched; name the disks with --disk"
+            ),
+            SysfsError::Malformed { path, text } => write!(
+                f,
+                "cannot list the disks: {} says '{}', which is not understood; nothing was touched; name the disks \
+                 with --disk",
+                path.display(),
+                text.escape_debug()
+            ),
+            SysfsError::NotFound { name } => write!(
+                f,
+                "the kernel knows no block device '{}'; nothing was touched; check the name",
+                name.escape_debug()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SysfsError {}
+
+impl Failure for SysfsError {
+    fn kind(&self) -> Kind {
+        match self {
+            SysfsError::NotFound { .. } => Kind::NotFound,
+            SysfsError::TooMany { .. } => Kind::Refused,
+            SysfsError::NoSys { .. } | SysfsError::NoProc { .. } | SysfsError::Malformed { .. } => {
+                Kind::Device
+            }
+        }
+    }
+}
+
+/// All whole disks, by kernel name, in one pass. One that vanishes meanwhile is left out.
+pub fn disks(roots: &Roots) -> Result<Vec<DiskFacts>, SysfsError> {
+    let block = roots.sys.join("block");
+    let names = names_in(&block).map_err(|_| SysfsError::NoSys { path: block.clone() })?;
+    if names.len() > CANDIDATE_DISKS_MAX {
+        return Err(SysfsError::TooMany { found: names.len() });
+    }
+    let walk = Walk::start(roots)?;
+    let found = names.iter().map(|name| walk.facts(&block.join(name), name));
+    found.filter_map(Result::transpose).collect()
+}
+
+/// One block device by its kernel name (`sda`, also a partition: `sda1`).
+pub fn disk(roots: &Roots, kernel_name: &str) -> Result<DiskFacts, SysfsError> {
+    let not_found = || SysfsError::NotFound { name: kernel_name.into() };
+    if kernel_name.contains('/') || kernel_name.starts_with('.') {
+        return Err(not_found());
+    }
+    let dir = roots.sys.join("class/block").join(kernel_name);
+    Walk::start(roots)?.facts(&dir, kernel_name)?.ok_or_else(not_found)
+}
+
+/// Who uses the block device of this number: its partitions count, and for a partition the whole disk's own users.
+pub fn uses_of(roots: &Roots, number: DeviceNumber) -> Result<Uses, SysfsError> {
+    let link = roots.sys.join("dev/block").join(number.to_string());
+    let dir = fs::canonicalize(link).map_err(|_| SysfsError::NotFound { name: number.to_string() })?;
+    let walk = Walk::start(roots)?;
+    let mut uses = walk.uses_with_parts(&dir)?;
+    if dir.join("partition").exists()
+        && let Some(whole) = dir.parent()
+    {
+        uses.absorb(walk.uses(whole)?);
+    }
+    Ok(uses)
+}
+
+/// Is the block device of this number a partition?
+pub fn is_partition(roots: &Roots, number: DeviceNumber) -> bool {
+    roots.sys.join("dev/block").join(number.to_string()).join("partition").exists()
+}
+
+/// What is read once for all disks.
+struct Walk<'a> {
+    roots: &'a Roots,
+    in_use: InUse,
+    /// (kernel name, file system) of every member of a mounted btrfs, which claims no holder.
+    btrfs: BTreeSet<(String, String)>,
+}
+
+impl<'a> Walk<'a> {
+    fn start(roots: &'a Roots) -> Result<Self, SysfsError> {
+        let in_use = InUse::read(&roots.proc)?;
+        Ok(Walk { roots, in_use, btrfs: btrfs_members(&roots.sys.join("fs/btrfs")) })
+    }
+
+    /// `None` when the disk has vanished.
+    fn facts(&self, dir: &Path, kernel_name: &str) -> Result<Option<DiskFacts>, SysfsError> {
+        let Some(size) = number(dir, "size")? else { return Ok(None) };
+        let is_partition = dir.join("partition").exists();
+        let uses = self.uses_with_parts(dir)?;
+        let map = uses.holders.iter().find(|holder| holder.is_multipath_map());
+        let path_of_multipath = map.map(|map| map.dm_name.clone().unwrap_or_else(|| map.name.clone()));
+        Ok(Some(DiskFacts {
+            path: node_of(kernel_name),
+            kernel_name: kernel_name.into(),
+            kind: kind_of(dir, kernel_name),
+            wwid: wwid_of(dir),
+            size: Sectors(size).to_bytes().unwrap_or(Bytes(u64::MAX)),
+            logical_block: logical_block(dir, is_partition)?,
+            read_only: flag(dir, "ro"),
+            removable: flag(dir, "removable"),
+            hidden: flag(dir, "hidden"),
+            is_partition,
+            uses,
+            dm_name: text(dir, "dm/name"),
+            dm_uuid: text(dir, "dm/uuid"),
+            path_of_multipath,
+        }))
+    }
+
+    fn uses_with_parts(&self, dir: &Path) -> Result<Uses, SysfsError> {
+        let mut uses = self.uses(dir)?;
+        for name in names_in(dir).unwrap_or_default() {
+            let part = dir.join(name);
+            if part.join("partition").exists() {
+                uses.absorb(self.uses(&part)?);
+            }
+        }
+        Ok(uses)
+    }
+
+    /// The uses of this one device, without its partitions.
+    fn uses(&self, dir: &Path) -> Result<Uses, SysfsError> {
+        let Some(kernel_name) = dir.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+            return Ok(Uses::default());
+        };
+        let Some(number) = device_number(dir)? else { return Ok(Uses::default()) };
+        let mut nodes = vec![node_of(&kernel_name)];
+        nodes.extend(text(dir, "dm/name").map(|name| format!("/dev/mapper/{name}")));
+        let mut uses = Uses {
+            holders: names_in(&dir.join("holders"))
+                .unwrap_or_default()
+                .iter()
+                .map(|name| self.holder(name))
+                .collect(),
+            mounted_at: self.in_use.mounted_at(number, &nodes),
+            swap: self.in_use.is_swap(&nodes),
+        };
+        let members = self.btrfs.iter().filter(|(member, _)| *member == kernel_name);
+        let btrfs = members.map(|(_, uuid)| Holder { name: format!("btrfs {uuid}"), ..Holder::default() });
+        uses.holders.extend(btrfs);
+        Ok(uses)
+    }
+
+    fn holder(&self, name: &str) -> Holder {
+        let dir = self.roots.sys.join("block").join(name);
+        Holder { name: name.into(), dm_name: text(&dir, "dm/name"), dm_uuid: text(&dir, "dm/uuid") }
+    }
+}
+
+fn btrfs_members(dir: &Path) -> BTreeSet<(String, String)> {
+    let members = |uuid: String| {
+        let names = names_in(&dir.join(&uuid).join("devices")).unwrap_or_default();
+        names.into_iter().map(move |name| (name, uuid.clone()))
+    };
+    names_in(dir).unwrap_or_default().into_iter().flat_map(members).collect()
+}
+
+/// The names in a directory, in order.
+fn names_in(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = fs::read_dir(dir)?.flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// An attribute without the blanks around it; `None` when absent, empty, or refused by the driver.
+fn text(dir: &Path, attribute: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(dir.join(attribute)).ok()?;
+    file.take(ATTRIBUTE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
+    (!text.is_empty()).then(|| text.to_string())
+}
+
+fn malformed(dir: &Path, attribute: &str, text: String) -> SysfsError {
+    SysfsError::Malformed { path: dir.join(attribute), text }
+}
+
+fn number(dir: &Path, attribute: &str) -> Result<Option<u64>, SysfsError> {
+    let Some(text) = text(dir, attribute) else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| malformed(dir, attribute, text))
+}
+
+fn device_number(dir: &Path) -> Result<Option<DeviceNumber>, SysfsError> {
+    let Some(text) = text(dir, "dev") else { return Ok(None) };
+    DeviceNumber::parse(&text).map(Some).ok_or_else(|| malformed(dir, "dev", text))
+}
+
+fn flag(dir: &Path, attribute: &str) -> bool {
+    text(dir, attribute).is_some_and(|text| text != "0")
+}
+
+/// A partition has no queue of its own; 512 where the kernel says nothing.
+fn logical_block(dir: &Path, is_partition: bool) -> Result<u32, SysfsError> {
+    let attribute = "queue/logical_block_size";
+    let own = number(dir, attribute)?;
+    // Behind class/block/sda1 the link must be followed before the way up is the whole disk.
+    let whole = || fs::canonicalize(dir).ok().and_then(|dir| dir.parent().map(Path::to_path_buf));
+    let found = match (own, is_partition) {
+        (None, true) => whole().map_or(Ok(None), |whole| number(&whole, attribute))?,
+        (own, _) => own,
+    };
+    Ok(found.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(SECTOR_BYTES as u32))
+}
+
+/// The kernel writes `!` where a device's name has a slash.
+fn node_of(kernel_name: &str) -> String {
+    format!("/dev/{}", kernel_name.replace('!', "/"))
+}
+
+fn kind_of(dir: &Path, kernel_name: &str) -> DiskKind {
+    let driver = kernel_name.trim_end_matches(|c: char| c.is_ascii_digit());
+    match driver {
+        "loop" => DiskKind::Loop,
+        "ram" => DiskKind::Ram,
+        "zram" => DiskKind::Zram,
+        "nbd" => DiskKind::Nbd,
+        "sr" => DiskKind::Optical,
+        "dm-" => DiskKind::DeviceMapper,
+        _ if dir.join("md").exists() => DiskKind::Md,
+        _ if text(dir, "device/type").as_deref() == Some(SCSI_TYPE_OPTICAL) => DiskKind::Optical,
+        _ => DiskKind::Plain,
+    }
+}
+
+/// The disk's own name for itself: SCSI and NVMe as the kernel prints it, a multipath map as its paths, then md's
+/// uuid, then the serial number of a virtio disk (which is only as unique as who set it up made it).
+fn wwid_of(dir: &Path) -> Option<String> {
+    let plain = |attribute| text(dir, attribute).and_then(clean_wwid);
+    let tagged =
+        |tag: &str, attribute| text(dir, attribute).and_then(|own| clean_wwid(format!("{tag}.{own}")));
+    plain("device/wwid")
+        .or_else(|| plain("wwid"))
+        .or_else(|| {
+            text(dir, "dm/uuid").and_then(|uuid| clean_wwid(wwid_of_map(uuid.strip_prefix("mpath-")?)))
+        })
+        .or_else(|| tagged("md", "md/uuid"))
+        .or_else(|| tagged("virtio", "serial"))
+}
+
+/// scsi_id, which names the maps, writes the designator's type as one digit where the kernel writes a word.
+fn wwid_of_map(name: &str) -> String {
+    let hex = |rest: &str| rest.len() >= 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.split_at_checked(1) {
+        Some(("3", rest)) if hex(rest) => format!("naa.{rest}"),
+        Some(("2", rest)) if hex(rest) => format!("eui.{rest}"),
+        _ => name.to_string(),
+    }
+}
+
+/// Firmware writes these: what is too long, unprintable, or all zero names nothing.
+fn clean_wwid(wwid: String) -> Option<String> {
+    let (_, digits) = wwid.split_once('.').unwrap_or(("", &wwid));
+    let names = digits.chars().any(|c| c != '0' && c != '-');
+    (wwid.len() <= WWID_BYTES_MAX && names && !wwid.chars().any(char::is_control)).then_some(wwid)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! A thread that owns one thing and does one job at a time, so that who asks can stop waiting.
+//!
+//! A disk that hangs holds its caller in the kernel, where no signal and no timeout reaches it. So the file is
+//! owned by a thread of its own: picture a clerk behind a hatch. The caller hands a job through, waits so long
+//! and no longer, and if the clerk has not come back, closes the hatch for ever and goes away. The clerk is left
+//! alone; when the kernel lets go of him he finds the hatch closed, shuts the file and is gone.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+/// Bytes of stack of a worker; its buffers are on the heap.
+const STACK_BYTES: usize = 256 * 1024;
+
+type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
+
+/// Why an answer did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The job did not end within the limit. It may still end, later, unheard.
+    TooLate,
+    /// The hatch is closed: an earlier job was too late, or the thread ended.
+    Closed,
+    /// The thread could not be started.
+    NoThread(Errno),
+}
+
+/// The caller's side of the hatch. Jobs run in order, one outstanding; the limit of a job begins when it is handed
+/// through, after those of other callers.
+pub struct Worker<T> {
+    line: Mutex<Line<T>>,
+    limit: Duration,
+}
+
+struct Line<T> {
+    /// `None` once the hatch is closed.
+    jobs: Option<SyncSender<Job<T>>>,
+    /// Says nothing; is disconnected when the thread has dropped what it owned.
+    gone: Receiver<()>,
+}
+
+impl<T: 'static> Worker<T> {
+    /// Starts a thread, makes the thing in it, and waits for that at most `limit`; each later job has the same
+    /// limit. The outer error: no answer; the inner one: what `make` said.
+    pub fn start<E: Send + 'static>(
+        limit: Duration,
+        make: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<Worker<T>, E>, NoAnswer> {
+        let (jobs, queue) = mpsc::sync_channel::<Job<T>>(1);
+        let (tell_made, made) = mpsc::sync_channel(1);
+        let (end, gone) = mpsc::sync_channel(0);
+        let life = move || {
+            match make() {
+                Err(error) => drop(tell_made.send(Err(error))),
+                Ok(thing) => {
+                    if tell_made.send(Ok(())).is_ok() {
+                        serve(thing, &queue);
+                    }
+                }
+            }
+            drop(end);
+        };
+        let builder = thread::Builder::new().name("evms-disk".into()).stack_size(STACK_BYTES);
+        let started = builder.spawn(life);
+        started.map_err(|e| NoAnswer::NoThread(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
+        match made.recv_timeout(limit) {
+            Ok(Ok(())) => Ok(Ok(Worker { line: Mutex::new(Line { jobs: Some(jobs), gone }), limit })),
+            Ok(Err(error)) => Ok(Err(error)),
+            Err(RecvTimeoutError::Timeout) => Err(NoAnswer::TooLate),
+            Err(RecvTimeoutError::Disconnected) => Err(NoAnswer::Closed),
+        }
+    }
+
+    /// Has the thread do `job`, and waits for its answer at most the limit. After [`NoAnswer::TooLate`] no job is
+    /// taken any more.
+    pub fn ask<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, NoAnswer> {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = line.jobs.as_ref().ok_or(NoAnswer::Closed)?;
+        let (tell, answer) = mpsc::sync_channel(1);
+        let told: Job<T> = Box::new(move |thing| drop(tell.send(job(thing))));
+        jobs.send(told).map_err(|_| NoAnswer::Closed)?;
+        answer.recv_timeout(self.limit).map_err(|why| {
+            line.jobs = None;
+            match why {
+                RecvTimeoutError::Timeout => NoAnswer::TooLate,
+                RecvTimeoutError::Disconnected => NoAnswer::Closed,
+            }
+        })
+    }
+}
+
+fn serve<T>(mut thing: T, queue: &Receiver<Job<T>>) {
+    for job in queue {
+        job(&mut thing);
+    }
+}
+
+impl<T> Drop for Worker<T> {
+    /// Closes the hatch and waits, at most the limit, until the thread has dropped what it owned: a disk that is
+    /// closed here can be opened exclusively on the next line. A hung thread is not waited for.
+    fn drop(&mut self) {
+        let line = self.line.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if line.jobs.take().is_some() {
+            let _ = line.gone.recv_timeout(self.limit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const LONG: Duration = Duration::from_secs(30);
+    const SHORT: Duration = Duration::from_millis(20);
+
+    fn counter(limit: Duration) -> Worker<u32> {
+        Worker::start(limit, || Ok::<u32, ()>(0)).unwrap().unwrap()
+    }
+
+    #[test]
+    fn jobs_run_in_order_on_the_one_thing() {
+        let worker = counter(LONG);
+        for n in 0..10 {
+            assert_eq!(worker.ask(move |count| std::mem::replace(count, n + 1)), Ok(n));
+        }
+    }
+
+    #[test]
+    fn what_fails_to_be_made_says_why() {
+        let made = Worker::<u32>::start(LONG, || Err("no such thing"));
+        assert_eq!(made.unwrap().err(), Some("no such thing"));
+    }
+
+    #[test]
+    fn a_hung_job_is_left_alone_and_the_hatch_stays_closed() {
+        let worker = counter(SHORT);
+        let (release, held) = mpsc::channel::<()>();
+        assert_eq!(worker.ask(move |_| held.recv().is_ok()), Err(NoAnswer::TooLate));
+        assert_eq!(worker.ask(|count| *count), Err(NoAnswer::Closed));
+        drop(release);
+        drop(worker); // and nobody waited for the hung thread
+    }
+
+    #[test]
+    fn a_hung_making_ends_at_the_limit() {
+        let (release, held) = mpsc::channel::<()>();
+        let made = Worker::<u32>::start(SHORT, move || held.recv().map(|()| 0));
+        assert_eq!(made.err(), Some(NoAnswer::TooLate));
+        drop(release);
+    }
+
+    #[test]
+    fn dropping_waits_until_the_thing_is_dropped() {
+        struct Flag(Arc<AtomicBool>);
+        impl Drop for Flag {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst)
+            }
+        }
+        let dropped = Arc::new(AtomicBool::new(false));
+        let flag = Flag(Arc::clone(&dropped));
+        drop(Worker::start(LONG, move || Ok::<_, ()>(flag)).unwrap().unwrap());
+        assert!(dropped.load(Ordering::SeqCst));
+    }
+}
