@@ -3,6 +3,7 @@
 
 pub mod choose;
 pub mod commit;
+pub mod discover;
 pub mod mistake;
 pub mod plugins;
 pub mod request;

@@ -1,0 +1,190 @@
+//! Carrying out what a machine without hands asks for: reads, writes and flushes on real disks, each write under a
+//! permit that is compared before it begins. A dry run is the same machine over the same disks with every write kept
+//! in memory: what it prints is what would be written, to the sector.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
+use crate::engine::guard::{NoPermit, Permit};
+use crate::host::clock;
+use crate::host::disk::{Medium, OpenDisk};
+use crate::host::disk_error::DiskError;
+use crate::volume::commit::io::{Answer, Ask, Op, Purpose};
+
+/// How long a first claim of a node block is left to show a rival (two disk beats, safety 2.8 and 6).
+pub const CLAIM_WAIT_MS: u64 = 2000;
+
+/// One write of a dry run or of a report: what is written where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Written {
+    /// Which lane.
+    pub lane: usize,
+    /// First sector.
+    pub sector: u64,
+    /// How many sectors.
+    pub sectors: u64,
+    /// Why.
+    pub purpose: Purpose,
+}
+
+/// Do it, or only say what would be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Write.
+    Real,
+    /// Write nothing, keep what would be written.
+    Dry,
+}
+
+/// The disks of one change, by lane, and what happened on them.
+pub struct Hands<'a> {
+    disks: Vec<&'a OpenDisk>,
+    mode: Mode,
+    kept: BTreeMap<(usize, u64), [u8; BLOCK_BYTES as usize]>,
+    /// What was written, or would be.
+    pub written: Vec<Written>,
+    /// What went wrong, by lane.
+    pub errors: Vec<(usize, DiskError)>,
+    /// A write that no permit covered.
+    pub denied: Option<NoPermit>,
+}
+
+impl<'a> Hands<'a> {
+    /// Hands on these disks, in the order of the lanes.
+    pub fn new(disks: Vec<&'a OpenDisk>, mode: Mode) -> Hands<'a> {
+        Hands { disks, mode, kept: BTreeMap::new(), written: Vec::new(), errors: Vec::new(), denied: None }
+    }
+
+    /// Carries out what was asked. Disks work side by side when they are devices: a slow one delays nobody's answer
+    /// but its own within one batch.
+    pub fn carry_out(&mut self, asks: &[Ask], permit: Option<Permit>) -> Vec<(usize, Answer)> {
+        let allowed = asks.iter().map(|ask| self.permitted(ask, permit)).collect::<Vec<_>>();
+        let devices = self.disks.iter().any(|disk| disk.medium() == Medium::BlockDevice);
+        let results = if devices && self.mode == Mode::Real && asks.len() > 1 {
+            self.side_by_side(asks, &allowed)
+        } else {
+            asks.iter().zip(&allowed).map(|(ask, allowed)| self.one(ask, *allowed)).collect()
+        };
+        let mut answers = Vec::new();
+        for (ask, result) in asks.iter().zip(results) {
+            let answer = result.unwrap_or_else(|error| {
+                self.errors.extend(error.map(|error| (ask.lane, error)));
+                Answer::Failed
+            });
+            self.note(ask, &answer);
+            answers.push((ask.lane, answer));
+        }
+        answers
+    }
+
+    fn permitted(&mut self, ask: &Ask, permit: Option<Permit>) -> bool {
+        let Op::Write { purpose, .. } = &ask.op else { return true };
+        let Some(permit) = permit else { return false };
+        match permit.allows(*purpose, clock::boot_now()) {
+            Ok(()) => true,
+            Err(denied) => {
+                self.denied = Some(denied);
+                false
+            }
+        }
+    }
+
+    fn side_by_side(&self, asks: &[Ask], allowed: &[bool]) -> Vec<Result<Answer, Option<DiskError>>> {
+        std::thread::scope(|scope| {
+            let lanes = asks.iter().zip(allowed);
+            let hands = lanes.map(|(ask, allowed)| scope.spawn(move || real(self.disks.get(ask.lane), &ask.op, *allowed)));
+            let hands = hands.collect::<Vec<_>>();
+            hands.into_iter().map(|hand| hand.join().unwrap_or(Err(None))).collect()
+        })
+    }
+
+    fn one(&mut self, ask: &Ask, allowed: bool) -> Result<Answer, Option<DiskError>> {
+        match self.mode {
+            Mode::Real => real(self.disks.get(ask.lane), &ask.op, allowed),
+            Mode::Dry => self.dry(ask, allowed),
+        }
+    }
+
+    fn dry(&mut self, ask: &Ask, allowed: bool) -> Result<Answer, Option<DiskError>> {
+        match &ask.op {
+            Op::Write { .. } if !allowed => Err(None),
+            Op::Write { at, bytes, .. } => {
+                for (place, chunk) in bytes.chunks_exact(BLOCK_BYTES as usize).enumerate() {
+                    if let Ok(block) = chunk.try_into() {
+                        self.kept.insert((ask.lane, at.0 / BLOCK_BYTES + place as u64), block);
+                    }
+                }
+                Ok(Answer::Done)
+            }
+            Op::Flush => Ok(Answer::Done),
+            op => {
+                let Answer::Read(mut bytes) = real(self.disks.get(ask.lane), op, true)? else { return Err(None) };
+                if let Op::Read { at, .. } = op {
+                    self.overlay(ask.lane, *at, &mut bytes);
+                }
+                Ok(Answer::Read(bytes))
+            }
+        }
+    }
+
+    fn overlay(&self, lane: usize, at: Bytes, bytes: &mut [u8]) {
+        for (place, chunk) in bytes.chunks_exact_mut(BLOCK_BYTES as usize).enumerate() {
+            if let Some(block) = self.kept.get(&(lane, at.0 / BLOCK_BYTES + place as u64)) {
+                chunk.copy_from_slice(block);
+            }
+        }
+    }
+
+    fn note(&mut self, ask: &Ask, answer: &Answer) {
+        if let (Op::Write { at, bytes, purpose }, Answer::Done) = (&ask.op, answer) {
+            let (sector, sectors) = (at.0 / SECTOR_BYTES, bytes.len() as u64 / SECTOR_BYTES);
+            self.written.push(Written { lane: ask.lane, sector, sectors, purpose: *purpose });
+        }
+    }
+
+    /// Waits out the first claim of a node block, on devices; an image file is locked and has no rivals.
+    pub fn pause(&self) {
+        let devices = self.disks.iter().any(|disk| disk.medium() == Medium::BlockDevice);
+        if devices && self.mode == Mode::Real {
+            std::thread::sleep(Duration::from_millis(CLAIM_WAIT_MS));
+        }
+    }
+
+    /// Was anything written?
+    pub fn touched(&self) -> bool { self.mode == Mode::Real && !self.written.is_empty() }
+
+    /// What was written, neighbours of one purpose joined, in the order of disks and sectors.
+    pub fn ranges(&self) -> Vec<Written> {
+        let mut sorted = self.written.clone();
+        sorted.sort();
+        sorted.dedup();
+        let mut ranges: Vec<Written> = Vec::new();
+        for written in sorted {
+            match ranges.last_mut() {
+                Some(last)
+                    if last.lane == written.lane
+                        && last.purpose == written.purpose
+                        && written.sector <= last.sector + last.sectors =>
+                {
+                    last.sectors = last.sectors.max(written.sector + written.sectors - last.sector);
+                }
+                _ => ranges.push(written),
+            }
+        }
+        ranges
+    }
+}
+
+fn real(disk: Option<&&OpenDisk>, op: &Op, allowed: bool) -> Result<Answer, Option<DiskError>> {
+    let Some(disk) = disk else { return Err(None) };
+    match op {
+        Op::Read { at, length } => disk.read(*at, *length as usize).map(Answer::Read),
+        Op::Write { .. } if !allowed => return Err(None),
+        Op::Write { at, bytes, .. } => disk.write(*at, bytes).map(|()| Answer::Done),
+        Op::Flush => disk.flush().map(|()| Answer::Done),
+        #[cfg(feature = "mistakes")]
+        Op::BufferedRead { at, length } => disk.read(*at, *length as usize).map(Answer::Read),
+    }
+    .map_err(Some)
+}

@@ -1,0 +1,257 @@
+//! From what stands at both ends of each disk to containers: which disks are ours, which copy counts, what is missing,
+//! stale, cloned or in doubt. Looking never writes (R2), and one damaged disk never hides the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::base::bits::Access;
+use crate::base::id::{ContainerId, DiskId, DiskNumber};
+use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::format::damage::{Damage, Fault};
+use crate::format::intent::Intent;
+use crate::format::label::{self, Label};
+use crate::format::layout::{End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
+use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
+use crate::volume::commit::Member;
+use crate::volume::mistake::Rules;
+use crate::volume::plugins::foreign::{self, Ends, Signature};
+
+/// What one look at both ends of a disk saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// A member of a container.
+    Ours(Box<Labelled>),
+    /// It carries our label and cannot be used.
+    Unusable(Unusable),
+    /// Something else's.
+    Foreign(Vec<Signature>),
+    /// Nothing that is known.
+    Blank,
+}
+
+/// A label that is believed, and what is wrong besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labelled {
+    /// The label.
+    pub label: Label,
+    /// Its areas, checked against the real size.
+    pub layout: Layout,
+    /// Copies of the label that are not as they should be; the other one was used.
+    pub damaged: Vec<(End, Damage)>,
+    /// The disk has grown since it was labelled.
+    pub grown: bool,
+}
+
+/// Why a disk with our label cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// Both labels are damaged, or the only one left is.
+    Damaged(Damage),
+    /// The disk is smaller than when it was labelled.
+    Shrunk {
+        /// Size in the label.
+        labelled: Bytes,
+        /// Size now.
+        now: Bytes,
+    },
+    /// The table of areas is not believed.
+    Areas(LayoutError),
+    /// The disk has larger blocks than when it was labelled.
+    BlockTooLarge {
+        /// In the label.
+        labelled: u32,
+        /// Now.
+        now: u32,
+    },
+    /// The two labels name different disks or containers.
+    TwoLabels {
+        /// In front.
+        front: (ContainerId, DiskId),
+        /// In the tail.
+        tail: (ContainerId, DiskId),
+    },
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unusable::Damaged(damage) => write!(f, "{damage}"),
+            Unusable::Shrunk { labelled, now } => write!(
+                f,
+                "the disk had {} ({} bytes) when it was labelled and has {} ({} bytes) now; give it its size back",
+                labelled.human(),
+                labelled.0,
+                now.human(),
+                now.0
+            ),
+            Unusable::Areas(error) => write!(f, "{error}"),
+            Unusable::BlockTooLarge { labelled, now } => {
+                write!(f, "the disk had blocks of {labelled} bytes when it was labelled and has blocks of {now} bytes now")
+            }
+            Unusable::TwoLabels { front, tail } => write!(
+                f,
+                "its front label names disk {} of container {} and its tail label disk {} of container {}",
+                front.1.short(),
+                front.0.short(),
+                tail.1.short(),
+                tail.0.short()
+            ),
+        }
+    }
+}
+
+impl Unusable {
+    /// Does a newer program know more about this disk?
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Unusable::Damaged(Damage { fault: Fault::Version(_) | Fault::Incompat(_), .. }))
+    }
+}
+
+/// Judges a disk of `size` bytes by its first and last bytes (at least 8 KiB each, fewer where the disk is smaller).
+/// `tail` ends at the end of the disk, rounded down to 4096.
+pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sighting {
+    let front_block = head.get(HEAD_LABEL_AT.0 as usize..).unwrap_or_default();
+    let tail_block = tail.len().checked_sub(TAIL_LABEL_BYTES as usize).and_then(|at| tail.get(at..)).unwrap_or_default();
+    let (front, back) = (Label::decode(front_block, End::Primary), Label::decode(tail_block, End::Secondary));
+    let stranger = |damage: &Damage| matches!(damage.fault, Fault::Blank | Fault::Foreign | Fault::Short);
+    match (front, back) {
+        (Ok(front), Ok(back)) if (front.container, front.disk) != (back.container, back.disk) => {
+            Sighting::Unusable(Unusable::TwoLabels {
+                front: (front.container, front.disk),
+                tail: (back.container, back.disk),
+            })
+        }
+        (Ok(front), Ok(_)) => believe(front, Vec::new(), size, logical_block),
+        // Where the disk has grown the tail label is not at the end any more: no damage, but worth a word.
+        (Ok(front), Err(damage)) => believe(front, vec![(End::Secondary, damage)], size, logical_block),
+        (Err(damage), Ok(back)) => believe(back, vec![(End::Primary, damage)], size, logical_block),
+        (Err(one), Err(other)) if stranger(&one) && stranger(&other) => {
+            let found = foreign::recognise(&Ends { size, head, tail });
+            if found.is_empty() { Sighting::Blank } else { Sighting::Foreign(found) }
+        }
+        (Err(one), Err(other)) => Sighting::Unusable(Unusable::Damaged(if stranger(&one) { other } else { one })),
+    }
+}
+
+fn believe(label: Label, damaged: Vec<(End, Damage)>, size: Bytes, logical_block: u32) -> Sighting {
+    if label.size_bytes() > size {
+        return Sighting::Unusable(Unusable::Shrunk { labelled: label.size_bytes(), now: size });
+    }
+    if logical_block > label.logical_block.max(BLOCK_BYTES as u32) || logical_block > 4096 {
+        let labelled = label.logical_block;
+        return Sighting::Unusable(Unusable::BlockTooLarge { labelled, now: logical_block });
+    }
+    let grown = label.size_bytes().round_down(BLOCK_BYTES) < size.round_down(BLOCK_BYTES);
+    match Layout::check(label.areas.clone(), label.size_bytes()) {
+        Ok(layout) => Sighting::Ours(Box::new(Labelled { label, layout, damaged, grown })),
+        Err(error) => Sighting::Unusable(Unusable::Areas(error)),
+    }
+}
+
+impl Labelled {
+    /// The disk as the commit protocol sees it.
+    pub fn member(&self) -> Member {
+        Member {
+            container: self.label.container,
+            number: self.label.number,
+            id: self.label.disk,
+            layout: self.layout.clone(),
+        }
+    }
+
+    /// May the disk be written by this program?
+    pub fn access(&self) -> Access { self.label.features.access(label::KNOWN) }
+}
+
+/// A labelled disk and what its slots and intent hold, by the place of the disk in the list of all that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Which of the disks.
+    pub place: usize,
+    /// Its label.
+    pub labelled: Labelled,
+    /// Its slots.
+    pub copies: DiskCopies,
+    /// A change of ids under way.
+    pub intent: Option<Intent>,
+}
+
+/// A container as its disks tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its identity.
+    pub id: ContainerId,
+    /// Its disks that were seen, by number.
+    pub disks: Vec<Read>,
+    /// Which model counts, or why none does.
+    pub chosen: Result<Chosen, Unchosen>,
+    /// Disks that carry one identity twice, by place: clones, or one disk seen by two ways.
+    pub clones: Vec<Vec<usize>>,
+}
+
+/// What is to be said of one disk of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskWord {
+    /// Holds the model that counts.
+    Current,
+    /// Holds an older one.
+    Stale,
+    /// Holds none although it is a member: it was labelled and the commit did not reach it.
+    Empty,
+    /// Cannot speak: all its copies are damaged.
+    Damaged,
+    /// Labelled, and no model knows it: an expansion that did not finish, or a disk that was let go.
+    NotMember,
+    /// Let go by a shrink; its label could not be wiped then.
+    Released,
+}
+
+impl Found {
+    /// Joins what was read into containers, by identity.
+    pub fn join(reads: Vec<Read>) -> Vec<Found> {
+        let mut groups: BTreeMap<ContainerId, Vec<Read>> = BTreeMap::new();
+        for read in reads {
+            groups.entry(read.labelled.label.container).or_default().push(read);
+        }
+        groups.into_iter().map(|(id, disks)| Found::one(id, disks)).collect()
+    }
+
+    fn one(id: ContainerId, mut disks: Vec<Read>) -> Found {
+        disks.sort_by_key(|read| (read.labelled.label.number, read.place));
+        let mut by_disk: BTreeMap<DiskId, Vec<usize>> = BTreeMap::new();
+        for read in &disks {
+            by_disk.entry(read.labelled.label.disk).or_default().push(read.place);
+        }
+        let clones = by_disk.into_values().filter(|places| places.len() > 1).collect();
+        let copies = disks.iter().map(|read| read.copies.clone()).collect::<Vec<_>>();
+        Found { id, disks, chosen: choose::choose(&copies, Rules::ALL), clones }
+    }
+
+    /// What is to be said of the disk that was read as `read`.
+    pub fn word(&self, read: &Read) -> DiskWord {
+        let Ok(chosen) = &self.chosen else {
+            return if read.copies.speaks() { DiskWord::Stale } else { DiskWord::Damaged };
+        };
+        let known = chosen.model.disk_by_id(read.labelled.label.disk);
+        match known {
+            None => DiskWord::NotMember,
+            Some(disk) if disk.number != read.labelled.label.number => DiskWord::NotMember,
+            Some(disk) if !disk.is_member() => DiskWord::Released,
+            Some(_) if read.copies.holds(chosen.image.header.hash) => DiskWord::Current,
+            Some(_) if !read.copies.speaks() => DiskWord::Damaged,
+            Some(_) if read.copies.newest().is_some() => DiskWord::Stale,
+            Some(_) => DiskWord::Empty,
+        }
+    }
+
+    /// Members that were not seen at all.
+    pub fn missing(&self) -> BTreeSet<DiskNumber> {
+        let Ok(chosen) = &self.chosen else { return BTreeSet::new() };
+        let seen = |id| self.disks.iter().any(|read| read.labelled.label.disk == id);
+        let members = chosen.model.table.disks.iter().filter(|disk| disk.is_member());
+        members.filter(|disk| !seen(disk.id)).map(|disk| disk.number).collect()
+    }
+
+    /// Is a change of ids under way on any of its disks?
+    pub fn intent(&self) -> Option<&Intent> { self.disks.iter().find_map(|read| read.intent.as_ref()) }
+}
