@@ -1,1 +1,3 @@
 //! volume
+
+pub mod plugins;
