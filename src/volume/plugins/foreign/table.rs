@@ -262,6 +262,7 @@ pub(super) const TABLE: &[Row] = &[
     checked("minix", "Minix file system", Place::Head(&[KIB + 16]), checks::MINIX_1_2_MAGICS, checks::minix_1_2),
     checked("minix", "Minix 3 file system", Place::Head(&[KIB + 24]), &[b"\x5a\x4d", b"\x4d\x5a"], checks::minix_3),
     plain("befs", "BeFS file system", Place::Head(&[32, 544]), &[b"BFS1", b"1SFB"]),
+    plain("bfs", "SCO BFS file system", START, &[b"\xce\xfa\xad\x1b"]),
     plain("hpfs", "HPFS file system", Place::Head(&[8 * KIB]), &[b"\x49\xe8\x95\xf9"]),
     plain("vfat", "FAT file system", Place::Head(&[82]), &[b"FAT32   ", b"MSWIN"]),
     plain("vfat", "FAT file system", Place::Head(&[54]), &[b"FAT16   ", b"FAT12   ", b"FAT     ", b"MSDOS"]),
