@@ -48,11 +48,15 @@ pub const CANDIDATE_DISKS_MAX: usize = 4096;
 pub const OPENING_TRIES_MAX: u32 = 8;
 /// Bytes read at each end of a disk that is not ours (issue: discovery).
 pub const LOOK_BYTES: u64 = 8 * KIB;
+/// Bytes read at each end of a disk before it is taken: every place where a foreign signature is expected, but
+/// VMFS outside of a partition (1 and 2 MiB) and LUKS2 copies behind an unusually large first header.
+pub const DEEP_LOOK_BYTES: u64 = MIB;
 /// Longest single read or write asked of a device.
 pub const IO_BYTES_MAX: u64 = MIB;
 
 const _: () = assert!(SLOT_BYTES_MIN <= SLOT_BYTES_MAX);
 const _: () = assert!(IO_BYTES_MAX % BLOCK_BYTES == 0);
 const _: () = assert!(LOOK_BYTES % BLOCK_BYTES == 0);
+const _: () = assert!(LOOK_BYTES <= DEEP_LOOK_BYTES && DEEP_LOOK_BYTES % BLOCK_BYTES == 0);
 const _: () = assert!(EXTENT_BYTES_MIN <= EXTENT_BYTES_DEFAULT && EXTENT_BYTES_DEFAULT <= EXTENT_BYTES_MAX);
 const _: () = assert!(STRIPE_BYTES_MIN <= STRIPE_BYTES_MAX && STRIPE_BYTES_MIN % BLOCK_BYTES == 0);
