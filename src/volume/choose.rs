@@ -35,10 +35,14 @@ impl DiskCopies {
         whole.max_by_key(|(_, image)| image.header.order)
     }
 
-    /// Can this disk speak for what it holds? Not when something stands in its slots and nothing of it is whole:
-    /// then it may have held anything.
+    /// Can this disk speak for what it holds? An acknowledged commit stands at both ends, and a crash tears one end
+    /// at a time: so each slot must be whole or never written at one end at least. Where both ends of a slot are
+    /// damaged or cannot be read, the newest model may be hidden there, and the disk does not count.
     pub fn speaks(&self) -> bool {
-        self.newest().is_some() || self.slots.iter().all(|(_, _, copy)| matches!(copy, Err(damage) if damage.is_blank()))
+        SlotIndex::BOTH.iter().all(|wanted| {
+            let mut copies = self.slots.iter().filter(|(_, index, _)| index == wanted);
+            copies.any(|(_, _, copy)| copy.as_ref().map_or_else(Damage::is_blank, |_| true))
+        })
     }
 
     /// Does any slot hold this very content?

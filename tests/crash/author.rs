@@ -155,7 +155,9 @@ impl Author for Script {
             }
             Task::Shrink(number) => {
                 let disk = next.table.disks.iter_mut().find(|disk| disk.number.0 == *number && disk.is_member());
-                let Some(disk) = disk else { return Ok(None) };
+                let Some(disk) = disk.filter(|_| model.table.disks.iter().filter(|disk| disk.is_member()).count() > 1) else {
+                    return Ok(None);
+                };
                 disk.state = DiskState::Released(at.generation);
                 next.table.old_set = Some(old_set(model));
                 if let Some(first) = next.table.disks.iter().find(|disk| disk.is_member()) {

@@ -44,7 +44,11 @@ impl Story<'_> {
     }
 
     fn step(&mut self) -> Result<(), Broken> {
-        match self.dice.below(200) {
+        let what = self.dice.below(200);
+        if what < 6 {
+            trace(&["power cut", "disk away", "disk back", "machine dies", "disk lies", "end rots"][what as usize]);
+        }
+        match what {
             0 => self.power_cut(),
             1 => self.away = Some(1 + self.dice.below(u64::from(DISKS)) as u16),
             2 => self.away = None,
@@ -87,6 +91,7 @@ impl Story<'_> {
             return;
         }
         let Some(disk) = self.world.disks.get_mut(&number) else { return };
+        trace(&("rotten", number, end));
         for index in SlotIndex::BOTH {
             let area = self.world.layout.slot(index, end);
             disk.rot(area.start_bytes().0, area.length_bytes().0);
@@ -117,6 +122,7 @@ impl Story<'_> {
             let node = [1, 2, 3].into_iter().filter(|node| Some(*node) != busy).nth(self.dice.below(2) as usize).unwrap();
             // Machines that take turns hand a block over only with a new life.
             let present = self.present();
+            trace(&(node, &task, &present));
             let actor = self.world.actor(node, task, &present, self.rules);
             self.actors.push(actor);
         }
@@ -124,6 +130,7 @@ impl Story<'_> {
         let mut actor = self.actors.remove(chosen);
         let asks = actor.waiting();
         if asks.is_empty() {
+            trace(&actor.outcome());
             return self.world.take_acks(&mut actor);
         }
         let ask = asks[self.dice.below(asks.len() as u64) as usize].clone();
@@ -134,14 +141,23 @@ impl Story<'_> {
         }
         actor.take(&ask);
         self.world.execute(&mut actor, &ask)?;
-        self.world.take_acks(&mut actor)?;
+        let before = self.world.laws.acked.len();
+        let result = self.world.take_acks(&mut actor);
+        trace(&(actor.node, actor.disk_of_lane(ask.lane), crate::world::op_words(&ask.op), &self.world.laws.acked[before..]));
         self.actors.push(actor);
-        Ok(())
+        result
     }
 
     fn end(mut self, cases: &mut u64) -> Result<(), Broken> {
         self.power_cut();
         let all = self.world.numbers();
         recover(&self.world, &all, self.rules, cases)
+    }
+}
+
+/// With `EVMS_TRACE` set, a replayed history is told step by step.
+fn trace(what: &dyn std::fmt::Debug) {
+    if std::env::var_os("EVMS_TRACE").is_some() {
+        println!("    {what:?}");
     }
 }

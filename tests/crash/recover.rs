@@ -3,7 +3,7 @@
 
 use evms::format::layout::{End, SlotIndex};
 use evms::format::slot::SlotImage;
-use evms::volume::choose::{self, DiskCopies, Unchosen};
+use evms::volume::choose::{self, Chosen, DiskCopies, Unchosen};
 use evms::volume::mistake::Rules;
 use evms::volume::votes::Quorum;
 
@@ -30,6 +30,16 @@ pub fn attempt(world: &mut World, node: u16, task: &Task, present: &[u16], rules
 
 /// Must an opening with these disks succeed? By the rules alone, whatever mistake is being made.
 fn must_open(world: &World, present: &[u16]) -> bool {
+    match choice(world, present) {
+        Ok(chosen) => {
+            let here = world.discover(present).iter().map(|member| member.number).collect();
+            chosen.majority_read && Quorum::of(&chosen.model.table).reached_by(&here, Rules::ALL)
+        }
+        Err(Unchosen::Nothing | Unchosen::Conflict { .. } | Unchosen::Unreadable { .. }) => false,
+    }
+}
+
+fn choice(world: &World, present: &[u16]) -> Result<Chosen, Unchosen> {
     let members = world.discover(present);
     let copies = members.iter().map(|member| {
         let disk = &world.disks[&member.number.0];
@@ -41,13 +51,7 @@ fn must_open(world: &World, present: &[u16]) -> bool {
         DiskCopies { number: member.number, id: disk_id(member.number.0), slots: slots.map(read).collect() }
     });
     let copies = copies.collect::<Vec<_>>();
-    match choose::choose(&copies, Rules::ALL) {
-        Ok(chosen) => {
-            let here = members.iter().map(|member| member.number).collect();
-            chosen.majority_read && Quorum::of(&chosen.model.table).reached_by(&here, Rules::ALL)
-        }
-        Err(Unchosen::Nothing | Unchosen::Conflict { .. } | Unchosen::Unreadable { .. }) => false,
-    }
+    choose::choose(&copies, Rules::ALL)
 }
 
 /// First these disks only, then all of them, then all but one.
@@ -66,7 +70,8 @@ pub fn recover(world: &World, first: &[u16], rules: Rules, cases: &mut u64) -> R
         return Err(Broken::L7Stuck(format!("all disks came back and did not open, after {first:?}")));
     }
     if !owed && !world.laws.acked.is_empty() && rules == Rules::ALL {
-        return Err(Broken::L7Stuck(format!("an acknowledged container cannot be chosen, after {first:?}")));
+        let found = choice(&world, &all).map(|chosen| (chosen.image.header.order, chosen.read, chosen.model.table));
+        return Err(Broken::L7Stuck(format!("what was acknowledged cannot be chosen, after {first:?}: {found:?}")));
     }
     // Everybody holds the same now; any majority must tell the same story.
     for missing in &all {

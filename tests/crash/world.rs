@@ -191,3 +191,15 @@ pub fn poll(step: Step) -> Option<Vec<Ask>> {
     }
 }
 
+
+/// One operation in few words, for a trace.
+pub fn op_words(op: &Op) -> String {
+    match op {
+        Op::Write { at, bytes, purpose } => match evms::format::slot::SlotHeader::decode(bytes) {
+            Ok(header) => format!("write {purpose:?} at {} {:?} {:?}", at.0, header.order, header.hash),
+            Err(_) => format!("write {purpose:?} at {} {}", at.0, bytes.len()),
+        },
+        Op::Read { at, length } | Op::BufferedRead { at, length } => format!("read {} {length}", at.0),
+        Op::Flush => "flush".into(),
+    }
+}
