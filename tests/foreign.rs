@@ -3,6 +3,8 @@
 //! measure: what `wipefs` sees at an offset, we see there too; what a file system's own tool says of its size,
 //! we say.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod tools;
 
 use evms::base::limits::{DEEP_LOOK_BYTES, LOOK_BYTES};
@@ -62,19 +64,29 @@ fn wipefs_agrees(image: &Image) {
         let (offset, word) = line.split_once(',').unwrap();
         let mut at = u64::from_str_radix(offset.trim_start_matches("0x"), 16).unwrap();
         let same = [word];
-        let ours = WIPEFS_WORDS.iter().find(|(theirs, _)| *theirs == word).map_or(&same[..], |(_, ours)| ours);
+        let ours =
+            WIPEFS_WORDS.iter().find(|(theirs, _)| *theirs == word).map_or(&same[..], |(_, ours)| ours);
         match word {
             // The label's type, which stands 24 bytes behind the label's own magic.
             "LVM2_member" => at -= 24,
             // The first descriptor of a sequence, where ours is the one that says which UDF it is; any of a
             // ring of uberblocks, where ours is the first.
-            "udf" | "zfs_member" => at = found.iter().find(|seen| ours.contains(&seen.name)).map_or(at, |seen| seen.at.0),
+            "udf" | "zfs_member" => {
+                at = found.iter().find(|seen| ours.contains(&seen.name)).map_or(at, |seen| seen.at.0)
+            }
             // The boot sector of a file system, which wipefs counts two or three times.
-            "dos" | "vfat" if [0, 510].contains(&at) && found.iter().any(|seen| BOOTING.contains(&seen.name)) => continue,
+            "dos" | "vfat"
+                if [0, 510].contains(&at) && found.iter().any(|seen| BOOTING.contains(&seen.name)) =>
+            {
+                continue;
+            }
             _ => {}
         }
         if at < DEEP_LOOK_BYTES || at >= image.size() - DEEP_LOOK_BYTES {
-            assert!(found.iter().any(|seen| seen.at.0 == at && ours.contains(&seen.name)), "wipefs: {line}; we: {found:?}");
+            assert!(
+                found.iter().any(|seen| seen.at.0 == at && ours.contains(&seen.name)),
+                "wipefs: {line}; we: {found:?}"
+            );
         }
     }
 }
@@ -136,7 +148,9 @@ fn btrfs_is_known_and_states_what_it_uses_of_one_device() {
 #[test]
 fn fat_of_every_width_is_known() {
     let dir = Dir::new("fat");
-    for (options, bytes) in [("-F 12", 2 * MIB), ("-F 16", 16 * MIB), ("-F 16", 96 * MIB), ("-F 32", 96 * MIB)] {
+    for (options, bytes) in
+        [("-F 12", 2 * MIB), ("-F 16", 16 * MIB), ("-F 16", 96 * MIB), ("-F 32", 96 * MIB)]
+    {
         let image = dir.image("fat", bytes);
         run(&format!("mkfs.vfat {options} {}", image.name()));
         expect(&image, &["vfat"], &["vfat"]);
@@ -154,7 +168,11 @@ fn exfat_is_known() {
     run(&format!("mkfs.exfat {}", image.name()));
     expect(&image, &["exfat"], &["exfat"]);
     let said = run(&format!("dump.exfat {}", image.name()));
-    expect_size(&image, "exfat", number_after(&said, "Volume Length(sectors):") << number_after(&said, "Sector Size Bits:"));
+    expect_size(
+        &image,
+        "exfat",
+        number_after(&said, "Volume Length(sectors):") << number_after(&said, "Sector Size Bits:"),
+    );
 }
 
 #[test]
@@ -181,7 +199,8 @@ fn swap_of_every_page_size_is_known() {
         let said = run(&format!("mkswap --pagesize {} {}", page * KIB, image.name()));
         expect(&image, &["swap"], if page <= 8 { &["swap"] } else { &[] });
         // mkswap speaks of the pages behind the header's page.
-        let (_, said) = said.split_once("MiB (").or_else(|| said.split_once("KiB (")).expect("mkswap tells bytes");
+        let (_, said) =
+            said.split_once("MiB (").or_else(|| said.split_once("KiB (")).expect("mkswap tells bytes");
         expect_size(&image, "swap", number_after(said, "") + page * KIB);
         image.write(page * KIB - 10, b"S1SUSPEND\0");
         expect(&image, &["swsuspend"], if page <= 8 { &["swsuspend"] } else { &[] });
@@ -206,7 +225,11 @@ fn nilfs2_is_known_at_both_ends() {
     run(&format!("mkfs.nilfs2 -q {}", image.name()));
     expect(&image, &["nilfs2"], &["nilfs2"]);
     let device = Loop::over(&image, 512);
-    expect_size(&image, "nilfs2", number_after(&run(&format!("nilfs-tune -l {}", device.name())), "Device size:"));
+    expect_size(
+        &image,
+        "nilfs2",
+        number_after(&run(&format!("nilfs-tune -l {}", device.name())), "Device size:"),
+    );
     image.write(0, &[0; 8192]);
     expect(&image, &["nilfs2"], &["nilfs2"]);
 }
@@ -218,7 +241,11 @@ fn reiserfs_is_known() {
     run(&format!("mkreiserfs -q -f -s 513 {}", image.name()));
     expect(&image, &["reiserfs"], &[]);
     let said = run(&format!("debugreiserfs {}", image.name()));
-    expect_size(&image, "reiserfs", number_after(&said, "Count of blocks on the device:") * number_after(&said, "Blocksize:"));
+    expect_size(
+        &image,
+        "reiserfs",
+        number_after(&said, "Count of blocks on the device:") * number_after(&said, "Blocksize:"),
+    );
 }
 
 /// File systems that are recognised but say no size that we read: nothing is shrunk under them.
@@ -247,7 +274,12 @@ fn other_file_systems_are_known_and_unknown_in_size() {
         let image = dir.image("image", mib * MIB);
         run(&line.replace("IMAGE", image.name()).replace("TREE", &tree));
         if image.size() < 4 * DEEP_LOOK_BYTES {
-            std::fs::File::options().write(true).open(&image.path).unwrap().set_len(4 * DEEP_LOOK_BYTES).unwrap();
+            std::fs::File::options()
+                .write(true)
+                .open(&image.path)
+                .unwrap()
+                .set_len(4 * DEEP_LOOK_BYTES)
+                .unwrap();
         }
         expect(&image, deep, near);
         assert_eq!(content(&image.head(FSIM_LOOK)), Content::Unknown, "{line}");
@@ -264,7 +296,8 @@ fn an_lvm2_physical_volume_is_known_in_each_of_its_sectors() {
         let filter = filter.replace('\t', "/**/");
         run(&format!("pvcreate -ff -y --labelsector {sector} --config {filter} {}", device.name()));
         expect(&image, &["lvm2"], &["lvm2"]);
-        let said = run(&format!("pvck --dump headers --labelsector {sector} --config {filter} {}", image.name()));
+        let said =
+            run(&format!("pvck --dump headers --labelsector {sector} --config {filter} {}", image.name()));
         expect_size(&image, "lvm2", number_after(&said, "pv_header.device_size"));
     }
 }
@@ -321,8 +354,12 @@ fn a_gpt_is_known_by_its_backup_alone_with_sectors_of_both_sizes() {
         assert_eq!(said.code, 0, "{}", said.text);
         run("sync");
         drop(device);
-        let places = |image: &Image| -> Vec<u64> { look(image, LOOK_BYTES).iter().map(|seen| seen.at.0).collect() };
-        assert_eq!(places(&image), if sector == 512 { [510, 512, 64 * MIB - 512] } else { [510, 4096, 64 * MIB - 4096] });
+        let places =
+            |image: &Image| -> Vec<u64> { look(image, LOOK_BYTES).iter().map(|seen| seen.at.0).collect() };
+        assert_eq!(
+            places(&image),
+            if sector == 512 { [510, 512, 64 * MIB - 512] } else { [510, 4096, 64 * MIB - 4096] }
+        );
         expect(&image, &["gpt"], &["gpt"]);
         image.write(0, &[0; 32 * KIB as usize]);
         assert_eq!(places(&image), [64 * MIB - u64::from(sector)], "the stale backup");
@@ -394,9 +431,15 @@ fn device_mapper_metadata_is_known() {
 #[test]
 fn disk_images_are_known() {
     let dir = Dir::new("images");
-    for (format, name) in
-        [("qcow2", "qcow2"), ("qed", "qed"), ("vmdk", "vmdk"), ("vpc", "vhd"), ("vhdx", "vhdx"), ("vdi", "vdi"), ("parallels", "parallels")]
-    {
+    for (format, name) in [
+        ("qcow2", "qcow2"),
+        ("qed", "qed"),
+        ("vmdk", "vmdk"),
+        ("vpc", "vhd"),
+        ("vhdx", "vhdx"),
+        ("vdi", "vdi"),
+        ("parallels", "parallels"),
+    ] {
         let image = Image { path: dir.path(format) };
         run(&format!("qemu-img create -q -f {format} {} 64M", image.name()));
         let size = image.size().max(4 * DEEP_LOOK_BYTES).next_multiple_of(512);
@@ -420,7 +463,8 @@ fn md_superblock(at: u64) -> Vec<u8> {
     block[16..32].copy_from_slice(b"0123456789abcdef");
     block[258] = 1;
     let sum: u64 = block.chunks(4).map(|word| u64::from(u32::from_le_bytes(word.try_into().unwrap()))).sum();
-    block[216..220].copy_from_slice(&((sum & 0xffff_ffff) as u32).wrapping_add((sum >> 32) as u32).to_le_bytes());
+    block[216..220]
+        .copy_from_slice(&((sum & 0xffff_ffff) as u32).wrapping_add((sum >> 32) as u32).to_le_bytes());
     block
 }
 
@@ -452,8 +496,11 @@ enum At {
     End(u64),
 }
 
-/// By the formats' own definitions; the third column is what `wipefs` must call it, where it knows it by its
-/// magic alone.
+/// Our name, what `wipefs` must call it where it knows it by its magic alone, whether 8 KiB of each end show it,
+/// and the bytes.
+type Specimen<'a> = (&'a str, Option<&'a str>, bool, &'a [(At, &'a [u8])]);
+
+/// By the formats' own definitions.
 #[test]
 fn what_no_tool_makes_here_is_known_by_its_specification() {
     use At::{End, Start};
@@ -466,7 +513,7 @@ fn what_no_tool_makes_here_is_known_by_its_specification() {
         (Start(131 * KIB), uberblock),
         (Start(132 * KIB), uberblock),
     ];
-    let specimens: &[(&str, Option<&str>, bool, &[(At, &[u8])])] = &[
+    let specimens: &[Specimen] = &[
         ("lvm1", Some("LVM1_member"), true, &[(Start(0), b"HM\x01\0")]),
         ("dm-integrity", Some("DM_integrity"), true, &[(Start(0), b"integrt\0\x01")]),
         ("dm-snapshot", Some("DM_snapshot_cow"), true, &[(Start(0), b"SnAp\x01\0\0\0\x01\0\0\0")]),
@@ -475,7 +522,12 @@ fn what_no_tool_makes_here_is_known_by_its_specification() {
         ("imsm", Some("isw_raid_member"), true, &[(End(1024), b"Intel Raid ISM Cfg Sig. 1.1.00")]),
         ("ddf", Some("ddf_raid_member"), true, &[(End(512), b"\xde\x11\xde\x11")]),
         ("lsi", Some("lsi_mega_raid_member"), true, &[(End(512), b"$XIDE$")]),
-        ("promise", Some("promise_fasttrack_raid_member"), false, &[(End(63 * 512), b"Promise Technology, Inc.")]),
+        (
+            "promise",
+            Some("promise_fasttrack_raid_member"),
+            false,
+            &[(End(63 * 512), b"Promise Technology, Inc.")],
+        ),
         ("highpoint", Some("hpt37x_raid_member"), true, &[(Start(4640), b"\xf0\x16\x78\x5a")]),
         ("highpoint", Some("hpt45x_raid_member"), true, &[(End(11 * 512), b"\xf3\x16\x78\x5a")]),
         ("sanlock", None, true, &[(Start(0), b"\x10\x20\x21\x12\x04\0\x03\0")]),
@@ -496,15 +548,29 @@ fn what_no_tool_makes_here_is_known_by_its_specification() {
         ("ufs", None, false, &[(Start(64 * KIB + 1372), b"\x19\x01\x54\x19")]),
         ("hfsplus", None, true, &[(Start(KIB), b"H+\0\x04")]),
         ("apfs", None, true, &[(Start(32), b"NXSB")]),
-        ("bcachefs", None, true, &[(Start(4120), b"\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef")]),
+        (
+            "bcachefs",
+            None,
+            true,
+            &[(Start(4120), b"\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef")],
+        ),
     ];
     for (name, wipefs, near, writes) in specimens {
         let image = dir.image("specimen", 64 * MIB);
         for (at, bytes) in *writes {
-            image.write(match at { Start(at) => *at, End(back) => 64 * MIB - back }, bytes);
+            image.write(
+                match at {
+                    Start(at) => *at,
+                    End(back) => 64 * MIB - back,
+                },
+                bytes,
+            );
         }
         let said = run(&format!("wipefs -n -i -p -O type {}", image.name()));
-        assert!(wipefs.is_none_or(|word| said.trim().lines().any(|line| line == word)), "{name}: wipefs says '{said}'");
+        assert!(
+            wipefs.is_none_or(|word| said.trim().lines().any(|line| line == word)),
+            "{name}: wipefs says '{said}'"
+        );
         expect(&image, &[name], if *near { std::slice::from_ref(name) } else { &[] });
     }
 }

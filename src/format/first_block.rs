@@ -25,19 +25,24 @@
 //! | `mkfs.ext4` on a terminal (1.47) | writes | `Found a PMBR partition table`, asks | the same |
 //! | `mkfs.xfs`, `mkfs.btrfs` | write | refuse without `-f` | refuse without `-f` |
 //! | `pvcreate` (2.03) | writes | `Cannot use …: device is partitioned` | the same |
-//! | `cryptsetup luksFormat` | asks | `already contains a 'PMBR' partition signature`, asks | the same |
-//! | partitions the kernel makes | none | none | none |
+//! | `cryptsetup luksFormat` on a terminal (2.6) | asks | `already contains a 'PMBR' partition signature`, asks | the same |
+//! | partitions the kernel makes (Debian's 6.1, sectors of 512 and 4096 bytes, disks of 64 MiB and 3 TiB) | none | none | none |
 //!
 //! An MBR without partitions is "msdos" to Parted, but a disk of free space too, and `pvcreate` only asks
 //! where it refuses here. Type DA is one partition to everybody, and a block device of its own to the kernel.
 //! A GPT needs space behind 4 KiB on disks with sectors of 4 KiB, where the label stands.
 //!
 //! What no content prevents: without a terminal `mkfs.ext4` asks nobody and looks at nothing (it overwrites an
-//! ext4 and an LVM2 label just so), `mkfs.vfat`, `mkfs.exfat` and `mkntfs` never look for signatures, `mkswap`
-//! warns and goes on. What stops them is a device that is held open: an active container's disks are.
+//! ext4 and an LVM2 label just so); `cryptsetup` then warns and goes on, and so does `mkswap` always;
+//! `mkfs.vfat`, `mkfs.exfat` and `mkntfs` never look for signatures. What stops them is a device that is held
+//! open: an active container's disks are.
 //!
-//! The block is no boot code: a BIOS that boots from it stops there, as it does on most disks with an MBR and
-//! no system.
+//! An entry of type EE without a GPT is all the kernel needs to leave the disk alone, unless a stale backup GPT
+//! stands at the end of the disk and the kernel's command line says `gpt`: then it makes the partitions of that
+//! one. So a stale backup is foreign, and must be gone before the disk is taken.
+//!
+//! The block is no boot code, and cannot be any: Parted's word stands where the code would begin. A BIOS that
+//! boots from such a disk stops there, so it does not belong into the boot order.
 
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 
@@ -101,7 +106,8 @@ mod tests {
 
     #[test]
     fn the_entry_covers_the_disk_up_to_32_bits() {
-        for (size, length) in [(Bytes(64 * MIB), 131_071u32), (Bytes(4096 * GIB), u32::MAX), (Bytes::ZERO, 1)] {
+        for (size, length) in [(Bytes(64 * MIB), 131_071u32), (Bytes(4096 * GIB), u32::MAX), (Bytes::ZERO, 1)]
+        {
             assert_eq!(encode(size)[458..462], length.to_le_bytes(), "{size}");
         }
     }

@@ -1,6 +1,6 @@
 //! Real tools on image files and loop devices. A tool that is missing fails the test: `TOOLS.txt` lists the
 //! Debian packages. Everything made here is gone when the test ends, also when it fails.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -47,7 +47,8 @@ pub fn run(line: &str) -> String {
 /// The first number behind `word` in a text: `run("dumpe2fs …")` and "Block count:".
 pub fn number_after(text: &str, word: &str) -> u64 {
     let rest = &text[text.find(word).unwrap_or_else(|| panic!("no '{word}' in: {text}")) + word.len()..];
-    let digits: String = rest.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let digits: String =
+        rest.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap()
 }
 
@@ -65,7 +66,9 @@ impl Dir {
     }
 
     /// A path in it.
-    pub fn path(&self, name: &str) -> PathBuf { self.0.join(name) }
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
 
     /// A new image of zeros.
     pub fn image(&self, name: &str, bytes: u64) -> Image {
@@ -76,7 +79,9 @@ impl Dir {
 }
 
 impl Drop for Dir {
-    fn drop(&mut self) { let _ = fs::remove_dir_all(&self.0); }
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// An image file of a disk.
@@ -87,10 +92,14 @@ pub struct Image {
 
 impl Image {
     /// For a command line.
-    pub fn name(&self) -> &str { self.path.to_str().unwrap() }
+    pub fn name(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
 
     /// Its length.
-    pub fn size(&self) -> u64 { fs::metadata(&self.path).unwrap().len() }
+    pub fn size(&self) -> u64 {
+        fs::metadata(&self.path).unwrap().len()
+    }
 
     /// Overwrites bytes of it.
     pub fn write(&self, at: u64, bytes: &[u8]) {
@@ -98,7 +107,9 @@ impl Image {
     }
 
     /// Its first bytes, `limit` or all of them.
-    pub fn head(&self, limit: u64) -> Vec<u8> { read(&self.path, 0, limit.min(self.size())) }
+    pub fn head(&self, limit: u64) -> Vec<u8> {
+        read(&self.path, 0, limit.min(self.size()))
+    }
 
     /// Its last bytes, up to its last whole sector.
     pub fn tail(&self, limit: u64) -> Vec<u8> {
@@ -124,7 +135,9 @@ impl Loop {
     }
 
     /// For a command line: `/dev/loop3`.
-    pub fn name(&self) -> &str { &self.0 }
+    pub fn name(&self) -> &str {
+        &self.0
+    }
 
     /// The block devices that the kernel made of its partitions.
     pub fn partitions(&self) -> Vec<String> {
@@ -136,5 +149,7 @@ impl Loop {
 }
 
 impl Drop for Loop {
-    fn drop(&mut self) { ask("", &format!("losetup -d {}", self.0)); }
+    fn drop(&mut self) {
+        ask("", &format!("losetup -d {}", self.0));
+    }
 }

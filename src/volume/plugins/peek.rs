@@ -36,7 +36,9 @@ impl<'a> Peek<'a> {
     }
 
     /// A disk of unknown, endless size of which only the first bytes are at hand.
-    pub(super) fn of_head(head: &'a [u8]) -> Self { Self::new(Bytes(u64::MAX), head, &[]) }
+    pub(super) fn of_head(head: &'a [u8]) -> Self {
+        Self::new(Bytes(u64::MAX), head, &[])
+    }
 
     /// The `len` bytes at `at`, when one of the two ends holds them all.
     pub(super) fn bytes(&self, at: u64, len: usize) -> Option<&'a [u8]> {
@@ -44,9 +46,13 @@ impl<'a> Peek<'a> {
     }
 
     /// Whether exactly `magic` stands at `at`.
-    pub(super) fn has(&self, at: u64, magic: &[u8]) -> bool { self.bytes(at, magic.len()) == Some(magic) }
+    pub(super) fn has(&self, at: u64, magic: &[u8]) -> bool {
+        self.bytes(at, magic.len()) == Some(magic)
+    }
 
-    fn array<const N: usize>(&self, at: Option<u64>) -> Option<[u8; N]> { self.bytes(at?, N)?.try_into().ok() }
+    fn array<const N: usize>(&self, at: Option<u64>) -> Option<[u8; N]> {
+        self.bytes(at?, N)?.try_into().ok()
+    }
 
     /// One byte at `base + field`.
     pub(super) fn byte(&self, base: u64, field: u64) -> Option<u8> {

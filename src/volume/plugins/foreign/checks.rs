@@ -5,10 +5,14 @@ use super::super::peek::Peek;
 use crate::base::units::KIB;
 
 /// Nothing more is asked.
-pub(super) fn any(_: &Peek, _: u64) -> bool { true }
+pub(super) fn any(_: &Peek, _: u64) -> bool {
+    true
+}
 
 /// LVM1 had versions 1 and 2, 16 bits behind "HM".
-pub(super) fn lvm1(peek: &Peek, at: u64) -> bool { matches!(peek.le16(at, 2), Some(1 | 2)) }
+pub(super) fn lvm1(peek: &Peek, at: u64) -> bool {
+    matches!(peek.le16(at, 2), Some(1 | 2))
+}
 
 /// Kernel snapshot stores: magic, valid (0 or 1), version 1.
 pub(super) fn dm_snapshot(peek: &Peek, at: u64) -> bool {
@@ -16,19 +20,29 @@ pub(super) fn dm_snapshot(peek: &Peek, at: u64) -> bool {
 }
 
 /// Write cache: magic, version 1 or 2.
-pub(super) fn dm_writecache(peek: &Peek, at: u64) -> bool { matches!(peek.le32(at, 4), Some(1 | 2)) }
+pub(super) fn dm_writecache(peek: &Peek, at: u64) -> bool {
+    matches!(peek.le32(at, 4), Some(1 | 2))
+}
 
 /// `mdp_super_t`: major version 0, in the byte order of the machine that wrote it.
-pub(super) fn md0(peek: &Peek, at: u64) -> bool { peek.le32(at, 4) == Some(0) }
+pub(super) fn md0(peek: &Peek, at: u64) -> bool {
+    peek.le32(at, 4) == Some(0)
+}
 
 /// `mdp_superblock_1`: major version 1.
-pub(super) fn md1(peek: &Peek, at: u64) -> bool { peek.le32(at, 4) == Some(1) }
+pub(super) fn md1(peek: &Peek, at: u64) -> bool {
+    peek.le32(at, 4) == Some(1)
+}
 
 /// The version of a LUKS header is big-endian, behind six bytes of magic.
-pub(super) fn luks1(peek: &Peek, at: u64) -> bool { peek.be16(at, 6) == Some(1) }
+pub(super) fn luks1(peek: &Peek, at: u64) -> bool {
+    peek.be16(at, 6) == Some(1)
+}
 
 /// Version 2, or one that is not known yet.
-pub(super) fn not_luks1(peek: &Peek, at: u64) -> bool { !luks1(peek, at) }
+pub(super) fn not_luks1(peek: &Peek, at: u64) -> bool {
+    !luks1(peek, at)
+}
 
 /// Start of the superblock that every ext file system and its external journal share.
 const EXT: u64 = KIB;
@@ -63,25 +77,39 @@ fn ext_kind(peek: &Peek) -> Option<Ext> {
 }
 
 /// No journal and nothing that came with ext4.
-pub(super) fn ext2(peek: &Peek, _: u64) -> bool { ext_kind(peek) == Some(Ext::Two) }
+pub(super) fn ext2(peek: &Peek, _: u64) -> bool {
+    ext_kind(peek) == Some(Ext::Two)
+}
 
 /// A journal and nothing that came with ext4.
-pub(super) fn ext3(peek: &Peek, _: u64) -> bool { ext_kind(peek) == Some(Ext::Three) }
+pub(super) fn ext3(peek: &Peek, _: u64) -> bool {
+    ext_kind(peek) == Some(Ext::Three)
+}
 
 /// Some feature that ext3 does not know.
-pub(super) fn ext4(peek: &Peek, _: u64) -> bool { ext_kind(peek) == Some(Ext::Four) }
+pub(super) fn ext4(peek: &Peek, _: u64) -> bool {
+    ext_kind(peek) == Some(Ext::Four)
+}
 
 /// A device that is nothing but the journal of another.
-pub(super) fn ext_journal(peek: &Peek, _: u64) -> bool { ext_kind(peek) == Some(Ext::Journal) }
+pub(super) fn ext_journal(peek: &Peek, _: u64) -> bool {
+    ext_kind(peek) == Some(Ext::Journal)
+}
 
 /// A log record's version is 1 or 2 (a cycle number stands between magic and version).
-pub(super) fn xfs_log(peek: &Peek, at: u64) -> bool { matches!(peek.be32(at, 8), Some(1 | 2)) }
+pub(super) fn xfs_log(peek: &Peek, at: u64) -> bool {
+    matches!(peek.be32(at, 8), Some(1 | 2))
+}
 
 /// `sb_fs_format` is 1309 in GFS and 1800 upward in GFS2.
-pub(super) fn gfs1(peek: &Peek, at: u64) -> bool { matches!(peek.be32(at, 24), Some(1300..=1399)) }
+pub(super) fn gfs1(peek: &Peek, at: u64) -> bool {
+    matches!(peek.be32(at, 24), Some(1300..=1399))
+}
 
 /// See [`gfs1`].
-pub(super) fn not_gfs1(peek: &Peek, at: u64) -> bool { !gfs1(peek, at) }
+pub(super) fn not_gfs1(peek: &Peek, at: u64) -> bool {
+    !gfs1(peek, at)
+}
 
 /// Revision 2 stands six bytes before the magic; the checked length behind it is at most a block.
 pub(super) fn nilfs2(peek: &Peek, at: u64) -> bool {
@@ -90,12 +118,13 @@ pub(super) fn nilfs2(peek: &Peek, at: u64) -> bool {
 }
 
 /// Versions 1 and 2, names of 14 and 30 bytes, both byte orders.
-pub(super) const MINIX_1_2_MAGICS: &[&[u8]] = &[
-    b"\x7f\x13", b"\x8f\x13", b"\x13\x7f", b"\x13\x8f", b"\x68\x24", b"\x78\x24", b"\x24\x68", b"\x24\x78",
-];
+pub(super) const MINIX_1_2_MAGICS: &[&[u8]] =
+    &[b"\x7f\x13", b"\x8f\x13", b"\x13\x7f", b"\x13\x8f", b"\x68\x24", b"\x78\x24", b"\x24\x68", b"\x24\x78"];
 
 /// Minix keeps 16 bits of magic where ext keeps a counter; whoever says ext there is ext.
-fn not_ext(peek: &Peek) -> bool { !peek.has(1080, b"\x53\xef") }
+fn not_ext(peek: &Peek) -> bool {
+    !peek.has(1080, b"\x53\xef")
+}
 
 /// Inodes, and zones of one block.
 pub(super) fn minix_1_2(peek: &Peek, _: u64) -> bool {
@@ -113,7 +142,9 @@ pub(super) fn hfs(peek: &Peek, at: u64) -> bool {
 }
 
 /// "H+" is version 4, "HX" version 5.
-pub(super) fn hfsplus(peek: &Peek, at: u64) -> bool { matches!(peek.be16(at, 2), Some(4 | 5)) }
+pub(super) fn hfsplus(peek: &Peek, at: u64) -> bool {
+    matches!(peek.be16(at, 2), Some(4 | 5))
+}
 
 /// The driver descriptor names its block size.
 pub(super) fn apple_driver_map(peek: &Peek, at: u64) -> bool {

@@ -59,7 +59,9 @@ pub fn recognise(ends: &Ends) -> Vec<Signature> {
 }
 
 /// Whether some signature goes by this name; `--wipe` of any other word is a mistake of the user.
-pub fn is_name(word: &str) -> bool { names().any(|name| name == word) }
+pub fn is_name(word: &str) -> bool {
+    names().any(|name| name == word)
+}
 
 /// Every word that `--wipe` takes, some of them more than once.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -89,7 +91,9 @@ fn find(peek: &Peek, row: &'static Row) -> Vec<Signature> {
             let end = Bytes(peek.size).round_down(unit).0;
             before_end.iter().filter_map(|back| end.checked_sub(*back)).filter(hit).map(signature).collect()
         }
-        Place::HeadEvery { first, step, count } => every(first, step, count).find(hit).map(signature).into_iter().collect(),
+        Place::HeadEvery { first, step, count } => {
+            every(first, step, count).find(hit).map(signature).into_iter().collect()
+        }
         Place::TailEvery { unit, before_end, step, count } => Bytes(peek.size)
             .round_down(unit)
             .0

@@ -54,7 +54,12 @@ pub(super) struct Row {
 }
 
 /// A row that needs no more than its magic.
-const fn plain(name: &'static str, what: &'static str, place: Place, magics: &'static [&'static [u8]]) -> Row {
+const fn plain(
+    name: &'static str,
+    what: &'static str,
+    place: Place,
+    magics: &'static [&'static [u8]],
+) -> Row {
     Row { name, what, place, magics, check: checks::any }
 }
 
@@ -89,23 +94,25 @@ const GFS_MAGIC: &[&[u8]] = &[b"\x01\x16\x19\x70"];
 /// `fs_magic`, 1372 bytes into a UFS superblock, which stands at 0, 8, 64 or 256 KiB.
 const UFS: Place = Place::Head(&[1372, 8 * KIB + 1372, 64 * KIB + 1372, 256 * KIB + 1372]);
 /// The copies of a LUKS2 header that `cryptsetup` can make, by size of the JSON area.
-const LUKS2_COPIES: Place = Place::Head(&[
-    16 * KIB,
-    32 * KIB,
-    64 * KIB,
-    128 * KIB,
-    256 * KIB,
-    512 * KIB,
-    MIB,
-    2 * MIB,
-    4 * MIB,
-]);
+const LUKS2_COPIES: Place =
+    Place::Head(&[16 * KIB, 32 * KIB, 64 * KIB, 128 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB, 4 * MIB]);
 /// Sectors before the end where Promise controllers keep their metadata, by drive geometry.
 const PROMISE: Place = Place::Tail {
     unit: 512,
     before_end: &[
-        16 * 512, 63 * 512, 255 * 512, 256 * 512, 399 * 512, 591 * 512, 675 * 512, 735 * 512, 911 * 512, 951 * 512,
-        974 * 512, 991 * 512, 3087 * 512,
+        16 * 512,
+        63 * 512,
+        255 * 512,
+        256 * 512,
+        399 * 512,
+        591 * 512,
+        675 * 512,
+        735 * 512,
+        911 * 512,
+        951 * 512,
+        974 * 512,
+        991 * 512,
+        3087 * 512,
     ],
 };
 
@@ -126,7 +133,13 @@ pub(super) const TABLE: &[Row] = &[
     plain("vdo", "VDO volume", START, &[b"dmvdo001"]),
     plain("stratis", "Stratis member", Place::Head(&[516, 4612]), &[b"!Stra0tis\x86\xff\x02^\x41rh"]),
     checked("md", "Linux RAID member (1.1, 1.2)", Place::Head(&[0, 4 * KIB]), MD, checks::md1),
-    checked("md", "Linux RAID member (1.0)", Place::Tail { unit: 4 * KIB, before_end: &[8 * KIB] }, MD, checks::md1),
+    checked(
+        "md",
+        "Linux RAID member (1.0)",
+        Place::Tail { unit: 4 * KIB, before_end: &[8 * KIB] },
+        MD,
+        checks::md1,
+    ),
     checked(
         "md",
         "Linux RAID member (0.90)",
@@ -152,9 +165,19 @@ pub(super) const TABLE: &[Row] = &[
         Place::Tail { unit: 512, before_end: &[512, 257 * 512] },
         &[b"\xde\x11\xde\x11", b"\x11\xde\x11\xde"],
     ),
-    plain("adaptec", "Adaptec firmware RAID member", Place::Tail { unit: 512, before_end: &[512] }, &[b"\x37\xfc\x4d\x1e"]),
+    plain(
+        "adaptec",
+        "Adaptec firmware RAID member",
+        Place::Tail { unit: 512, before_end: &[512] },
+        &[b"\x37\xfc\x4d\x1e"],
+    ),
     plain("lsi", "LSI firmware RAID member", Place::Tail { unit: 512, before_end: &[512] }, &[b"$XIDE$"]),
-    plain("nvidia", "NVIDIA firmware RAID member", Place::Tail { unit: 512, before_end: &[1024] }, &[b"NVIDIA  "]),
+    plain(
+        "nvidia",
+        "NVIDIA firmware RAID member",
+        Place::Tail { unit: 512, before_end: &[1024] },
+        &[b"NVIDIA  "],
+    ),
     plain("promise", "Promise firmware RAID member", PROMISE, &[b"Promise Technology, Inc."]),
     plain(
         "highpoint",
@@ -177,7 +200,12 @@ pub(super) const TABLE: &[Row] = &[
     plain("drbd", "DRBD manage control volume", START, &[b"$DRBDmgr=q"]),
     plain("drbd", "DRBD proxy data log", START, &[b"DRBDdlh*"]),
     plain("sanlock", "sanlock lockspace", START, &[b"\x10\x20\x21\x12"]),
-    plain("sanlock", "sanlock resource lease", Place::Head(&[0, MIB]), &[b"\x10\x20\x15\x06", b"\x16\x20\x28\x11"]),
+    plain(
+        "sanlock",
+        "sanlock resource lease",
+        Place::Head(&[0, MIB]),
+        &[b"\x10\x20\x15\x06", b"\x16\x20\x28\x11"],
+    ),
     plain("sanlock", "sanlock resource index", START, &[b"\x18\x20\x04\x01"]),
     plain("sbd", "SBD fencing device", START, &[b"SBD_SBD_"]),
     plain("bluestore", "Ceph BlueStore device", START, &[b"bluestore block device"]),
@@ -185,10 +213,20 @@ pub(super) const TABLE: &[Row] = &[
     plain("vmfs", "VMFS volume member", Place::Head(&[MIB]), &[b"\x0d\xd0\x01\xc0"]),
     plain("vmfs", "VMFS file system", Place::Head(&[2 * MIB]), &[b"\x5e\xf1\xab\x2f"]),
     plain("ldm", "Windows dynamic disk", Place::Head(&[6 * 512]), &[b"PRIVHEAD"]),
-    plain("ldm", "Windows dynamic disk", Place::Tail { unit: 512, before_end: &[512, 192 * 512] }, &[b"PRIVHEAD"]),
+    plain(
+        "ldm",
+        "Windows dynamic disk",
+        Place::Tail { unit: 512, before_end: &[512, 192 * 512] },
+        &[b"PRIVHEAD"],
+    ),
     plain("bcache", "bcache device", Place::Head(&[4 * KIB + 24]), BCACHE),
     plain("bcachefs", "bcachefs member", Place::Head(&[4 * KIB + 24, 2 * MIB + 24]), BCACHEFS),
-    plain("bcachefs", "bcachefs member (last copy)", Place::Tail { unit: 512, before_end: &[MIB - 24] }, BCACHEFS),
+    plain(
+        "bcachefs",
+        "bcachefs member (last copy)",
+        Place::Tail { unit: 512, before_end: &[MIB - 24] },
+        BCACHEFS,
+    ),
     plain("zfs", "ZFS label", Place::Head(&[ZFS_CONFIG, ZFS_LABEL + ZFS_CONFIG]), ZFS_CONFIG_MAGIC),
     plain(
         "zfs",
@@ -196,7 +234,12 @@ pub(super) const TABLE: &[Row] = &[
         Place::Tail { unit: ZFS_LABEL, before_end: &[2 * ZFS_LABEL - ZFS_CONFIG, ZFS_LABEL - ZFS_CONFIG] },
         ZFS_CONFIG_MAGIC,
     ),
-    plain("zfs", "ZFS uberblock", Place::HeadEvery { first: ZFS_RING, step: KIB, count: 128 }, ZFS_UBERBLOCK_MAGIC),
+    plain(
+        "zfs",
+        "ZFS uberblock",
+        Place::HeadEvery { first: ZFS_RING, step: KIB, count: 128 },
+        ZFS_UBERBLOCK_MAGIC,
+    ),
     plain(
         "zfs",
         "ZFS uberblock",
@@ -233,7 +276,12 @@ pub(super) const TABLE: &[Row] = &[
     checked("gfs2", "GFS2 file system", Place::Head(&[64 * KIB]), GFS_MAGIC, checks::not_gfs1),
     plain("ocfs", "OCFS file system", Place::Head(&[8 * KIB]), &[b"OracleCFS"]),
     plain("ocfs2", "OCFS2 file system", Place::Head(&[KIB, 2 * KIB, 4 * KIB, 8 * KIB]), &[b"OCFSV2"]),
-    plain("reiserfs", "ReiserFS file system", Place::Head(&[8 * KIB + 20, 8 * KIB + 52, 64 * KIB + 52]), &[b"ReIsErFs"]),
+    plain(
+        "reiserfs",
+        "ReiserFS file system",
+        Place::Head(&[8 * KIB + 20, 8 * KIB + 52, 64 * KIB + 52]),
+        &[b"ReIsErFs"],
+    ),
     plain("reiserfs", "ReiserFS file system", Place::Head(&[64 * KIB + 52]), &[b"ReIsEr2Fs", b"ReIsEr3Fs"]),
     plain("reiser4", "Reiser4 file system", Place::Head(&[64 * KIB]), &[b"ReIsEr4"]),
     plain("jfs", "JFS file system", Place::Head(&[32 * KIB]), &[b"JFS1"]),
@@ -259,20 +307,48 @@ pub(super) const TABLE: &[Row] = &[
     plain("zonefs", "zonefs file system", START, &[b"SFOZ"]),
     plain("ubi", "UBI device", START, &[b"UBI#"]),
     plain("ubifs", "UBIFS file system", START, &[b"\x31\x18\x10\x06"]),
-    checked("minix", "Minix file system", Place::Head(&[KIB + 16]), checks::MINIX_1_2_MAGICS, checks::minix_1_2),
-    checked("minix", "Minix 3 file system", Place::Head(&[KIB + 24]), &[b"\x5a\x4d", b"\x4d\x5a"], checks::minix_3),
+    checked(
+        "minix",
+        "Minix file system",
+        Place::Head(&[KIB + 16]),
+        checks::MINIX_1_2_MAGICS,
+        checks::minix_1_2,
+    ),
+    checked(
+        "minix",
+        "Minix 3 file system",
+        Place::Head(&[KIB + 24]),
+        &[b"\x5a\x4d", b"\x4d\x5a"],
+        checks::minix_3,
+    ),
     plain("befs", "BeFS file system", Place::Head(&[32, 544]), &[b"BFS1", b"1SFB"]),
     plain("bfs", "SCO BFS file system", START, &[b"\xce\xfa\xad\x1b"]),
     plain("hpfs", "HPFS file system", Place::Head(&[8 * KIB]), &[b"\x49\xe8\x95\xf9"]),
     plain("vfat", "FAT file system", Place::Head(&[82]), &[b"FAT32   ", b"MSWIN"]),
     plain("vfat", "FAT file system", Place::Head(&[54]), &[b"FAT16   ", b"FAT12   ", b"FAT     ", b"MSDOS"]),
     plain("exfat", "exFAT file system", Place::Head(&[3]), &[b"EXFAT   "]),
-    plain("exfat", "exFAT file system (second boot sector)", Place::Head(&[12 * 512 + 3, 12 * 4 * KIB + 3]), &[b"EXFAT   "]),
+    plain(
+        "exfat",
+        "exFAT file system (second boot sector)",
+        Place::Head(&[12 * 512 + 3, 12 * 4 * KIB + 3]),
+        &[b"EXFAT   "],
+    ),
     plain("ntfs", "NTFS file system", Place::Head(&[3]), &[b"NTFS    "]),
-    plain("ntfs", "NTFS file system (second boot sector)", Place::Tail { unit: 512, before_end: &[512 - 3] }, &[b"NTFS    "]),
+    plain(
+        "ntfs",
+        "NTFS file system (second boot sector)",
+        Place::Tail { unit: 512, before_end: &[512 - 3] },
+        &[b"NTFS    "],
+    ),
     plain("refs", "ReFS file system", START, &[b"\0\0\0ReFS\0"]),
     checked("hfs", "HFS file system", Place::Head(&[KIB]), &[b"BD"], checks::hfs),
-    checked("hfs", "HFS file system (second header)", Place::Tail { unit: 512, before_end: &[KIB] }, &[b"BD"], checks::hfs),
+    checked(
+        "hfs",
+        "HFS file system (second header)",
+        Place::Tail { unit: 512, before_end: &[KIB] },
+        &[b"BD"],
+        checks::hfs,
+    ),
     checked("hfsplus", "HFS+ file system", Place::Head(&[KIB]), &[b"H+", b"HX"], checks::hfsplus),
     checked(
         "hfsplus",
@@ -290,7 +366,12 @@ pub(super) const TABLE: &[Row] = &[
     ),
     plain("iso9660", "ISO 9660 file system", Place::Head(&[32 * KIB + 1]), &[b"CD001"]),
     plain("iso9660", "High Sierra file system", Place::Head(&[32 * KIB + 9]), &[b"CDROM"]),
-    plain("ufs", "UFS file system", UFS, &[b"\x54\x19\x01\0", b"\0\x01\x19\x54", b"\x19\x01\x54\x19", b"\x19\x54\x01\x19"]),
+    plain(
+        "ufs",
+        "UFS file system",
+        UFS,
+        &[b"\x54\x19\x01\0", b"\0\x01\x19\x54", b"\x19\x01\x54\x19", b"\x19\x54\x01\x19"],
+    ),
     plain("vxfs", "VxFS file system", Place::Head(&[KIB]), &[b"\xf5\xfc\x01\xa5"]),
     plain("vxfs", "VxFS file system", Place::Head(&[8 * KIB]), &[b"\xa5\x01\xfc\xf5"]),
     plain("swap", "swap space", PAGE_ENDS, &[b"SWAPSPACE2", b"SWAP-SPACE"]),
@@ -303,7 +384,12 @@ pub(super) const TABLE: &[Row] = &[
     plain("swsuspend", "sleeping system's memory (TuxOnIce)", START, &[b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c"]),
     // Partition tables; the MBR is in `boot.rs`.
     plain("gpt", "GPT partition table", Place::Head(&[512, 4 * KIB]), &[b"EFI PART"]),
-    plain("gpt", "backup of a GPT partition table", Place::Tail { unit: 512, before_end: &[512] }, &[b"EFI PART"]),
+    plain(
+        "gpt",
+        "backup of a GPT partition table",
+        Place::Tail { unit: 512, before_end: &[512] },
+        &[b"EFI PART"],
+    ),
     plain(
         "gpt",
         "backup of a GPT partition table (4 KiB sectors)",

@@ -12,7 +12,9 @@ fn all(disk: &[u8]) -> Vec<Signature> {
     recognise(&Ends { size: Bytes(disk.len() as u64), head: disk, tail: disk })
 }
 
-fn put(disk: &mut [u8], at: u64, bytes: &[u8]) { disk[at as usize..at as usize + bytes.len()].copy_from_slice(bytes); }
+fn put(disk: &mut [u8], at: u64, bytes: &[u8]) {
+    disk[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+}
 
 /// What a row's check asks for beside the magic at `at`.
 fn dress(disk: &mut [u8], row: &Row, at: u64) {
@@ -60,42 +62,72 @@ fn places(row: &Row) -> Vec<u64> {
 fn every_row_is_found_at_each_of_its_places_and_no_other_row_fires() {
     let mut disk = vec![0; SIZE as usize];
     for row in TABLE {
-        for (at, magic) in places(row).into_iter().flat_map(|at| row.magics.iter().map(move |magic| (at, magic))) {
+        for (at, magic) in
+            places(row).into_iter().flat_map(|at| row.magics.iter().map(move |magic| (at, magic)))
+        {
             put(&mut disk, at, magic);
             dress(&mut disk, row, at);
             let found = all(&disk);
-            // bcachefs keeps copies at both ends of places that may coincide; `what` may then be said twice.
             assert!(
                 found.contains(&Signature { at: Bytes(at), name: row.name, what: row.what }),
                 "{} at {at}: {found:?}",
                 row.name
             );
-            assert!(found.iter().all(|seen| seen.name == row.name && seen.at.0 == at), "{} at {at}: {found:?}", row.name);
+            assert!(
+                found.iter().all(|seen| seen.name == row.name && seen.at.0 == at),
+                "{} at {at}: {found:?}",
+                row.name
+            );
             disk[at.saturating_sub(32) as usize..(at as usize + 512).min(SIZE as usize)].fill(0);
         }
     }
     assert_eq!(all(&disk), [], "the test cleans up after itself");
 }
 
+/// Each of these says no more than its magic, which is too little.
 #[test]
 fn a_row_that_asks_for_more_is_silent_without_it() {
+    const ASKING: &[&str] = &[
+        "lvm1",
+        "dm-snapshot",
+        "dm-writecache",
+        "luks1",
+        "ext3",
+        "ext4",
+        "jbd",
+        "xfs-log",
+        "gfs",
+        "nilfs2",
+        "minix",
+        "hfs",
+        "hfsplus",
+        "sun",
+    ];
     let mut disk = vec![0; SIZE as usize];
-    for row in TABLE.iter().filter(|row| !matches!(row.name, "ext2" | "luks2" | "gfs2")) {
+    for row in TABLE.iter().filter(|row| ASKING.contains(&row.name)) {
         let at = places(row)[0];
         put(&mut disk, at, row.magics[0]);
-        let bare = all(&disk).iter().any(|seen| seen.name == row.name);
-        dress(&mut disk, row, at);
-        let dressed = disk[at as usize..at as usize + 64.min((SIZE - at) as usize)].iter().filter(|byte| **byte != 0).count();
-        let plain = row.magics[0].iter().filter(|byte| **byte != 0).count();
-        assert!(bare == (dressed == plain) || row.name == "minix", "{}: {bare}", row.name);
-        disk[at.saturating_sub(32) as usize..(at as usize + 512).min(SIZE as usize)].fill(0);
+        assert!(all(&disk).iter().all(|seen| seen.name != row.name), "{}", row.what);
+        put(&mut disk, at, &vec![0; row.magics[0].len()]);
     }
+}
+
+/// 16 bits of magic in a place where others keep a number: a superblock that cannot be is none.
+#[test]
+fn an_ext_magic_amid_nonsense_is_nothing() {
+    let mut disk = vec![0; MIB as usize];
+    put(&mut disk, 1080, b"\x53\xef");
+    put(&mut disk, 1048, b"\x07\0\0\0");
+    assert_eq!(all(&disk), []);
 }
 
 #[test]
 fn names_are_words_of_the_command_line() {
     for name in names() {
-        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'), "{name}");
+        assert!(
+            name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'),
+            "{name}"
+        );
         assert!(is_name(name));
     }
     assert!(!is_name("") && !is_name("none") && !is_name("all"));
@@ -119,7 +151,10 @@ fn a_boot_sector_is_called_by_what_is_in_it() {
     assert_eq!(only(&with_entry(0x83)), ("mbr", "MBR partition table"));
     assert_eq!(only(&with_entry(0xee)), ("gpt", "MBR that protects a GPT partition table"));
     let mut disk = with_entry(0);
-    assert!(recognise(&Ends { size: Bytes(MIB), head: &disk[..511], tail: &[] }).is_empty(), "its magic was not read");
+    assert!(
+        recognise(&Ends { size: Bytes(MIB), head: &disk[..511], tail: &[] }).is_empty(),
+        "its magic was not read"
+    );
     disk[446..510].fill(0);
     assert_eq!(only(&disk), ("mbr", "MBR partition table without partitions"));
     disk[0] = 0xfa;

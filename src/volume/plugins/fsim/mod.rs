@@ -30,7 +30,10 @@ pub enum Content {
 /// What one format says: `None` when its magic is not there, else its size, `Some(None)` for nonsense.
 type Reading = Option<Option<u64>>;
 
-const READERS: &[(&str, fn(&Peek) -> Reading)] = &[
+/// A name, and who reads the size behind it.
+type Reader = (&'static str, fn(&Peek) -> Reading);
+
+const READERS: &[Reader] = &[
     ("ext", ext),
     ("xfs", xfs),
     ("btrfs", btrfs),
@@ -110,13 +113,16 @@ fn btrfs(peek: &Peek) -> Reading {
 /// Total sectors, in 16 or 32 bits. FAT has no magic of its own: the boot sector must make sense, and neither
 /// NTFS nor exFAT may claim it.
 fn vfat(peek: &Peek) -> Reading {
-    let named = peek.has(82, b"FAT32   ") || [b"FAT12   ", b"FAT16   ", b"FAT     "].iter().any(|name| peek.has(54, *name));
+    let named = peek.has(82, b"FAT32   ")
+        || [b"FAT12   ", b"FAT16   ", b"FAT     "].iter().any(|name| peek.has(54, *name));
     named.then(|| {
         let total = match peek.le16(0, 19)? {
             0 => u64::from(peek.le32(0, 32)?),
             short => u64::from(short),
         };
-        let sane = peek.byte(0, 13)?.is_power_of_two() && peek.le16(0, 14)? != 0 && matches!(peek.byte(0, 16)?, 1 | 2);
+        let sane = peek.byte(0, 13)?.is_power_of_two()
+            && peek.le16(0, 14)? != 0
+            && matches!(peek.byte(0, 16)?, 1 | 2);
         units(Some(total), peek.le16(0, 11).map(u64::from)).filter(|_| sane)
     })
 }
@@ -181,4 +187,6 @@ fn lvm2(peek: &Peek) -> Reading {
 }
 
 /// A LUKS header is content whose size nobody knows, whatever older things shine through.
-fn luks(peek: &Peek) -> Reading { peek.has(0, b"LUKS\xba\xbe").then_some(None) }
+fn luks(peek: &Peek) -> Reading {
+    peek.has(0, b"LUKS\xba\xbe").then_some(None)
+}

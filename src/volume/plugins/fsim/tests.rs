@@ -25,7 +25,16 @@ fn only_zeros_are_empty() {
 fn sizes_that_overflow_are_unknown() {
     let huge: &[u8] = &[0xff; 8];
     for (name, writes) in [
-        ("ext", &[(1080, &b"\x53\xef"[..]), (1028, huge), (1120, b"\x80\0\0\0"), (0x550, huge), (1048, b"\x06\0\0\0")][..]),
+        (
+            "ext",
+            &[
+                (1080, &b"\x53\xef"[..]),
+                (1028, huge),
+                (1120, b"\x80\0\0\0"),
+                (0x550, huge),
+                (1048, b"\x06\0\0\0"),
+            ][..],
+        ),
         ("ext, block size", &[(1080, b"\x53\xef"), (1028, b"\x01"), (1048, huge)]),
         ("xfs", &[(0, b"XFSB\0\0\x10\0"), (8, huge)]),
         ("xfs, block size", &[(0, b"XFSB\0\0\x10\x01"), (15, b"\x01")]),
@@ -65,7 +74,9 @@ fn no_bytes_make_it_panic() {
         content(&noise[..length]);
     }
     // Every magic, amid noise.
-    for (at, magic) in [(0, &b"XFSB"[..]), (3, b"NTFS    "), (3, b"EXFAT   "), (1080, b"\x53\xef"), (512, b"LABELONE")] {
+    for (at, magic) in
+        [(0, &b"XFSB"[..]), (3, b"NTFS    "), (3, b"EXFAT   "), (1080, b"\x53\xef"), (512, b"LABELONE")]
+    {
         let mut noise = noise.clone();
         noise[at..at + magic.len()].copy_from_slice(magic);
         for length in 0..=2048 {
