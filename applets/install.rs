@@ -178,3 +178,25 @@ fn make(links: Vec<Link>) -> Result<Vec<Link>, Refusal> {
     }
     Ok(links)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_cannot_be_made_takes_the_others_back() {
+        let directory = std::env::temp_dir().join(format!("evms-install-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let link = |path: PathBuf| Link { path, target: FRONT.into() };
+        let links = vec![
+            link(directory.join("one")),
+            link(directory.join("two")),
+            link(directory.join("gone/three")),
+        ];
+        let refusal = make(links).err().unwrap();
+        let left = fs::read_dir(&directory).unwrap().count();
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!((left, refusal.kind()), (0, Kind::NotFound));
+        assert!(refusal.to_string().contains("no link was left behind"), "{refusal}");
+    }
+}

@@ -63,7 +63,7 @@ fn applet_paths(source: &Source) -> Vec<String> {
         }
         let path = named.path[1..].join("::");
         let may = |allowed: &&str| path == **allowed || path.starts_with(&format!("{allowed}::"));
-        if !APPLETS_MAY_USE.iter().any(|allowed| may(allowed)) {
+        if !APPLETS_MAY_USE.iter().any(may) {
             findings.push(source.finding(named.at, format!("applets may not see evms::{path}")));
         }
     }
