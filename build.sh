@@ -95,9 +95,9 @@ setup_packages() {
   mapfile -t missing < <(missing_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_DISKS[@]}")
   if ((${#missing[@]} == 0)); then return; fi
   echo "setup: installing packages: ${missing[*]}"
-  as_root apt-get -qq update
+  as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
   leave_out_unknown
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" >/dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" >/dev/null
 }
 
 # Not every Debian carries every file system. The build cannot do without its packages; a disk that cannot be made

@@ -32,7 +32,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::OwnFile(error) => write!(
                 f,
-                "the file of this program could not be found: {error}; no link was made, \
+                "the file of this program could not be read ({error}); no link was made, \
                  mount /proc or start it by its full path"
             ),
             Refusal::Directory { directory, error } => {
@@ -66,10 +66,8 @@ impl fmt::Display for Refusal {
 impl Failure for Refusal {
     fn kind(&self) -> Kind {
         match self {
-            Refusal::Taken { .. } => Kind::Refused,
-            Refusal::OwnFile(error) | Refusal::Directory { error, .. } | Refusal::Link { error, .. } => {
-                kind_of(error)
-            }
+            Refusal::Taken { .. } | Refusal::OwnFile(_) => Kind::Refused,
+            Refusal::Directory { error, .. } | Refusal::Link { error, .. } => kind_of(error),
         }
     }
 }
