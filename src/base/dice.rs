@@ -12,7 +12,9 @@ pub struct Dice {
 
 impl Dice {
     /// Dice for this seed. On a real machine the seed is 32 bytes of the kernel's entropy.
-    pub fn from_seed(seed: [u8; 32]) -> Self { Self { seed, counter: 0 } }
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self { seed, counter: 0 }
+    }
 
     /// Dice for a small number: tests and simulators.
     pub fn from_number(number: u64) -> Self {
@@ -39,5 +41,7 @@ impl Dice {
     }
 
     /// A number below `bound`; zero when `bound` is zero. The bias is below 2^-32 for bounds under 2^32.
-    pub fn below(&mut self, bound: u64) -> u64 { if bound == 0 { 0 } else { self.number() % bound } }
+    pub fn below(&mut self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.number() % bound }
+    }
 }

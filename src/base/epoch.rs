@@ -26,14 +26,20 @@ impl Epoch {
     }
 
     /// The node that minted this epoch.
-    pub fn minted_by(self) -> NodeId { NodeId((self.0 & 0xffff) as u16) }
+    pub fn minted_by(self) -> NodeId {
+        NodeId((self.0 & 0xffff) as u16)
+    }
 
     /// Which round this is.
-    pub fn round(self) -> u64 { self.0 >> NODE_BITS }
+    pub fn round(self) -> u64 {
+        self.0 >> NODE_BITS
+    }
 }
 
 impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{}.{}", self.round(), self.minted_by()) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.round(), self.minted_by())
+    }
 }
 
 /// A model's number inside the life of a container; each commit adds one.
@@ -42,11 +48,15 @@ pub struct Generation(pub u64);
 
 impl Generation {
     /// The next one, or `None` after 2^64 - 1.
-    pub fn next(self) -> Option<Generation> { self.0.checked_add(1).map(Generation) }
+    pub fn next(self) -> Option<Generation> {
+        self.0.checked_add(1).map(Generation)
+    }
 }
 
 impl fmt::Display for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{}", self.0) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
 }
 
 /// What is compared when models compete: epoch first, then generation.

@@ -69,7 +69,9 @@ uuid_type!(/// One boot of a node as cluster member; a local command without dae
 pub struct NodeId(pub u16);
 
 impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{}", self.0) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
 }
 
 /// A disk's number in its container: small, never used twice in one container.
@@ -77,7 +79,9 @@ impl fmt::Display for NodeId {
 pub struct DiskNumber(pub u16);
 
 impl fmt::Display for DiskNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{}", self.0) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
 }
 
 #[cfg(test)]

@@ -55,8 +55,8 @@ pub const DEEP_LOOK_BYTES: u64 = MIB;
 pub const IO_BYTES_MAX: u64 = MIB;
 
 const _: () = assert!(SLOT_BYTES_MIN <= SLOT_BYTES_MAX);
-const _: () = assert!(IO_BYTES_MAX % BLOCK_BYTES == 0);
-const _: () = assert!(LOOK_BYTES % BLOCK_BYTES == 0);
+const _: () = assert!(IO_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
+const _: () = assert!(LOOK_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(LOOK_BYTES <= DEEP_LOOK_BYTES && DEEP_LOOK_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(EXTENT_BYTES_MIN <= EXTENT_BYTES_DEFAULT && EXTENT_BYTES_DEFAULT <= EXTENT_BYTES_MAX);
-const _: () = assert!(STRIPE_BYTES_MIN <= STRIPE_BYTES_MAX && STRIPE_BYTES_MIN % BLOCK_BYTES == 0);
+const _: () = assert!(STRIPE_BYTES_MIN <= STRIPE_BYTES_MAX && STRIPE_BYTES_MIN.is_multiple_of(BLOCK_BYTES));

@@ -53,7 +53,9 @@ impl fmt::Display for BadName {
                 text.escape_default(),
                 at + 1
             ),
-            BadName::Reserved(word) => write!(f, "the word '{word}' is reserved and cannot be a name; choose another"),
+            BadName::Reserved(word) => {
+                write!(f, "the word '{word}' is reserved and cannot be a name; choose another")
+            }
         }
     }
 }
@@ -61,12 +63,18 @@ impl fmt::Display for BadName {
 impl std::error::Error for BadName {}
 
 impl Failure for BadName {
-    fn kind(&self) -> Kind { Kind::Usage }
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
 }
 
-fn first_ok(character: char) -> bool { character.is_ascii_alphanumeric() || character == '_' }
+fn first_ok(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}
 
-fn rest_ok(character: char) -> bool { first_ok(character) || matches!(character, '.' | '+' | '-') }
+fn rest_ok(character: char) -> bool {
+    first_ok(character) || matches!(character, '.' | '+' | '-')
+}
 
 impl Name {
     /// Checks `text` and takes it as a name.
@@ -96,21 +104,29 @@ impl Name {
     }
 
     /// The text.
-    pub fn as_str(&self) -> &str { &self.0 }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl TryFrom<String> for Name {
     type Error = BadName;
 
-    fn try_from(text: String) -> Result<Name, BadName> { Name::parse(&text) }
+    fn try_from(text: String) -> Result<Name, BadName> {
+        Name::parse(&text)
+    }
 }
 
 impl From<Name> for String {
-    fn from(name: Name) -> String { name.0 }
+    fn from(name: Name) -> String {
+        name.0
+    }
 }
 
 /// `CONTAINER/VOLUME`.
@@ -135,7 +151,11 @@ impl fmt::Display for BadPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadPath::Shape(text) => {
-                write!(f, "'{}' does not name a volume; write CONTAINER/VOLUME, for example data/home", text.escape_default())
+                write!(
+                    f,
+                    "'{}' does not name a volume; write CONTAINER/VOLUME, for example data/home",
+                    text.escape_default()
+                )
             }
             BadPath::Name(bad) => bad.fmt(f),
         }
@@ -145,7 +165,9 @@ impl fmt::Display for BadPath {
 impl std::error::Error for BadPath {}
 
 impl Failure for BadPath {
-    fn kind(&self) -> Kind { Kind::Usage }
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
 }
 
 impl VolumePath {
@@ -163,7 +185,9 @@ impl VolumePath {
 }
 
 impl fmt::Display for VolumePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{}/{}", self.container, self.volume) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.container, self.volume)
+    }
 }
 
 #[cfg(test)]
@@ -177,7 +201,10 @@ mod tests {
             assert!(Name::parse(good).is_ok(), "{good}");
         }
         let too_long = "x".repeat(NAME_BYTES_MAX + 1);
-        for bad in ["", ".", "..", "all", "none", "local", "a/b", "a:b", "-a", ".a", "+a", "a b", "\u{e4}", "a\0", &too_long] {
+        for bad in [
+            "", ".", "..", "all", "none", "local", "a/b", "a:b", "-a", ".a", "+a", "a b", "\u{e4}", "a\0",
+            &too_long,
+        ] {
             assert!(Name::parse(bad).is_err(), "{bad:?}");
         }
         for bad in ["localhost", "(none)", "", "localhost.localdomain"] {

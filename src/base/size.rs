@@ -44,19 +44,33 @@ impl fmt::Display for BadSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadSize::Shape(text) => {
-                write!(f, "'{}' is not a size; write for example 10G, 512MiB, 1.5T or 100%FREE", text.escape_default())
+                write!(
+                    f,
+                    "'{}' is not a size; write for example 10G, 512MiB, 1.5T or 100%FREE",
+                    text.escape_default()
+                )
             }
             BadSize::Unit(text) => write!(
                 f,
                 "'{}' has a unit that is not known; use B, K, M, G, T, P or KiB, MiB, GiB, TiB, PiB (powers of 1024)",
                 text.escape_default()
             ),
-            BadSize::TooLarge(text) => write!(f, "'{}' is more than 16 EiB; give a smaller size", text.escape_default()),
+            BadSize::TooLarge(text) => {
+                write!(f, "'{}' is more than 16 EiB; give a smaller size", text.escape_default())
+            }
             BadSize::OutOfRange(text) => {
-                write!(f, "'{}' is out of range; a size is above zero and a share is 1% to 100%", text.escape_default())
+                write!(
+                    f,
+                    "'{}' is out of range; a size is above zero and a share is 1% to 100%",
+                    text.escape_default()
+                )
             }
             BadSize::NotSectors(text) => {
-                write!(f, "'{}' is not a multiple of {SECTOR_BYTES} bytes; give a size in whole sectors", text.escape_default())
+                write!(
+                    f,
+                    "'{}' is not a multiple of {SECTOR_BYTES} bytes; give a size in whole sectors",
+                    text.escape_default()
+                )
             }
         }
     }
@@ -65,7 +79,9 @@ impl fmt::Display for BadSize {
 impl std::error::Error for BadSize {}
 
 impl Failure for BadSize {
-    fn kind(&self) -> Kind { Kind::Usage }
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
 }
 
 /// Digits after the point that are understood.
@@ -90,7 +106,10 @@ fn parse_bytes(text: &str) -> Result<Bytes, BadSize> {
     let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits_end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || fraction.len() > FRACTION_DIGITS_MAX || (number.contains('.') && fraction.is_empty()) {
+    if whole.is_empty()
+        || fraction.len() > FRACTION_DIGITS_MAX
+        || (number.contains('.') && fraction.is_empty())
+    {
         return Err(shape());
     }
     if !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
@@ -170,10 +189,26 @@ mod tests {
 
     #[test]
     fn what_is_not_a_size_is_refused() {
-        for text in
-            ["", "G", "0", "1.G", ".5G", "1..2G", "10X", "513", "1e3", "-", "+", "0%FREE", "101%FREE", "%FREE", "99999999P",
-             "1.1234567G", "340282366920938463463374607431768211456", "\u{0661}G"]
-        {
+        for text in [
+            "",
+            "G",
+            "0",
+            "1.G",
+            ".5G",
+            "1..2G",
+            "10X",
+            "513",
+            "1e3",
+            "-",
+            "+",
+            "0%FREE",
+            "101%FREE",
+            "%FREE",
+            "99999999P",
+            "1.1234567G",
+            "340282366920938463463374607431768211456",
+            "\u{0661}G",
+        ] {
             assert!(Size::parse(text).is_err(), "{text}");
         }
     }

@@ -16,7 +16,9 @@ impl BootTime {
     pub const FOREVER: Self = Self { ms: u64::MAX };
 
     /// This moment plus `ms` milliseconds; the end of time when it would pass it.
-    pub fn plus_ms(self, ms: u64) -> Self { Self { ms: self.ms.saturating_add(ms) } }
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self { ms: self.ms.saturating_add(ms) }
+    }
 }
 
 /// Seconds since 1970 by the wall clock, for people. Deliberately without an order.
@@ -38,7 +40,13 @@ impl fmt::Display for WallTime {
         let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
         let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
         let year = year_of_era + era * 400 + u64::from(month <= 2);
-        write!(f, "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        )
     }
 }
 

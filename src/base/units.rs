@@ -46,18 +46,26 @@ unit!(/// A count of extents; how long one is, the container records.
 
 impl Sectors {
     /// The same length in bytes, or `None` past 64 bits.
-    pub fn to_bytes(self) -> Option<Bytes> { self.0.checked_mul(SECTOR_BYTES).map(Bytes) }
+    pub fn to_bytes(self) -> Option<Bytes> {
+        self.0.checked_mul(SECTOR_BYTES).map(Bytes)
+    }
 }
 
 impl Bytes {
     /// Whole sectors in this length; a part of a sector at the end is not counted.
-    pub fn whole_sectors(self) -> Sectors { Sectors(self.0 / SECTOR_BYTES) }
+    pub fn whole_sectors(self) -> Sectors {
+        Sectors(self.0 / SECTOR_BYTES)
+    }
 
     /// This length cut down to a multiple of `unit` bytes (`unit` > 0).
-    pub fn round_down(self, unit: u64) -> Bytes { Bytes(self.0 - self.0 % unit) }
+    pub fn round_down(self, unit: u64) -> Bytes {
+        Bytes(self.0 - self.0 % unit)
+    }
 
     /// For people: the largest binary unit with at most two decimals, exact ones without.
-    pub fn human(self) -> Human { Human(self.0) }
+    pub fn human(self) -> Human {
+        Human(self.0)
+    }
 }
 
 /// Prints a byte count as people write it: `1.5 GiB`, `512 KiB`, `37 B`.
@@ -66,7 +74,8 @@ pub struct Human(u64);
 
 impl fmt::Display for Human {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(&str, u32); 6] = [("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+        const NAMES: [(&str, u32); 6] =
+            [("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
         for (name, shift) in NAMES {
             let unit = 1u64 << shift;
             if self.0 >= unit {
@@ -88,9 +97,13 @@ mod tests {
 
     #[test]
     fn sizes_print_as_people_write_them() {
-        for (bytes, text) in
-            [(37, "37 B"), (512 * KIB, "512 KiB"), (GIB + GIB / 2, "1.5 GiB"), (u64::MAX, "15.99 EiB"), (0, "0 B")]
-        {
+        for (bytes, text) in [
+            (37, "37 B"),
+            (512 * KIB, "512 KiB"),
+            (GIB + GIB / 2, "1.5 GiB"),
+            (u64::MAX, "15.99 EiB"),
+            (0, "0 B"),
+        ] {
             assert_eq!(Bytes(bytes).human().to_string(), text);
         }
     }

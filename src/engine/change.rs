@@ -44,7 +44,12 @@ pub trait Author {
     fn open(&mut self, found: Option<&Chosen>) -> Result<(Mandate, Model), Self::Refusal>;
 
     /// The change itself; `None` when the opening was all. `reached` are the disks that answer.
-    fn change(&mut self, model: &Model, at: Order, reached: &BTreeSet<DiskNumber>) -> Result<Option<Work>, Self::Refusal>;
+    fn change(
+        &mut self,
+        model: &Model,
+        at: Order,
+        reached: &BTreeSet<DiskNumber>,
+    ) -> Result<Option<Work>, Self::Refusal>;
 }
 
 /// How a change ended when it did not go through.
@@ -125,7 +130,14 @@ pub enum Step {
 impl<A: Author> Change<A> {
     /// A change of the container whose labelled disks are `members`; `mandate` is what the guard said of the model as
     /// discovered, and it is asked again of the model as opened. With `keep`, models before go to the history rings.
-    pub fn new(members: Vec<Member>, mandate: Mandate, me: Me, author: A, keep: bool, rules: Rules) -> Change<A> {
+    pub fn new(
+        members: Vec<Member>,
+        mandate: Mandate,
+        me: Me,
+        author: A,
+        keep: bool,
+        rules: Rules,
+    ) -> Change<A> {
         let opening = Opening::new(members.clone(), me, rules);
         Change::start(members, mandate, opening, author, keep, rules)
     }
@@ -196,10 +208,14 @@ impl<A: Author> Change<A> {
     }
 
     /// How it ended, once [`Step::Over`], and the author back.
-    pub fn finish(self) -> (A, Option<Result<Done, Halted<A::Refusal>>>) { (self.author, self.result) }
+    pub fn finish(self) -> (A, Option<Result<Done, Halted<A::Refusal>>>) {
+        (self.author, self.result)
+    }
 
     /// The author, for a look while the change is under way.
-    pub fn author(&self) -> &A { &self.author }
+    pub fn author(&self) -> &A {
+        &self.author
+    }
 
     fn is_idle(&self) -> bool {
         match &self.stage {
@@ -293,8 +309,11 @@ impl<A: Author> Change<A> {
                     labels.push_member(first + place, &joiner.label, joiner.size);
                 }
                 session.join(joining.collect());
-                self.stage =
-                    Stage::Labelling { labels: Box::new(labels), session: Box::new(session), work: Box::new(work) };
+                self.stage = Stage::Labelling {
+                    labels: Box::new(labels),
+                    session: Box::new(session),
+                    work: Box::new(work),
+                };
             }
         }
     }
@@ -332,12 +351,15 @@ impl<A: Author> Change<A> {
         here.filter(|(_, member)| gone(member)).map(|(place, _)| place).collect()
     }
 
-    fn has_released(&self, session: &Session) -> bool { !self.released(session).is_empty() }
+    fn has_released(&self, session: &Session) -> bool {
+        !self.released(session).is_empty()
+    }
 
     /// Only now, with the set settled, do released disks lose their labels (safety 2.4).
     fn wipe(&mut self, session: Session, last: bool) {
         let released = self.released(&session);
-        let mut labels = Labels::new(session.lanes().iter().map(|lane| lane.member.clone()).collect(), self.rules);
+        let mut labels =
+            Labels::new(session.lanes().iter().map(|lane| lane.member.clone()).collect(), self.rules);
         released.iter().for_each(|&lane| labels.push_wipe(lane));
         self.stage = Stage::Wiping { labels: Box::new(labels), session: Box::new(session), last };
     }
@@ -348,13 +370,15 @@ impl<A: Author> Change<A> {
             return self.settle_or_change(session);
         }
         let failed = labels.failed();
-        let unwiped = failed.iter().filter_map(|&lane| Some(session.lanes().get(lane)?.member.number)).collect();
+        let unwiped =
+            failed.iter().filter_map(|&lane| Some(session.lanes().get(lane)?.member.number)).collect();
         if last { self.done(session, unwiped) } else { self.after_wipe(session, false) }
     }
 
     fn done(&mut self, session: Session, unwiped: BTreeSet<DiskNumber>) {
         let reached = session.reached();
-        let members = session.model.table.disks.iter().filter(|disk| disk.is_member()).map(|disk| disk.number);
+        let members =
+            session.model.table.disks.iter().filter(|disk| disk.is_member()).map(|disk| disk.number);
         let missed = members.filter(|number| !reached.contains(number)).collect();
         self.result = Some(Ok(Done { order: session.order(), model: session.model, missed, unwiped }));
         self.stage = Stage::Over;

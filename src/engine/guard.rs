@@ -54,7 +54,11 @@ impl fmt::Display for NoPermit {
                 now.ms.saturating_sub(end.ms)
             ),
             NoPermit::OutOfScope(purpose) => {
-                write!(f, "a write ({}) was not made because no permit covers it; this is a fault of evms, report it", purpose.words())
+                write!(
+                    f,
+                    "a write ({}) was not made because no permit covers it; this is a fault of evms, report it",
+                    purpose.words()
+                )
             }
         }
     }
@@ -63,12 +67,16 @@ impl fmt::Display for NoPermit {
 impl std::error::Error for NoPermit {}
 
 impl Failure for NoPermit {
-    fn kind(&self) -> Kind { Kind::NotOwner }
+    fn kind(&self) -> Kind {
+        Kind::NotOwner
+    }
 }
 
 impl Permit {
     /// The container that it is for.
-    pub fn container(&self) -> ContainerId { self.container }
+    pub fn container(&self) -> ContainerId {
+        self.container
+    }
 
     /// May a write of this purpose begin at `now`?
     pub fn allows(&self, purpose: Purpose, now: BootTime) -> Result<(), NoPermit> {
@@ -78,7 +86,9 @@ impl Permit {
         let covered = match self.scope {
             Scope::Opening => matches!(purpose, Purpose::OwnBlock | Purpose::Slot | Purpose::History),
             Scope::Container(_) => matches!(purpose, Purpose::Slot | Purpose::History),
-            Scope::Disks => matches!(purpose, Purpose::Label | Purpose::Blank | Purpose::Intent | Purpose::Slot),
+            Scope::Disks => {
+                matches!(purpose, Purpose::Label | Purpose::Blank | Purpose::Intent | Purpose::Slot)
+            }
         };
         if covered { Ok(()) } else { Err(NoPermit::OutOfScope(purpose)) }
     }
@@ -226,7 +236,9 @@ pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandat
     }
     match (container.kind, &container.owner) {
         (ContainerKind::Deported, _) if act == Act::Change => return Err(Denied::Deported { name: name() }),
-        (ContainerKind::Shared, _) if place == Place::Devices => return Err(Denied::SharedNeedsDaemon { name: name() }),
+        (ContainerKind::Shared, _) if place == Place::Devices => {
+            return Err(Denied::SharedNeedsDaemon { name: name() });
+        }
         (ContainerKind::Private, Some(owner)) if owner.node != me.node => {
             return Err(Denied::OwnedBy {
                 name: name(),
@@ -248,17 +260,27 @@ pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandat
 }
 
 /// A mandate on a container that does not exist yet: its disks are blank, named by the user, and held open exclusively.
-pub fn may_found(container: ContainerId) -> Mandate { Mandate { container, end: BootTime::FOREVER } }
+pub fn may_found(container: ContainerId) -> Mandate {
+    Mandate { container, end: BootTime::FOREVER }
+}
 
 impl Mandate {
     /// Leave for an opening: own block, then the model under the epoch that it promised.
-    pub fn opening(&self) -> Permit { self.permit(Scope::Opening) }
+    pub fn opening(&self) -> Permit {
+        self.permit(Scope::Opening)
+    }
 
     /// Leave for commits under an epoch that an opening won.
-    pub fn holding(&self, epoch: Epoch) -> Permit { self.permit(Scope::Container(epoch)) }
+    pub fn holding(&self, epoch: Epoch) -> Permit {
+        self.permit(Scope::Container(epoch))
+    }
 
     /// Leave to label, blank or re-id the disks that the plan named.
-    pub fn disks(&self) -> Permit { self.permit(Scope::Disks) }
+    pub fn disks(&self) -> Permit {
+        self.permit(Scope::Disks)
+    }
 
-    fn permit(&self, scope: Scope) -> Permit { Permit { container: self.container, scope, end: self.end } }
+    fn permit(&self, scope: Scope) -> Permit {
+        Permit { container: self.container, scope, end: self.end }
+    }
 }

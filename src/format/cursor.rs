@@ -8,7 +8,9 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads from the start of `bytes`.
-    pub fn new(bytes: &'a [u8]) -> Self { Self { rest: bytes } }
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
 
     /// The next `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
@@ -18,22 +20,34 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `N` bytes as an array.
-    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> { self.bytes(N)?.try_into().ok() }
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
+    }
 
     /// The next byte.
-    pub fn u8(&mut self) -> Option<u8> { self.array::<1>().map(|[byte]| byte) }
+    pub fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
 
     /// The next 16 bits.
-    pub fn u16(&mut self) -> Option<u16> { self.array().map(u16::from_le_bytes) }
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
 
     /// The next 32 bits.
-    pub fn u32(&mut self) -> Option<u32> { self.array().map(u32::from_le_bytes) }
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
 
     /// The next 64 bits.
-    pub fn u64(&mut self) -> Option<u64> { self.array().map(u64::from_le_bytes) }
+    pub fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
 
     /// What was not read yet.
-    pub fn rest(&self) -> &'a [u8] { self.rest }
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 /// Writes fields one after the other.
@@ -44,7 +58,9 @@ pub struct Writer {
 
 impl Writer {
     /// Starts empty.
-    pub fn new() -> Self { Self::default() }
+    pub fn new() -> Self {
+        Self::default()
+    }
 
     /// Appends bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
@@ -53,23 +69,37 @@ impl Writer {
     }
 
     /// Appends one byte.
-    pub fn u8(&mut self, value: u8) -> &mut Self { self.bytes(&[value]) }
+    pub fn u8(&mut self, value: u8) -> &mut Self {
+        self.bytes(&[value])
+    }
 
     /// Appends 16 bits.
-    pub fn u16(&mut self, value: u16) -> &mut Self { self.bytes(&value.to_le_bytes()) }
+    pub fn u16(&mut self, value: u16) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
 
     /// Appends 32 bits.
-    pub fn u32(&mut self, value: u32) -> &mut Self { self.bytes(&value.to_le_bytes()) }
+    pub fn u32(&mut self, value: u32) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
 
     /// Appends 64 bits.
-    pub fn u64(&mut self, value: u64) -> &mut Self { self.bytes(&value.to_le_bytes()) }
+    pub fn u64(&mut self, value: u64) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
 
     /// How many bytes were written.
-    pub fn len(&self) -> usize { self.bytes.len() }
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
 
     /// Was nothing written yet?
-    pub fn is_empty(&self) -> bool { self.bytes.is_empty() }
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
 
     /// The bytes.
-    pub fn finish(self) -> Vec<u8> { self.bytes }
+    pub fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
 }

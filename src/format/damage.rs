@@ -65,7 +65,9 @@ impl fmt::Display for Fault {
             Fault::Checksum => write!(f, "does not fit its checksum (torn or rotten)"),
             Fault::Short => write!(f, "is shorter than it says"),
             Fault::Version(version) => write!(f, "has version {version}, newer than this program knows"),
-            Fault::Incompat(bits) => write!(f, "needs features that this program does not know (incompat {bits:#x})"),
+            Fault::Incompat(bits) => {
+                write!(f, "needs features that this program does not know (incompat {bits:#x})")
+            }
             Fault::Field(name) => write!(f, "has an impossible value in '{name}'"),
         }
     }
@@ -82,18 +84,26 @@ pub struct Damage {
 
 impl Damage {
     /// A damage of `what`.
-    pub fn new(what: What, fault: Fault) -> Self { Self { what, fault } }
+    pub fn new(what: What, fault: Fault) -> Self {
+        Self { what, fault }
+    }
 
     /// Was nothing ever written here?
-    pub fn is_blank(&self) -> bool { self.fault == Fault::Blank }
+    pub fn is_blank(&self) -> bool {
+        self.fault == Fault::Blank
+    }
 }
 
 impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "the {} {}", self.what, self.fault) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} {}", self.what, self.fault)
+    }
 }
 
 impl std::error::Error for Damage {}
 
 impl Failure for Damage {
-    fn kind(&self) -> Kind { Kind::Damage }
+    fn kind(&self) -> Kind {
+        Kind::Damage
+    }
 }

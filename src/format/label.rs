@@ -46,7 +46,9 @@ pub struct Label {
     pub extension: Vec<u8>,
 }
 
-fn bad(field: &'static str) -> Damage { Damage::new(What::Label, Fault::Field(field)) }
+fn bad(field: &'static str) -> Damage {
+    Damage::new(What::Label, Fault::Field(field))
+}
 
 impl Label {
     /// The sealed block of the copy at `end`. `None` when WWID, areas and extension do not fit one block.
@@ -102,7 +104,8 @@ impl Label {
         if wwid_bytes > WWID_BYTES_MAX {
             return Err(bad("wwid length"));
         }
-        let wwid = std::str::from_utf8(reader.bytes(wwid_bytes).ok_or_else(short)?).map_err(|_| bad("wwid"))?.into();
+        let wwid =
+            std::str::from_utf8(reader.bytes(wwid_bytes).ok_or_else(short)?).map_err(|_| bad("wwid"))?.into();
         if area_count > AREAS_MAX {
             return Err(bad("area count"));
         }
@@ -129,7 +132,9 @@ impl Label {
     }
 
     /// Size of the disk when it was labelled, in bytes; the largest possible when the field lies.
-    pub fn size_bytes(&self) -> Bytes { Bytes(self.size.0.saturating_mul(SECTOR_BYTES)) }
+    pub fn size_bytes(&self) -> Bytes {
+        Bytes(self.size.0.saturating_mul(SECTOR_BYTES))
+    }
 }
 
 fn area(reader: &mut Reader<'_>) -> Option<Area> {

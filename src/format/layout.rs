@@ -121,13 +121,19 @@ pub struct Area {
 
 impl Area {
     /// First byte. Areas of a [`Layout`] are bounded, so this cannot pass 64 bits.
-    pub fn start_bytes(&self) -> Bytes { Bytes(self.start.0.saturating_mul(SECTOR_BYTES)) }
+    pub fn start_bytes(&self) -> Bytes {
+        Bytes(self.start.0.saturating_mul(SECTOR_BYTES))
+    }
 
     /// Length in bytes.
-    pub fn length_bytes(&self) -> Bytes { Bytes(self.length.0.saturating_mul(SECTOR_BYTES)) }
+    pub fn length_bytes(&self) -> Bytes {
+        Bytes(self.length.0.saturating_mul(SECTOR_BYTES))
+    }
 
     /// First byte after the area.
-    pub fn end_bytes(&self) -> Bytes { Bytes(self.start_bytes().0.saturating_add(self.length_bytes().0)) }
+    pub fn end_bytes(&self) -> Bytes {
+        Bytes(self.start_bytes().0.saturating_add(self.length_bytes().0))
+    }
 
     /// Does the area hold all of `[at, at + length)`?
     pub fn holds(&self, at: Bytes, length: u64) -> bool {
@@ -171,7 +177,9 @@ pub struct Recipe {
 
 impl Recipe {
     /// The default for a disk of `size` bytes: ends of 16 MiB, of 4 MiB below 1 GiB.
-    pub fn for_size(size: Bytes) -> Recipe { if size.0 < GIB { Recipe::SMALL } else { Recipe::LARGE } }
+    pub fn for_size(size: Bytes) -> Recipe {
+        if size.0 < GIB { Recipe::SMALL } else { Recipe::LARGE }
+    }
 
     const LARGE: Recipe = Recipe {
         node_blocks: Bytes(NODE_BLOCKS_BYTES),
@@ -191,7 +199,9 @@ impl Recipe {
     };
 
     /// The same with slots of `slot` bytes; the ends grow as needed.
-    pub fn with_slot(self, slot: Bytes) -> Recipe { Recipe { slot, ..self } }
+    pub fn with_slot(self, slot: Bytes) -> Recipe {
+        Recipe { slot, ..self }
+    }
 }
 
 /// Why no layout could be made, or a table of areas is not believed. Nothing was written.
@@ -231,20 +241,30 @@ impl fmt::Display for LayoutError {
                 Bytes(SLOT_BYTES_MIN).human(),
                 Bytes(SLOT_BYTES_MAX).human()
             ),
-            LayoutError::Outside(kind, end) => write!(f, "its label places the {end} {kind} outside the disk"),
-            LayoutError::Misaligned(kind, end) => write!(f, "its label places the {end} {kind} off the 4096-byte grid"),
+            LayoutError::Outside(kind, end) => {
+                write!(f, "its label places the {end} {kind} outside the disk")
+            }
+            LayoutError::Misaligned(kind, end) => {
+                write!(f, "its label places the {end} {kind} off the 4096-byte grid")
+            }
             LayoutError::Overlap(one, other) => write!(f, "its label lets {one} and {other} share bytes"),
             LayoutError::Missing(kind, end) => write!(f, "its label names no {end} {kind}"),
-            LayoutError::TooMany(count) => write!(f, "its label names {count} areas and {AREAS_MAX} is the most"),
+            LayoutError::TooMany(count) => {
+                write!(f, "its label names {count} areas and {AREAS_MAX} is the most")
+            }
         }
     }
 }
 
 impl std::error::Error for LayoutError {}
 
-fn round_up(value: u64, unit: u64) -> u64 { value.div_ceil(unit) * unit }
+fn round_up(value: u64, unit: u64) -> u64 {
+    value.div_ceil(unit) * unit
+}
 
-fn sectors(bytes: u64) -> Sectors { Sectors(bytes / SECTOR_BYTES) }
+fn sectors(bytes: u64) -> Sectors {
+    Sectors(bytes / SECTOR_BYTES)
+}
 
 impl Layout {
     /// The layout for a disk of `size` bytes by `recipe`.
@@ -315,16 +335,25 @@ impl Layout {
 
     fn check_complete(&self) -> Result<(), LayoutError> {
         use AreaKind::{Data, History, Intent, Label, NodeBlocks, Slot0, Slot1};
-        let needed = [(NodeBlocks, End::Primary), (Intent, End::Primary), (History, End::Primary), (Data, End::Primary)];
+        let needed = [
+            (NodeBlocks, End::Primary),
+            (Intent, End::Primary),
+            (History, End::Primary),
+            (Data, End::Primary),
+        ];
         let both = [Label, Slot0, Slot1].into_iter().flat_map(|kind| End::BOTH.map(|end| (kind, end)));
         for (kind, end) in needed.into_iter().chain(both) {
             if self.areas.iter().filter(|area| area.kind == kind && area.end == end).count() != 1 {
                 return Err(LayoutError::Missing(kind, end));
             }
         }
-        let slots = [(Slot0, End::Primary), (Slot1, End::Primary), (Slot0, End::Secondary), (Slot1, End::Secondary)];
+        let slots =
+            [(Slot0, End::Primary), (Slot1, End::Primary), (Slot0, End::Secondary), (Slot1, End::Secondary)];
         let lengths = slots.map(|(kind, end)| self.area(kind, end).length_bytes());
-        if lengths.iter().any(|length| *length != lengths[0] || length.0 < SLOT_BYTES_MIN || length.0 > SLOT_BYTES_MAX) {
+        if lengths
+            .iter()
+            .any(|length| *length != lengths[0] || length.0 < SLOT_BYTES_MIN || length.0 > SLOT_BYTES_MAX)
+        {
             return Err(LayoutError::SlotLength(lengths[0]));
         }
         let data = self.area(Data, End::Primary);
@@ -335,7 +364,9 @@ impl Layout {
     }
 
     /// All areas, in the order of the label.
-    pub fn areas(&self) -> &[Area] { &self.areas }
+    pub fn areas(&self) -> &[Area] {
+        &self.areas
+    }
 
     /// The area of this kind at this end. Every kind that [`Layout::check`] demands is there; for others an empty
     /// area at sector 0 answers, into which nothing fits.
@@ -345,13 +376,19 @@ impl Layout {
     }
 
     /// Where volumes live.
-    pub fn data(&self) -> Area { self.area(AreaKind::Data, End::Primary) }
+    pub fn data(&self) -> Area {
+        self.area(AreaKind::Data, End::Primary)
+    }
 
     /// The area of slot `index` (0 or 1) at this end.
-    pub fn slot(&self, index: SlotIndex, end: End) -> Area { self.area(index.kind(), end) }
+    pub fn slot(&self, index: SlotIndex, end: End) -> Area {
+        self.area(index.kind(), end)
+    }
 
     /// Length of one slot, header included.
-    pub fn slot_bytes(&self) -> Bytes { self.slot(SlotIndex::Zero, End::Primary).length_bytes() }
+    pub fn slot_bytes(&self) -> Bytes {
+        self.slot(SlotIndex::Zero, End::Primary).length_bytes()
+    }
 }
 
 /// One of the two slots of an end.
@@ -430,7 +467,13 @@ mod tests {
         assert!(matches!(with(&|a| a[3].start = a[4].start), Err(LayoutError::Overlap(..))));
         assert!(matches!(with(&|a| drop(a.remove(5))), Err(LayoutError::Missing(..))));
         assert!(matches!(with(&|a| a[5].length = Sectors(8)), Err(LayoutError::SlotLength(..))));
-        assert!(matches!(Layout::check(good.areas().to_vec(), Bytes(32 * MIB)), Err(LayoutError::Outside(..))));
-        assert!(matches!(Layout::make(Bytes(8 * MIB), &Recipe::for_size(size)), Err(LayoutError::TooSmall { .. })));
+        assert!(matches!(
+            Layout::check(good.areas().to_vec(), Bytes(32 * MIB)),
+            Err(LayoutError::Outside(..))
+        ));
+        assert!(matches!(
+            Layout::make(Bytes(8 * MIB), &Recipe::for_size(size)),
+            Err(LayoutError::TooSmall { .. })
+        ));
     }
 }

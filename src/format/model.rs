@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::base::epoch::Generation;
-use crate::base::id::{ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeUuid, RegionId, VolumeId};
+use crate::base::id::{
+    ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeUuid, RegionId, VolumeId,
+};
 use crate::base::name::Name;
 use crate::base::time::WallTime;
 use crate::base::units::{Extents, Sectors};
@@ -103,7 +105,9 @@ pub struct Disk {
 
 impl Disk {
     /// Does the disk belong to the present set?
-    pub fn is_member(&self) -> bool { !matches!(self.state, DiskState::Released(_)) }
+    pub fn is_member(&self) -> bool {
+        !matches!(self.state, DiskState::Released(_))
+    }
 }
 
 /// The set of disks before a change of it.
@@ -141,7 +145,9 @@ pub struct Run {
 
 impl Run {
     /// First extent after the run; runs of a checked model stay far below 64 bits.
-    pub fn end(&self) -> Extents { Extents(self.start.0.saturating_add(self.count.0)) }
+    pub fn end(&self) -> Extents {
+        Extents(self.start.0.saturating_add(self.count.0))
+    }
 }
 
 /// Storage that a region manager made from extents. Part of section 3, version 1.
@@ -246,7 +252,12 @@ const VERSION: u16 = 1;
 pub const LINEAR_VOLUME_BYTES_MAX: u64 = 147;
 
 fn write<T: Serialize>(kind: u16, value: &T) -> Option<Section> {
-    Some(Section { kind, version: VERSION, flags: section::INCOMPAT, bytes: postcard::to_allocvec(value).ok()? })
+    Some(Section {
+        kind,
+        version: VERSION,
+        flags: section::INCOMPAT,
+        bytes: postcard::to_allocvec(value).ok()?,
+    })
 }
 
 fn read<T: DeserializeOwned>(sections: &[Section], kind: u16) -> Result<T, Damage> {
@@ -284,7 +295,9 @@ impl Model {
     /// Reads the body of a slot. That its parts agree with each other is for `volume::check` to say.
     pub fn decode(body: &[u8]) -> Result<Model, Damage> {
         let mut sections = section::decode(body)?;
-        let unknown = sections.extract_if(.., |section| !(CONTAINER..=CHANGE).contains(&section.kind)).collect::<Vec<_>>();
+        let unknown = sections
+            .extract_if(.., |section| !(CONTAINER..=CHANGE).contains(&section.kind))
+            .collect::<Vec<_>>();
         if let Some(section) = unknown.iter().find(|section| section.flags & section::INCOMPAT != 0) {
             return Err(Damage::new(What::Section(section.kind), Fault::Incompat(u64::from(section.flags))));
         }
@@ -307,10 +320,14 @@ impl Model {
     }
 
     /// The disk with this identity.
-    pub fn disk_by_id(&self, id: DiskId) -> Option<&Disk> { self.table.disks.iter().find(|disk| disk.id == id) }
+    pub fn disk_by_id(&self, id: DiskId) -> Option<&Disk> {
+        self.table.disks.iter().find(|disk| disk.id == id)
+    }
 
     /// The region with this identity.
-    pub fn region(&self, id: RegionId) -> Option<&Region> { self.regions.iter().find(|region| region.id == id) }
+    pub fn region(&self, id: RegionId) -> Option<&Region> {
+        self.regions.iter().find(|region| region.id == id)
+    }
 
     /// The region under a volume.
     pub fn region_of(&self, volume: &Volume) -> Option<&Region> {
@@ -319,5 +336,7 @@ impl Model {
     }
 
     /// The volume with this name.
-    pub fn volume(&self, name: &Name) -> Option<&Volume> { self.volumes.iter().find(|volume| volume.name == *name) }
+    pub fn volume(&self, name: &Name) -> Option<&Volume> {
+        self.volumes.iter().find(|volume| volume.name == *name)
+    }
 }

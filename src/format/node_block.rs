@@ -98,7 +98,8 @@ impl NodeBlocks {
             let id = NodeId(u16::try_from(index + 1).unwrap_or(u16::MAX));
             let blocks = pair.chunks_exact(BLOCK_BYTES as usize).map(NodeBlock::decode).collect::<Vec<_>>();
             // A whole block in another node's place is a misplaced write: it speaks for nobody.
-            let whole = blocks.iter().flatten().filter(|block| block.id == id).max_by_key(|block| block.counter);
+            let whole =
+                blocks.iter().flatten().filter(|block| block.id == id).max_by_key(|block| block.counter);
             match whole {
                 Some(block) => found.newest.push(block.clone()),
                 None if blocks.iter().all(|block| matches!(block, Err(damage) if damage.is_blank())) => (),
@@ -109,10 +110,14 @@ impl NodeBlocks {
     }
 
     /// The newest block of one node.
-    pub fn of(&self, id: NodeId) -> Option<&NodeBlock> { self.newest.iter().find(|block| block.id == id) }
+    pub fn of(&self, id: NodeId) -> Option<&NodeBlock> {
+        self.newest.iter().find(|block| block.id == id)
+    }
 
     /// The highest epoch that any node promised here.
-    pub fn highest(&self) -> Option<&NodeBlock> { self.newest.iter().max_by_key(|block| block.epoch) }
+    pub fn highest(&self) -> Option<&NodeBlock> {
+        self.newest.iter().max_by_key(|block| block.epoch)
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +152,12 @@ mod tests {
     #[test]
     fn places_are_inside_the_area_or_nowhere() {
         let (kind, end) = (AreaKind::NodeBlocks, End::Primary);
-        let area = Area { kind, end, start: crate::base::units::Sectors(128), length: crate::base::units::Sectors(64) };
+        let area = Area {
+            kind,
+            end,
+            start: crate::base::units::Sectors(128),
+            length: crate::base::units::Sectors(64),
+        };
         assert_eq!(nodes_in(&area), 4);
         assert_eq!(place(&area, NodeId(1), 0), Some(Bytes(65536)));
         assert_eq!(place(&area, NodeId(4), 7), Some(Bytes(65536 + 7 * 4096)));

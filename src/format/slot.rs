@@ -59,7 +59,9 @@ impl SlotHeader {
         writer.finish()
     }
 
-    fn hash_with(&self, body: &[u8]) -> Hash128 { Hash128::of(&[&self.named_fields(), body]) }
+    fn hash_with(&self, body: &[u8]) -> Hash128 {
+        Hash128::of(&[&self.named_fields(), body])
+    }
 
     fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
@@ -104,11 +106,15 @@ impl SlotHeader {
     }
 
     /// Bytes that header and padded body take on disk.
-    pub fn slot_bytes(&self) -> Bytes { slot_bytes_for(u64::from(self.body_bytes)) }
+    pub fn slot_bytes(&self) -> Bytes {
+        slot_bytes_for(u64::from(self.body_bytes))
+    }
 }
 
 /// Bytes on disk of a slot whose body has `body` bytes.
-pub fn slot_bytes_for(body: u64) -> Bytes { Bytes((BLOCK_BYTES + body.div_ceil(BLOCK_BYTES) * BLOCK_BYTES).max(SLOT_BYTES_MIN)) }
+pub fn slot_bytes_for(body: u64) -> Bytes {
+    Bytes((BLOCK_BYTES + body.div_ceil(BLOCK_BYTES) * BLOCK_BYTES).max(SLOT_BYTES_MIN))
+}
 
 impl SlotImage {
     /// Joins a header's fields (its length and hash are computed here) with a body.

@@ -93,7 +93,8 @@ impl<'a> Hands<'a> {
     fn side_by_side(&self, asks: &[Ask], allowed: &[bool]) -> Vec<Result<Answer, Option<DiskError>>> {
         std::thread::scope(|scope| {
             let lanes = asks.iter().zip(allowed);
-            let hands = lanes.map(|(ask, allowed)| scope.spawn(move || real(self.disks.get(ask.lane), &ask.op, *allowed)));
+            let hands = lanes
+                .map(|(ask, allowed)| scope.spawn(move || real(self.disks.get(ask.lane), &ask.op, *allowed)));
             let hands = hands.collect::<Vec<_>>();
             hands.into_iter().map(|hand| hand.join().unwrap_or(Err(None))).collect()
         })
@@ -119,7 +120,9 @@ impl<'a> Hands<'a> {
             }
             Op::Flush => Ok(Answer::Done),
             op => {
-                let Answer::Read(mut bytes) = real(self.disks.get(ask.lane), op, true)? else { return Err(None) };
+                let Answer::Read(mut bytes) = real(self.disks.get(ask.lane), op, true)? else {
+                    return Err(None);
+                };
                 if let Op::Read { at, .. } = op {
                     self.overlay(ask.lane, *at, &mut bytes);
                 }
@@ -152,7 +155,9 @@ impl<'a> Hands<'a> {
     }
 
     /// Was anything written?
-    pub fn touched(&self) -> bool { self.mode == Mode::Real && !self.written.is_empty() }
+    pub fn touched(&self) -> bool {
+        self.mode == Mode::Real && !self.written.is_empty()
+    }
 
     /// What was written, neighbours of one purpose joined, in the order of disks and sectors.
     pub fn ranges(&self) -> Vec<Written> {

@@ -9,6 +9,7 @@ use crate::base::limits::{IO_BYTES_MAX, LOOK_BYTES};
 use crate::base::name::Name;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::engine::guard::Place;
+use crate::format::damage::{Damage, Fault, What};
 use crate::format::intent::Intent;
 use crate::format::layout::{Area, AreaKind, End, SlotIndex};
 use crate::format::slot::{SlotHeader, SlotImage};
@@ -16,7 +17,6 @@ use crate::host::disk::{Identity, Medium, OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::host::sysfs::{self, Roots, SysfsError};
 use crate::volume::choose::{Copy, DiskCopies};
-use crate::format::damage::{Damage, Fault, What};
 use crate::volume::discover::{self, Found, Labelled, Read, Sighting};
 use crate::volume::plugins::local_disk::{self, DiskFacts, Filter};
 
@@ -130,7 +130,8 @@ pub fn read_member(disk: &OpenDisk, place: usize, labelled: &Labelled) -> Read {
         };
         (end, index, copy)
     });
-    let copies = DiskCopies { number: labelled.label.number, id: labelled.label.disk, slots: copies.collect() };
+    let copies =
+        DiskCopies { number: labelled.label.number, id: labelled.label.disk, slots: copies.collect() };
     let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
     let intent = disk.read(at, Intent::BYTES.0 as usize).ok().and_then(|block| Intent::decode(&block).ok());
     Read { place, labelled: labelled.clone(), copies, intent }
@@ -221,7 +222,8 @@ impl Scene {
     pub fn named(&self, text: &str) -> Vec<&Found> {
         let by_id = ContainerId::parse(text);
         let is = |found: &&Found| {
-            by_id == Some(found.id) || found.chosen.as_ref().is_ok_and(|chosen| chosen.model.container.name.as_str() == text)
+            by_id == Some(found.id)
+                || found.chosen.as_ref().is_ok_and(|chosen| chosen.model.container.name.as_str() == text)
         };
         self.containers.iter().filter(is).collect()
     }
@@ -246,7 +248,8 @@ fn same_file(one: &Path, other: &Path) -> bool {
         (Ok(a), Ok(b)) if a == b => true,
         _ => {
             use std::os::unix::fs::MetadataExt;
-            let meta = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino(), meta.rdev()));
+            let meta =
+                |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino(), meta.rdev()));
             let (a, b) = (meta(one), meta(other));
             a.is_some() && a == b
         }
@@ -254,7 +257,10 @@ fn same_file(one: &Path, other: &Path) -> bool {
 }
 
 fn other_path(disks: &[Seen], path: &Path) -> PathBuf {
-    disks.iter().find(|other| same_file(&other.path, path)).map_or_else(|| path.to_path_buf(), |other| other.path.clone())
+    disks
+        .iter()
+        .find(|other| same_file(&other.path, path))
+        .map_or_else(|| path.to_path_buf(), |other| other.path.clone())
 }
 
 fn kernel_name(path: &Path) -> Option<String> {

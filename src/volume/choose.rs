@@ -56,7 +56,9 @@ impl DiskCopies {
     }
 }
 
-fn is_newer(damage: &Damage) -> bool { matches!(damage.fault, Fault::Version(_) | Fault::Incompat(_)) }
+fn is_newer(damage: &Damage) -> bool {
+    matches!(damage.fault, Fault::Version(_) | Fault::Incompat(_))
+}
 
 /// The model that counts, and how well it is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,14 +141,19 @@ fn conflict(all: &[(DiskNumber, &SlotImage)], rules: Rules) -> Result<(), Unchos
     if breaks!(rules, EqualOrderByDiskNumber) {
         return Ok(());
     }
-    let mut seen = all.iter().map(|(disk, image)| (image.header.order, *disk, image.header.hash)).collect::<Vec<_>>();
+    let mut seen =
+        all.iter().map(|(disk, image)| (image.header.order, *disk, image.header.hash)).collect::<Vec<_>>();
     seen.sort();
     for pair in seen.windows(2) {
         if let [(order, disk, hash), (next_order, next_disk, next_hash)] = pair
             && order == next_order
             && hash != next_hash
         {
-            return Err(Unchosen::Conflict { order: *order, one: (*disk, *hash), other: (*next_disk, *next_hash) });
+            return Err(Unchosen::Conflict {
+                order: *order,
+                one: (*disk, *hash),
+                other: (*next_disk, *next_hash),
+            });
         }
     }
     Ok(())

@@ -86,7 +86,10 @@ impl fmt::Display for Unusable {
             ),
             Unusable::Areas(error) => write!(f, "{error}"),
             Unusable::BlockTooLarge { labelled, now } => {
-                write!(f, "the disk had blocks of {labelled} bytes when it was labelled and has blocks of {now} bytes now")
+                write!(
+                    f,
+                    "the disk had blocks of {labelled} bytes when it was labelled and has blocks of {now} bytes now"
+                )
             }
             Unusable::TwoLabels { front, tail } => write!(
                 f,
@@ -111,7 +114,8 @@ impl Unusable {
 /// `tail` ends at the end of the disk, rounded down to 4096.
 pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sighting {
     let front_block = head.get(HEAD_LABEL_AT.0 as usize..).unwrap_or_default();
-    let tail_block = tail.len().checked_sub(TAIL_LABEL_BYTES as usize).and_then(|at| tail.get(at..)).unwrap_or_default();
+    let tail_block =
+        tail.len().checked_sub(TAIL_LABEL_BYTES as usize).and_then(|at| tail.get(at..)).unwrap_or_default();
     let (front, back) = (Label::decode(front_block, End::Primary), Label::decode(tail_block, End::Secondary));
     let stranger = |damage: &Damage| matches!(damage.fault, Fault::Blank | Fault::Foreign | Fault::Short);
     match (front, back) {
@@ -129,7 +133,9 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
             let found = foreign::recognise(&Ends { size, head, tail });
             if found.is_empty() { Sighting::Blank } else { Sighting::Foreign(found) }
         }
-        (Err(one), Err(other)) => Sighting::Unusable(Unusable::Damaged(if stranger(&one) { other } else { one })),
+        (Err(one), Err(other)) => {
+            Sighting::Unusable(Unusable::Damaged(if stranger(&one) { other } else { one }))
+        }
     }
 }
 
@@ -160,7 +166,9 @@ impl Labelled {
     }
 
     /// May the disk be written by this program?
-    pub fn access(&self) -> Access { self.label.features.access(label::KNOWN) }
+    pub fn access(&self) -> Access {
+        self.label.features.access(label::KNOWN)
+    }
 }
 
 /// A labelled disk and what its slots and intent hold, by the place of the disk in the list of all that was looked at.
@@ -253,5 +261,7 @@ impl Found {
     }
 
     /// Is a change of ids under way on any of its disks?
-    pub fn intent(&self) -> Option<&Intent> { self.disks.iter().find_map(|read| read.intent.as_ref()) }
+    pub fn intent(&self) -> Option<&Intent> {
+        self.disks.iter().find_map(|read| read.intent.as_ref())
+    }
 }

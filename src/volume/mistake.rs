@@ -48,10 +48,14 @@ impl Rules {
     pub const ALL: Rules = Rules { broken: None };
 
     /// All rules but one.
-    pub fn without(mistake: Mistake) -> Rules { Rules { broken: Some(mistake) } }
+    pub fn without(mistake: Mistake) -> Rules {
+        Rules { broken: Some(mistake) }
+    }
 
     /// The mistake that is made, if any.
-    pub fn broken(self) -> Option<Mistake> { self.broken }
+    pub fn broken(self) -> Option<Mistake> {
+        self.broken
+    }
 }
 
 /// `breaks!(rules, SomeMistake)`: is this the run that makes that mistake? A constant `false` outside the model.

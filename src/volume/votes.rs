@@ -27,7 +27,9 @@ pub struct Tally {
 
 impl Tally {
     /// Is it enough?
-    pub fn enough(self) -> bool { self.have >= self.need }
+    pub fn enough(self) -> bool {
+        self.have >= self.need
+    }
 }
 
 impl DiskSet {
@@ -39,7 +41,10 @@ impl DiskSet {
         let marked = usize::from(even && disks.contains(&self.first) && self.members.contains(&self.first));
         let have = self.members.intersection(disks).count() + marked;
         if breaks!(rules, HalfIsMajority) {
-            return Tally { have: self.members.intersection(disks).count(), need: self.members.len().div_ceil(2) };
+            return Tally {
+                have: self.members.intersection(disks).count(),
+                need: self.members.len().div_ceil(2),
+            };
         }
         Tally { have, need: total / 2 + 1 }
     }
@@ -69,7 +74,9 @@ impl Quorum {
 
     /// Does the disk with this identity count here under this number? A wiped disk that was given out again under the
     /// old number, or a clone with new ids, does not.
-    pub fn knows(&self, number: DiskNumber, id: DiskId) -> bool { self.ids.contains(&(number, id)) }
+    pub fn knows(&self, number: DiskNumber, id: DiskId) -> bool {
+        self.ids.contains(&(number, id))
+    }
 
     /// Do these disks reach a majority of the present set and of the one before?
     pub fn reached_by(&self, disks: &BTreeSet<DiskNumber>, rules: Rules) -> bool {
@@ -102,7 +109,9 @@ mod tests {
         DiskSet { members: members.iter().map(|&n| DiskNumber(n)).collect(), first: DiskNumber(first) }
     }
 
-    fn disks(numbers: &[u16]) -> BTreeSet<DiskNumber> { numbers.iter().map(|&n| DiskNumber(n)).collect() }
+    fn disks(numbers: &[u16]) -> BTreeSet<DiskNumber> {
+        numbers.iter().map(|&n| DiskNumber(n)).collect()
+    }
 
     #[test]
     fn any_two_majorities_of_a_set_share_a_disk() {
@@ -110,12 +119,17 @@ mod tests {
             let all = (1..=count).collect::<Vec<_>>();
             let set = set(&all, 1);
             let subsets = (0..1u32 << count)
-                .map(|mask| disks(&all.iter().copied().filter(|n| mask >> (n - 1) & 1 == 1).collect::<Vec<_>>()))
+                .map(|mask| {
+                    disks(&all.iter().copied().filter(|n| mask >> (n - 1) & 1 == 1).collect::<Vec<_>>())
+                })
                 .filter(|subset| set.tally(subset, Rules::ALL).enough())
                 .collect::<Vec<_>>();
             assert!(!subsets.is_empty());
             for one in &subsets {
-                assert!(subsets.iter().all(|other| one.intersection(other).next().is_some()), "{count} disks");
+                assert!(
+                    subsets.iter().all(|other| one.intersection(other).next().is_some()),
+                    "{count} disks"
+                );
             }
         }
     }
@@ -133,7 +147,8 @@ mod tests {
     #[test]
     fn a_change_of_the_set_needs_both_majorities() {
         // T10: {1,3} is a majority of the old three, {2,4,5} of the new five.
-        let quorum = Quorum { present: set(&[1, 2, 3, 4, 5], 1), old: Some(set(&[1, 2, 3], 1)), ids: Vec::new() };
+        let quorum =
+            Quorum { present: set(&[1, 2, 3, 4, 5], 1), old: Some(set(&[1, 2, 3], 1)), ids: Vec::new() };
         assert!(!quorum.reached_by(&disks(&[1, 3]), Rules::ALL));
         assert!(!quorum.reached_by(&disks(&[2, 4, 5]), Rules::ALL));
         assert!(quorum.reached_by(&disks(&[1, 2, 4]), Rules::ALL));

@@ -51,7 +51,9 @@ pub struct Script {
     pub told: Vec<Order>,
 }
 
-fn mandate() -> Mandate { guard::may_found(CONTAINER) }
+fn mandate() -> Mandate {
+    guard::may_found(CONTAINER)
+}
 
 fn disk_entry(number: u16, layout: &Layout) -> model::Disk {
     model::Disk {
@@ -92,7 +94,12 @@ pub fn first_model(numbers: &[u16], layout: &Layout) -> Model {
         regions: Vec::new(),
         volumes: Vec::new(),
         freed: Vec::new(),
-        change: model::Change { kind: ChangeKind::Create, text: "create".into(), by: None, at: WallTime::default() },
+        change: model::Change {
+            kind: ChangeKind::Create,
+            text: "create".into(),
+            by: None,
+            at: WallTime::default(),
+        },
         unknown: vec![padding(0, 0, 0)],
         read_only: false,
     }
@@ -116,7 +123,12 @@ impl Author for Script {
         Ok((mandate(), model))
     }
 
-    fn change(&mut self, model: &Model, at: Order, reached: &BTreeSet<DiskNumber>) -> Result<Option<Work>, &'static str> {
+    fn change(
+        &mut self,
+        model: &Model,
+        at: Order,
+        reached: &BTreeSet<DiskNumber>,
+    ) -> Result<Option<Work>, &'static str> {
         self.told.push(at);
         let mut next = model.clone();
         next.unknown = vec![padding(self.node, self.life, 2)];
@@ -154,8 +166,11 @@ impl Author for Script {
                 join.push(joiner(*number, &self.layout));
             }
             Task::Shrink(number) => {
-                let disk = next.table.disks.iter_mut().find(|disk| disk.number.0 == *number && disk.is_member());
-                let Some(disk) = disk.filter(|_| model.table.disks.iter().filter(|disk| disk.is_member()).count() > 1) else {
+                let disk =
+                    next.table.disks.iter_mut().find(|disk| disk.number.0 == *number && disk.is_member());
+                let Some(disk) =
+                    disk.filter(|_| model.table.disks.iter().filter(|disk| disk.is_member()).count() > 1)
+                else {
                     return Ok(None);
                 };
                 disk.state = DiskState::Released(at.generation);
@@ -225,9 +240,13 @@ impl Actor {
         }
     }
 
-    pub fn disk_of_lane(&self, lane: usize) -> Option<u16> { self.lanes.get(lane).copied() }
+    pub fn disk_of_lane(&self, lane: usize) -> Option<u16> {
+        self.lanes.get(lane).copied()
+    }
 
-    pub fn may_label(&self, number: u16) -> bool { self.named.contains(&number) }
+    pub fn may_label(&self, number: u16) -> bool {
+        self.named.contains(&number)
+    }
 
     /// Operations that are out and have not landed.
     pub fn waiting(&mut self) -> Vec<Ask> {
@@ -299,4 +318,3 @@ impl Actor {
         matches!(self.outcome(), Err(Some(Halted::Superseded(_) | Halted::Unopened(Unopened::Superseded(_)))))
     }
 }
-

@@ -46,7 +46,8 @@ fn hunt(mistake: Mistake, from: u64) -> (u64, Option<(String, Broken)>) {
 
 /// All of the table; how many were caught, and how many not.
 pub fn all() -> (u32, u32) {
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let seed =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     println!("mistakes: histories from seed {seed}");
     let (next, results) = (AtomicUsize::new(0), Mutex::new((0, 0)));
     std::thread::scope(|scope| {

@@ -72,7 +72,9 @@ impl Disk {
         }
     }
 
-    pub fn has_pending(&self) -> bool { !self.pending.is_empty() }
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
 
     /// Lands only part of a write: its first `front` blocks, or all behind them.
     pub fn write_torn(&mut self, at: u64, bytes: &[u8], front: usize, keep_front: bool) {

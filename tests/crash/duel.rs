@@ -89,7 +89,13 @@ pub fn run(duel: &Duel, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
     }
 }
 
-fn rival_goes_on(duel: &Duel, world: &World, sleeper: &Actor, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
+fn rival_goes_on(
+    duel: &Duel,
+    world: &World,
+    sleeper: &Actor,
+    rules: Rules,
+    cases: &mut u64,
+) -> Result<(), Broken> {
     let mut world = world.clone();
     let mut rival = Rival { tasks: duel.rival.clone(), actor: None };
     for step in 0usize.. {

@@ -83,7 +83,14 @@ fn crash(world: &World, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
     Ok(())
 }
 
-fn crash_torn(world: &World, number: u16, at: u64, bytes: &[u8], rules: Rules, cases: &mut u64) -> Result<(), Broken> {
+fn crash_torn(
+    world: &World,
+    number: u16,
+    at: u64,
+    bytes: &[u8],
+    rules: Rules,
+    cases: &mut u64,
+) -> Result<(), Broken> {
     let blocks = bytes.len() / crate::disk::BLOCK as usize;
     let each = blocks <= TEAR_EACH_MAX;
     for front in (1..blocks).filter(|&front| each || [1, blocks / 2, blocks - 1].contains(&front)) {

@@ -46,7 +46,10 @@ impl Story<'_> {
     fn step(&mut self) -> Result<(), Broken> {
         let what = self.dice.below(200);
         if what < 6 {
-            trace(&["power cut", "disk away", "disk back", "machine dies", "disk lies", "end rots"][what as usize]);
+            trace(
+                &["power cut", "disk away", "disk back", "machine dies", "disk lies", "end rots"]
+                    [what as usize],
+            );
         }
         match what {
             0 => self.power_cut(),
@@ -119,7 +122,11 @@ impl Story<'_> {
             let task = self.task();
             // Two machines are two: the one that acts already does not act twice.
             let busy = self.actors.first().map(|actor| actor.node);
-            let node = [1, 2, 3].into_iter().filter(|node| Some(*node) != busy).nth(self.dice.below(2) as usize).unwrap();
+            let node = [1, 2, 3]
+                .into_iter()
+                .filter(|node| Some(*node) != busy)
+                .nth(self.dice.below(2) as usize)
+                .unwrap();
             // Machines that take turns hand a block over only with a new life.
             let present = self.present();
             trace(&(node, &task, &present));
@@ -143,7 +150,12 @@ impl Story<'_> {
         self.world.execute(&mut actor, &ask)?;
         let before = self.world.laws.acked.len();
         let result = self.world.take_acks(&mut actor);
-        trace(&(actor.node, actor.disk_of_lane(ask.lane), crate::world::op_words(&ask.op), &self.world.laws.acked[before..]));
+        trace(&(
+            actor.node,
+            actor.disk_of_lane(ask.lane),
+            crate::world::op_words(&ask.op),
+            &self.world.laws.acked[before..],
+        ));
         self.actors.push(actor);
         result
     }

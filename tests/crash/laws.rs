@@ -35,15 +35,25 @@ pub struct Laws {
 
 impl Laws {
     /// A write is about to land.
-    pub fn on_write(&mut self, layout: &Layout, at: u64, bytes: &[u8], purpose: Purpose) -> Result<(), Broken> {
+    pub fn on_write(
+        &mut self,
+        layout: &Layout,
+        at: u64,
+        bytes: &[u8],
+        purpose: Purpose,
+    ) -> Result<(), Broken> {
         let inside = |kind, end| layout.area(kind, end).holds(Bytes(at), bytes.len() as u64);
         let allowed = match purpose {
             Purpose::OwnBlock => own_place(layout, at, bytes),
-            Purpose::Slot => [AreaKind::Slot0, AreaKind::Slot1].into_iter().any(|kind| End::BOTH.iter().any(|&end| inside(kind, end))),
+            Purpose::Slot => [AreaKind::Slot0, AreaKind::Slot1]
+                .into_iter()
+                .any(|kind| End::BOTH.iter().any(|&end| inside(kind, end))),
             Purpose::History => inside(AreaKind::History, End::Primary),
             Purpose::Intent => inside(AreaKind::Intent, End::Primary),
             Purpose::Label => End::BOTH.iter().any(|&end| inside(AreaKind::Label, end)),
-            Purpose::Blank => at + bytes.len() as u64 <= layout.data().start_bytes().0 || at >= layout.data().end_bytes().0,
+            Purpose::Blank => {
+                at + bytes.len() as u64 <= layout.data().start_bytes().0 || at >= layout.data().end_bytes().0
+            }
         };
         if !allowed {
             return Err(Broken::L10Outside { purpose, at });
@@ -75,7 +85,11 @@ impl Laws {
             && !self.descends(hash, wanted)
         {
             // Word of an older commit may arrive late; what it said must then be part of what came since.
-            return if self.descends(wanted, hash) { Ok(()) } else { Err(Broken::L7Lost { acked, by: order }) };
+            return if self.descends(wanted, hash) {
+                Ok(())
+            } else {
+                Err(Broken::L7Lost { acked, by: order })
+            };
         }
         self.acked.push((order, hash));
         Ok(())

@@ -35,7 +35,9 @@ pub enum Part {
 impl Part {
     fn name(&self) -> String {
         match self {
-            Part::Exhaustive(index, order) => format!("crash points: {}, {order:?}", exhaustive::scenarios()[*index].name),
+            Part::Exhaustive(index, order) => {
+                format!("crash points: {}, {order:?}", exhaustive::scenarios()[*index].name)
+            }
             Part::Duel(index) => format!("two machines: {}", duel::duels()[*index].name),
             Part::Histories(from, to) => format!("histories: seeds {from}..{to}"),
         }
@@ -44,7 +46,9 @@ impl Part {
     pub fn run(&self, rules: Rules, cases: &mut u64) -> Result<(), (String, Broken)> {
         let named = |result: Result<(), Broken>| result.map_err(|broken| (self.name(), broken));
         match self {
-            Part::Exhaustive(index, order) => named(exhaustive::run(&exhaustive::scenarios()[*index], *order, rules, cases)),
+            Part::Exhaustive(index, order) => {
+                named(exhaustive::run(&exhaustive::scenarios()[*index], *order, rules, cases))
+            }
             Part::Duel(index) => named(duel::run(&duel::duels()[*index], rules, cases)),
             Part::Histories(from, to) => (*from..*to).try_for_each(|seed| {
                 history::run(seed, rules, cases).map_err(|broken| (format!("history: --seed {seed}"), broken))
@@ -56,11 +60,14 @@ impl Part {
 pub fn parts(histories: u64, from: u64) -> Vec<Part> {
     let orders = [Schedule::Breadth, Schedule::Depth, Schedule::Reverse];
     let scenarios = 0..exhaustive::scenarios().len();
-    let mut parts = scenarios.flat_map(|index| orders.map(|order| Part::Exhaustive(index, order))).collect::<Vec<_>>();
+    let mut parts =
+        scenarios.flat_map(|index| orders.map(|order| Part::Exhaustive(index, order))).collect::<Vec<_>>();
     parts.extend((0..duel::duels().len()).map(Part::Duel));
-    parts.extend((0..histories.div_ceil(100)).map(|chunk| {
-        Part::Histories(from + chunk * 100, (from + chunk * 100 + 100).min(from + histories))
-    }));
+    parts.extend(
+        (0..histories.div_ceil(100)).map(|chunk| {
+            Part::Histories(from + chunk * 100, (from + chunk * 100 + 100).min(from + histories))
+        }),
+    );
     parts.reverse();
     parts
 }

@@ -15,7 +15,13 @@ use crate::world::{Schedule, World, disk_id};
 const TRIES: usize = 3;
 
 /// Lets a machine do a task with these disks, trying again when outbid.
-pub fn attempt(world: &mut World, node: u16, task: &Task, present: &[u16], rules: Rules) -> Result<bool, Broken> {
+pub fn attempt(
+    world: &mut World,
+    node: u16,
+    task: &Task,
+    present: &[u16],
+    rules: Rules,
+) -> Result<bool, Broken> {
     for _ in 0..TRIES {
         let mut actor = world.actor(node, task.clone(), present, rules);
         world.run(&mut actor, Schedule::Breadth)?;
@@ -70,8 +76,11 @@ pub fn recover(world: &World, first: &[u16], rules: Rules, cases: &mut u64) -> R
         return Err(Broken::L7Stuck(format!("all disks came back and did not open, after {first:?}")));
     }
     if !owed && !world.laws.acked.is_empty() && rules == Rules::ALL {
-        let found = choice(&world, &all).map(|chosen| (chosen.image.header.order, chosen.read, chosen.model.table));
-        return Err(Broken::L7Stuck(format!("what was acknowledged cannot be chosen, after {first:?}: {found:?}")));
+        let found =
+            choice(&world, &all).map(|chosen| (chosen.image.header.order, chosen.read, chosen.model.table));
+        return Err(Broken::L7Stuck(format!(
+            "what was acknowledged cannot be chosen, after {first:?}: {found:?}"
+        )));
     }
     // Everybody holds the same now; any majority must tell the same story.
     for missing in &all {

@@ -34,7 +34,9 @@ pub fn layout() -> Layout {
     Layout::make(SIZE, &recipe).unwrap()
 }
 
-pub fn disk_id(number: u16) -> DiskId { DiskId([number as u8; 16]) }
+pub fn disk_id(number: u16) -> DiskId {
+    DiskId([number as u8; 16])
+}
 
 pub fn label(number: u16, layout: &Layout) -> Label {
     Label {
@@ -63,10 +65,17 @@ pub fn joiner(number: u16, layout: &Layout) -> Joiner {
 pub fn me(node: u16, life: u64) -> Me {
     let mut incarnation = [node as u8; 16];
     incarnation[8..].copy_from_slice(&life.to_le_bytes());
-    Me { node: node_uuid(node), id: Some(NodeId(node)), incarnation: Incarnation(incarnation), cluster: ClusterId::NONE }
+    Me {
+        node: node_uuid(node),
+        id: Some(NodeId(node)),
+        incarnation: Incarnation(incarnation),
+        cluster: ClusterId::NONE,
+    }
 }
 
-pub fn node_uuid(node: u16) -> NodeUuid { NodeUuid([0x40 + node as u8; 16]) }
+pub fn node_uuid(node: u16) -> NodeUuid {
+    NodeUuid([0x40 + node as u8; 16])
+}
 
 #[derive(Clone)]
 pub struct World {
@@ -110,7 +119,13 @@ impl World {
     }
 
     /// A new life of a machine, about to do a task with the disks that it sees.
-    pub fn actor(&mut self, node: u16, task: Task, present: &[u16], rules: evms::volume::mistake::Rules) -> Actor {
+    pub fn actor(
+        &mut self,
+        node: u16,
+        task: Task,
+        present: &[u16],
+        rules: evms::volume::mistake::Rules,
+    ) -> Actor {
         self.lives += 1;
         Actor::new(node, self.lives, task, self.discover(present), present.to_vec(), &self.layout, rules)
     }
@@ -126,13 +141,21 @@ impl World {
         Ok(())
     }
 
-    fn land(&mut self, node: u16, number: u16, actor: &Actor, op: &Op, lane: usize) -> Result<Answer, Broken> {
+    fn land(
+        &mut self,
+        node: u16,
+        number: u16,
+        actor: &Actor,
+        op: &Op,
+        lane: usize,
+    ) -> Result<Answer, Broken> {
         let layout = &self.layout;
         let disk = self.disks.get_mut(&number).unwrap();
         Ok(match op {
             Op::Read { at, length } => Answer::Read(disk.read(at.0, *length)),
             Op::BufferedRead { at, length } => {
-                let cached = self.caches.entry((node, number, at.0)).or_insert_with(|| disk.read(at.0, *length));
+                let cached =
+                    self.caches.entry((node, number, at.0)).or_insert_with(|| disk.read(at.0, *length));
                 Answer::Read(cached.clone())
             }
             Op::Flush => {
@@ -168,7 +191,9 @@ impl World {
         Ok(())
     }
 
-    pub fn numbers(&self) -> Vec<u16> { self.disks.keys().copied().collect() }
+    pub fn numbers(&self) -> Vec<u16> {
+        self.disks.keys().copied().collect()
+    }
 }
 
 /// Which lane goes first when several could.
@@ -190,7 +215,6 @@ pub fn poll(step: Step) -> Option<Vec<Ask>> {
         Step::Over => None,
     }
 }
-
 
 /// One operation in few words, for a trace.
 pub fn op_words(op: &Op) -> String {

@@ -43,7 +43,9 @@ pub enum Verdict {
 /// Which disks a commit of `model` is written to: all members and those of the set before. A disk that missed commits
 /// is written too: its copy of the model counts again at once, though nothing new is allocated on it until it is
 /// readmitted; otherwise a container would be stuck when a second disk fails before anyone typed `readmit`.
-pub(super) fn targets(model: &Model) -> BTreeSet<DiskNumber> { Quorum::of(&model.table).everyone() }
+pub(super) fn targets(model: &Model) -> BTreeSet<DiskNumber> {
+    Quorum::of(&model.table).everyone()
+}
 
 /// Gives every target lane its jobs.
 pub(super) fn start(
@@ -55,7 +57,9 @@ pub(super) fn start(
     holding: Holding,
     rules: Rules,
 ) {
-    let counts = |lane: &Lane| targets.contains(&lane.member.number) && quorum.knows(lane.member.number, lane.member.id);
+    let counts = |lane: &Lane| {
+        targets.contains(&lane.member.number) && quorum.knows(lane.member.number, lane.member.id)
+    };
     for lane in lanes.iter_mut().filter(|lane| counts(lane) && lane.state == LaneState::Well) {
         lane.push(Job::Guard(holding));
         if let Some(before) = before {

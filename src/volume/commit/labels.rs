@@ -32,7 +32,9 @@ pub struct NewId {
     pub image: SlotImage,
 }
 
-fn zeros(bytes: u64) -> Arc<[u8]> { vec![0; usize::try_from(bytes).unwrap_or(0)].into() }
+fn zeros(bytes: u64) -> Arc<[u8]> {
+    vec![0; usize::try_from(bytes).unwrap_or(0)].into()
+}
 
 fn push_blank(lane: &mut Lane, at: Bytes, length: u64, purpose: Purpose) {
     let mut done = 0;
@@ -117,7 +119,12 @@ impl Labels {
         }
         push_labels(lane, &new.label);
         for end in End::BOTH {
-            push_blank(lane, member.layout.slot(SlotIndex::One, end).start_bytes(), BLOCK_BYTES, Purpose::Blank);
+            push_blank(
+                lane,
+                member.layout.slot(SlotIndex::One, end).start_bytes(),
+                BLOCK_BYTES,
+                Purpose::Blank,
+            );
         }
         lane.push(Job::Flush);
         push_blank(lane, intent_area(&member).start_bytes(), Intent::BYTES.0, Purpose::Intent);
@@ -131,13 +138,19 @@ impl Labels {
     }
 
     /// Operations that can be asked of the disks now.
-    pub fn poll(&mut self) -> Vec<Ask> { poll_lanes(&mut self.lanes) }
+    pub fn poll(&mut self) -> Vec<Ask> {
+        poll_lanes(&mut self.lanes)
+    }
 
     /// Takes an answer.
-    pub fn handle(&mut self, lane: usize, answer: Answer) { handle_lane(&mut self.lanes, lane, answer) }
+    pub fn handle(&mut self, lane: usize, answer: Answer) {
+        handle_lane(&mut self.lanes, lane, answer)
+    }
 
     /// Has every disk ended its part?
-    pub fn is_over(&self) -> bool { self.lanes.iter().all(Lane::is_idle) }
+    pub fn is_over(&self) -> bool {
+        self.lanes.iter().all(Lane::is_idle)
+    }
 
     /// Disks, by their place, on which not everything was done.
     pub fn failed(&self) -> Vec<usize> {
@@ -156,4 +169,6 @@ fn push_labels(lane: &mut Lane, label: &Label) {
     }
 }
 
-fn intent_area(member: &Member) -> Area { member.layout.area(AreaKind::Intent, End::Primary) }
+fn intent_area(member: &Member) -> Area {
+    member.layout.area(AreaKind::Intent, End::Primary)
+}

@@ -134,7 +134,9 @@ impl Lane {
     }
 
     /// Is there nothing left to do or to hear?
-    pub(super) fn is_idle(&self) -> bool { self.jobs.is_empty() }
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty()
+    }
 
     fn stop(&mut self, state: LaneState) {
         self.state = state;

@@ -128,10 +128,14 @@ impl Lane {
 
 impl Opening {
     /// An opening of the container whose labelled disks are `members`.
-    pub fn new(members: Vec<Member>, me: Me, rules: Rules) -> Opening { Opening::start(members, me, false, rules) }
+    pub fn new(members: Vec<Member>, me: Me, rules: Rules) -> Opening {
+        Opening::start(members, me, false, rules)
+    }
 
     /// The first opening of a container whose disks were labelled just now and hold no model yet.
-    pub fn found(members: Vec<Member>, me: Me, rules: Rules) -> Opening { Opening::start(members, me, true, rules) }
+    pub fn found(members: Vec<Member>, me: Me, rules: Rules) -> Opening {
+        Opening::start(members, me, true, rules)
+    }
 
     fn start(members: Vec<Member>, me: Me, founding: bool, rules: Rules) -> Opening {
         let mut lanes = members.into_iter().map(|member| Lane::new(member, rules)).collect::<Vec<_>>();
@@ -176,7 +180,9 @@ impl Opening {
     }
 
     /// Takes an answer.
-    pub fn handle(&mut self, lane: usize, answer: Answer) { handle_lane(&mut self.lanes, lane, answer) }
+    pub fn handle(&mut self, lane: usize, answer: Answer) {
+        handle_lane(&mut self.lanes, lane, answer)
+    }
 
     /// How it ended, once [`Need::Over`].
     pub fn finish(self) -> Result<Session, Unopened> {
@@ -206,7 +212,11 @@ impl Opening {
     }
 
     fn copies(&self) -> Vec<DiskCopies> {
-        self.lanes.iter().filter(|lane| lane.state == LaneState::Well).map(|lane| lane.copies.clone()).collect()
+        self.lanes
+            .iter()
+            .filter(|lane| lane.state == LaneState::Well)
+            .map(|lane| lane.copies.clone())
+            .collect()
     }
 
     /// What the slots say now, and that enough of them were read.
@@ -233,7 +243,12 @@ impl Opening {
         });
         let mut seen = promised.chain(written).max().unwrap_or(Epoch::NONE);
         if breaks!(self.rules, EpochNotAboveSeen) {
-            seen = self.lanes.iter().filter_map(|lane| Some(lane.blocks.of(self.id)?.epoch)).max().unwrap_or(Epoch::NONE);
+            seen = self
+                .lanes
+                .iter()
+                .filter_map(|lane| Some(lane.blocks.of(self.id)?.epoch))
+                .max()
+                .unwrap_or(Epoch::NONE);
         }
         let minter = if breaks!(self.rules, EpochWithoutNode) { NodeId(0) } else { self.id };
         self.holding.epoch = Epoch::above(seen, minter).ok_or(Unopened::UsedUp)?;
@@ -282,9 +297,10 @@ impl Opening {
             return Ok(mine.id);
         }
         self.claimed = true;
-        let room = self.lanes.iter().map(|lane| {
-            node_block::nodes_in(&lane.member.layout.area(AreaKind::NodeBlocks, End::Primary))
-        });
+        let room = self
+            .lanes
+            .iter()
+            .map(|lane| node_block::nodes_in(&lane.member.layout.area(AreaKind::NodeBlocks, End::Primary)));
         let room = room.min().unwrap_or(0).min(NODE_ID_MAX);
         let [first, ..] = Hash128::of(&[&self.me.node.0]).0;
         let order = (0..room).map(|step| NodeId((u16::from(first) + step) % room + 1));
@@ -326,7 +342,9 @@ impl Opening {
     }
 
     /// The order of the model that is read and the one that the decision will get.
-    pub fn next_order(&self) -> Option<Order> { self.stamp().order() }
+    pub fn next_order(&self) -> Option<Order> {
+        self.stamp().order()
+    }
 
     fn stamp(&self) -> Stamp {
         let parent = self.chosen.as_ref().map(|chosen| (chosen.image.header.order, chosen.image.header.hash));

@@ -34,14 +34,22 @@ pub struct Session {
 
 impl Session {
     /// Order of the model committed last.
-    pub fn order(&self) -> Order { self.image.header.order }
+    pub fn order(&self) -> Order {
+        self.image.header.order
+    }
 
     /// The lanes, in the order of the disks that the opening was made with, and later ones behind.
-    pub fn lanes(&self) -> &[Lane] { &self.lanes }
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
 
     /// Disks that did all that was asked of them so far.
     pub fn reached(&self) -> BTreeSet<DiskNumber> {
-        self.lanes.iter().filter(|lane| lane.state == LaneState::Well).map(|lane| lane.member.number).collect()
+        self.lanes
+            .iter()
+            .filter(|lane| lane.state == LaneState::Well)
+            .map(|lane| lane.member.number)
+            .collect()
     }
 
     /// Takes disks in that were labelled for this container just now: they join by the next commit.
@@ -89,7 +97,9 @@ impl Commit {
         let room = smallest_slot(&session.lanes, &targets);
         let image = session.stamp().image(&model);
         let Some(image) = image.filter(|image| image.header.slot_bytes() <= room) else {
-            let needed = model.encode().map_or(Bytes(u64::MAX), |body| crate::format::slot::slot_bytes_for(body.len() as u64));
+            let needed = model
+                .encode()
+                .map_or(Bytes(u64::MAX), |body| crate::format::slot::slot_bytes_for(body.len() as u64));
             return Err(Box::new((session, TooLarge { needed, room })));
         };
         let quorum = Quorum::of(&model.table);
@@ -100,16 +110,24 @@ impl Commit {
     }
 
     /// Operations that can be asked of the disks now.
-    pub fn poll(&mut self) -> Vec<Ask> { poll_lanes(&mut self.session.lanes) }
+    pub fn poll(&mut self) -> Vec<Ask> {
+        poll_lanes(&mut self.session.lanes)
+    }
 
     /// Takes an answer.
-    pub fn handle(&mut self, lane: usize, answer: Answer) { handle_lane(&mut self.session.lanes, lane, answer) }
+    pub fn handle(&mut self, lane: usize, answer: Answer) {
+        handle_lane(&mut self.session.lanes, lane, answer)
+    }
 
     /// Has every disk ended its part?
-    pub fn is_over(&self) -> bool { self.session.lanes.iter().all(Lane::is_idle) }
+    pub fn is_over(&self) -> bool {
+        self.session.lanes.iter().all(Lane::is_idle)
+    }
 
     /// The content hash of the model under way.
-    pub fn hash(&self) -> Hash128 { self.image.header.hash }
+    pub fn hash(&self) -> Hash128 {
+        self.image.header.hash
+    }
 
     /// The verdict, once [`Commit::is_over`]; the session stands on the new model only when it is committed.
     pub fn finish(self) -> (Session, Verdict) {

@@ -1,0 +1,95 @@
+//! What people and programs read. A reader that went away (`evms list | head -1`) has seen enough and is no
+//! failure; an answer that could not be written because the disk behind stdout is full is one, and is said.
+//! `println!` panics on both, so nothing but this file writes to stdout or stderr.
+
+use std::fmt::{self, Display};
+use std::io::{self, ErrorKind, Write};
+
+use evms::base::failure::{Failure, Kind};
+use serde_json::Value;
+
+use crate::exit::Exit;
+
+/// The answer did not reach stdout, and not because its reader went away.
+#[derive(Debug)]
+pub struct Unwritten(io::Error);
+
+impl Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the answer could not be written to the standard output: {}; what was printed is incomplete, \
+             make room or write elsewhere and ask again",
+            self.0
+        )
+    }
+}
+
+impl Failure for Unwritten {
+    fn kind(&self) -> Kind {
+        Kind::Device
+    }
+}
+
+/// Writes to any sink and judges the result; `text` is [`text`] for stdout.
+fn write_to(sink: &mut dyn Write, text: &str) -> Result<(), Unwritten> {
+    match sink.write_all(text.as_bytes()).and_then(|()| sink.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(Unwritten),
+    }
+}
+
+/// Prints `text` as it stands and flushes, so that a failure is known now and not after the exit.
+pub fn text(text: &str) -> Result<(), Unwritten> {
+    write_to(&mut io::stdout().lock(), text)
+}
+
+/// Prints one JSON value and a newline.
+pub fn json(value: &Value) -> Result<(), Unwritten> {
+    text(&format!("{value}\n"))
+}
+
+/// Prints one sentence on stderr, `APPLET: SENTENCE`. If stderr is gone too, the exit code has to tell it alone.
+pub fn complain(applet: &str, sentence: &dyn Display) {
+    let _ = io::stderr().lock().write_all(format!("{applet}: {sentence}\n").as_bytes());
+}
+
+/// Says why, and answers the exit code that belongs to it.
+pub fn refuse(applet: &str, failure: &dyn Failure) -> Exit {
+    // `&dyn Failure` is not a `&dyn Display`, but it displays.
+    complain(applet, &format_args!("{failure}"));
+    Exit::from(failure.kind())
+}
+
+/// Ends an applet whose last act was to print: done, or refused because the answer was lost.
+pub fn finish(applet: &str, printed: Result<(), Unwritten>) -> Exit {
+    match printed {
+        Ok(()) => Exit::Done,
+        Err(unwritten) => refuse(applet, &unwritten),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sink(ErrorKind);
+
+    impl Write for Sink {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_gone_reader_is_no_failure_and_a_full_disk_is_one() {
+        assert!(write_to(&mut Sink(ErrorKind::BrokenPipe), "x").is_ok());
+        let full = write_to(&mut Sink(ErrorKind::StorageFull), "x").unwrap_err();
+        assert_eq!(full.kind(), Kind::Device);
+        assert!(full.to_string().contains("incomplete"));
+    }
+}

@@ -1,0 +1,314 @@
+#!/usr/bin/env bash
+# The one door: everything that is done to this tree is a verb here, at the desk and in CI alike.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+TARGET=x86_64-unknown-linux-musl
+TARGET_ARM=aarch64-unknown-linux-musl
+TARGET_FUZZ=x86_64-unknown-linux-gnu
+RELEASE=target/$TARGET/release/evms
+SIZE_MAX_BYTES=2097152
+DENY_VERSION=0.20.2
+
+# What the build needs, and what the tests need to make a disk that is somebody else's. The only list of packages.
+PACKAGES_BUILD=(gcc libc6-dev clang pkg-config libdevmapper-dev file python3 jq util-linux)
+PACKAGES_DISKS=(e2fsprogs xfsprogs btrfs-progs dosfstools exfatprogs ntfs-3g f2fs-tools gfs2-utils nilfs-tools
+  bcache-tools lvm2 mdadm cryptsetup-bin parted fdisk)
+
+# Debian puts mkfs, wipefs and their like where only root looks.
+export PATH="$PATH:/usr/sbin:/sbin"
+# pkg-config does not look for a musl libdevmapper unless told that crossing is meant.
+export PKG_CONFIG_ALLOW_CROSS=1
+# Rust brings its own musl, start files and linker for arm: no cross compiler is needed.
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
+
+help() {
+  echo "usage: ./build.sh VERB"
+  echo
+  row "setup" "install what is missing: packages, targets, tools; says what, quiet when nothing is"
+  row "test" "setup, check, every test, the release with its size: what CI runs"
+  row "check" "format, clippy, tidy, licences; writes nothing in the tree"
+  row "fix" "format and let clippy repair what it can"
+  row "release" "the static binary, its size and kind; the arm build"
+  if has demo; then row "demo" "see it work on four disk images"; fi
+  if has sim; then row "sim [COUNT] [--from FIRST] | --seed SEED" "random histories against the laws"; fi
+  row "bench [NAME]" "measure: $(bench_names | paste -sd ' ')"
+  row "fuzz [SECONDS [TARGET]] | keep" "fuzz each target so long (60); keep: take what it found new into the corpus"
+  row "help" "this"
+}
+
+row() { printf '  %-42s%s\n' "$1" "$2"; }
+
+die() { echo "build.sh: $1" >&2; exit "${2:-1}"; }
+
+# Refuses words that the verb does not have: usage VERB MAX "$@"
+usage() {
+  local verb=$1 max=$2
+  shift 2
+  if (($# > max)); then die "$verb: '${*:max+1:1}' is one word too many; see ./build.sh help" 2; fi
+}
+
+# Verbs that later work brings exist when their file does.
+has() {
+  case $1 in
+    demo) [[ -e tests/demo.sh ]] ;;
+    sim) [[ -e tests/crash/main.rs ]] ;;
+  esac
+}
+
+# Runs one stage and says how long it took.
+stage() {
+  local name=$1 start=$SECONDS
+  shift
+  echo "== $name"
+  "$@"
+  echo "-- $name: $((SECONDS - start)) s"
+}
+
+# ---- setup
+
+setup() {
+  setup_packages
+  setup_rust
+  setup_tools
+}
+
+missing_packages() {
+  local have
+  have=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | sed -n 's/ installed$//p' || true)
+  comm -23 <(printf '%s\n' "$@" | sort) <(sort <<<"$have")
+}
+
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "'$*' has to be run as root, and there is no sudo"
+  fi
+}
+
+setup_packages() {
+  command -v dpkg-query >/dev/null || die "setup knows Debian only; install by hand: ${PACKAGES_BUILD[*]} ${PACKAGES_DISKS[*]}"
+  local missing
+  mapfile -t missing < <(missing_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_DISKS[@]}")
+  if ((${#missing[@]} == 0)); then return; fi
+  echo "setup: installing packages: ${missing[*]}"
+  as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
+  leave_out_unknown
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" >/dev/null
+}
+
+# Not every Debian carries every file system. The build cannot do without its packages; a disk that cannot be made
+# is said, and the test that wants it says so again.
+leave_out_unknown() {
+  local package known=()
+  for package in "${missing[@]}"; do
+    if [[ -n $(apt-cache --quiet=0 policy "$package" 2>/dev/null | sed -n '/Candidate: [^(]/p') ]]; then
+      known+=("$package")
+    elif [[ " ${PACKAGES_BUILD[*]} " == *" $package "* ]]; then
+      die "the package $package is needed and cannot be had from this machine's package sources"
+    else
+      echo "setup: NOT AVAILABLE here: $package; disks of its kind cannot be made for the tests" >&2
+    fi
+  done
+  missing=("${known[@]}")
+}
+
+setup_rust() {
+  if ! command -v rustup >/dev/null && [[ -x $HOME/.cargo/bin/rustup ]]; then export PATH="$HOME/.cargo/bin:$PATH"; fi
+  if ! command -v rustup >/dev/null; then
+    die "rustup is missing. Debian 13 and later: apt-get install rustup && rustup default stable. Debian 12 has no package:
+  install it as its own web page says (stable, minimal profile suffices), then run this again"
+  fi
+  local have wanted target component
+  have=$(rustup target list --installed)
+  for target in "$TARGET" "$TARGET_ARM"; do
+    if ! grep -qx "$target" <<<"$have"; then
+      echo "setup: adding the Rust target $target"
+      rustup --quiet target add "$target"
+    fi
+  done
+  wanted=(rustfmt clippy)
+  have=$(rustup component list --installed)
+  for component in "${wanted[@]}"; do
+    if ! grep -q "^$component" <<<"$have"; then
+      echo "setup: adding the Rust component $component"
+      rustup --quiet component add "$component"
+    fi
+  done
+}
+
+# Built without optimization: a minute from source on two cores instead of many, and it runs in a second all the same.
+setup_tools() {
+  if cargo deny --version >/dev/null 2>&1; then return; fi
+  echo "setup: building cargo-deny $DENY_VERSION (about a minute)"
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug "cargo-deny@$DENY_VERSION" 2>&1 |
+    sed '/be sure to add/d'
+}
+
+# ---- check, fix
+
+check() {
+  stage format cargo fmt --check
+  stage clippy cargo clippy --quiet --locked --all-targets -- -D warnings
+  stage tidy cargo test --quiet --locked --test tidy
+  stage licences licences
+}
+
+# Licences, sources and duplicates need no network and are held. Advisories come from a list on the network: where
+# that cannot be reached it is said and nothing is concluded from it; where it can, a finding fails.
+licences() {
+  cargo deny --log-level warn --locked check licenses bans sources
+  local said
+  if said=$(cargo deny --log-level warn --locked check advisories 2>&1); then
+    echo "$said"
+  elif [[ $said == *"failed to fetch advisory database"* ]]; then
+    echo "advisories NOT CHECKED: their list is not reachable from here"
+  else
+    echo "$said"
+    return 1
+  fi
+}
+
+fix() {
+  cargo fmt
+  cargo clippy --fix --allow-dirty --allow-staged --all-targets
+  cargo fmt
+}
+
+# ---- test
+
+verb_test() {
+  stage setup setup
+  stage format cargo fmt --check
+  stage clippy cargo clippy --quiet --locked --all-targets -- -D warnings
+  stage licences licences
+  stage tests cargo test --locked
+  if has sim; then stage "crash model" crash_model; fi
+  release
+  echo "== all passed in $SECONDS s"
+}
+
+# The crash model and its deliberate mistakes, at full speed and with every assertion.
+crash_model() {
+  cargo test --locked --profile sim --features mistakes --test crash
+}
+
+sim() {
+  has sim || die "sim: not built yet"
+  while (($#)); do
+    case $1 in
+      --from) export EVMS_SIM_FROM=${2:?"--from wants a seed"} && shift ;;
+      --seed) export EVMS_SIM_SEED=${2:?"--seed wants a seed"} && shift ;;
+      [0-9]*) export EVMS_SIM_COUNT=$1 ;;
+      *) die "sim: '$1' is not known; see ./build.sh help" 2 ;;
+    esac
+    shift
+  done
+  cargo test --locked --profile sim --features mistakes --test crash -- --nocapture random
+}
+
+# ---- release
+
+release() {
+  stage "release $TARGET" build_release
+  stage "release $TARGET_ARM (build check)" cargo build --quiet --locked --release --target "$TARGET_ARM"
+}
+
+build_release() {
+  cargo build --quiet --locked --release --target "$TARGET"
+  local kind size
+  kind=$(file -b "$RELEASE")
+  [[ $kind == *static-pie* ]] || die "$RELEASE is not static-pie: $kind"
+  size=$(stat -c %s "$RELEASE")
+  echo "$RELEASE: static-pie, $size bytes of $SIZE_MAX_BYTES"
+  ((size <= SIZE_MAX_BYTES)) || die "the binary is $((size - SIZE_MAX_BYTES)) bytes over its budget"
+}
+
+demo() {
+  has demo || die "demo: not built yet"
+  stage release build_release
+  tests/demo.sh "$RELEASE"
+}
+
+# ---- bench
+
+bench_names() { find tests/bench -name '*.py' -printf '%f\n' | sed 's/\.py$//' | sort; }
+
+bench() {
+  local name names
+  mapfile -t names < <(bench_names)
+  if (($#)); then
+    [[ " ${names[*]} " == *" $1 "* ]] || die "bench: there is no '$1'; there is: ${names[*]}" 2
+    names=("$1")
+  fi
+  build_release
+  for name in "${names[@]}"; do python3 "tests/bench/$name.py" "$RELEASE"; done
+}
+
+# ---- fuzz
+
+# Coverage feedback for libFuzzer from the stable compiler: the pass is LLVM's own, only the short name of it is
+# not stable. Given for one target, so that build scripts are built without it.
+FUZZ_FLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+  -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1"
+FUZZ_INPUT_BYTES_MAX=4096
+
+fuzz_targets() { find tests/fuzz/src/bin -name '*.rs' -printf '%f\n' | sed 's/\.rs$//' | sort; }
+
+fuzz_binary() { echo "target/fuzz/$TARGET_FUZZ/release/$1"; }
+
+fuzz() {
+  local seconds=${1:-60} target targets
+  mapfile -t targets < <(fuzz_targets)
+  if (($# > 1)); then
+    [[ " ${targets[*]} " == *" $2 "* ]] || die "fuzz: there is no target '$2'; there is: ${targets[*]}" 2
+    targets=("$2")
+  fi
+  [[ $seconds == keep || $seconds =~ ^[0-9]+$ ]] || die "fuzz: '$seconds' is no number of seconds" 2
+  CXX=${CXX:-clang++} CARGO_TARGET_DIR=target/fuzz RUSTFLAGS=$(tr -s ' \n' ' ' <<<"$FUZZ_FLAGS") \
+    cargo build --quiet --locked --release --manifest-path tests/fuzz/Cargo.toml --target "$TARGET_FUZZ"
+  for target in "${targets[@]}"; do
+    if [[ $seconds == keep ]]; then fuzz_keep "$target"; else fuzz_one "$target" "$seconds"; fi
+  done
+}
+
+# New inputs go under target/, what failed too; the corpus in the tree is only read.
+fuzz_one() {
+  local target=$1 seconds=$2
+  mkdir -p "target/fuzz/corpus/$target" "target/fuzz/found" "tests/fuzz/corpus/$target"
+  stage "fuzz $target, $seconds s" "$(fuzz_binary "$target")" -max_total_time="$seconds" \
+    -max_len="$FUZZ_INPUT_BYTES_MAX" -artifact_prefix="target/fuzz/found/$target-" -print_final_stats=1 -verbosity=0 \
+    "target/fuzz/corpus/$target" "tests/fuzz/corpus/$target"
+}
+
+# The corpus kept in the tree is the smallest set that reaches everything both sets reach.
+fuzz_keep() {
+  local target=$1 smallest
+  smallest=$(mktemp -d)
+  mkdir -p "target/fuzz/corpus/$target"
+  "$(fuzz_binary "$target")" -set_cover_merge=1 -verbosity=0 "$smallest" "tests/fuzz/corpus/$target" \
+    "target/fuzz/corpus/$target" 2>/dev/null
+  rm -rf "tests/fuzz/corpus/$target"
+  mv "$smallest" "tests/fuzz/corpus/$target"
+  chmod 755 "tests/fuzz/corpus/$target"
+  echo "tests/fuzz/corpus/$target: $(find "tests/fuzz/corpus/$target" -type f | wc -l) inputs"
+}
+
+# ---- the door
+
+verb=${1:-}
+if (($#)); then shift; fi
+case $verb in
+  setup | release | check | fix | demo) usage "$verb" 0 "$@" && "$verb" ;;
+  test) usage test 0 "$@" && verb_test ;;
+  sim) sim "$@" ;;
+  bench) usage bench 1 "$@" && bench "$@" ;;
+  fuzz) usage fuzz 2 "$@" && fuzz "$@" ;;
+  help | --help | -h) help ;;
+  "") help >&2 && exit 2 ;;
+  *) die "unknown verb '$verb'; see ./build.sh help" 2 ;;
+esac

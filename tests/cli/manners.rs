@@ -1,0 +1,186 @@
+//! The same manners for every applet: help, version, what is unknown, and a world that is not as it should be.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::process::Command;
+
+use crate::program::{APPLETS, Ended, Folder, run, run_in_shell, run_with};
+
+const EXIT_CODES: &str = "
+Exit codes (the most specific wins):
+  0  done, or already so
+  1  refused, for a reason that has no code of its own
+  2  usage: the command line is wrong
+  3  not found
+  4  not owner, or not quorate
+  5  damaged metadata
+  6  device error
+  7  daemon not reachable
+";
+
+const HELP_EVMS: &str = "\
+usage: evms VERB ...
+       evms APPLET ...            run another applet of this program
+       evms --list [--json]       print the names of the applets
+       evms --install [--dry-run] DIR
+                                  make links in DIR, one for each applet
+       evms --help | --version
+
+Shared disks, safe to use from several machines: cluster containers, ownership, fencing, failover.
+
+Applets:
+  evms            manage disks, containers and volumes
+  evmsd           the cluster daemon
+  evms-fence      fence or unfence one node
+  evms-failover   move containers to another node, or back
+";
+
+const HELP_EVMSD: &str = "\
+usage: evmsd [--config FILE] [--check]
+       evmsd keygen
+       evmsd --help | --version
+
+The cluster daemon. This build does not have it yet: whatever else is asked is refused with code 7.
+";
+
+const HELP_FENCE: &str = "\
+usage: evms-fence --help | --version
+
+Fences or unfences one node. This build has no cluster daemon yet and cannot fence: whatever else is asked is
+refused with code 7, and no node may be taken for fenced on the strength of it.
+";
+
+const HELP_FAILOVER: &str = "\
+usage: evms-failover --help | --version
+
+Moves containers to another node, or back. This build has no cluster daemon yet: whatever else is asked is refused
+with code 7.
+";
+
+/// Questions that are answered on stdout with code 0.
+const ANSWERED: [&str; 2] = ["--help", "--version"];
+
+/// Every applet with every question that prints.
+fn questions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let asked = APPLETS.iter().flat_map(|applet| ANSWERED.map(|word| (*applet, word)));
+    asked.chain([("evms", "--list")])
+}
+
+#[test]
+fn help_is_what_is_written_here() {
+    for (applet, help) in APPLETS.into_iter().zip([HELP_EVMS, HELP_EVMSD, HELP_FENCE, HELP_FAILOVER]) {
+        for word in ["--help", "-h"] {
+            let ended = run(applet, &[word]);
+            assert_eq!(ended.out, format!("{help}{EXIT_CODES}"), "{applet} {word}");
+            assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{applet} {word}");
+        }
+    }
+}
+
+#[test]
+fn version_is_one_line() {
+    for applet in APPLETS {
+        let ended = run(applet, &["--version"]);
+        assert_eq!(ended.out, format!("{applet} {}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    }
+}
+
+#[test]
+fn an_unknown_option_is_named() {
+    for applet in APPLETS {
+        run(applet, &["--hedgehogs-only"]).refused(2, applet, "'--hedgehogs-only'");
+        run(applet, &["--version", "--hedgehogs-only"]).refused(2, applet, "'--hedgehogs-only'");
+    }
+}
+
+#[test]
+fn a_word_that_is_not_utf8_is_refused() {
+    for applet in APPLETS {
+        let words = [OsString::from("--help"), OsString::from_vec(b"hedge\xffhog".to_vec())];
+        run(applet, &words).refused(2, applet, "argument 2, 'hedge\\xffhog', is not UTF-8");
+    }
+}
+
+#[test]
+fn a_closed_stdout_is_no_failure() {
+    for (applet, word) in questions() {
+        let ended = run_in_shell("exec \"$@\" >&-", applet, &[word]);
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{applet} {word}");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    for (applet, word) in questions() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = run_with(applet, &[word], |command| {
+            command.stdout(writer);
+        });
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{applet} {word}");
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_a_device_error() {
+    for (applet, word) in questions() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ended = run_with(applet, &[word], |command| {
+            command.stdout(full);
+        });
+        ended.refused(6, applet, "could not be written");
+    }
+}
+
+#[test]
+fn a_refusal_nobody_can_read_still_has_its_code() {
+    for applet in APPLETS {
+        for line in ["exec \"$@\" 2>&-", "exec \"$@\" 2>/dev/full", "exec \"$@\" >&- 2>&- <&-"] {
+            assert_eq!(run_in_shell(line, applet, &["--hedgehogs-only"]).code, 2, "{applet} {line}");
+        }
+    }
+}
+
+/// Runs `applet` where /proc and /sys are empty; `None` if this machine lets nobody arrange that.
+fn run_without_proc_and_sys(applet: &str, word: &str) -> Option<Ended> {
+    let hide = "mount -t tmpfs none /sys && mount -t tmpfs none /proc && test ! -e /proc/self && exec \"$@\"";
+    let folder = Folder::with_links(&[applet]);
+    // As root a mount namespace suffices; else a user namespace makes one of us root.
+    for unshare in ["-m", "-rm"] {
+        let ready = Command::new("unshare").args([unshare, "sh", "-c", hide, "sh", "true"]).output();
+        if ready.is_ok_and(|output| output.status.success()) {
+            let mut command = Command::new("unshare");
+            command.args([unshare, "sh", "-c", hide, "sh"]).arg(folder.0.join(applet)).arg(word);
+            return Some(Ended::from(command.output().unwrap()));
+        }
+    }
+    // Written past the harness, which would swallow it.
+    let _ = writeln!(
+        std::io::stderr(),
+        "NOT RUN: {applet} without /proc and /sys: no mount namespace can be had here"
+    );
+    None
+}
+
+#[test]
+fn no_proc_and_no_sys_are_no_panic() {
+    for (applet, word) in questions() {
+        let Some(ended) = run_without_proc_and_sys(applet, word) else { return };
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{applet} {word}");
+        let Some(ended) = run_without_proc_and_sys(applet, "--hedgehogs-only") else { return };
+        ended.refused(2, applet, "'--hedgehogs-only'");
+    }
+}
+
+#[test]
+fn what_this_build_does_not_have_is_said() {
+    for (applet, words) in
+        [("evmsd", vec![]), ("evmsd", vec!["--config", "x"]), ("evms-fence", vec!["off", "n2"])]
+    {
+        run(applet, &words).refused(7, applet, "no cluster daemon yet");
+    }
+    run("evms-failover", &["data"]).refused(7, "evms-failover", "nothing was moved");
+}

@@ -1,0 +1,90 @@
+//! Keeps the house: reads every Rust file and fails on what design section 3 forbids. The tables are in
+//! `tidy/house.rs`, the rules in `tidy/rules.rs`; `tidy/proofs.rs` shows of each rule that it can fail.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+#[path = "tidy/house.rs"]
+mod house;
+#[path = "tidy/paths.rs"]
+mod paths;
+#[path = "tidy/proofs.rs"]
+mod proofs;
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+#[path = "tidy/tree.rs"]
+mod tree;
+
+use source::Source;
+
+fn none(findings: Vec<String>) {
+    assert!(findings.is_empty(), "\n\n{}\n", findings.join("\n"));
+}
+
+fn none_in_any(rule: impl Fn(&Source) -> Vec<String>) {
+    none(tree::load().iter().flat_map(rule).collect());
+}
+
+fn manifest_dependencies() -> Vec<String> {
+    rules::dependencies(include_str!("../Cargo.toml"))
+}
+
+#[test]
+fn every_file_is_seen() {
+    let tree = tree::load();
+    for path in ["src/lib.rs", "src/base/mod.rs", "applets/main.rs", "applets/evms/mod.rs", "tests/tidy.rs"] {
+        assert!(tree.iter().any(|source| source.path == path), "{path} was not read");
+    }
+    assert!(manifest_dependencies().contains(&"argh".to_string()), "the manifest was not understood");
+}
+
+#[test]
+fn paths_point_downward() {
+    none_in_any(rules::floors);
+}
+
+#[test]
+fn rooms_stand_in_an_order() {
+    none(rules::circles(&tree::load()));
+}
+
+#[test]
+fn crates_from_outside_keep_to_their_rooms() {
+    none(rules::crates_have_rows(house::CRATES, &manifest_dependencies()));
+    none_in_any(|source| rules::crates(source, house::CRATES, &manifest_dependencies()));
+}
+
+#[test]
+fn nothing_banned_is_written() {
+    none_in_any(|source| rules::bans(source, house::BANS));
+}
+
+#[test]
+fn functions_fit_a_page() {
+    none(rules::function_lengths(&tree::load(), house::LONG_FUNCTIONS));
+}
+
+#[test]
+fn files_stay_small() {
+    none_in_any(rules::file_length);
+}
+
+#[test]
+fn no_file_is_dead() {
+    none(tree::dead(&tree::load()));
+}
+
+#[test]
+fn ignored_tests_name_their_issue() {
+    none_in_any(rules::ignores);
+}
+
+#[test]
+fn files_open_with_why_they_exist() {
+    none_in_any(rules::opening);
+}
+
+#[test]
+fn names_say_something() {
+    none_in_any(rules::names);
+}
