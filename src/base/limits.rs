@@ -6,6 +6,8 @@ use crate::base::units::{BLOCK_BYTES, KIB, MIB};
 pub const NODE_ID_MAX: u16 = 64;
 /// Member disks of one container, released ones not counted.
 pub const DISKS_MAX: usize = 256;
+/// Removed disks that a container remembers; the longest removed are forgotten first.
+pub const RELEASED_DISKS_MAX: usize = 256;
 /// Highest disk number ever given out in one container.
 pub const DISK_NUMBER_MAX: u16 = u16::MAX - 1;
 /// Volumes of one container.
@@ -59,4 +61,6 @@ const _: () = assert!(IO_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(LOOK_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(LOOK_BYTES <= DEEP_LOOK_BYTES && DEEP_LOOK_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(EXTENT_BYTES_MIN <= EXTENT_BYTES_DEFAULT && EXTENT_BYTES_DEFAULT <= EXTENT_BYTES_MAX);
+// One change may remove all disks but one, and the old set must stay known until it is settled.
+const _: () = assert!(DISKS_MAX <= RELEASED_DISKS_MAX);
 const _: () = assert!(STRIPE_BYTES_MIN <= STRIPE_BYTES_MAX && STRIPE_BYTES_MIN.is_multiple_of(BLOCK_BYTES));

@@ -117,7 +117,7 @@ pub enum Request {
     VolumeExpand {
         /// Its name.
         name: Name,
-        /// To or by.
+        /// To or by; a share of the free space is always *by*.
         size: Resize,
         /// Only on these disks; empty is any.
         on: Vec<DiskNumber>,
@@ -130,7 +130,7 @@ pub enum Request {
         size: Resize,
         /// What is on it.
         content: Content,
-        /// Consent to lose what lies beyond this size; must equal the new size's own value or less.
+        /// Consent to lose what lies beyond this size. It states the new size, and is rounded up as that is.
         lose_data_beyond: Option<Bytes>,
     },
     /// Another name.

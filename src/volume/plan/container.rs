@@ -1,0 +1,168 @@
+//! The container itself: created, given to somebody, named.
+
+use crate::base::epoch::Generation;
+use crate::base::id::{ClusterId, ContainerId, DiskNumber};
+use crate::base::limits::{EXTENT_BYTES_MAX, EXTENT_BYTES_MIN};
+use crate::base::name::Name;
+use crate::base::units::Bytes;
+use crate::format::layout::DATA_ALIGN_BYTES;
+use crate::format::model::{Change, ChangeKind, Container, ContainerKind, DiskTable, Holder, Model, Owner};
+use crate::volume::check::kind_word;
+use crate::volume::plan::Asker;
+use crate::volume::plan::disks;
+use crate::volume::plan::draft::{Draft, Said, hold, owner_words};
+use crate::volume::plan::refusal::{ContainerWhy, Refusal};
+use crate::volume::request::{CreateContainer, Machine, OwnerAsk};
+
+/// The first number that a disk gets.
+const FIRST_NUMBER: u16 = 1;
+
+fn owner_of(machine: &Machine) -> Result<Owner, ContainerWhy> {
+    if machine.node.is_none() {
+        return Err(ContainerWhy::NoIdentity);
+    }
+    Ok(Owner { node: machine.node, name: machine.name.clone() })
+}
+
+fn asked_owner(ask: &OwnerAsk) -> Result<Option<Owner>, ContainerWhy> {
+    match ask {
+        OwnerAsk::Machine(machine) => owner_of(machine).map(Some),
+        OwnerAsk::Unclaimed => Ok(None),
+    }
+}
+
+fn check_extent(asked: Bytes) -> Result<(), ContainerWhy> {
+    if (EXTENT_BYTES_MIN..=EXTENT_BYTES_MAX).contains(&asked.0) && asked.0.is_multiple_of(DATA_ALIGN_BYTES) {
+        return Ok(());
+    }
+    Err(ContainerWhy::Extent { asked, least: Bytes(EXTENT_BYTES_MIN), most: Bytes(EXTENT_BYTES_MAX) })
+}
+
+fn blank(ask: &CreateContainer, id: ContainerId, owner: Option<Owner>, asker: &Asker) -> Model {
+    let container = Container {
+        id,
+        name: ask.name.clone(),
+        kind: ask.kind,
+        home: owner.clone(),
+        owner,
+        cluster: ClusterId::NONE,
+        extent: ask.extent.whole_sectors(),
+        template: ask.template,
+        suspended: false,
+        holders: Vec::new(),
+        created: asker.at,
+    };
+    Model {
+        container,
+        table: DiskTable {
+            disks: Vec::new(),
+            first: DiskNumber(FIRST_NUMBER),
+            old_set: None,
+            next_number: FIRST_NUMBER,
+        },
+        regions: Vec::new(),
+        volumes: Vec::new(),
+        freed: Vec::new(),
+        change: Change { kind: ChangeKind::Create, text: String::new(), by: None, at: asker.at },
+        unknown: Vec::new(),
+        read_only: false,
+    }
+}
+
+/// A container without volumes, and words about it.
+pub(super) fn create(
+    ask: &CreateContainer,
+    id: ContainerId,
+    asker: &Asker,
+) -> Result<(Model, String), Refusal> {
+    let act = "create container";
+    let refuse = |why| Refusal::Container { act, container: ask.name.clone(), why };
+    check_extent(ask.extent).map_err(refuse)?;
+    let owner = match ask.kind {
+        ContainerKind::Private => asked_owner(&ask.owner).map_err(refuse)?,
+        ContainerKind::Shared | ContainerKind::Deported => None,
+    };
+    let mut model = blank(ask, id, owner, asker);
+    disks::admit(&mut model, &ask.disks).map_err(|why| Refusal::Disks {
+        act,
+        container: ask.name.clone(),
+        why,
+    })?;
+    hold(&mut model, asker, Generation::default());
+    let words = format!("created with {} disks, {}", ask.disks.len(), belongs(&model.container));
+    Ok((model, words))
+}
+
+fn belongs(container: &Container) -> String {
+    match (&container.owner, container.kind) {
+        (Some(owner), _) => format!("private to {}", owner_words(owner)),
+        (None, ContainerKind::Private) => "private and unclaimed".into(),
+        (None, kind) => kind_word(kind).into(),
+    }
+}
+
+/// Kind and owner that are asked, given those there are.
+fn wanted(
+    draft: &Draft<'_>,
+    owner: Option<&OwnerAsk>,
+    kind: Option<ContainerKind>,
+) -> Result<(ContainerKind, Option<Owner>), ContainerWhy> {
+    let now = &draft.model.container;
+    match (owner, kind) {
+        (Some(_), Some(kind @ (ContainerKind::Shared | ContainerKind::Deported))) => {
+            Err(ContainerWhy::OwnerOf(kind))
+        }
+        (Some(ask), _) => {
+            let asked = asked_owner(ask)?;
+            // The same machine under another name is the same owner.
+            let same = asked.as_ref().map(|owner| owner.node) == now.owner.as_ref().map(|owner| owner.node);
+            let owner = if same { now.owner.clone() } else { asked };
+            Ok((ContainerKind::Private, owner))
+        }
+        (None, Some(ContainerKind::Private)) if now.kind != ContainerKind::Private => {
+            Ok((ContainerKind::Private, Some(owner_of(&draft.asker.machine)?)))
+        }
+        (None, Some(kind @ (ContainerKind::Shared | ContainerKind::Deported))) => Ok((kind, None)),
+        (None, _) => Ok((now.kind, now.owner.clone())),
+    }
+}
+
+/// Gives the container to somebody, or another name.
+pub(super) fn modify(
+    draft: &mut Draft<'_>,
+    owner: Option<&OwnerAsk>,
+    kind: Option<ContainerKind>,
+    name: Option<&Name>,
+) -> Result<Said, Refusal> {
+    let (kind, owner) = wanted(draft, owner, kind).map_err(|why| draft.container(why))?;
+    let now = &draft.model.container;
+    let new_name = name.filter(|name| **name != now.name).cloned();
+    let hands = (now.kind, &now.owner) != (kind, &owner);
+    if !hands && new_name.is_none() {
+        return Ok(Said::AlreadySo(format!("{} is {} already", now.name, belongs(now))));
+    }
+    draft.may_hold()?;
+    let others = |holder: &&Holder| !holder.expelled && holder.node != draft.asker.machine.node;
+    let others = now.holders.iter().filter(others).count();
+    if hands && kind != ContainerKind::Shared && others > 0 {
+        return Err(draft.container(ContainerWhy::Held { others }));
+    }
+    let old_name = now.name.clone();
+    let container = &mut draft.model.container;
+    if hands {
+        container.home = owner.clone().or(container.home.take());
+        // A shared container keeps who holds it; otherwise only a new owner who asks itself holds it at once.
+        container.holders.retain(|holder| holder.expelled || kind == ContainerKind::Shared);
+        (container.kind, container.owner) = (kind, owner);
+    }
+    let mut words = Vec::new();
+    if hands {
+        words.push(format!("made {}", belongs(container)));
+    }
+    if let Some(name) = new_name {
+        words.push(format!("renamed from {old_name} to {name}"));
+        container.name = name;
+    }
+    hold(&mut draft.model, draft.asker, draft.at);
+    Ok(Said::Changed(words.join(", ")))
+}
