@@ -246,10 +246,10 @@ fn spoil(model: &mut Model, dice: &mut Dice) {
     };
     let region = dice.below(2) as usize;
     match dice.below(12) {
-        0 => model.regions[region].columns[0].push(run),
+        0 => model.regions[region].columns.iter_mut().for_each(|column| column.push(run)),
         1 => model.regions[region].columns.push(vec![run]),
         2 => model.regions[region].columns.clear(),
-        3 => model.regions[region].columns[..].iter_mut().for_each(Vec::clear),
+        3 => model.regions[region].columns.iter_mut().for_each(Vec::clear),
         4 => model.regions[region].params = dice.bytes16()[..dice.below(10) as usize].to_vec(),
         5 => model.regions[region].plugin = [0x31, 0x32, 0x21, 0][dice.below(4) as usize],
         6 => model.freed.push(Freed { run, generation: Generation(nasty(dice)) }),
