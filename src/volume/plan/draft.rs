@@ -76,7 +76,7 @@ pub(super) fn hold(model: &mut Model, asker: &Asker, at: Generation) {
     if let (Some(sole), None) = (active.next(), active.next())
         && (sole.node, sole.incarnation) == (node, incarnation)
     {
-        sole.confirmed = sole.confirmed.max(at);
+        sole.confirmed = at;
     }
 }
 
