@@ -1,7 +1,7 @@
 //! Room for the model: how full a slot is, and how many volumes still fit (design section 4, "room").
 //!
 //! used = 4096 (header) + bytes of the body; a linear volume of one run adds at most
-//! [`LINEAR_VOLUME_BYTES_MAX`](crate::format::model::LINEAR_VOLUME_BYTES_MAX);
+//! [`LINEAR_VOLUME_BYTES_MAX`];
 //! left = (slot − used − [`SPARE_BYTES`]) / that.
 
 use core::fmt;
