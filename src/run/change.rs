@@ -73,7 +73,9 @@ fn not_found(scene: &Scene, name: &str) -> RunError {
         None => "see what there is with: evms list".to_string(),
     };
     match unusable {
-        Some(_) => RunError::Unusable { name: format!("container {name}"), why: format!("it was not found, {hint}") },
+        Some(_) => {
+            RunError::Unusable { name: format!("container {name}"), why: format!("it was not found, {hint}") }
+        }
         None => RunError::NotFound { what: "container", name: name.into(), hint },
     }
 }
@@ -102,7 +104,8 @@ impl Context {
     fn filter(&self) -> Result<crate::volume::plugins::local_disk::Filter, RunError> {
         let words = |list: &'_ [String]| list.to_vec();
         let (include, exclude) = (words(&self.options.include), words(&self.options.exclude));
-        let borrow = |list: &'_ [String]| list.iter().map(String::as_str).map(str::to_owned).collect::<Vec<_>>();
+        let borrow =
+            |list: &'_ [String]| list.iter().map(String::as_str).map(str::to_owned).collect::<Vec<_>>();
         let (include, exclude) = (borrow(&include), borrow(&exclude));
         let include = include.iter().map(String::as_str).collect::<Vec<_>>();
         let exclude = exclude.iter().map(String::as_str).collect::<Vec<_>>();
@@ -286,7 +289,14 @@ impl Context {
         }
     }
 
-    fn changed(&self, held: &Held, planner: &Planner, done: &Done, hands: &Hands<'_>, paths: &[String]) -> Changed {
+    fn changed(
+        &self,
+        held: &Held,
+        planner: &Planner,
+        done: &Done,
+        hands: &Hands<'_>,
+        paths: &[String],
+    ) -> Changed {
         let mut notes = Vec::new();
         for number in &done.missed {
             notes.push(format!(
@@ -300,7 +310,8 @@ impl Context {
         notes.extend(hands.errors.iter().map(|(_, error): &(usize, DiskError)| error.to_string()));
         let words = planner.words.clone().or(planner.already.clone());
         Changed {
-            done: words.unwrap_or_else(|| format!("container {}: opened, every copy written anew", held.name)),
+            done: words
+                .unwrap_or_else(|| format!("container {}: opened, every copy written anew", held.name)),
             already_so: planner.words.is_none() && planner.already.is_some(),
             dry_run: self.options.dry_run,
             container: done.model.container.name.to_string(),

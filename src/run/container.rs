@@ -91,7 +91,8 @@ impl Context {
             extent: ask.extent,
             disks: taken.iter().map(|taken| taken.new.clone()).collect(),
         };
-        let model = plan::create(&create, id, &self.asker()).map_err(|why| RunError::Refused(Box::new(why)))?;
+        let model =
+            plan::create(&create, id, &self.asker()).map_err(|why| RunError::Refused(Box::new(why)))?;
         let joiners = taken.into_iter().map(|taken| numbered(taken.joiner, &model)).collect::<Vec<_>>();
         let slot = joiners.iter().map(|joiner| joiner.member.layout.slot_bytes()).min().unwrap_or_default();
         plan::must_fit(slot, &model).map_err(|why| RunError::Refused(Box::new(why)))?;
@@ -163,11 +164,15 @@ impl Context {
         let exists = |why: String| {
             Err(RunError::say(
                 Kind::Refused,
-                format!("container {} exists already and {why}; nothing was written; choose another name", ask.name),
+                format!(
+                    "container {} exists already and {why}; nothing was written; choose another name",
+                    ask.name
+                ),
             ))
         };
         let Ok(chosen) = &found.chosen else { return exists("its model cannot be read".into()) };
-        let here = found.disks.iter().filter_map(|read| scene.disks.get(read.place)).map(|seen| real(&seen.path));
+        let here =
+            found.disks.iter().filter_map(|read| scene.disks.get(read.place)).map(|seen| real(&seen.path));
         let here = here.collect::<std::collections::BTreeSet<_>>();
         let asked = ask.disks.iter().map(real).collect::<std::collections::BTreeSet<_>>();
         if here != asked {
@@ -331,7 +336,9 @@ impl Context {
                 && let Err(RunError::NotFound { .. }) = find(&scene, name)
             {
                 return Ok(Changed {
-                    done: format!("there is no container {name} on the disks that were looked at, nothing to delete"),
+                    done: format!(
+                        "there is no container {name} on the disks that were looked at, nothing to delete"
+                    ),
                     already_so: true,
                     dry_run: self.options.dry_run,
                     container: name.into(),
@@ -342,7 +349,8 @@ impl Context {
         let held = self.hold(name, Act::Import)?;
         let model = &held.chosen()?.model;
         if !model.volumes.is_empty() {
-            let names = model.volumes.iter().take(8).map(|volume| volume.name.to_string()).collect::<Vec<_>>();
+            let names =
+                model.volumes.iter().take(8).map(|volume| volume.name.to_string()).collect::<Vec<_>>();
             let more = model.volumes.len() - names.len();
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             return Err(RunError::say(
@@ -354,20 +362,17 @@ impl Context {
                 ),
             ));
         }
-        let opened = self.run(Errand { held: &held, request: None, act: Act::Import, joining: Vec::new() })?;
+        let opened =
+            self.run(Errand { held: &held, request: None, act: Act::Import, joining: Vec::new() })?;
         self.unlabel(&held, opened)
     }
 
     fn unlabel(&mut self, held: &Held, opened: Changed) -> Result<Changed, RunError> {
         let disks = held.disks();
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
-        let mandate = guard::may(
-            &held.chosen()?.model,
-            &self.machine,
-            held.scene.place_of(&held.found),
-            Act::Import,
-        )
-        .map_err(RunError::Denied)?;
+        let mandate =
+            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Import)
+                .map_err(RunError::Denied)?;
         let mut hands = Hands::new(disks, self.mode());
         let mut paper = Labels::new(held.members(), Rules::ALL);
         (0..paths.len()).for_each(|lane| paper.push_wipe(lane));
@@ -375,7 +380,9 @@ impl Context {
         let mut notes = Vec::new();
         for number in held.found.missing() {
             let word = take::WIPE_EVMS;
-            notes.push(format!("disk {number} was not here and keeps its label; use it anew with --wipe {word}"));
+            notes.push(format!(
+                "disk {number} was not here and keeps its label; use it anew with --wipe {word}"
+            ));
         }
         notes.extend(hands.errors.iter().map(|(_, error)| error.to_string()));
         let mut writes = opened.writes;
@@ -449,12 +456,20 @@ impl Held {
     pub fn disk_number(&self, word: &str) -> Result<DiskNumber, RunError> {
         let model = &self.chosen()?.model;
         let by_path = self.found.disks.iter().find(|read| {
-            self.scene.disks.get(read.place).is_some_and(|seen: &Seen| real(&seen.path) == real(&PathBuf::from(word)))
+            self.scene
+                .disks
+                .get(read.place)
+                .is_some_and(|seen: &Seen| real(&seen.path) == real(&PathBuf::from(word)))
         });
         let by_path = by_path.map(|read| read.labelled.label.number);
-        let by_number = word.parse::<u16>().ok().map(DiskNumber).filter(|number| model.disk(*number).is_some());
+        let by_number =
+            word.parse::<u16>().ok().map(DiskNumber).filter(|number| model.disk(*number).is_some());
         let by_id = || {
-            let disks = model.table.disks.iter().filter(|disk| word.len() >= 4 && disk.id.to_string().starts_with(word));
+            let disks = model
+                .table
+                .disks
+                .iter()
+                .filter(|disk| word.len() >= 4 && disk.id.to_string().starts_with(word));
             disks.map(|disk| disk.number).next()
         };
         by_path.or(by_number).or_else(by_id).ok_or_else(|| RunError::NotFound {
@@ -463,7 +478,14 @@ impl Held {
             hint: format!(
                 "container {} has the disks {}; name one by its path or number",
                 self.name,
-                model.table.disks.iter().filter(|disk| disk.is_member()).map(|disk| disk.number.to_string()).collect::<Vec<_>>().join(", ")
+                model
+                    .table
+                    .disks
+                    .iter()
+                    .filter(|disk| disk.is_member())
+                    .map(|disk| disk.number.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ),
         })
     }

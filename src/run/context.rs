@@ -58,7 +58,9 @@ impl Context {
         let incarnation = Incarnation::random(&mut dice);
         let node = match options.acting_as {
             Some(node) => node,
-            None => identity::node_uuid(&options.identity).map_err(RunError::Identity)?.unwrap_or(NodeUuid::NONE),
+            None => {
+                identity::node_uuid(&options.identity).map_err(RunError::Identity)?.unwrap_or(NodeUuid::NONE)
+            }
         };
         let name: Option<Name> = if options.acting_as.is_some() { None } else { identity::host_name() };
         Ok(Context { options, machine: Machine { node, name }, incarnation, dice })

@@ -189,7 +189,9 @@ impl RunError {
             Halted::Unopened(Unopened::Unchosen(why)) => RunError::unchosen(&name, &why),
             Halted::Unlabelled(_) => match errors.first() {
                 Some(error) => RunError::Disk(error.clone()),
-                None => RunError::say(Kind::Device, format!("container {name}: a disk could not be labelled")),
+                None => {
+                    RunError::say(Kind::Device, format!("container {name}: a disk could not be labelled"))
+                }
             },
             Halted::Unopened(why) => RunError::say(Kind::Refused, unopened(&name, &why)),
         }
@@ -206,7 +208,9 @@ fn unopened(name: &str, why: &Unopened) -> String {
             "container {name} was not opened because all node blocks on its disks are taken by other machines; nothing \
              was changed; retire a machine that is gone for good"
         ),
-        Unopened::UsedUp => format!("container {name} was not opened because its epochs are used up; nothing was changed"),
+        Unopened::UsedUp => {
+            format!("container {name} was not opened because its epochs are used up; nothing was changed")
+        }
         Unopened::NotBlank => format!(
             "container {name} was not made because a model already stands on its disks; only this machine's own block \
              was written; look at them with: evms check"
@@ -242,17 +246,28 @@ impl fmt::Display for RunError {
                  machines may see; nothing was written; run the command on that machine"
             ),
             RunError::NotFound { what, name, hint } => {
-                write!(f, "there is no {what} '{}' on the disks that were looked at; {hint}", name.escape_default())
+                write!(
+                    f,
+                    "there is no {what} '{}' on the disks that were looked at; {hint}",
+                    name.escape_default()
+                )
             }
             RunError::Ambiguous { name, ids } => {
                 let ids = ids.iter().map(ContainerId::to_string).collect::<Vec<_>>().join(" and ");
-                write!(f, "several containers are called {name}; nothing was written; name one by its id: {ids}")
+                write!(
+                    f,
+                    "several containers are called {name}; nothing was written; name one by its id: {ids}"
+                )
             }
             RunError::Taken { path, why, next } => {
                 write!(f, "{} was not taken because {why}; nothing was written; {next}", path.display())
             }
             RunError::TooSmall { path, error } => {
-                write!(f, "{} was not taken because {error}; nothing was written; use a larger disk", path.display())
+                write!(
+                    f,
+                    "{} was not taken because {error}; nothing was written; use a larger disk",
+                    path.display()
+                )
             }
             RunError::Unusable { name, why } => write!(f, "{name} cannot be used: {why}"),
             RunError::Conflict { name, order, one, other } => write!(
@@ -277,7 +292,11 @@ impl fmt::Display for RunError {
                 f,
                 "container {name} is being opened by another machine under epoch {epoch}; {}; see who with: evms info \
                  {name}",
-                if *touched { "what this command began is decided by that opening" } else { "nothing was written" }
+                if *touched {
+                    "what this command began is decided by that opening"
+                } else {
+                    "nothing was written"
+                }
             ),
             RunError::InDoubt { name, order, tally, errors } => {
                 write!(

@@ -10,7 +10,7 @@ use crate::engine::guard::{self, Act};
 use crate::format::intent::Intent;
 use crate::format::label::Label;
 use crate::format::layout::{End, SlotIndex};
-use crate::format::model::{ContainerKind, ObjectRef, Model, Owner};
+use crate::format::model::{ContainerKind, Model, ObjectRef, Owner};
 use crate::format::slot::SlotImage;
 use crate::host::clock;
 use crate::host::disk::Want;
@@ -48,7 +48,10 @@ impl Context {
                 });
             }
             let places = found.iter().flat_map(|found| found.disks.iter().map(|read| read.place));
-            places.filter_map(|place| scene.disks.get(place)).map(|seen| seen.path.clone()).collect::<Vec<_>>()
+            places
+                .filter_map(|place| scene.disks.get(place))
+                .map(|seen| seen.path.clone())
+                .collect::<Vec<_>>()
         };
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
         let scene = Scene::of_named(&paths, want).map_err(RunError::Scene)?;
@@ -64,12 +67,17 @@ impl Context {
 
     fn begin(&mut self, scene: &Scene, old: &Found, name: &str) -> Result<Renaming, RunError> {
         let chosen = old.chosen.as_ref().map_err(|why| RunError::unchosen(name, why))?;
-        guard::may(&chosen.model, &self.machine, scene.place_of(old), Act::Import).map_err(RunError::Denied)?;
+        guard::may(&chosen.model, &self.machine, scene.place_of(old), Act::Import)
+            .map_err(RunError::Denied)?;
         let missing = old.missing();
         if !missing.is_empty() || !chosen.committed {
             let quorum = Quorum::of(&chosen.model.table);
             let tally = quorum.tally(&chosen.held_by, Rules::ALL);
-            return Err(RunError::NoMajority { name: name.into(), tally, missing: missing.into_iter().collect() });
+            return Err(RunError::NoMajority {
+                name: name.into(),
+                tally,
+                missing: missing.into_iter().collect(),
+            });
         }
         let new_container = ContainerId::random(&mut self.dice);
         let mut intents = BTreeMap::new();
@@ -106,7 +114,8 @@ impl Context {
         if scene.place_of(old) == guard::Place::Devices && self.machine.node.is_none() {
             return Err(RunError::Denied(guard::Denied::NoIdentity { name: model.container.name.clone() }));
         }
-        let new_ids = intents.values().map(|intent| (intent.old_disk, intent.new_disk)).collect::<BTreeMap<_, _>>();
+        let new_ids =
+            intents.values().map(|intent| (intent.old_disk, intent.new_disk)).collect::<BTreeMap<_, _>>();
         for disk in &mut model.table.disks {
             if let Some(new) = new_ids.get(&disk.id) {
                 disk.id = *new;
@@ -159,19 +168,29 @@ impl Context {
             intents.insert(read.place, read.intent.clone().unwrap_or(missing));
         }
         let begun = done.and_then(|done| done.chosen.as_ref().ok()).map(|chosen| chosen.image.clone());
-        let begun = begun.or_else(|| old.disks.iter().find_map(|read| raw_image(scene, read, first.new_container)));
+        let begun =
+            begun.or_else(|| old.disks.iter().find_map(|read| raw_image(scene, read, first.new_container)));
         let image = match begun {
             Some(image) => image,
             // No disk has the new model yet: all intents may be written anew.
             None => {
-                let name = old.chosen.as_ref().map_or(String::new(), |chosen| chosen.model.container.name.to_string());
+                let name = old
+                    .chosen
+                    .as_ref()
+                    .map_or(String::new(), |chosen| chosen.model.container.name.to_string());
                 return self.begin(scene, old, &name);
             }
         };
         Ok(Renaming { intents, image, disks: old.disks.clone() })
     }
 
-    fn rename(&mut self, scene: &Scene, old: &Found, name: &str, renaming: &Renaming) -> Result<Changed, RunError> {
+    fn rename(
+        &mut self,
+        scene: &Scene,
+        old: &Found,
+        name: &str,
+        renaming: &Renaming,
+    ) -> Result<Changed, RunError> {
         let open = |read: &Read| scene.disks.get(read.place).and_then(|seen| seen.open.as_ref().ok());
         let disks = renaming.disks.iter().filter_map(open).collect::<Vec<_>>();
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
@@ -180,7 +199,11 @@ impl Context {
         let mut hands = Hands::new(disks, self.mode());
         let mut intents = Labels::new(members.clone(), Rules::ALL);
         for (lane, read) in renaming.disks.iter().enumerate() {
-            renaming.intents.get(&read.place).into_iter().for_each(|intent| intents.push_intent(lane, intent));
+            renaming
+                .intents
+                .get(&read.place)
+                .into_iter()
+                .for_each(|intent| intents.push_intent(lane, intent));
         }
         labels::drive(&mut intents, &mandate, &mut hands);
         let mut ids = Labels::new(members, Rules::ALL);
@@ -195,12 +218,17 @@ impl Context {
         if let Some((_, error)) = hands.errors.first() {
             return Err(RunError::say(
                 Kind::Device,
-                format!("container {name} has got its new ids in part: {error}; say the same command again to finish"),
+                format!(
+                    "container {name} has got its new ids in part: {error}; say the same command again to finish"
+                ),
             ));
         }
         let order = renaming.image.header.order;
         Ok(Changed {
-            done: format!("container {name}: has new ids, {} instead of {}", renaming.image.header.container, old.id),
+            done: format!(
+                "container {name}: has new ids, {} instead of {}",
+                renaming.image.header.container, old.id
+            ),
             dry_run: self.options.dry_run,
             container: name.into(),
             epoch: order.epoch.0,
@@ -213,12 +241,8 @@ impl Context {
 
 fn new_id(read: &Read, intent: &Intent, scene: &Scene, image: &SlotImage) -> NewId {
     let wwid = scene.disks.get(read.place).map(|seen| seen.wwid()).unwrap_or_default();
-    let label = Label {
-        container: intent.new_container,
-        disk: intent.new_disk,
-        wwid,
-        ..read.labelled.label.clone()
-    };
+    let label =
+        Label { container: intent.new_container, disk: intent.new_disk, wwid, ..read.labelled.label.clone() };
     NewId { intent: intent.clone(), label, image: image.clone() }
 }
 
@@ -227,7 +251,8 @@ fn halves<'a>(name: &str, founds: &[&'a Found]) -> Result<(&'a Found, Option<&'a
     match founds {
         [one] => Ok((one, None)),
         [one, other] => {
-            let makes = |old: &Found, new: &Found| old.intent().is_some_and(|intent| intent.new_container == new.id);
+            let makes =
+                |old: &Found, new: &Found| old.intent().is_some_and(|intent| intent.new_container == new.id);
             if makes(one, other) {
                 Ok((one, Some(other)))
             } else if makes(other, one) {
@@ -236,9 +261,10 @@ fn halves<'a>(name: &str, founds: &[&'a Found]) -> Result<(&'a Found, Option<&'a
                 Err(RunError::Ambiguous { name: name.into(), ids: vec![one.id, other.id] })
             }
         }
-        several => {
-            Err(RunError::Ambiguous { name: name.into(), ids: several.iter().map(|found| found.id).collect() })
-        }
+        several => Err(RunError::Ambiguous {
+            name: name.into(),
+            ids: several.iter().map(|found| found.id).collect(),
+        }),
     }
 }
 
@@ -252,4 +278,3 @@ fn raw_image(scene: &Scene, read: &Read, new: ContainerId) -> Option<SlotImage> 
         SlotImage::decode(&bytes).ok().filter(|image| image.header.container == new)
     })
 }
-

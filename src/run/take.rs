@@ -51,9 +51,8 @@ impl Taking {
 
     /// Refuses `--wipe` words that mean nothing.
     pub fn check_words(&self) -> Result<(), RunError> {
-        let known = |word: &&String| {
-            foreign::is_name(word) || [WIPE_EVMS, WIPE_UNKNOWN].contains(&word.as_str())
-        };
+        let known =
+            |word: &&String| foreign::is_name(word) || [WIPE_EVMS, WIPE_UNKNOWN].contains(&word.as_str());
         match self.wipe.iter().find(|word| !known(word)) {
             None => Ok(()),
             Some(word) => {
@@ -114,9 +113,8 @@ impl Taking {
     fn refuse_facts(&self, seen: &Seen) -> Result<(), RunError> {
         let Some(facts) = &seen.facts else { return Ok(()) };
         // The user named it, so filters of names do not speak; what it is does. Removable disks are refused as well.
-        let filter = Filter::parse(&[], &[], Bytes(0)).map_err(|bad| {
-            RunError::say(crate::base::failure::Kind::Usage, bad.to_string())
-        })?;
+        let filter = Filter::parse(&[], &[], Bytes(0))
+            .map_err(|bad| RunError::say(crate::base::failure::Kind::Usage, bad.to_string()))?;
         local_disk::judge(facts, &filter).map_err(|declined| RunError::Taken {
             path: seen.path.clone(),
             why: declined.to_string(),
@@ -143,7 +141,10 @@ impl Taking {
                 );
             }
             Ok(Sighting::Unusable(why)) if why.is_newer() || !self.may_wipe(WIPE_EVMS) => {
-                return refuse(format!("it carries an evms label that cannot be used: {why}"), newer_next(why.is_newer()));
+                return refuse(
+                    format!("it carries an evms label that cannot be used: {why}"),
+                    newer_next(why.is_newer()),
+                );
             }
             _ => (),
         }
@@ -152,14 +153,19 @@ impl Taking {
         if let Some(signature) = found.iter().find(|signature| !self.may_wipe(signature.name)) {
             return refuse(
                 format!("it holds {} (found at byte {})", signature.what, signature.at.0),
-                format!("name another disk, or, if that may be destroyed, say so with: --wipe {}", signature.name),
+                format!(
+                    "name another disk, or, if that may be destroyed, say so with: --wipe {}",
+                    signature.name
+                ),
             );
         }
         let ours = matches!(seen.sighting, Ok(Sighting::Ours(_) | Sighting::Unusable(_)));
         match foreign::unknown_content(&head) {
             Some(at) if found.is_empty() && !ours && !self.may_wipe(WIPE_UNKNOWN) => refuse(
                 format!("it holds data that no known signature explains (from byte {})", at.0),
-                format!("name another disk, or, if that may be destroyed, say so with: --wipe {WIPE_UNKNOWN}"),
+                format!(
+                    "name another disk, or, if that may be destroyed, say so with: --wipe {WIPE_UNKNOWN}"
+                ),
             ),
             _ => Ok(()),
         }
@@ -179,4 +185,3 @@ pub fn open(paths: &[PathBuf], dry: bool) -> Result<Scene, RunError> {
     let want = if dry { Want::Look } else { Want::Change };
     Scene::of_named(paths, want).map_err(RunError::Scene)
 }
-

@@ -48,7 +48,12 @@ impl Context {
     }
 
     /// `volume expand`.
-    pub fn volume_expand(&mut self, path: &VolumePath, size: Resize, on: &[String]) -> Result<Changed, RunError> {
+    pub fn volume_expand(
+        &mut self,
+        path: &VolumePath,
+        size: Resize,
+        on: &[String],
+    ) -> Result<Changed, RunError> {
         let held = self.hold(path.container.as_str(), Act::Change)?;
         let on = on.iter().map(|word| held.disk_number(word)).collect::<Result<Vec<_>, _>>()?;
         let request = Request::VolumeExpand { name: path.volume.clone(), size, on };
@@ -90,7 +95,9 @@ fn content(held: &Held, name: &Name) -> Result<Content, RunError> {
     let Some(head) = read_head(held, model, volume) else { return Ok(Content::Unknown) };
     Ok(match fsim::content(&head) {
         fsim::Content::Empty => Content::Empty,
-        fsim::Content::FileSystem(stated) => Content::FileSystem { name: stated.name.into(), size: stated.size },
+        fsim::Content::FileSystem(stated) => {
+            Content::FileSystem { name: stated.name.into(), size: stated.size }
+        }
         fsim::Content::Unknown => Content::Unknown,
     })
 }
