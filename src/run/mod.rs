@@ -4,10 +4,14 @@
 #![forbid(unsafe_code)]
 
 pub mod change;
+pub mod check;
 pub mod container;
 pub mod context;
 pub mod failure;
+pub mod history;
+pub mod info;
 pub mod labels;
+pub mod listing;
 pub mod new_ids;
 pub mod perform;
 pub mod report;
