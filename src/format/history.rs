@@ -1,12 +1,13 @@
 //! The history ring: before a commit overwrites anything, the model that it follows is appended here, so that it can
 //! be listed, compared and brought back. A record is one sealed block and the slot image behind it.
 
-use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::base::hash::Hash128;
+use crate::base::units::Bytes;
 use crate::format::cursor::{Reader, Writer};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::layout::Area;
 use crate::format::seal::{self, BLOCK};
-use crate::format::slot::SlotImage;
+use crate::format::slot::{SlotHeader, SlotImage};
 
 const MAGIC: &[u8; 8] = b"EVMSHIST";
 const VERSION: u16 = 1;
@@ -33,30 +34,76 @@ impl Record {
     }
 
     fn decode(bytes: &[u8]) -> Result<(Record, usize), Damage> {
-        let mut reader = Reader::new(seal::open(bytes, MAGIC, What::History)?);
-        let short = || Damage::new(What::History, Fault::Short);
-        let version = reader.u16().ok_or_else(short)?;
-        if version != VERSION {
-            return Err(Damage::new(What::History, Fault::Version(version)));
-        }
-        reader.u16().ok_or_else(short)?;
-        let length = reader.u32().ok_or_else(short)? as usize;
-        let sequence = reader.u64().ok_or_else(short)?;
-        let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length)).ok_or_else(short)?;
+        let (sequence, image, length) = frame(bytes)?;
         let image = SlotImage::decode(image).map_err(|_| Damage::new(What::History, Fault::Checksum))?;
-        Ok((Record { sequence, image }, BLOCK + length))
+        Ok((Record { sequence, image }, length))
     }
 }
 
-/// What a ring holds, and where the next record goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ring {
-    /// Whole records, oldest first.
-    pub records: Vec<Record>,
+/// A record's sequence, the bytes of its image, not yet believed, and its whole length.
+fn frame(bytes: &[u8]) -> Result<(u64, &[u8], usize), Damage> {
+    let mut reader = Reader::new(seal::open(bytes, MAGIC, What::History)?);
+    let short = || Damage::new(What::History, Fault::Short);
+    let version = reader.u16().ok_or_else(short)?;
+    if version != VERSION {
+        return Err(Damage::new(What::History, Fault::Version(version)));
+    }
+    reader.u16().ok_or_else(short)?;
+    let length = reader.u32().ok_or_else(short)? as usize;
+    let sequence = reader.u64().ok_or_else(short)?;
+    let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length)).ok_or_else(short)?;
+    Ok((sequence, image, BLOCK + length))
+}
+
+/// Where the next record of a ring goes; what a writer needs to know of it, found without believing any image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingEnd {
     /// Offset of the next record from the start of the area.
     pub next_at: u64,
     /// Sequence of the next record.
     pub next_sequence: u64,
+    /// Hash of the model in the last record.
+    pub last: Option<Hash128>,
+}
+
+impl RingEnd {
+    /// Finds the end of a ring, given the bytes of its area.
+    pub fn find(bytes: &[u8]) -> RingEnd {
+        let mut end = RingEnd::default();
+        let mut at = 0;
+        while at < bytes.len() {
+            match frame(bytes.get(at..).unwrap_or_default()) {
+                Ok((sequence, image, length)) => {
+                    if sequence >= end.next_sequence {
+                        end.next_sequence = sequence.saturating_add(1);
+                        end.next_at = (at + length) as u64;
+                        end.last = SlotHeader::decode(image).ok().map(|header| header.hash);
+                    }
+                    at += length;
+                }
+                Err(_) => at += BLOCK,
+            }
+        }
+        end
+    }
+
+    /// Where a record of `length` bytes goes in `area`, or `None` when it is longer than half the ring: then keeping
+    /// it would cost all that is older.
+    pub fn place(&self, area: &Area, length: u64) -> Option<Bytes> {
+        let room = area.length_bytes().0;
+        if length > room / 2 {
+            return None;
+        }
+        let offset = if self.next_at.saturating_add(length) > room { 0 } else { self.next_at };
+        Some(Bytes(area.start_bytes().0 + offset))
+    }
+}
+
+/// All models that a ring holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ring {
+    /// Whole records, oldest first.
+    pub records: Vec<Record>,
 }
 
 impl Ring {
@@ -67,10 +114,6 @@ impl Ring {
         while at < bytes.len() {
             match Record::decode(bytes.get(at..).unwrap_or_default()) {
                 Ok((record, length)) => {
-                    if record.sequence >= ring.next_sequence {
-                        ring.next_sequence = record.sequence.saturating_add(1);
-                        ring.next_at = (at + length) as u64;
-                    }
                     ring.records.push(record);
                     at += length;
                 }
@@ -79,17 +122,5 @@ impl Ring {
         }
         ring.records.sort_by_key(|record| record.sequence);
         ring
-    }
-
-    /// Where a record of `length` bytes goes in `area`, or `None` when it is longer than half the ring: then keeping
-    /// it would cost all that is older.
-    pub fn place(&self, area: &Area, length: u64) -> Option<Bytes> {
-        let room = area.length_bytes().0;
-        if length > room / 2 {
-            return None;
-        }
-        let offset = if self.next_at + length > room { 0 } else { self.next_at };
-        debug_assert_eq!(offset % BLOCK_BYTES, 0);
-        Some(Bytes(area.start_bytes().0 + offset))
     }
 }
