@@ -7,6 +7,7 @@ use crate::base::id::{ClusterId, Incarnation, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
 use crate::engine::guard::Place;
+pub use crate::host::identity::host_name;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::{clock, entropy};
 use crate::run::failure::RunError;
@@ -62,7 +63,7 @@ impl Context {
                 identity::node_uuid(&options.identity).map_err(RunError::Identity)?.unwrap_or(NodeUuid::NONE)
             }
         };
-        let name: Option<Name> = if options.acting_as.is_some() { None } else { identity::host_name() };
+        let name: Option<Name> = if options.acting_as.is_some() { None } else { host_name() };
         Ok(Context { options, machine: Machine { node, name }, incarnation, dice })
     }
 

@@ -259,7 +259,7 @@ pub fn volume_line(found: &Found, model: &Model, volume: &Volume) -> VolumeLine 
 
 /// The object graph of everything that was seen.
 pub fn graph(scene: &Scene) -> Graph {
-    let views = scene.disks.iter().filter(|seen| seen.declined.is_none()).enumerate();
+    let views = scene.disks.iter().enumerate().filter(|(_, seen)| seen.declined.is_none());
     let views = views.map(|(place, seen)| {
         let line = disk_line(scene, place, seen);
         let holds = match &seen.sighting {
