@@ -21,8 +21,8 @@ pub enum Answer {
     Info(Info),
     /// Of `check`.
     Checked(CheckReport),
-    /// Of `history`.
-    History(History),
+    /// Of `history`, and whether two models were compared.
+    History(History, bool),
     /// Of `backup`.
     BackedUp(BackedUp),
 }
@@ -35,7 +35,7 @@ impl Answer {
             Answer::Listing(report) => print::listing(report),
             Answer::Info(report) => print_info::info(report),
             Answer::Checked(report) => print::checked(report),
-            Answer::History(report) => print::history(report),
+            Answer::History(report, compared) => print::history(report, *compared),
             Answer::BackedUp(report) => print::backed_up(report),
         }
     }
@@ -47,7 +47,7 @@ impl Answer {
             Answer::Listing(report) => value(report),
             Answer::Info(report) => value(report),
             Answer::Checked(report) => value(report),
-            Answer::History(report) => value(report),
+            Answer::History(report, _) => value(report),
             Answer::BackedUp(report) => value(report),
         };
         Some(json!({ "evms": JSON_VERSION, "result": result? }))

@@ -14,6 +14,7 @@ use crate::evms::answer::Answer;
 use crate::evms::globals::{Globals, node_uuid};
 use crate::evms::verbs::Refused;
 use crate::evms::words::{BadWords, Words};
+use crate::out;
 
 const NAME: &str = "NAME";
 const DISK: &str = "DISK";
@@ -22,6 +23,7 @@ const DISK: &str = "DISK";
 pub fn context(words: &Words, globals: Globals) -> Result<Context, Refused> {
     let mut options = globals.options;
     options.dry_run = words.has("--dry-run");
+    options.progress = Some(out::progress);
     Ok(Context::new(options)?)
 }
 

@@ -48,7 +48,7 @@ pub fn join_generations(words: &[&str]) -> Vec<String> {
 pub fn history(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     let name = words.name(0, NAME)?;
     let compare = words.parsed("--compare", compare)?;
-    Ok(Answer::History(context(words, globals)?.history(name, compare)?))
+    Ok(Answer::History(context(words, globals)?.history(name, compare)?, compare.is_some()))
 }
 
 /// `backup`.

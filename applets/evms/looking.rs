@@ -1,5 +1,7 @@
 //! Verbs that look: list, info, check.
 
+use std::path::Path;
+
 use evms::run::report::ListWhat;
 
 use crate::evms::answer::Answer;
@@ -37,6 +39,13 @@ pub fn list(words: &Words, globals: Globals) -> Result<Answer, Refused> {
 /// `info`.
 pub fn info(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     let name = words.name(0, "NAME")?;
+    let mut globals = globals;
+    // A path to something that is there is meant as that, whether or not it is one of the machine's disks.
+    let path = Path::new(name);
+    let is_path = ["/", "./", "../"].iter().any(|start| name.starts_with(start));
+    if globals.options.disks.is_empty() && is_path && !name.starts_with("/dev/evms/") && path.exists() {
+        globals.options.disks.push(path.into());
+    }
     Ok(Answer::Info(context(words, globals)?.info(name)?))
 }
 

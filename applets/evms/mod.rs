@@ -93,7 +93,9 @@ fn ask(own: &[&str], rest: &[&str], around: &Surroundings) -> Result<Answer, Ref
     let (verb, behind) = verbs::find(rest)?;
     globals.refuse_elsewhere()?;
     let words = read(verb, behind)?;
-    (verb.run)(&words, globals)
+    let answer = (verb.run)(&words, globals);
+    out::progress_over();
+    answer
 }
 
 fn read(verb: &Verb, behind: &[&str]) -> Result<Words, Refused> {

@@ -36,6 +36,8 @@ pub fn changed(report: &Changed) -> String {
 /// Writes, a row each.
 pub fn writes(writes: &[WriteLine]) -> String {
     let mut table = Table::new(&["DISK", ">SECTOR", ">SECTORS", "WHAT"]);
+    let mut writes = writes.iter().collect::<Vec<_>>();
+    writes.sort_by(|one, other| (&one.disk, one.sector).cmp(&(&other.disk, other.sector)));
     for line in writes {
         table.row([
             line.disk.clone(),
@@ -200,8 +202,14 @@ pub fn checked(report: &CheckReport) -> String {
     format!("{}{looked}{said}\n", lines.collect::<String>())
 }
 
-/// `history`.
-pub fn history(report: &History) -> String {
+/// `history`; with `--compare` only what differs.
+pub fn history(report: &History, compared: bool) -> String {
+    if compared {
+        return match report.differences.as_slice() {
+            [] => "nothing differs\n".into(),
+            differences => differences.iter().map(|text| format!("{}\n", clean(text))).collect(),
+        };
+    }
     let mut table = Table::new(&[">GENERATION", ">EPOCH", "WHEN", "BY", ">VOLUMES", "ON DISKS", "CHANGE"]);
     for line in &report.models {
         let disks = line.kept_on.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
@@ -216,7 +224,7 @@ pub fn history(report: &History) -> String {
             if line.present { format!("{words} (the present)") } else { words },
         ]);
     }
-    blocks(&[table.text(), sentences("differs", &report.differences)])
+    table.text()
 }
 
 /// `backup`.

@@ -3,7 +3,7 @@
 use evms::base::epoch::Epoch;
 use evms::run::report::{ContainerLine, DiskLine, Info, MemberLine, PieceLine, Room, VolumeLine, WriteLine};
 
-use crate::evms::print::{blocks, layout, name, owner, sentences, volumes, writes};
+use crate::evms::print::{blocks, layout, name, owner, sentences, volumes};
 use crate::evms::table::{Table, clean, size};
 
 /// Facts below each other; those of which nothing is known are left out.
@@ -156,5 +156,9 @@ fn disk_facts(line: &DiskLine) -> String {
 }
 
 fn areas_table(areas: &[WriteLine]) -> String {
-    writes(areas)
+    let mut table = Table::new(&[">SECTOR", ">SECTORS", "AREA"]);
+    for area in areas {
+        table.row([area.sector.to_string(), area.sectors.to_string(), area.what.into()]);
+    }
+    table.text()
 }

@@ -113,7 +113,7 @@ impl Context {
         let disks = open_disks(scene);
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let mandate = guard::may_found(id);
-        let mut hands = Hands::new(disks, self.mode());
+        let mut hands = self.hands(disks);
         let members = joiners.iter().map(|joiner| joiner.member.clone()).collect::<Vec<_>>();
         let mut paper = Labels::new(members.clone(), Rules::ALL);
         for (lane, joiner) in joiners.iter().enumerate() {
@@ -374,7 +374,7 @@ impl Context {
         let mandate =
             guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Import)
                 .map_err(RunError::Denied)?;
-        let mut hands = Hands::new(disks, self.mode());
+        let mut hands = self.hands(disks);
         let mut paper = Labels::new(held.members(), Rules::ALL);
         (0..paths.len()).for_each(|lane| paper.push_wipe(lane));
         labels::drive(&mut paper, &mandate, &mut hands);

@@ -271,7 +271,8 @@ pub fn graph(scene: &Scene) -> Graph {
             Ok(Sighting::Blank) => Holds::Nothing,
             Err(error) => Holds::Damaged(error.to_string()),
         };
-        let states = vec![line.state.to_string()];
+        // What it holds says `member` or `free`; what is known besides is told here.
+        let states = if line.number == 0 { Vec::new() } else { vec![line.words.clone()] };
         DiskView { name: line.path, size: Bytes(line.size_bytes), states, wwid: line.wwid, holds }
     });
     let views = views.collect::<Vec<_>>();
