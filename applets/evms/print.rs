@@ -1,6 +1,8 @@
 //! Reports as text, for somebody who reads them at three in the morning: tables first, then every problem on a line
 //! of its own, then what to do.
 
+use std::collections::BTreeMap;
+
 use evms::base::epoch::Epoch;
 use evms::run::report::{
     BackedUp, Changed, CheckReport, ContainerLine, DiskLine, History, ListWhat, Listing, ObjectLine,
@@ -55,7 +57,10 @@ pub fn listing(report: &Listing) -> String {
     let problems = report.containers.iter().flat_map(|container| {
         container.problems.iter().map(move |text| format!("container {}: {text}", named(container)))
     });
-    let problems = problems.chain(report.errors.iter().cloned()).collect::<Vec<_>>();
+    let problems = problems
+        .chain(namesakes(&report.containers))
+        .chain(report.errors.iter().cloned())
+        .collect::<Vec<_>>();
     let graph = matches!(report.what, ListWhat::Segments | ListWhat::Regions | ListWhat::Objects);
     let text = blocks(&[
         containers(&report.containers),
@@ -65,6 +70,21 @@ pub fn listing(report: &Listing) -> String {
         sentences("problem", &problems),
     ]);
     if text.is_empty() { format!("{}\n", nothing(report.what)) } else { text }
+}
+
+/// Containers that a name alone does not tell apart, one sentence a name.
+fn namesakes(lines: &[ContainerLine]) -> Vec<String> {
+    let mut ids: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for line in lines.iter().filter(|line| !line.name.is_empty()) {
+        ids.entry(&line.name).or_default().push(&line.id);
+    }
+    let several = ids.into_iter().filter(|(_, ids)| ids.len() > 1);
+    several
+        .map(|(name, ids)| {
+            let many = count(ids.len(), "container");
+            format!("{many} are called {name}; name one by its id: {}", ids.join(" or "))
+        })
+        .collect()
 }
 
 fn nothing(what: ListWhat) -> &'static str {

@@ -139,7 +139,7 @@ pub const VERBS: &[Verb] = &[
                 "--template",
                 "its copies get ids of their own when they are imported; for images that are\ncopied to many machines",
             ),
-            value("--extent", "SIZE", "its unit of space, 1 MiB to 1 GiB, a power of two (4 MiB)"),
+            value("--extent", "SIZE", "its unit of space, whole MiB up to 1 GiB (4 MiB)"),
             SLOT,
             WIPE,
             DRY_RUN,
@@ -387,7 +387,7 @@ pub fn find<'a, 'w>(words: &'w [&'w str]) -> Result<(&'a Verb, &'w [&'w str]), B
 fn unknown(first: &str) -> BadWords {
     let of = "evms".to_string();
     if first.starts_with('-') {
-        let known = crate::evms::words::names(GLOBALS.iter());
+        let known = crate::evms::words::names(GLOBALS);
         return BadWords::Option { option: first.into(), verb: of, known };
     }
     let mut known =

@@ -34,8 +34,9 @@ pub const fn values(name: &'static str, value: &'static str, line: &'static str)
 }
 
 /// The names of options, for a sentence.
-pub fn names<'a>(options: impl Iterator<Item = &'a Opt>) -> String {
-    options.map(|option| option.name).collect::<Vec<_>>().join(", ")
+pub fn names(options: &[Opt]) -> String {
+    let names = options.iter().map(|option| option.name).collect::<Vec<_>>();
+    if names.is_empty() { "none of its own".into() } else { names.join(", ") }
 }
 
 /// Why the words behind a verb are refused. `verb` is spelled as it is called: `evms volume create`.
@@ -155,7 +156,7 @@ impl Words {
     ) -> Result<(), BadWords> {
         let verb = self.verb.clone();
         let Some((option, behind)) = find(table, word) else {
-            return Err(BadWords::Option { option: word.into(), verb, known: names(table.iter()) });
+            return Err(BadWords::Option { option: word.into(), verb, known: names(table) });
         };
         let Opt { name, value, many, .. } = *option;
         let given = match (value, behind) {

@@ -186,6 +186,8 @@ pub fn problems(scene: &Scene, found: &Found) -> Vec<String> {
     for read in &found.disks {
         let words = match found.word(read) {
             DiskWord::Current => continue,
+            // Told already, with the way to take it back.
+            DiskWord::Stale if is_absent(found, read) => continue,
             DiskWord::Stale => "holds an older model; the next change writes it anew",
             DiskWord::Empty => "was labelled and holds no model yet; the next change writes it",
             DiskWord::Damaged => "holds no copy that can be believed; mend it with: evms check --repair",
@@ -195,6 +197,12 @@ pub fn problems(scene: &Scene, found: &Found) -> Vec<String> {
         out.push(format!("disk {} ({}) {words}", read.labelled.label.number, path(scene, read.place)));
     }
     out
+}
+
+fn is_absent(found: &Found, read: &crate::volume::discover::Read) -> bool {
+    let number = read.labelled.label.number;
+    let disk = found.chosen.as_ref().ok().and_then(|chosen| chosen.model.disk(number));
+    disk.is_some_and(|disk| matches!(disk.state, crate::format::model::DiskState::AbsentSince(_)))
 }
 
 fn chosen_problems(found: &Found, chosen: &Chosen, name: &str) -> Vec<String> {
