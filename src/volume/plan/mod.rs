@@ -10,6 +10,7 @@ use crate::base::time::WallTime;
 use crate::base::units::Bytes;
 use crate::format::model::{Change, ChangeKind, DiskState, Model};
 use crate::volume::check::{self, Broken};
+use crate::volume::mistake::Rules;
 use crate::volume::request::{CreateContainer, Machine, Request};
 use crate::volume::room;
 
@@ -34,6 +35,8 @@ pub struct Asker {
     pub incarnation: Incarnation,
     /// When, for people.
     pub at: WallTime,
+    /// The rules it is planned by: all of them, outside of the crash model.
+    pub rules: Rules,
 }
 
 /// What a request comes to.
