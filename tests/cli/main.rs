@@ -7,6 +7,7 @@ mod copies;
 mod devices;
 mod dry_run;
 mod front;
+mod help;
 mod json;
 mod manners;
 mod program;
