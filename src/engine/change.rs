@@ -207,7 +207,9 @@ impl<A: Author> Change<A> {
         match &mut self.stage {
             Stage::Opening(opening) => opening.handle(lane, answer),
             Stage::Settling(commit) | Stage::Committing(commit) => commit.handle(lane, answer),
-            Stage::Labelling { labels, .. } | Stage::Undoing { labels, .. } | Stage::Wiping { labels, .. } => {
+            Stage::Labelling { labels, .. }
+            | Stage::Undoing { labels, .. }
+            | Stage::Wiping { labels, .. } => {
                 labels.handle(lane, answer);
             }
             Stage::Over => (),

@@ -85,7 +85,12 @@ impl Context {
 
     /// Who asks, for the planner.
     pub fn asker(&self) -> Asker {
-        Asker { machine: self.machine.clone(), incarnation: self.incarnation, at: clock::wall_now(), rules: Rules::ALL }
+        Asker {
+            machine: self.machine.clone(),
+            incarnation: self.incarnation,
+            at: clock::wall_now(),
+            rules: Rules::ALL,
+        }
     }
 
     /// Who opens, for the protocol. Acting as somebody else, and having no identity, are for image files alone.

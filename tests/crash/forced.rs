@@ -32,7 +32,9 @@ pub fn split_brain(rules: Rules, cases: &mut u64) -> Result<(), Broken> {
             world.run(&mut actor, Schedule::Breadth)?;
             forge(&mut world, forged);
             if attempt(&mut world, 2, &Task::Bump, &members, rules)? {
-                return Err(Broken::L7Torn(format!("of two contents one was chosen; disk {forged} of {count} was forged")));
+                return Err(Broken::L7Torn(format!(
+                    "of two contents one was chosen; disk {forged} of {count} was forged"
+                )));
             }
         }
     }
@@ -77,7 +79,12 @@ fn shared_by_two(rules: Rules) -> Model {
     for node in [1u16, 2] {
         let incarnation = Incarnation([node as u8; 16]);
         let confirmed = Generation(1);
-        model.container.holders.push(Holder { node: node_uuid(node), incarnation, confirmed, expelled: false });
+        model.container.holders.push(Holder {
+            node: node_uuid(node),
+            incarnation,
+            confirmed,
+            expelled: false,
+        });
     }
     model
 }
@@ -102,7 +109,9 @@ pub fn quarantine(rules: Rules, cases: &mut u64) -> Result<(), Broken> {
     };
     let fail = |words: &str| Err(Broken::QuarantineBroken(words.into()));
     *cases += 1;
-    let Some(full) = next(&shared_by_two(rules), 1, &all("old"), rules) else { return fail("no first volume") };
+    let Some(full) = next(&shared_by_two(rules), 1, &all("old"), rules) else {
+        return fail("no first volume");
+    };
     let Some(mut freed) = next(&full, 2, &Request::VolumeDelete { name: name("old") }, rules) else {
         return fail("no delete");
     };

@@ -2,7 +2,7 @@
 //! write and every answer. It proves that it can notice: each deliberate mistake must be caught by a law, and the
 //! unmutated run is clean over the same cases.
 //!
-//! `build.sh sim` runs it. Arguments: `[COUNT]` random histories (default 2000), `--from FIRST`, `--seed SEED` replays
+//! `build.sh sim` runs it. Arguments: `[COUNT]` random histories (default 1000), `--from FIRST`, `--seed SEED` replays
 //! one history, `--mistake NAME` runs everything with one mistake.
 
 mod author;
@@ -24,7 +24,7 @@ use evms::volume::mistake::Rules;
 use laws::Broken;
 use world::Schedule;
 
-const HISTORIES: u64 = 2000;
+const HISTORIES: u64 = 1000;
 const THREADS: usize = 2;
 
 /// One part of the whole run; parts are independent, so threads share them out.

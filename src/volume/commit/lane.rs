@@ -304,7 +304,9 @@ impl Lane {
 pub(super) fn rival(blocks: &NodeBlocks, holding: Holding, rules: Rules) -> Option<Epoch> {
     let higher = blocks.newest.iter().filter(|block| {
         block.epoch > holding.epoch
-            || (block.epoch == holding.epoch && block.node != holding.node && !breaks!(rules, EpochWithoutNode))
+            || (block.epoch == holding.epoch
+                && block.node != holding.node
+                && !breaks!(rules, EpochWithoutNode))
     });
     higher.map(|block| block.epoch).max()
 }

@@ -7,7 +7,6 @@ use crate::base::name::{Name, VolumePath};
 use crate::base::units::{Bytes, Extents, SECTOR_BYTES, Sectors};
 use crate::format::model::{ContainerKind, Freed, Holder, Model, Owner, Run};
 use crate::volume::alloc::{self, FreeSpace};
-use crate::volume::mistake::breaks;
 use crate::volume::plan::Asker;
 use crate::volume::plan::refusal::{ContainerWhy, DisksWhy, Refusal, VolumeWhy};
 use crate::volume::plugins::region::Decline;
@@ -147,10 +146,6 @@ impl Draft<'_> {
                 }
                 Some(_) => {}
             }
-        }
-        if breaks!(self.asker.rules, FreedExtentsReusedAtOnce) {
-            let model = Model { freed: Vec::new(), ..self.model.clone() };
-            return Ok(FreeSpace::of(&model, self.at).only(on));
         }
         Ok(FreeSpace::of(&self.model, self.at).only(on))
     }
