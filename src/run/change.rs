@@ -116,12 +116,18 @@ impl Context {
     /// Finds a container and opens its disks for a change. `act` is what the guard is asked, before anything is locked
     /// and again after.
     pub fn hold(&self, name: &str, act: Act) -> Result<Held, RunError> {
-        let paths = {
+        self.hold_without(name, act, &[])
+    }
+
+    /// The same, but for the disks at these real paths: they are not opened.
+    pub fn hold_without(&self, name: &str, act: Act, left: &[PathBuf]) -> Result<Held, RunError> {
+        let mut paths = {
             let scene = self.look()?;
             let (found, chosen) = find(&scene, name)?;
             guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
             paths_of(&scene, found)
         };
+        paths.retain(|path| !left.contains(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
         // A dry run writes nothing and so needs no lock against others; it may run while the disks are in use.
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
         let scene = Scene::of_named(&paths, want).map_err(RunError::Scene)?;
@@ -300,7 +306,7 @@ impl Context {
         let mut notes = Vec::new();
         for number in &done.missed {
             notes.push(format!(
-                "disk {number} missed this change; when it is back: evms container readmit {} DISK",
+                "disk {number} missed this change; when it is back: evms container readmit {} {number}",
                 done.model.container.name
             ));
         }

@@ -17,7 +17,7 @@ use crate::host::disk_error::DiskError;
 use crate::run::failure::RunError;
 use crate::run::scene::{Scene, Seen, read_ends};
 use crate::volume::commit::Member;
-use crate::volume::discover::Sighting;
+use crate::volume::discover::{Sighting, Unusable};
 use crate::volume::plugins::foreign::{self, Ends};
 use crate::volume::plugins::local_disk::{self, Filter};
 use crate::volume::request::NewDisk;
@@ -143,7 +143,7 @@ impl Taking {
             Ok(Sighting::Unusable(why)) if why.is_newer() || !self.may_wipe(WIPE_EVMS) => {
                 return refuse(
                     format!("it carries an evms label that cannot be used: {why}"),
-                    newer_next(why.is_newer()),
+                    unusable_next(why),
                 );
             }
             _ => (),
@@ -172,11 +172,16 @@ impl Taking {
     }
 }
 
-fn newer_next(newer: bool) -> String {
-    if newer {
-        "use the newer evms that made it".into()
-    } else {
-        format!("mend it with: evms check --repair; or, if it may be destroyed: --wipe {WIPE_EVMS}")
+fn unusable_next(why: &Unusable) -> String {
+    match why {
+        _ if why.is_newer() => "use the newer evms that made it".into(),
+        Unusable::Overwritten(signature) => {
+            format!(
+                "name another disk, or, if all of it may be destroyed: --wipe {WIPE_EVMS},{}",
+                signature.name
+            )
+        }
+        _ => format!("mend it with: evms check --repair; or, if it may be destroyed: --wipe {WIPE_EVMS}"),
     }
 }
 

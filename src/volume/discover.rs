@@ -6,8 +6,9 @@ use std::fmt;
 
 use crate::base::bits::Access;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
-use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 use crate::format::damage::{Damage, Fault};
+use crate::format::first_block;
 use crate::format::intent::Intent;
 use crate::format::label::{self, Label};
 use crate::format::layout::{End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
@@ -15,6 +16,10 @@ use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
 use crate::volume::commit::Member;
 use crate::volume::mistake::Rules;
 use crate::volume::plugins::foreign::{self, Ends, Signature};
+
+/// So many bytes of our first sector may be other than they were written, and it is still taken for ours. The size in
+/// it counts four when the disk has grown; one entry of a partition table is more than that and another program's.
+const ROTTEN_BYTES_MAX: usize = 6;
 
 /// What one look at both ends of a disk saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +75,8 @@ pub enum Unusable {
         /// In the tail.
         tail: (ContainerId, DiskId),
     },
+    /// A label is left, and something of somebody else stands in front: another program took the disk.
+    Overwritten(Signature),
 }
 
 impl fmt::Display for Unusable {
@@ -99,6 +106,12 @@ impl fmt::Display for Unusable {
                 tail.1.short(),
                 tail.0.short()
             ),
+            Unusable::Overwritten(signature) => write!(
+                f,
+                "another program took the disk: it holds {} now (found at byte {}), and of evms only labels are left; \
+                 nothing of it is used or written; leave it out, or wipe what is not wanted",
+                signature.what, signature.at.0
+            ),
         }
     }
 }
@@ -106,7 +119,7 @@ impl fmt::Display for Unusable {
 impl Unusable {
     /// Does a newer program know more about this disk?
     pub fn is_newer(&self) -> bool {
-        matches!(self, Unusable::Damaged(Damage { fault: Fault::Version(_) | Fault::Incompat(_), .. }))
+        matches!(self, Unusable::Damaged(damage) if newer(damage))
     }
 }
 
@@ -119,6 +132,14 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
     let (front, back) = (Label::decode(front_block, End::Primary), Label::decode(tail_block, End::Secondary));
     let stranger = |damage: &Damage| matches!(damage.fault, Fault::Blank | Fault::Foreign | Fault::Short);
     match (front, back) {
+        // A newer program was cut off in the middle of its labels: the older one is not to be acted on any more.
+        (Err(damage), Ok(_)) | (Ok(_), Err(damage)) if newer(&damage) => {
+            Sighting::Unusable(Unusable::Damaged(damage))
+        }
+        (front, back) if (front.is_ok() || back.is_ok()) && overwritten(size, head).is_some() => {
+            overwritten(size, head)
+                .map_or(Sighting::Blank, |signature| Sighting::Unusable(Unusable::Overwritten(signature)))
+        }
         (Ok(front), Ok(back)) if (front.container, front.disk) != (back.container, back.disk) => {
             Sighting::Unusable(Unusable::TwoLabels {
                 front: (front.container, front.disk),
@@ -137,6 +158,21 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
             Sighting::Unusable(Unusable::Damaged(if stranger(&one) { other } else { one }))
         }
     }
+}
+
+fn newer(damage: &Damage) -> bool {
+    matches!(damage.fault, Fault::Version(_) | Fault::Incompat(_))
+}
+
+/// What somebody else put in front of a disk on which a label of ours is left. `mkswap`, `sfdisk`, `mkfs.vfat` and
+/// `cryptsetup` leave the tail label standing, some of them both: writing to such a disk would destroy what is theirs.
+/// A first block of ours in which a few bytes are rotten is nobody else's.
+fn overwritten(size: Bytes, head: &[u8]) -> Option<Signature> {
+    let wanted = first_block::encode(size);
+    let sector = head.get(..SECTOR_BYTES as usize)?;
+    let rotten = sector.iter().zip(&wanted).filter(|(one, other)| one != other).count() <= ROTTEN_BYTES_MAX;
+    let found = foreign::recognise(&Ends { size, head, tail: &[] });
+    found.into_iter().find(|signature| !(rotten && signature.at.0 < SECTOR_BYTES))
 }
 
 fn believe(label: Label, damaged: Vec<(End, Damage)>, size: Bytes, logical_block: u32) -> Sighting {
