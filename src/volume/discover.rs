@@ -6,15 +6,20 @@ use std::fmt;
 
 use crate::base::bits::Access;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
-use crate::base::units::{BLOCK_BYTES, Bytes};
-use crate::format::damage::{Damage, Fault, What};
+use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
+use crate::format::damage::{Damage, Fault};
+use crate::format::first_block;
 use crate::format::intent::Intent;
 use crate::format::label::{self, Label};
-use crate::format::layout::{AreaKind, End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
+use crate::format::layout::{End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
 use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
 use crate::volume::commit::Member;
 use crate::volume::mistake::Rules;
 use crate::volume::plugins::foreign::{self, Ends, Signature};
+
+/// So many bytes of our first sector may be other than they were written, and it is still taken for ours. The size in
+/// it counts four when the disk has grown; one entry of a partition table is more than that and another program's.
+const ROTTEN_BYTES_MAX: usize = 6;
 
 /// What one look at both ends of a disk saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +75,8 @@ pub enum Unusable {
         /// In the tail.
         tail: (ContainerId, DiskId),
     },
+    /// A label is left, and something of somebody else stands in front: another program took the disk.
+    Overwritten(Signature),
 }
 
 impl fmt::Display for Unusable {
@@ -99,6 +106,12 @@ impl fmt::Display for Unusable {
                 tail.1.short(),
                 tail.0.short()
             ),
+            Unusable::Overwritten(signature) => write!(
+                f,
+                "another program took the disk: it holds {} now (found at byte {}), and of evms only labels are left; \
+                 nothing of it is used or written; leave it out, or wipe what is not wanted",
+                signature.what, signature.at.0
+            ),
         }
     }
 }
@@ -106,7 +119,7 @@ impl fmt::Display for Unusable {
 impl Unusable {
     /// Does a newer program know more about this disk?
     pub fn is_newer(&self) -> bool {
-        matches!(self, Unusable::Damaged(Damage { fault: Fault::Version(_) | Fault::Incompat(_), .. }))
+        matches!(self, Unusable::Damaged(damage) if newer(damage))
     }
 }
 
@@ -119,6 +132,14 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
     let (front, back) = (Label::decode(front_block, End::Primary), Label::decode(tail_block, End::Secondary));
     let stranger = |damage: &Damage| matches!(damage.fault, Fault::Blank | Fault::Foreign | Fault::Short);
     match (front, back) {
+        // A newer program was cut off in the middle of its labels: the older one is not to be acted on any more.
+        (Err(damage), Ok(_)) | (Ok(_), Err(damage)) if newer(&damage) => {
+            Sighting::Unusable(Unusable::Damaged(damage))
+        }
+        (front, back) if (front.is_ok() || back.is_ok()) && overwritten(size, head).is_some() => {
+            overwritten(size, head)
+                .map_or(Sighting::Blank, |signature| Sighting::Unusable(Unusable::Overwritten(signature)))
+        }
         (Ok(front), Ok(back)) if (front.container, front.disk) != (back.container, back.disk) => {
             Sighting::Unusable(Unusable::TwoLabels {
                 front: (front.container, front.disk),
@@ -139,35 +160,19 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
     }
 }
 
-/// Where the intent record of a disk with two labels lies; both were written with one table of areas.
-pub fn intent_at(size: Bytes, head: &[u8]) -> Option<Bytes> {
-    let front = Label::decode(head.get(HEAD_LABEL_AT.0 as usize..)?, End::Primary).ok()?;
-    let layout = Layout::check(front.areas.clone(), front.size_bytes().min(size)).ok()?;
-    Some(layout.area(AreaKind::Intent, End::Primary).start_bytes())
+fn newer(damage: &Damage) -> bool {
+    matches!(damage.fault, Fault::Version(_) | Fault::Incompat(_))
 }
 
-/// A disk with two labels that its own intent record explains: a change of ids was cut short between them. It is
-/// what it was, until the same command finishes it. `None` when the record explains something else.
-pub fn half_renamed(
-    size: Bytes,
-    logical_block: u32,
-    head: &[u8],
-    tail: &[u8],
-    intent: &Intent,
-) -> Option<Sighting> {
-    let front = Label::decode(head.get(HEAD_LABEL_AT.0 as usize..)?, End::Primary).ok()?;
-    let at = tail.len().checked_sub(TAIL_LABEL_BYTES as usize)?;
-    let back = Label::decode(tail.get(at..)?, End::Secondary).ok()?;
-    let is_old = |label: &Label| (label.container, label.disk) == (intent.old_container, intent.old_disk);
-    let is_new = |label: &Label| (label.container, label.disk) == (intent.new_container, intent.new_disk);
-    let half = Damage::new(What::Label, Fault::Field("ids, given in half"));
-    if is_new(&front) && is_old(&back) {
-        Some(believe(back, vec![(End::Primary, half)], size, logical_block))
-    } else if is_old(&front) && is_new(&back) {
-        Some(believe(front, vec![(End::Secondary, half)], size, logical_block))
-    } else {
-        None
-    }
+/// What somebody else put in front of a disk on which a label of ours is left. `mkswap`, `sfdisk`, `mkfs.vfat` and
+/// `cryptsetup` leave the tail label standing, some of them both: writing to such a disk would destroy what is theirs.
+/// A first block of ours in which a few bytes are rotten is nobody else's.
+fn overwritten(size: Bytes, head: &[u8]) -> Option<Signature> {
+    let wanted = first_block::encode(size);
+    let sector = head.get(..SECTOR_BYTES as usize)?;
+    let rotten = sector.iter().zip(&wanted).filter(|(one, other)| one != other).count() <= ROTTEN_BYTES_MAX;
+    let found = foreign::recognise(&Ends { size, head, tail: &[] });
+    found.into_iter().find(|signature| !(rotten && signature.at.0 < SECTOR_BYTES))
 }
 
 fn believe(label: Label, damaged: Vec<(End, Damage)>, size: Bytes, logical_block: u32) -> Sighting {
@@ -281,13 +286,6 @@ impl Found {
             Some(_) if read.copies.newest().is_some() => DiskWord::Stale,
             Some(_) => DiskWord::Empty,
         }
-    }
-
-    /// Is the disk that was read as `read` one of the container's, as the model that counts tells it?
-    pub fn is_member(&self, read: &Read) -> bool {
-        let model = self.chosen.as_ref().ok().map(|chosen| &chosen.model);
-        let disk = model.and_then(|model| model.disk_by_id(read.labelled.label.disk));
-        disk.is_some_and(|disk| disk.is_member())
     }
 
     /// Members that were not seen at all.
