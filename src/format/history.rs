@@ -10,6 +10,9 @@ use crate::format::slot::SlotImage;
 
 const MAGIC: &[u8; 8] = b"EVMSHIST";
 const VERSION: u16 = 1;
+/// How often as many bytes as a ring has are hashed before the rest of it is left unread. Sound rings need one and a
+/// bit; heads that lie, each with a long image that does not fit, would otherwise cost the square of the ring.
+const HASHED_RINGS_MAX: usize = 4;
 
 /// One record: a model that was superseded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,19 +35,31 @@ impl Record {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Result<(Record, usize), Damage> {
-        let mut reader = Reader::new(seal::open(bytes, MAGIC, What::History)?);
+    /// Sequence and length of the image, from the sealed block in front of it.
+    fn head(block: &[u8]) -> Result<(u64, usize), Damage> {
+        let mut reader = Reader::new(seal::open(block, MAGIC, What::History)?);
         let short = || Damage::new(What::History, Fault::Short);
         let version = reader.u16().ok_or_else(short)?;
         if version != VERSION {
             return Err(Damage::new(What::History, Fault::Version(version)));
         }
-        reader.u16().ok_or_else(short)?;
+        let reserved = reader.u16().ok_or_else(short)?;
         let length = reader.u32().ok_or_else(short)? as usize;
         let sequence = reader.u64().ok_or_else(short)?;
-        let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length)).ok_or_else(short)?;
-        let image = SlotImage::decode(image).map_err(|_| Damage::new(What::History, Fault::Checksum))?;
-        Ok((Record { sequence, image }, BLOCK + length))
+        if reserved != 0 || !reader.rest_is_zero() {
+            return Err(Damage::new(What::History, Fault::Field("reserved")));
+        }
+        Ok((sequence, length))
+    }
+
+    /// The image behind that block. Its length is that of its slot, so that the next record stands on the grid.
+    fn image(bytes: &[u8], length: usize) -> Result<SlotImage, Damage> {
+        let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length));
+        let image = SlotImage::decode(image.ok_or(Damage::new(What::History, Fault::Short))?)?;
+        if image.header.slot_bytes() != Bytes(length as u64) {
+            return Err(Damage::new(What::History, Fault::Field("length")));
+        }
+        Ok(image)
     }
 }
 
@@ -63,19 +78,24 @@ impl Ring {
     /// Reads a ring, given the bytes of its area. Torn and overwritten records are passed over.
     pub fn decode(bytes: &[u8]) -> Ring {
         let mut ring = Ring::default();
-        let mut at = 0;
-        while at < bytes.len() {
-            match Record::decode(bytes.get(at..).unwrap_or_default()) {
-                Ok((record, length)) => {
-                    if record.sequence >= ring.next_sequence {
-                        ring.next_sequence = record.sequence.saturating_add(1);
-                        ring.next_at = (at + length) as u64;
-                    }
-                    ring.records.push(record);
-                    at += length;
-                }
-                Err(_) => at += BLOCK,
+        let (mut at, mut hashed) = (0, 0);
+        while at < bytes.len() && hashed <= HASHED_RINGS_MAX * bytes.len() {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Ok((sequence, length)) = Record::head(rest) else {
+                at += BLOCK;
+                continue;
+            };
+            hashed += length.min(rest.len());
+            let Ok(image) = Record::image(rest, length) else {
+                at += BLOCK;
+                continue;
+            };
+            at += BLOCK + length;
+            if sequence >= ring.next_sequence {
+                ring.next_sequence = sequence.saturating_add(1);
+                ring.next_at = at as u64;
             }
+            ring.records.push(Record { sequence, image });
         }
         ring.records.sort_by_key(|record| record.sequence);
         ring
