@@ -4,5 +4,6 @@
 //! `change` walks one change from opening to the last wipe.
 #![forbid(unsafe_code)]
 
+pub mod author;
 pub mod change;
 pub mod guard;

@@ -1,6 +1,20 @@
 //! Floor 5: the loops. A command looks at disks, asks the engine, lets the hands carry out what it says, and hands a
-//! report up. `scene` looks, `perform` carries out, the other rooms are one verb family each.
+//! report up. `scene` looks, `perform` carries out, `change` is one change from finding to report; the other rooms are
+//! one family of commands each.
 #![forbid(unsafe_code)]
 
+pub mod change;
+pub mod check;
+pub mod container;
+pub mod context;
+pub mod failure;
+pub mod history;
+pub mod info;
+pub mod labels;
+pub mod listing;
+pub mod new_ids;
 pub mod perform;
+pub mod report;
 pub mod scene;
+pub mod take;
+pub mod volume;

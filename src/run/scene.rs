@@ -219,7 +219,7 @@ impl Scene {
     }
 
     /// Containers of this name, or with this identity.
-    pub fn named(&self, text: &str) -> Vec<&Found> {
+    pub fn containers_named(&self, text: &str) -> Vec<&Found> {
         let by_id = ContainerId::parse(text);
         let is = |found: &&Found| {
             by_id == Some(found.id)

@@ -1,7 +1,7 @@
 //! Room for the model: how full a slot is, and how many volumes still fit (design section 4, "room").
 //!
 //! used = 4096 (header) + bytes of the body; a linear volume of one run adds at most
-//! [`LINEAR_VOLUME_BYTES_MAX`](crate::format::model::LINEAR_VOLUME_BYTES_MAX);
+//! [`LINEAR_VOLUME_BYTES_MAX`];
 //! left = (slot − used − [`SPARE_BYTES`]) / that.
 
 use core::fmt;
@@ -108,5 +108,12 @@ mod tests {
             assert!(!room(slot, &full(beyond)).fits(), "a slot is not bottomless");
         }
         assert!(room(Bytes(4096), &full(0)).percent > 100);
+        let used = room(Bytes(4 * MIB), &full(0)).used.0;
+        let left = |more: u64| room(Bytes(used + SPARE_BYTES + more), &full(0)).linear_volumes_left;
+        assert_eq!(
+            (left(LINEAR_VOLUME_BYTES_MAX - 1), left(LINEAR_VOLUME_BYTES_MAX)),
+            (0, 1),
+            "the spare is kept back"
+        );
     }
 }

@@ -83,7 +83,7 @@ pub fn subtract(from: Vec<Run>, minus: Vec<Run>) -> Vec<Run> {
         let over = |run: &&Run| run.disk == piece.disk && run.start < piece.end();
         for hole in minus.iter().skip(first).take_while(over) {
             push(&mut out, Run { disk: piece.disk, start, count: sub(hole.start, start) });
-            start = start.max(hole.end());
+            start = hole.end();
         }
         push(&mut out, Run { disk: piece.disk, start, count: sub(piece.end(), start) });
     }

@@ -37,7 +37,7 @@ pub const TABLE: &[(Mistake, &str)] = &[
 
 fn hunt(mistake: Mistake, from: u64) -> (u64, Option<(String, Broken)>) {
     let mut cases = 0;
-    let found = crate::parts(HISTORIES, from).iter().rev().find_map(|part| {
+    let found = crate::hunting_parts(HISTORIES, from).iter().find_map(|part| {
         // A mistake may break the model's own bookkeeping as well; that counts as noticed only if a law says so.
         part.run(Rules::without(mistake), &mut cases).err()
     });

@@ -72,6 +72,19 @@ pub fn parts(histories: u64, from: u64) -> Vec<Part> {
     parts
 }
 
+/// The same parts in the order in which a mistake is hunted: what is cheap goes first.
+pub fn hunting_parts(histories: u64, from: u64) -> Vec<Part> {
+    let mut all = parts(histories, from);
+    all.sort_by_key(|part| match part {
+        Part::Exhaustive(index, Schedule::Breadth) if exhaustive::scenarios()[*index].disks <= 2 => 0,
+        Part::Duel(index) if duel::duels()[*index].disks <= 2 => 1,
+        Part::Duel(_) => 2,
+        Part::Histories(..) => 3,
+        Part::Exhaustive(index, _) => 4 + exhaustive::scenarios()[*index].disks,
+    });
+    all
+}
+
 fn clean_run(histories: u64, from: u64) -> bool {
     let parts = parts(histories, from);
     let (next, cases) = (AtomicUsize::new(0), AtomicU64::new(0));

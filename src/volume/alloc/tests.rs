@@ -68,6 +68,8 @@ fn the_first_run_that_is_long_enough_is_taken() {
 fn then_one_disk_and_then_few_pieces_are_preferred() {
     let mut one_disk = space(&[run(1, 0, 4), run(2, 0, 3), run(2, 10, 3)]);
     assert_eq!(one_disk.take(Extents(6)), Some(vec![run(2, 0, 3), run(2, 10, 3)]));
+    let mut whole = space(&[run(1, 0, 4), run(1, 10, 4), run(2, 0, 6)]);
+    assert_eq!(whole.take(Extents(6)), Some(vec![run(2, 0, 6)]), "one run anywhere comes first");
     let mut few = space(&[run(1, 0, 1), run(1, 10, 2), run(2, 0, 5)]);
     assert_eq!(few.take(Extents(7)), Some(vec![run(1, 10, 2), run(2, 0, 5)]));
     let before = space(&[run(1, 0, 4)]);

@@ -1,9 +1,13 @@
 use super::*;
+use crate::base::dice::Dice;
 use crate::base::epoch::Generation;
 use crate::base::id::{ContainerId, Incarnation, NodeUuid};
 use crate::base::units::MIB;
 use crate::format::model::{DiskState, Freed, Holder, OldSet, Owner};
 use crate::format::section::Section;
+use crate::volume::alloc::{self, FreeSpace};
+use crate::volume::graph::{ContainerView, Graph};
+use crate::volume::lines::Geometry;
 use crate::volume::plan::fixture::{self, EXTENT, name};
 
 /// Two volumes on three disks, and extents in quarantine.
@@ -189,11 +193,11 @@ fn every_extent_is_on_a_member_and_belongs_to_one() {
     let freed = |m: &mut Model| m.freed.push(Freed { run: run(3, 9, 1), generation: Generation(1) });
     assert_eq!(overlap(&freed), (3, 9), "freed twice");
     let swallowed = |m: &mut Model| {
-        m.freed = [run(3, 0, 10), run(3, 1, 1), run(3, 5, 1)]
+        m.freed = [run(3, 2, 8), run(3, 3, 1), run(3, 5, 1)]
             .map(|run| Freed { run, generation: Generation(1) })
             .into();
     };
-    assert_eq!(overlap(&swallowed), (3, 1));
+    assert_eq!(overlap(&swallowed), (3, 3));
     let mut model = lawful();
     swallowed(&mut model);
     assert_eq!(all(&model).len(), 2, "a long run does not hide behind a short one");
@@ -220,4 +224,65 @@ fn a_volume_stands_on_a_region_of_its_own_that_holds_it() {
     let mut model = lawful();
     model.volumes.remove(0);
     assert_eq!(laws(&model), Ok(()), "a region may stand alone");
+}
+
+/// A number as a hostile disk would have it.
+fn nasty(dice: &mut Dice) -> u64 {
+    match dice.below(6) {
+        0 => 0,
+        1 => u64::MAX,
+        2 => u64::MAX - dice.below(10_000),
+        3 => 1 << dice.below(64),
+        4 => dice.below(12),
+        _ => dice.number(),
+    }
+}
+
+fn spoil(model: &mut Model, dice: &mut Dice) {
+    let run = Run {
+        disk: DiskNumber(dice.below(5) as u16),
+        start: Extents(nasty(dice)),
+        count: Extents(nasty(dice)),
+    };
+    let region = dice.below(2) as usize;
+    match dice.below(12) {
+        0 => model.regions[region].columns.iter_mut().for_each(|column| column.push(run)),
+        1 => model.regions[region].columns.push(vec![run]),
+        2 => model.regions[region].columns.clear(),
+        3 => model.regions[region].columns.iter_mut().for_each(Vec::clear),
+        4 => model.regions[region].params = dice.bytes16()[..dice.below(10) as usize].to_vec(),
+        5 => model.regions[region].plugin = [0x31, 0x32, 0x21, 0][dice.below(4) as usize],
+        6 => model.freed.push(Freed { run, generation: Generation(nasty(dice)) }),
+        7 => model.table.disks[dice.below(3) as usize].extents = Extents(nasty(dice)),
+        8 => model.table.disks[dice.below(3) as usize].data_start = Sectors(nasty(dice)),
+        9 => model.container.extent = Sectors(nasty(dice)),
+        10 => model.volumes[region].size = Sectors(nasty(dice)),
+        _ => model.table.disks[0].number = DiskNumber(nasty(dice) as u16),
+    }
+}
+
+/// Every view of a model that `evms list`, `info` and `check` show, of models that nobody has checked.
+#[test]
+fn hostile_models_are_looked_at_without_panic() {
+    let mut dice = Dice::from_number(4);
+    for _ in 0..4000 {
+        let mut model = lawful();
+        (0..1 + dice.below(3)).for_each(|_| spoil(&mut model, &mut dice));
+        assert_eq!(laws(&model).err(), all(&model).into_iter().next());
+        let at = Generation(nasty(&mut dice));
+        let free = FreeSpace::of(&model, at);
+        alloc::usage(&model, at);
+        let geometry = Geometry::of(&model);
+        for region in &model.regions {
+            let Some(manager) = plugins::manager(region) else { continue };
+            manager.lines(region, &geometry);
+            manager.map(region, Sectors(nasty(&mut dice)), &geometry);
+            let _ = manager.shape(region);
+            let _ = manager.shrink(region, Extents(nasty(&mut dice)));
+            let _ = manager.grow(region, Extents(nasty(&mut dice)), &mut free.clone());
+            manager.can_grow(region, &free);
+        }
+        let view = ContainerView { model: &model, generation: at, states: vec![] };
+        Graph::build(&[], &[view]);
+    }
 }

@@ -62,19 +62,21 @@ pub(super) fn hold(model: &mut Model, asker: &Asker, at: Generation) {
     let container = &mut model.container;
     if container.owner.as_ref().is_some_and(|owner| owner.node == node) {
         let holders = &mut container.holders;
+        let mine = holders.iter().find(|holder| (holder.node, holder.incarnation) == (node, incarnation));
+        let confirmed = mine.map(|holder| holder.confirmed).unwrap_or_default();
         holders.retain(|holder| holder.expelled || holder.node != node);
         while holders.len() >= HOLDERS_MAX {
             // The longest expelled is forgotten; without one, the laws refuse what follows.
             let Some(oldest) = holders.iter().position(|holder| holder.expelled) else { break };
             holders.remove(oldest);
         }
-        holders.push(Holder { node, incarnation, confirmed: Generation::default(), expelled: false });
+        holders.push(Holder { node, incarnation, confirmed, expelled: false });
     }
     let mut active = container.holders.iter_mut().filter(|holder| !holder.expelled);
     if let (Some(sole), None) = (active.next(), active.next())
         && (sole.node, sole.incarnation) == (node, incarnation)
     {
-        sole.confirmed = sole.confirmed.max(at);
+        sole.confirmed = at;
     }
 }
 

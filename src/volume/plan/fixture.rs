@@ -14,6 +14,7 @@ use crate::volume::request::{CreateContainer, Machine, NewDisk, OwnerAsk, Reques
 /// Sectors of an extent.
 pub const EXTENT: u64 = 4 * MIB / 512;
 
+/// A name.
 pub fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
@@ -24,6 +25,7 @@ pub fn asker(node: u8, life: u8) -> Asker {
     Asker { machine, incarnation: Incarnation([life; 16]), at: WallTime { seconds: 1 } }
 }
 
+/// This generation of the first epoch.
 pub fn at(generation: u64) -> Order {
     Order { epoch: Epoch(1), generation: Generation(generation) }
 }

@@ -27,6 +27,7 @@ fn a_larger_set_keeps_the_smaller_until_it_is_settled() {
                 .contains("the last change of its disks is not settled yet; nothing was")
         );
     }
+    assert_eq!(ask_as(&larger, &Request::Settle, &asker(2, 1)).unwrap_err().kind(), Kind::NotOwner);
     let settled = twice(&larger, &Request::Settle);
     assert_eq!((settled.table.old_set.as_ref(), settled.change.kind), (None, ChangeKind::Settle));
     assert!(ask(&settled, &expand(&[7])).is_ok());

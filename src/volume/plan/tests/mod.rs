@@ -7,7 +7,7 @@ use crate::base::size::{Resize, Size};
 use crate::base::units::{Extents, MIB};
 use crate::format::model::{ContainerKind, Freed, Holder, Run};
 use crate::volume::request::{Content, OwnerAsk};
-use fixture::{asker, at, container, must, name, new_disk, volume};
+use fixture::{asker, at, container, name, new_disk, volume};
 
 mod containers;
 mod disk_sets;
@@ -54,7 +54,9 @@ fn hand(owner: Option<OwnerAsk>, kind: Option<ContainerKind>) -> Request {
 
 fn ask_as(model: &Model, request: &Request, who: &Asker) -> Result<Outcome, Refusal> {
     let before = model.clone();
-    let outcome = plan(model, at(5), request, who, &mut Dice::from_number(1));
+    // Other dice for each volume, so that no id comes twice.
+    let mut dice = Dice::from_number(100 + model.volumes.len() as u64);
+    let outcome = plan(model, at(5), request, who, &mut dice);
     assert_eq!(*model, before, "the present model is not touched");
     outcome
 }

@@ -323,3 +323,25 @@ fn the_sole_holder_confirms_and_gets_its_extents_back() {
         plan(&held, at(6), &make("b", mib(8), None, &[]), &asker(1, 1), &mut Dice::from_number(2)).is_err()
     );
 }
+
+#[test]
+fn one_of_several_holders_does_not_confirm_by_asking() {
+    let mut private = container(&[4]);
+    private.container.holders = vec![holder(1, 1, 3, false), holder(2, 1, 1, false)];
+    let mut shared = private.clone();
+    (shared.container.kind, shared.container.owner) = (ContainerKind::Shared, None);
+    for model in [private, shared] {
+        let mut confirmed: Vec<u64> = next(&model, &make("a", mib(4), None, &[]))
+            .container
+            .holders
+            .iter()
+            .map(|h| h.confirmed.0)
+            .collect();
+        confirmed.sort_unstable();
+        assert_eq!(confirmed, [1, 3]);
+        let mut sole = model;
+        sole.container.holders[1].expelled = true;
+        let holders = next(&sole, &make("a", mib(4), None, &[])).container.holders;
+        assert!(holders.contains(&holder(1, 1, 5, false)) && holders.contains(&holder(2, 1, 1, true)));
+    }
+}

@@ -1,0 +1,136 @@
+//! The author of real changes: asks the guard whether this machine may, and the planner what the next model is.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::base::dice::Dice;
+use crate::base::epoch::Order;
+use crate::base::failure::{Failure, Kind};
+use crate::base::id::DiskNumber;
+use crate::engine::change::{Author, Joiner, Work};
+use crate::engine::guard::{self, Act, Denied, Mandate, Place};
+use crate::format::label::Label;
+use crate::format::model::{Change, ChangeKind, Model};
+use crate::volume::choose::Chosen;
+use crate::volume::commit::Member;
+use crate::volume::plan::{self, Asker, Outcome, Refusal};
+use crate::volume::request::{Machine, Request};
+
+/// Why an author would not.
+#[derive(Clone, Debug)]
+pub enum Why {
+    /// The guard says no.
+    Denied(Denied),
+    /// The planner says no.
+    Refused(Box<Refusal>),
+    /// A disk that joins was planned without a number; a fault of evms.
+    NoNumber,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Denied(denied) => denied.fmt(f),
+            Why::Refused(refusal) => refusal.fmt(f),
+            Why::NoNumber => write!(
+                f,
+                "a disk that was to join got no number; nothing was written; this is a fault of evms, report it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Why {}
+
+impl Failure for Why {
+    fn kind(&self) -> Kind {
+        match self {
+            Why::Denied(denied) => denied.kind(),
+            Why::Refused(refusal) => refusal.kind(),
+            Why::NoNumber => Kind::Refused,
+        }
+    }
+}
+
+/// Plans one request, under the guard.
+#[derive(Clone, Debug)]
+pub struct Planner {
+    /// Who asks.
+    pub asker: Asker,
+    /// As which machine the guard sees it.
+    pub machine: Machine,
+    /// Where the container lives.
+    pub place: Place,
+    /// What the act is to the guard.
+    pub act: Act,
+    /// What is asked; `None` only opens and finishes what others began.
+    pub request: Option<Request>,
+    /// Labels of disks that join, their number still to be set, in the order of the request.
+    pub joiners: Vec<Joiner>,
+    /// The first model, where a container is founded.
+    pub first: Option<Model>,
+    /// For new ids.
+    pub dice: Dice,
+    /// What was done, in words, once planned.
+    pub words: Option<String>,
+    /// Nothing was to be done, and why.
+    pub already: Option<String>,
+}
+
+impl Planner {
+    fn opening_words(&self, kind: ChangeKind) -> Change {
+        Change { kind, text: "opened".into(), by: self.asker.machine.name.clone(), at: self.asker.at }
+    }
+
+    /// Gives joiners the numbers that the plan gave their disks.
+    fn number(&self, model: &Model) -> Option<Vec<Joiner>> {
+        let numbered = self.joiners.iter().map(|joiner| {
+            let number = model.disk_by_id(joiner.member.id)?.number;
+            Some(Joiner {
+                member: Member { number, ..joiner.member.clone() },
+                label: Label { number, ..joiner.label.clone() },
+                size: joiner.size,
+            })
+        });
+        numbered.collect()
+    }
+}
+
+impl Author for Planner {
+    type Refusal = Why;
+
+    fn open(&mut self, found: Option<&Chosen>) -> Result<(Mandate, Model), Why> {
+        if let Some(chosen) = found {
+            let mandate =
+                guard::may(&chosen.model, &self.machine, self.place, self.act).map_err(Why::Denied)?;
+            let change = self.opening_words(ChangeKind::Opening);
+            return Ok((mandate, Model { change, ..chosen.model.clone() }));
+        }
+        let model = self.first.clone().ok_or(Why::NoNumber)?;
+        Ok((guard::may_found(model.container.id), model))
+    }
+
+    fn change(
+        &mut self,
+        model: &Model,
+        at: Order,
+        reached: &BTreeSet<DiskNumber>,
+    ) -> Result<Option<Work>, Why> {
+        let Some(request) = &self.request else { return Ok(None) };
+        let mut marked = model.clone();
+        let reached = reached.iter().copied().collect::<Vec<_>>();
+        plan::mark_absent(&mut marked, &reached, at.generation);
+        let outcome = plan::plan(&marked, at, request, &self.asker, &mut self.dice);
+        match outcome.map_err(|refusal| Why::Refused(Box::new(refusal)))? {
+            Outcome::AlreadySo(words) => {
+                self.already = Some(words);
+                Ok(None)
+            }
+            Outcome::Next(planned) => {
+                self.words = Some(planned.words);
+                let join = self.number(&planned.model).ok_or(Why::NoNumber)?;
+                Ok(Some(Work { model: planned.model, join }))
+            }
+        }
+    }
+}

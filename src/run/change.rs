@@ -1,0 +1,335 @@
+//! One change of one container on real disks: found by looking, opened exclusively, read again, changed by the engine.
+//! What was read without the lock is a hint only.
+
+use std::path::PathBuf;
+
+use crate::base::bits::Access;
+use crate::base::failure::Kind;
+use crate::base::limits::OPENING_TRIES_MAX;
+use crate::engine::author::Planner;
+use crate::engine::change::{Author, Change, Done, Halted, Joiner, Step};
+use crate::engine::guard::{self, Act, Mandate};
+use crate::host::disk::{OpenDisk, Want};
+use crate::host::disk_error::DiskError;
+use crate::run::context::Context;
+use crate::run::failure::RunError;
+use crate::run::perform::{Hands, Mode};
+use crate::run::report::{Changed, WriteLine};
+use crate::run::scene::{Scene, Seen};
+use crate::volume::choose::Chosen;
+use crate::volume::commit::Member;
+use crate::volume::commit::Unopened;
+use crate::volume::discover::Found;
+use crate::volume::mistake::Rules;
+use crate::volume::plan::{self, Outcome};
+use crate::volume::request::Request;
+
+/// A container and its disks, held open for a change.
+pub struct Held {
+    /// The name by which it was asked for.
+    pub name: String,
+    /// What was read under the lock.
+    pub found: Found,
+    /// The scene that holds its disks open; `found.disks[..].place` points into it.
+    pub scene: Scene,
+}
+
+/// The one container that `name` means, sound enough to be read.
+pub fn find<'a>(scene: &'a Scene, name: &str) -> Result<(&'a Found, &'a Chosen), RunError> {
+    let found = match scene.containers_named(name).as_slice() {
+        [] => return Err(not_found(scene, name)),
+        [found] => *found,
+        several => {
+            return Err(RunError::Ambiguous {
+                name: name.into(),
+                ids: several.iter().map(|found| found.id).collect(),
+            });
+        }
+    };
+    refuse_clones(scene, found, name)?;
+    let chosen = found.chosen.as_ref().map_err(|why| RunError::unchosen(name, why))?;
+    if let Some(intent) = found.intent() {
+        return Err(RunError::say(
+            Kind::Refused,
+            format!(
+                "container {name} is in the middle of getting new ids (from {} to {}) and was left there by a crash; \
+                 nothing was written; finish it by the same command: evms container import {name} --new-ids",
+                intent.old_container, intent.new_container
+            ),
+        ));
+    }
+    Ok((found, chosen))
+}
+
+fn not_found(scene: &Scene, name: &str) -> RunError {
+    let unusable = scene.disks.iter().find_map(|seen| match &seen.sighting {
+        Ok(crate::volume::discover::Sighting::Unusable(why)) => Some((seen, why)),
+        _ => None,
+    });
+    let hint = match unusable {
+        Some((seen, why)) => {
+            format!("and {} carries an evms label that cannot be used: {why}", seen.path.display())
+        }
+        None => "see what there is with: evms list".to_string(),
+    };
+    match unusable {
+        Some(_) => {
+            RunError::Unusable { name: format!("container {name}"), why: format!("it was not found, {hint}") }
+        }
+        None => RunError::NotFound { what: "container", name: name.into(), hint },
+    }
+}
+
+/// One identity twice is refused until the user has named which (F45).
+pub fn refuse_clones(scene: &Scene, found: &Found, name: &str) -> Result<(), RunError> {
+    let Some(places) = found.clones.first() else { return Ok(()) };
+    let words = |place: &usize| {
+        let seen = scene.disks.get(*place)?;
+        let wwid = seen.wwid();
+        let path = seen.path.display();
+        Some(if wwid.is_empty() { path.to_string() } else { format!("{path} (WWID {wwid})") })
+    };
+    Err(RunError::Clones { name: name.into(), paths: places.iter().filter_map(words).collect() })
+}
+
+impl Context {
+    /// Looks, as the options say.
+    pub fn look(&self) -> Result<Scene, RunError> {
+        if self.options.disks.is_empty() {
+            return Scene::of_machine(&self.filter()?, Want::Look).map_err(RunError::Scene);
+        }
+        Scene::of_named(&self.options.disks, Want::Look).map_err(RunError::Scene)
+    }
+
+    fn filter(&self) -> Result<crate::volume::plugins::local_disk::Filter, RunError> {
+        let words = |list: &'_ [String]| list.to_vec();
+        let (include, exclude) = (words(&self.options.include), words(&self.options.exclude));
+        let borrow =
+            |list: &'_ [String]| list.iter().map(String::as_str).map(str::to_owned).collect::<Vec<_>>();
+        let (include, exclude) = (borrow(&include), borrow(&exclude));
+        let include = include.iter().map(String::as_str).collect::<Vec<_>>();
+        let exclude = exclude.iter().map(String::as_str).collect::<Vec<_>>();
+        crate::volume::plugins::local_disk::Filter::parse(&include, &exclude, super::context::DISK_BYTES_MIN)
+            .map_err(|bad| RunError::say(Kind::Usage, bad.to_string()))
+    }
+
+    /// Finds a container and opens its disks for a change. `act` is what the guard is asked, before anything is locked
+    /// and again after.
+    pub fn hold(&self, name: &str, act: Act) -> Result<Held, RunError> {
+        let paths = {
+            let scene = self.look()?;
+            let (found, chosen) = find(&scene, name)?;
+            guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
+            paths_of(&scene, found)
+        };
+        // A dry run writes nothing and so needs no lock against others; it may run while the disks are in use.
+        let want = if self.options.dry_run { Want::Look } else { Want::Change };
+        let scene = Scene::of_named(&paths, want).map_err(RunError::Scene)?;
+        let (found, chosen) = find(&scene, name)?;
+        guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
+        for read in &found.disks {
+            if let Access::ReadOnly(bits) = read.labelled.access() {
+                return Err(RunError::Unusable {
+                    name: format!("container {name}"),
+                    why: format!(
+                        "disk {} has features that allow this program to look and not to write (ro-compat {bits:#x}); \
+                         nothing was written; use the newer evms that made it",
+                        read.labelled.label.number
+                    ),
+                });
+            }
+        }
+        let found = found.clone();
+        Ok(Held { name: name.into(), found, scene })
+    }
+}
+
+fn paths_of(scene: &Scene, found: &Found) -> Vec<PathBuf> {
+    let path = |place: usize| scene.disks.get(place).map(|seen| seen.path.clone());
+    found.disks.iter().filter_map(|read| path(read.place)).collect()
+}
+
+impl Held {
+    /// The model that counts, as read under the lock.
+    pub fn chosen(&self) -> Result<&Chosen, RunError> {
+        self.found.chosen.as_ref().map_err(|why| RunError::unchosen(&self.name, why))
+    }
+
+    /// The disks that were opened for it, in the order of their lanes.
+    pub fn disks(&self) -> Vec<&OpenDisk> {
+        let open = |place: usize| self.scene.disks.get(place).and_then(|seen| seen.open.as_ref().ok());
+        self.found.disks.iter().filter_map(|read| open(read.place)).collect()
+    }
+
+    /// The same as members.
+    pub fn members(&self) -> Vec<Member> {
+        self.found.disks.iter().map(|read| read.labelled.member()).collect()
+    }
+
+    /// The scene's view of the disk with this path.
+    pub fn seen(&self, path: &std::path::Path) -> Option<&Seen> {
+        self.scene.disks.iter().find(|seen| seen.path == path)
+    }
+}
+
+/// Lets hands carry out a change to its end.
+pub fn drive<A: Author>(change: &mut Change<A>, hands: &mut Hands<'_>) {
+    loop {
+        match change.poll() {
+            Step::Io(asks, permit) => {
+                for (lane, answer) in hands.carry_out(&asks, permit) {
+                    change.handle(lane, answer);
+                }
+            }
+            Step::Pause => hands.pause(),
+            Step::Over => return,
+        }
+    }
+}
+
+/// A request for a held container, with the disks that join it behind its own.
+pub struct Errand<'a> {
+    /// The container.
+    pub held: &'a Held,
+    /// What is asked; `None` opens, finishes what others began, and writes every copy anew.
+    pub request: Option<Request>,
+    /// What the act is to the guard.
+    pub act: Act,
+    /// Disks that join, open for writing, and their labels.
+    pub joining: Vec<(&'a Seen, Joiner)>,
+}
+
+impl Context {
+    /// Runs an errand: says "already so" before anything is written, tries again when outbid.
+    pub fn run(&mut self, errand: Errand<'_>) -> Result<Changed, RunError> {
+        let held = errand.held;
+        let chosen = held.chosen()?;
+        self.may_go_on(held, chosen)?;
+        let place = held.scene.place_of(&held.found);
+        if let Some(already) = self.already(&errand, chosen)? {
+            return Ok(already);
+        }
+        let mut disks = held.disks();
+        disks.extend(errand.joining.iter().filter_map(|(seen, _)| seen.open.as_ref().ok()));
+        let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
+        let me = self.me(place)?;
+        for _ in 0..OPENING_TRIES_MAX {
+            let mandate: Mandate =
+                guard::may(&chosen.model, &self.machine, place, errand.act).map_err(RunError::Denied)?;
+            let planner = self.planner(&errand);
+            let mut hands = Hands::new(disks.clone(), self.mode());
+            let mut change = Change::new(held.members(), mandate, me.clone(), planner, true, Rules::ALL);
+            drive(&mut change, &mut hands);
+            let (planner, result) = change.finish();
+            match result {
+                Some(Ok(done)) => return Ok(self.changed(held, &planner, &done, &hands, &paths)),
+                Some(Err(Halted::Superseded(_) | Halted::Unopened(Unopened::Superseded(_)))) => continue,
+                Some(Err(why)) => {
+                    let errors = hands.errors.iter().map(|(_, error)| error.clone()).collect::<Vec<_>>();
+                    return Err(RunError::halted(&held.name, why, hands.touched(), &errors));
+                }
+                None => break,
+            }
+        }
+        let epoch = chosen.image.header.order.epoch;
+        Err(RunError::Superseded { name: held.name.clone(), epoch, touched: self.mode() == Mode::Real })
+    }
+
+    /// A majority must be here before anything is written at all.
+    fn may_go_on(&self, held: &Held, chosen: &Chosen) -> Result<(), RunError> {
+        if chosen.majority_read {
+            return Ok(());
+        }
+        let quorum = crate::volume::votes::Quorum::of(&chosen.model.table);
+        Err(RunError::NoMajority {
+            name: held.name.clone(),
+            tally: quorum.tally(&chosen.read, Rules::ALL),
+            missing: held.found.missing().into_iter().collect(),
+        })
+    }
+
+    /// Plans on what was read, so that a refusal or "already so" costs no opening.
+    fn already(&mut self, errand: &Errand<'_>, chosen: &Chosen) -> Result<Option<Changed>, RunError> {
+        let Some(request) = &errand.request else { return Ok(None) };
+        // What is in doubt, or half way through a change of its disks, is settled by the opening first.
+        if !chosen.committed || chosen.model.table.old_set.is_some() {
+            return Ok(None);
+        }
+        let mut model = chosen.model.clone();
+        let reached = chosen.read.iter().copied().collect::<Vec<_>>();
+        plan::mark_absent(&mut model, &reached, chosen.image.header.order.generation);
+        let order = chosen.image.header.order;
+        match plan::plan(&model, order, request, &self.asker(), &mut self.dice.clone()) {
+            Err(refusal) => Err(RunError::Refused(Box::new(refusal))),
+            Ok(Outcome::Next(_)) => Ok(None),
+            Ok(Outcome::AlreadySo(words)) => Ok(Some(Changed {
+                done: words,
+                already_so: true,
+                dry_run: self.options.dry_run,
+                container: chosen.model.container.name.to_string(),
+                epoch: order.epoch.0,
+                generation: order.generation.0,
+                ..Changed::default()
+            })),
+        }
+    }
+
+    fn planner(&self, errand: &Errand<'_>) -> Planner {
+        Planner {
+            asker: self.asker(),
+            machine: self.machine.clone(),
+            place: errand.held.scene.place_of(&errand.held.found),
+            act: errand.act,
+            request: errand.request.clone(),
+            joiners: errand.joining.iter().map(|(_, joiner)| joiner.clone()).collect(),
+            first: None,
+            dice: self.dice.clone(),
+            words: None,
+            already: None,
+        }
+    }
+
+    fn changed(
+        &self,
+        held: &Held,
+        planner: &Planner,
+        done: &Done,
+        hands: &Hands<'_>,
+        paths: &[String],
+    ) -> Changed {
+        let mut notes = Vec::new();
+        for number in &done.missed {
+            notes.push(format!(
+                "disk {number} missed this change; when it is back: evms container readmit {} DISK",
+                done.model.container.name
+            ));
+        }
+        for number in &done.unwiped {
+            notes.push(format!("disk {number} was let go and its labels could not be wiped"));
+        }
+        notes.extend(hands.errors.iter().map(|(_, error): &(usize, DiskError)| error.to_string()));
+        let words = planner.words.clone().or(planner.already.clone());
+        Changed {
+            done: words
+                .unwrap_or_else(|| format!("container {}: opened, every copy written anew", held.name)),
+            already_so: planner.words.is_none() && planner.already.is_some(),
+            dry_run: self.options.dry_run,
+            container: done.model.container.name.to_string(),
+            epoch: done.order.epoch.0,
+            generation: done.order.generation.0,
+            notes,
+            writes: if self.options.dry_run { write_lines(hands, paths) } else { Vec::new() },
+        }
+    }
+}
+
+/// The writes of hands, by path.
+pub fn write_lines(hands: &Hands<'_>, paths: &[String]) -> Vec<WriteLine> {
+    let line = |written: crate::run::perform::Written| WriteLine {
+        disk: paths.get(written.lane).cloned().unwrap_or_default(),
+        sector: written.sector,
+        sectors: written.sectors,
+        what: written.purpose.words(),
+    };
+    hands.ranges().into_iter().map(line).collect()
+}

@@ -1,0 +1,492 @@
+//! Commands about containers.
+
+use std::path::PathBuf;
+
+use crate::base::failure::Kind;
+use crate::base::id::{ContainerId, DiskNumber, NodeUuid};
+use crate::base::name::Name;
+use crate::base::units::Bytes;
+use crate::engine::author::Planner;
+use crate::engine::change::{Change, Joiner};
+use crate::engine::guard::{self, Act, Place};
+use crate::format::model::{ContainerKind, Model};
+use crate::host::disk::{Medium, OpenDisk};
+use crate::run::change::{Errand, Held, drive, find, write_lines};
+use crate::run::context::Context;
+use crate::run::failure::RunError;
+use crate::run::labels;
+use crate::run::perform::Hands;
+use crate::run::report::Changed;
+use crate::run::scene::{Scene, Seen};
+use crate::run::take::{self, Taking};
+use crate::volume::commit::{Labels, Member};
+use crate::volume::mistake::Rules;
+use crate::volume::plan;
+use crate::volume::request::{CreateContainer, Machine, OwnerAsk, Request};
+
+/// Who shall own a private container, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnerWord {
+    /// This machine.
+    Me,
+    /// Nobody yet.
+    Unclaimed,
+    /// The machine with this identity.
+    Node(NodeUuid),
+    /// A name: this machine's own, or refused, for names do not tell machines apart.
+    Named(String),
+}
+
+/// A container to be made.
+#[derive(Clone, Debug)]
+pub struct CreateAsk {
+    /// Its name.
+    pub name: Name,
+    /// Its type.
+    pub kind: ContainerKind,
+    /// Its owner; `None` is the default: this machine on devices, unclaimed on image files.
+    pub owner: Option<OwnerWord>,
+    /// Gets fresh ids when claimed.
+    pub template: bool,
+    /// Length of an extent.
+    pub extent: Bytes,
+    /// How its disks are taken.
+    pub taking: Taking,
+    /// Its disks.
+    pub disks: Vec<PathBuf>,
+}
+
+/// A container to be modified.
+#[derive(Clone, Debug, Default)]
+pub struct ModifyAsk {
+    /// New owner.
+    pub owner: Option<OwnerWord>,
+    /// New type.
+    pub kind: Option<ContainerKind>,
+    /// New name.
+    pub name: Option<Name>,
+}
+
+impl Context {
+    /// `container create`.
+    pub fn container_create(&mut self, ask: &CreateAsk) -> Result<Changed, RunError> {
+        ask.taking.check_words()?;
+        if let Some(already) = self.created_already(ask)? {
+            return Ok(already);
+        }
+        let scene = take::open(&ask.disks, self.options.dry_run)?;
+        let id = ContainerId::random(&mut self.dice);
+        let taken = scene.disks.iter().map(|seen| ask.taking.take(seen, id, &mut self.dice));
+        let taken = taken.collect::<Result<Vec<_>, _>>()?;
+        let place = place_of(&scene);
+        if ask.kind == ContainerKind::Shared && place == Place::Devices {
+            return Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: ask.name.clone() }));
+        }
+        let owner = self.owner(ask.owner.as_ref(), place, &ask.name)?;
+        let create = CreateContainer {
+            name: ask.name.clone(),
+            kind: ask.kind,
+            owner,
+            template: ask.template,
+            extent: ask.extent,
+            disks: taken.iter().map(|taken| taken.new.clone()).collect(),
+        };
+        let model =
+            plan::create(&create, id, &self.asker()).map_err(|why| RunError::Refused(Box::new(why)))?;
+        let joiners = taken.into_iter().map(|taken| numbered(taken.joiner, &model)).collect::<Vec<_>>();
+        let slot = joiners.iter().map(|joiner| joiner.member.layout.slot_bytes()).min().unwrap_or_default();
+        plan::must_fit(slot, &model).map_err(|why| RunError::Refused(Box::new(why)))?;
+        self.found(ask, &scene, id, place, model, &joiners)
+    }
+
+    /// Labels the disks and commits the first model; when either fails, the labels are taken away again.
+    fn found(
+        &mut self,
+        ask: &CreateAsk,
+        scene: &Scene,
+        id: ContainerId,
+        place: Place,
+        model: Model,
+        joiners: &[Joiner],
+    ) -> Result<Changed, RunError> {
+        let disks = open_disks(scene);
+        let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
+        let mandate = guard::may_found(id);
+        let mut hands = Hands::new(disks, self.mode());
+        let members = joiners.iter().map(|joiner| joiner.member.clone()).collect::<Vec<_>>();
+        let mut paper = Labels::new(members.clone(), Rules::ALL);
+        for (lane, joiner) in joiners.iter().enumerate() {
+            paper.push_member(lane, &joiner.label, joiner.size);
+        }
+        labels::drive(&mut paper, &mandate, &mut hands);
+        if !paper.failed().is_empty() {
+            return Err(undo(&members, &mandate, &mut hands, &ask.name));
+        }
+        let words = model.change.text.clone();
+        let planner = Planner {
+            asker: self.asker(),
+            machine: self.machine.clone(),
+            place,
+            act: Act::Change,
+            request: None,
+            joiners: Vec::new(),
+            first: Some(model),
+            dice: self.dice.clone(),
+            words: Some(words),
+            already: None,
+        };
+        let mut change = Change::found(members.clone(), mandate, self.me(place)?, planner, Rules::ALL);
+        drive(&mut change, &mut hands);
+        let (planner, Some(Ok(done))) = change.finish() else {
+            return Err(undo(&members, &mandate, &mut hands, &ask.name));
+        };
+        Ok(Changed {
+            done: format!("container {}: {}", ask.name, planner.words.unwrap_or_default()),
+            dry_run: self.options.dry_run,
+            container: ask.name.to_string(),
+            epoch: done.order.epoch.0,
+            generation: done.order.generation.0,
+            writes: if self.options.dry_run { write_lines(&hands, &paths) } else { Vec::new() },
+            ..Changed::default()
+        })
+    }
+
+    /// Said twice: the same name, type and disks. Anything else under this name is refused.
+    fn created_already(&self, ask: &CreateAsk) -> Result<Option<Changed>, RunError> {
+        let mut paths = self.options.disks.clone();
+        let scene = if paths.is_empty() && all_images(&ask.disks) {
+            paths.extend(ask.disks.iter().cloned());
+            Scene::of_named(&paths, crate::host::disk::Want::Look).map_err(RunError::Scene)?
+        } else {
+            self.look()?
+        };
+        let Some(found) = scene.containers_named(ask.name.as_str()).first().copied() else { return Ok(None) };
+        let exists = |why: String| {
+            Err(RunError::say(
+                Kind::Refused,
+                format!(
+                    "container {} exists already and {why}; nothing was written; choose another name",
+                    ask.name
+                ),
+            ))
+        };
+        let Ok(chosen) = &found.chosen else { return exists("its model cannot be read".into()) };
+        let here =
+            found.disks.iter().filter_map(|read| scene.disks.get(read.place)).map(|seen| real(&seen.path));
+        let here = here.collect::<std::collections::BTreeSet<_>>();
+        let asked = ask.disks.iter().map(real).collect::<std::collections::BTreeSet<_>>();
+        if here != asked {
+            return exists("has other disks".into());
+        }
+        if chosen.model.container.kind != ask.kind {
+            return exists("is of another type".into());
+        }
+        let order = chosen.image.header.order;
+        Ok(Some(Changed {
+            done: format!("container {} exists already, on these disks", ask.name),
+            already_so: true,
+            dry_run: self.options.dry_run,
+            container: ask.name.to_string(),
+            epoch: order.epoch.0,
+            generation: order.generation.0,
+            ..Changed::default()
+        }))
+    }
+
+    fn owner(&self, word: Option<&OwnerWord>, place: Place, name: &Name) -> Result<OwnerAsk, RunError> {
+        let me = || {
+            if self.machine.node.is_none() {
+                Err(RunError::Denied(guard::Denied::NoIdentity { name: name.clone() }))
+            } else {
+                Ok(OwnerAsk::Machine(self.machine.clone()))
+            }
+        };
+        match word {
+            None if place == Place::Images && self.options.acting_as.is_none() => Ok(OwnerAsk::Unclaimed),
+            None | Some(OwnerWord::Me) => me(),
+            Some(OwnerWord::Unclaimed) => Ok(OwnerAsk::Unclaimed),
+            Some(OwnerWord::Node(node)) if *node == self.machine.node => me(),
+            Some(OwnerWord::Node(node)) => Ok(OwnerAsk::Machine(Machine { node: *node, name: None })),
+            Some(OwnerWord::Named(text)) => match &self.machine.name {
+                Some(mine) if mine.as_str() == text => me(),
+                _ => Err(RunError::say(
+                    Kind::Usage,
+                    format!(
+                        "--owner '{}' is not this machine's name, and a name alone does not tell machines apart; nothing \
+                         was written; give the node UUID of the owner (its /etc/evms/node), or 'none' to leave it unclaimed",
+                        text.escape_default()
+                    ),
+                )),
+            },
+        }
+    }
+
+    /// `container modify`.
+    pub fn container_modify(&mut self, name: &str, ask: &ModifyAsk) -> Result<Changed, RunError> {
+        if ask.owner.is_none() && ask.kind.is_none() && ask.name.is_none() {
+            return Err(RunError::say(
+                Kind::Usage,
+                "container modify was told nothing to modify; give --owner, --type or --name",
+            ));
+        }
+        let held = self.hold(name, Act::Import)?;
+        let chosen = held.chosen()?;
+        let deported = chosen.model.container.kind == ContainerKind::Deported;
+        if deported && ask.kind != Some(ContainerKind::Private) && ask.owner.is_none() {
+            guard::may(&chosen.model, &self.machine, held.scene.place_of(&held.found), Act::Change)
+                .map_err(RunError::Denied)?;
+        }
+        let place = held.scene.place_of(&held.found);
+        let shared = ask.kind == Some(ContainerKind::Shared);
+        if shared && place == Place::Devices {
+            return Err(RunError::Denied(guard::Denied::SharedNeedsDaemon {
+                name: chosen.model.container.name.clone(),
+            }));
+        }
+        let owner = match &ask.owner {
+            Some(word) => Some(self.owner(Some(word), place, &chosen.model.container.name)?),
+            // A private container needs an owner, and who asks is the natural one.
+            None if ask.kind == Some(ContainerKind::Private)
+                && chosen.model.container.kind != ContainerKind::Private =>
+            {
+                Some(self.owner(None, place, &chosen.model.container.name)?)
+            }
+            None => None,
+        };
+        let request = Request::Modify { owner, kind: ask.kind, name: ask.name.clone() };
+        self.errand(&held, request, Act::Import)
+    }
+
+    /// `container deport`.
+    pub fn container_deport(&mut self, name: &str) -> Result<Changed, RunError> {
+        let held = self.hold(name, Act::Import)?;
+        let request = Request::Modify { owner: None, kind: Some(ContainerKind::Deported), name: None };
+        self.errand(&held, request, Act::Import)
+    }
+
+    /// `container import`: takes a deported or unclaimed container for this machine.
+    pub fn container_import(&mut self, name: &str) -> Result<Changed, RunError> {
+        let held = self.hold(name, Act::Import)?;
+        let chosen = held.chosen()?;
+        if chosen.model.container.template {
+            drop(held);
+            return self.container_new_ids(name);
+        }
+        let place = held.scene.place_of(&held.found);
+        let owner = self.owner(None, place, &chosen.model.container.name)?;
+        let request = Request::Modify { owner: Some(owner), kind: Some(ContainerKind::Private), name: None };
+        self.errand(&held, request, Act::Import)
+    }
+
+    /// `container expand`.
+    pub fn container_expand(
+        &mut self,
+        name: &str,
+        disks: &[PathBuf],
+        taking: &Taking,
+    ) -> Result<Changed, RunError> {
+        taking.check_words()?;
+        let held = self.hold(name, Act::Change)?;
+        let (members, fresh): (Vec<_>, Vec<_>) = disks.iter().cloned().partition(|path| held.has(path));
+        if fresh.is_empty() {
+            let chosen = held.chosen()?;
+            let order = chosen.image.header.order;
+            return Ok(Changed {
+                done: format!("container {name}: {} disks are members already", members.len()),
+                already_so: true,
+                dry_run: self.options.dry_run,
+                container: chosen.model.container.name.to_string(),
+                epoch: order.epoch.0,
+                generation: order.generation.0,
+                ..Changed::default()
+            });
+        }
+        let scene = take::open(&fresh, self.options.dry_run)?;
+        // One slot length for all: the smallest slot bounds the model.
+        let slot = held.found.disks.iter().map(|read| read.labelled.layout.slot_bytes()).max();
+        let taking = Taking { slot: taking.slot.or(slot), ..taking.clone() };
+        let mut joining = Vec::new();
+        for seen in &scene.disks {
+            joining.push((seen, taking.take(seen, held.found.id, &mut self.dice)?));
+        }
+        let request = Request::Expand { disks: joining.iter().map(|(_, taken)| taken.new.clone()).collect() };
+        let joining = joining.into_iter().map(|(seen, taken)| (seen, taken.joiner)).collect();
+        self.run(Errand { held: &held, request: Some(request), act: Act::Change, joining })
+    }
+
+    /// `container shrink`.
+    pub fn container_shrink(&mut self, name: &str, disks: &[String]) -> Result<Changed, RunError> {
+        let held = self.hold(name, Act::Change)?;
+        let disks = disks.iter().map(|word| held.disk_number(word)).collect::<Result<Vec<_>, _>>()?;
+        self.errand(&held, Request::Shrink { disks }, Act::Change)
+    }
+
+    /// `container readmit`.
+    pub fn container_readmit(&mut self, name: &str, disks: &[String]) -> Result<Changed, RunError> {
+        let held = self.hold(name, Act::Change)?;
+        let disks = disks.iter().map(|word| held.disk_number(word)).collect::<Result<Vec<_>, _>>()?;
+        self.errand(&held, Request::Readmit { disks }, Act::Change)
+    }
+
+    /// `container delete`: opens it, so that nobody else has it, then takes the labels of its disks away.
+    pub fn container_delete(&mut self, name: &str) -> Result<Changed, RunError> {
+        {
+            let scene = self.look()?;
+            if scene.containers_named(name).is_empty()
+                && let Err(RunError::NotFound { .. }) = find(&scene, name)
+            {
+                return Ok(Changed {
+                    done: format!(
+                        "there is no container {name} on the disks that were looked at, nothing to delete"
+                    ),
+                    already_so: true,
+                    dry_run: self.options.dry_run,
+                    container: name.into(),
+                    ..Changed::default()
+                });
+            }
+        }
+        let held = self.hold(name, Act::Import)?;
+        let model = &held.chosen()?.model;
+        if !model.volumes.is_empty() {
+            let names =
+                model.volumes.iter().take(8).map(|volume| volume.name.to_string()).collect::<Vec<_>>();
+            let more = model.volumes.len() - names.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            return Err(RunError::say(
+                Kind::Refused,
+                format!(
+                    "container {name} has volumes ({}{more}); nothing was written; delete them first with: evms volume \
+                     delete {name}/VOLUME",
+                    names.join(", ")
+                ),
+            ));
+        }
+        let opened =
+            self.run(Errand { held: &held, request: None, act: Act::Import, joining: Vec::new() })?;
+        self.unlabel(&held, opened)
+    }
+
+    fn unlabel(&mut self, held: &Held, opened: Changed) -> Result<Changed, RunError> {
+        let disks = held.disks();
+        let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
+        let mandate =
+            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Import)
+                .map_err(RunError::Denied)?;
+        let mut hands = Hands::new(disks, self.mode());
+        let mut paper = Labels::new(held.members(), Rules::ALL);
+        (0..paths.len()).for_each(|lane| paper.push_wipe(lane));
+        labels::drive(&mut paper, &mandate, &mut hands);
+        let mut notes = Vec::new();
+        for number in held.found.missing() {
+            let word = take::WIPE_EVMS;
+            notes.push(format!(
+                "disk {number} was not here and keeps its label; use it anew with --wipe {word}"
+            ));
+        }
+        notes.extend(hands.errors.iter().map(|(_, error)| error.to_string()));
+        let mut writes = opened.writes;
+        if self.options.dry_run {
+            writes.extend(write_lines(&hands, &paths));
+        }
+        Ok(Changed {
+            done: format!("container {}: deleted, {} disks are free", held.name, paths.len()),
+            notes,
+            writes,
+            ..opened
+        })
+    }
+
+    /// An errand without joining disks.
+    pub(crate) fn errand(&mut self, held: &Held, request: Request, act: Act) -> Result<Changed, RunError> {
+        self.run(Errand { held, request: Some(request), act, joining: Vec::new() })
+    }
+}
+
+fn numbered(joiner: Joiner, model: &Model) -> Joiner {
+    let number = model.disk_by_id(joiner.member.id).map_or(DiskNumber(0), |disk| disk.number);
+    let mut joiner = joiner;
+    joiner.member = Member { number, ..joiner.member };
+    joiner.label.number = number;
+    joiner
+}
+
+fn open_disks(scene: &Scene) -> Vec<&OpenDisk> {
+    scene.disks.iter().filter_map(|seen| seen.open.as_ref().ok()).collect()
+}
+
+fn place_of(scene: &Scene) -> Place {
+    let device = |disk: &&OpenDisk| disk.medium() == Medium::BlockDevice;
+    if open_disks(scene).iter().any(device) { Place::Devices } else { Place::Images }
+}
+
+fn real(path: &PathBuf) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())
+}
+
+fn all_images(paths: &[PathBuf]) -> bool {
+    paths.iter().all(|path| std::fs::metadata(path).is_ok_and(|meta| meta.is_file()))
+}
+
+/// A founding failed: what was labelled is unlabelled, and the first error tells why.
+fn undo(members: &[Member], mandate: &guard::Mandate, hands: &mut Hands<'_>, name: &Name) -> RunError {
+    let first = hands.errors.first().map(|(_, error)| error.clone());
+    let mut paper = Labels::new(members.to_vec(), Rules::ALL);
+    (0..members.len()).for_each(|lane| paper.push_wipe(lane));
+    labels::drive(&mut paper, mandate, hands);
+    let undone = paper.failed().is_empty();
+    let cause = first.map_or("its disks did not take it".to_string(), |error| error.to_string());
+    let after = if undone {
+        "its disks are free again".to_string()
+    } else {
+        format!("a disk may keep a label; use it anew with --wipe {}", take::WIPE_EVMS)
+    };
+    RunError::say(Kind::Device, format!("container {name} was not made: {cause}; {after}"))
+}
+
+impl Held {
+    /// Is the disk at this path one of the container's?
+    pub fn has(&self, path: &PathBuf) -> bool {
+        let wanted = real(path);
+        let seen = |place: usize| self.scene.disks.get(place);
+        self.found.disks.iter().filter_map(|read| seen(read.place)).any(|seen| real(&seen.path) == wanted)
+    }
+
+    /// The disk that a user means: by path, by number, by the beginning of its id.
+    pub fn disk_number(&self, word: &str) -> Result<DiskNumber, RunError> {
+        let model = &self.chosen()?.model;
+        let by_path = self.found.disks.iter().find(|read| {
+            self.scene
+                .disks
+                .get(read.place)
+                .is_some_and(|seen: &Seen| real(&seen.path) == real(&PathBuf::from(word)))
+        });
+        let by_path = by_path.map(|read| read.labelled.label.number);
+        let by_number =
+            word.parse::<u16>().ok().map(DiskNumber).filter(|number| model.disk(*number).is_some());
+        let by_id = || {
+            let disks = model
+                .table
+                .disks
+                .iter()
+                .filter(|disk| word.len() >= 4 && disk.id.to_string().starts_with(word));
+            disks.map(|disk| disk.number).next()
+        };
+        by_path.or(by_number).or_else(by_id).ok_or_else(|| RunError::NotFound {
+            what: "disk",
+            name: word.into(),
+            hint: format!(
+                "container {} has the disks {}; name one by its path or number",
+                self.name,
+                model
+                    .table
+                    .disks
+                    .iter()
+                    .filter(|disk| disk.is_member())
+                    .map(|disk| disk.number.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Who asks, about which disks, and whether it is meant: what every command has in common.
+
+use std::path::PathBuf;
+
+use crate::base::dice::Dice;
+use crate::base::id::{ClusterId, Incarnation, NodeUuid};
+use crate::base::name::Name;
+use crate::base::units::Bytes;
+use crate::engine::guard::Place;
+use crate::host::identity::{self, IdentityFiles};
+use crate::host::{clock, entropy};
+use crate::run::failure::RunError;
+use crate::run::perform::Mode;
+use crate::volume::commit::Me;
+use crate::volume::plan::Asker;
+use crate::volume::request::Machine;
+
+/// Stands in own blocks that were written while an image was made on a machine without an identity. The image file is
+/// locked meanwhile, so this writer has no rival.
+pub const IMAGE_BUILDER: NodeUuid = NodeUuid(*b"evms image build");
+
+/// Smallest disk that is worth a look: both small ends and 1 MiB of data.
+pub const DISK_BYTES_MIN: Bytes = Bytes(9 * 1024 * 1024);
+
+/// What the command line said before the verb.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Disks to look at; empty is all of the machine's.
+    pub disks: Vec<PathBuf>,
+    /// Act as the machine with this identity; image files only.
+    pub acting_as: Option<NodeUuid>,
+    /// Kernel names or paths to look at; empty is all.
+    pub include: Vec<String>,
+    /// Kernel names or paths to leave alone.
+    pub exclude: Vec<String>,
+    /// Write nothing, say what would be written.
+    pub dry_run: bool,
+    /// Where this machine's identity is kept.
+    pub identity: IdentityFiles,
+}
+
+/// A command's surroundings.
+pub struct Context {
+    /// What the command line said.
+    pub options: Options,
+    /// This machine.
+    pub machine: Machine,
+    /// This life of it.
+    pub incarnation: Incarnation,
+    /// Random numbers.
+    pub dice: Dice,
+}
+
+impl Context {
+    /// Finds out who this machine is.
+    pub fn new(options: Options) -> Result<Context, RunError> {
+        let mut dice = entropy::dice().map_err(RunError::Entropy)?;
+        let incarnation = Incarnation::random(&mut dice);
+        let node = match options.acting_as {
+            Some(node) => node,
+            None => {
+                identity::node_uuid(&options.identity).map_err(RunError::Identity)?.unwrap_or(NodeUuid::NONE)
+            }
+        };
+        let name: Option<Name> = if options.acting_as.is_some() { None } else { identity::host_name() };
+        Ok(Context { options, machine: Machine { node, name }, incarnation, dice })
+    }
+
+    /// Write, or only say what would be written?
+    pub fn mode(&self) -> Mode {
+        if self.options.dry_run { Mode::Dry } else { Mode::Real }
+    }
+
+    /// Who asks, for the planner.
+    pub fn asker(&self) -> Asker {
+        Asker { machine: self.machine.clone(), incarnation: self.incarnation, at: clock::wall_now() }
+    }
+
+    /// Who opens, for the protocol. Acting as somebody else, and having no identity, are for image files alone.
+    pub fn me(&self, place: Place) -> Result<Me, RunError> {
+        let node = match place {
+            Place::Devices if self.options.acting_as.is_some() => return Err(RunError::ActingOnDevices),
+            Place::Images if self.machine.node.is_none() => IMAGE_BUILDER,
+            _ => self.machine.node,
+        };
+        Ok(Me { node, id: None, incarnation: self.incarnation, cluster: ClusterId::NONE })
+    }
+}
