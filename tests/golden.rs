@@ -2,10 +2,13 @@
 //! were made once and never change; a new version gets new files beside them. Each is decoded and compared with the
 //! values in `golden/specimen.rs`, and what is encoded from those values is the same to the byte.
 //!
-//! `EVMS_GOLDEN=write cargo test --test golden` adds files that are missing and refuses to touch those that are there.
+//! `EVMS_GOLDEN=write cargo test --test golden` adds files that are missing and refuses to touch those that are there;
+//! `EVMS_GOLDEN=seeds` cuts them into first inputs for the fuzz targets.
 
 #[path = "golden/hex.rs"]
 mod hex;
+#[path = "golden/seeds.rs"]
+mod seeds;
 #[path = "golden/specimen.rs"]
 mod specimen;
 
@@ -137,7 +140,7 @@ fn what_is_written_today_is_what_was_written_ever() {
 #[test]
 fn every_file_is_accounted_for_and_all_are_small() {
     let mut names: Vec<String> = all().iter().map(|(name, _)| format!("{name}.hex")).collect();
-    names.extend(["hex.rs".into(), "specimen.rs".into()]);
+    names.extend(["hex.rs".into(), "seeds.rs".into(), "specimen.rs".into()]);
     let folder = hex::path("x").with_file_name("");
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -273,4 +276,13 @@ fn a_ring_gives_its_records_oldest_first() {
         length: Bytes(RING_BYTES as u64).whole_sectors(),
     };
     assert_eq!(ring.place(&area, 2 * BLOCK_BYTES), Some(Bytes(SIZE.0 + 3 * BLOCK_BYTES)));
+}
+
+#[test]
+fn every_file_seeds_a_fuzz_target() {
+    let inputs = seeds::from(|name| hex::read(name));
+    assert!(inputs.iter().all(|(target, _, bytes)| !target.is_empty() && !bytes.is_empty()));
+    if std::env::var_os("EVMS_GOLDEN").is_some_and(|word| word == "seeds") {
+        seeds::write(&inputs);
+    }
 }

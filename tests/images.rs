@@ -130,7 +130,10 @@ fn a_clone_is_refused_until_it_has_new_ids() {
     alone.container_new_ids("data").unwrap();
     let listing = everything().list(ListWhat::Overview).unwrap();
     assert_eq!(listing.containers.len(), 2);
-    assert!(listing.containers.iter().all(|line| line.problems.is_empty() && line.volumes == 1), "{listing:?}");
+    assert!(
+        listing.containers.iter().all(|line| line.problems.is_empty() && line.volumes == 1),
+        "{listing:?}"
+    );
     let refused = everything().container_deport("data").unwrap_err().to_string();
     assert!(refused.contains("several containers"), "{refused}");
 }

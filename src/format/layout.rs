@@ -502,7 +502,10 @@ mod tests {
         assert!(matches!(with(&|a| a[3].start.0 = u64::MAX), Err(LayoutError::Outside(..))));
         assert!(matches!(with(&|a| a[3].start.0 += 1), Err(LayoutError::Misaligned(..))));
         assert!(matches!(with(&|a| a[3].start = a[4].start), Err(LayoutError::Overlap(..))));
-        assert!(matches!(with(&|a| a.retain(|area| area.kind != AreaKind::Slot0)), Err(LayoutError::Missing(..))));
+        assert!(matches!(
+            with(&|a| a.retain(|area| area.kind != AreaKind::Slot0)),
+            Err(LayoutError::Missing(..))
+        ));
         assert!(matches!(with(&|a| a[5].length = Sectors(8)), Err(LayoutError::SlotLength(..))));
         let labels = |index: usize, start: u64| {
             with(&|a| a[index] = Area { start: Sectors(start), length: Sectors(16), ..a[index] })
