@@ -24,6 +24,8 @@ pub const COPIES: [(End, SlotIndex); 4] = [
 ];
 /// What was written into the slots: slot 0 before slot 1.
 pub const GENERATIONS: [u64; 2] = [301, 302];
+/// So much of the node blocks and of the ring is looked at for each flip; what follows is blank.
+const LOOKED_AT: usize = 16 * BLOCK_BYTES as usize;
 const HISTORY: [u64; 3] = [1, 2, 3];
 
 /// Some bytes of the disk that carry metadata.
@@ -75,7 +77,7 @@ fn promise(id: u16, counter: u64) -> NodeBlock {
 
 /// The promises that stand on the disk: of each node the older and the newer one.
 pub fn promises() -> [[NodeBlock; 2]; 2] {
-    [[promise(2, 8), promise(2, 9)], [promise(64, 0), promise(64, 1)]]
+    [[promise(2, 8), promise(2, 9)], [promise(5, 0), promise(5, 1)]]
 }
 
 pub fn records() -> [Record; 3] {
@@ -144,7 +146,7 @@ impl Disk {
     }
 
     fn blocks(&self) -> NodeBlocks {
-        NodeBlocks::decode(self.area(AreaKind::NodeBlocks, End::Primary))
+        NodeBlocks::decode(&self.area(AreaKind::NodeBlocks, End::Primary)[..LOOKED_AT])
     }
 
     fn intent(&self) -> Result<Intent, Damage> {
@@ -152,7 +154,7 @@ impl Disk {
     }
 
     fn ring(&self) -> Ring {
-        Ring::decode(self.area(AreaKind::History, End::Primary))
+        Ring::decode(&self.area(AreaKind::History, End::Primary)[..LOOKED_AT])
     }
 
     /// All of it.
