@@ -67,8 +67,11 @@ fn tables_of_areas_that_lie_are_refused() {
         assert_eq!(lie(kind, end, &|area| area.length.0 = u64::MAX), LayoutError::Outside(kind, end));
         assert_eq!(lie(kind, end, &|area| area.start.0 = u64::MAX / 512), LayoutError::Outside(kind, end));
     }
-    assert_eq!(lie(Intent, Primary, &|area| area.start.0 = end - 8), LayoutError::Overlap(LabelArea, Intent));
-    assert_eq!(lie(Slot0, Primary, &|area| area.start.0 = 8192), LayoutError::Overlap(Data, Slot0));
+    assert_eq!(
+        lie(Intent, Primary, &|area| area.start.0 = end - 128),
+        LayoutError::Overlap(Intent, LabelArea)
+    );
+    assert_eq!(lie(Slot0, Primary, &|area| area.start.0 = 8192), LayoutError::Overlap(Slot0, Data));
     assert!(matches!(lie(Slot0, Primary, &|area| area.length.0 = 8), LayoutError::SlotLength(_)));
     assert_eq!(lie(Data, Primary, &|area| area.start.0 += 8), LayoutError::Misaligned(Data, Primary));
     assert_eq!(lie(History, Primary, &|area| area.kind = Slot0), LayoutError::Missing(History, Primary));
