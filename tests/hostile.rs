@@ -73,9 +73,13 @@ fn tables_of_areas_that_lie_are_refused() {
     );
     assert_eq!(lie(Slot0, Primary, &|area| area.start.0 = 8192), LayoutError::Overlap(Slot0, Data));
     assert!(matches!(lie(Slot0, Primary, &|area| area.length.0 = 8), LayoutError::SlotLength(_)));
-    assert_eq!(lie(Data, Primary, &|area| area.start.0 += 8), LayoutError::Misaligned(Data, Primary));
+    assert_eq!(lie(Data, Primary, &|area| area.length.0 -= 8), LayoutError::Misaligned(Data, Primary));
     assert_eq!(lie(History, Primary, &|area| area.kind = Slot0), LayoutError::Missing(History, Primary));
-    assert_eq!(lie(Slot1, Secondary, &|area| area.end = Primary), LayoutError::Missing(Slot1, Secondary));
+    assert_eq!(
+        lie(Slot1, Secondary, &|area| area.end = Primary),
+        LayoutError::Missing(Slot1, Primary),
+        "two there"
+    );
     // The front label's own place must be in its area, or data could be laid over it.
     let elsewhere = lie(LabelArea, Primary, &|area| area.start.0 += 16);
     assert_eq!(elsewhere, LayoutError::LabelElsewhere(Primary));
