@@ -81,7 +81,7 @@ fn tables_of_areas_that_lie_are_refused() {
         "two there"
     );
     // The front label's own place must be in its area, or data could be laid over it.
-    let elsewhere = lie(LabelArea, Primary, &|area| area.start.0 += 16);
+    let elsewhere = lie(LabelArea, Primary, &|area| (area.start.0, area.length.0) = (16, 112));
     assert_eq!(elsewhere, LayoutError::LabelElsewhere(Primary));
     let elsewhere = lie(LabelArea, Secondary, &|area| area.start.0 -= 2048);
     assert_eq!(elsewhere, LayoutError::LabelElsewhere(Secondary));
