@@ -3,12 +3,14 @@
 //! `println!` panics on both, so nothing but this file writes to stdout or stderr.
 
 use std::fmt::{self, Display};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use evms::base::failure::{Failure, Kind};
 use serde_json::Value;
 
 use crate::exit::Exit;
+use crate::table::FRONT;
 
 /// The answer did not reach stdout, and not because its reader went away.
 #[derive(Debug)]
@@ -52,6 +54,27 @@ pub fn json(value: &Value) -> Result<(), Unwritten> {
 /// Prints one sentence on stderr, `APPLET: SENTENCE`. If stderr is gone too, the exit code has to tell it alone.
 pub fn complain(applet: &str, sentence: &dyn Display) {
     let _ = io::stderr().lock().write_all(format!("{applet}: {sentence}\n").as_bytes());
+}
+
+/// Bytes from which on work is long enough to show.
+const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
+static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Shows on a terminal how many bytes were written so far; elsewhere, and for little, nothing.
+pub fn progress(bytes: u64) {
+    let mut stderr = io::stderr().lock();
+    if bytes >= PROGRESS_BYTES_MIN && stderr.is_terminal() {
+        let _ = write!(stderr, "\r{FRONT}: {} MiB written ", bytes >> 20);
+        PROGRESS_SHOWN.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Takes the line of progress away, if there is one.
+pub fn progress_over() {
+    if PROGRESS_SHOWN.swap(false, Ordering::Relaxed) {
+        let _ = io::stderr().lock().write_all(b"\r\x1b[K");
+    }
 }
 
 /// Says why, and answers the exit code that belongs to it.

@@ -14,10 +14,10 @@ use crate::out;
 pub enum Usage {
     /// A word that is not UTF-8; its place (1-based, the name of the program not counted) and its bytes, escaped.
     NotUtf8 { place: usize, escaped: String },
+    /// A variable of the environment that is not UTF-8.
+    EnvironmentNotUtf8 { name: &'static str },
     /// An option that the applet does not have.
     UnknownOption { option: String, applet: &'static str },
-    /// A verb that the applet does not have.
-    UnknownVerb { verb: String, applet: &'static str },
     /// A word too many.
     Surplus { word: String, applet: &'static str },
     /// A word that has to be there.
@@ -35,11 +35,14 @@ impl fmt::Display for Usage {
                     "argument {place}, '{escaped}', is not UTF-8; nothing was done, write names and paths in UTF-8"
                 )
             }
+            Usage::EnvironmentNotUtf8 { name } => {
+                write!(
+                    f,
+                    "{name} in the environment is not UTF-8; nothing was done, write paths and names in UTF-8"
+                )
+            }
             Usage::UnknownOption { option, applet } => {
                 write!(f, "unknown option '{}'; nothing was done, see {applet} --help", option.escape_debug())
-            }
-            Usage::UnknownVerb { verb, applet } => {
-                write!(f, "unknown verb '{}'; nothing was done, see {applet} --help", verb.escape_debug())
             }
             Usage::Surplus { word, applet } => {
                 write!(

@@ -1,6 +1,7 @@
 //! Damage, all of it: one bit flipped in every byte of the used metadata of a member disk, all eight in labels and
 //! headers, then two at once; and every mask of torn and missing copies over sets of disks. A reader uses another copy
 //! or refuses; it never panics, and never believes what nobody wrote.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 #[path = "flips/masks.rs"]
 mod masks;
@@ -58,6 +59,7 @@ fn never_invented(seen: &Seen, number: u16) {
         assert!(member::promises().iter().flatten().any(|written| written == block), "{block:?}");
     }
     assert!(seen.intent.as_ref().map_or(true, |intent| *intent == specimen::intent()));
+    assert!(seen.end.next_at.is_multiple_of(4096), "the next record has a place on the grid");
     for record in &seen.ring.records {
         assert!(member::records().contains(record));
     }

@@ -103,7 +103,10 @@ fn a_disk_that_missed_a_change_is_told_and_taken_back() {
     assert!(done.notes.iter().any(|note| note.contains("readmit")), "{done:?}");
     std::fs::rename(&away, &bench.images[2]).unwrap();
     let listing = bench.context().list(ListWhat::Containers).unwrap();
-    assert!(listing.containers[0].problems.iter().any(|words| words.contains("older model")), "{listing:?}");
+    assert!(
+        listing.containers[0].problems.iter().any(|words| words.contains("container readmit data 3")),
+        "{listing:?}"
+    );
     bench.context().container_readmit("data", &["3".into()]).unwrap();
     let listing = bench.context().list(ListWhat::Containers).unwrap();
     assert_eq!(listing.containers[0].problems, Vec::<String>::new());

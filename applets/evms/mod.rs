@@ -1,13 +1,33 @@
-//! `evms`, the operator's applet: words in, words and an exit code out.
+//! `evms`, the operator's applet: words in, words and an exit code out. `globals` reads what every verb understands,
+//! `verbs` is the table of nouns and verbs, the rooms of verbs make requests of words, `answer` prints reports.
 
+use evms::base::failure::Failure;
+
+use crate::evms::answer::{Answer, refusal};
+use crate::evms::globals::{GLOBALS, Globals, Surroundings};
+use crate::evms::verbs::{Refused, Verb};
+use crate::evms::words::Words;
 use crate::exit::{self, Exit};
 use crate::out;
 use crate::table::{APPLETS, FRONT};
 use crate::usage::{self, Usage};
 
-/// The usage lines; the table of applets and the exit codes follow them.
+mod answer;
+mod containers;
+mod copies;
+mod globals;
+mod looking;
+mod print;
+mod print_info;
+mod table;
+mod verbs;
+mod volumes;
+mod words;
+
+/// The usage lines; verbs, options, applets and exit codes follow them.
 const USAGE: &str = "\
-usage: evms VERB ...
+usage: evms [OPTION]… VERB …
+       evms VERB --help           tell all about one verb
        evms APPLET ...            run another applet of this program
        evms --list [--json]       print the names of the applets
        evms --install [--dry-run] DIR
@@ -19,17 +39,92 @@ Shared disks, safe to use from several machines: cluster containers, ownership, 
 
 /// Runs one verb.
 pub fn run(words: &[&str]) -> Exit {
-    if let Some(exit) =
-        usage::answer(FRONT, &[USAGE, "\nApplets:\n", &applet_lines(), "\n", exit::TEXT], words)
-    {
+    let verbs = format!("\nVerbs:\n{}", verbs::verb_lines(None));
+    let options = format!("\nOptions of every verb:\n{}", verbs::option_lines(GLOBALS));
+    let applets = format!("\nApplets:\n{}\n", applet_lines());
+    if let Some(exit) = usage::answer(FRONT, &[USAGE, &verbs, &options, &applets, exit::TEXT], words) {
         return exit;
     }
-    let refusal = match words.first() {
-        None => Usage::Missing { what: "a verb", applet: FRONT },
-        Some(word) if word.starts_with('-') => Usage::UnknownOption { option: (*word).into(), applet: FRONT },
-        Some(word) => Usage::UnknownVerb { verb: (*word).into(), applet: FRONT },
+    let (own, rest) = globals::split(words);
+    if let Some(help) = help_of(&rest) {
+        return out::finish(FRONT, out::text(&help));
+    }
+    let json = own.contains(&"--json");
+    match around().map_err(Refused::from).and_then(|around| ask(&own, &rest, &around)) {
+        Ok(answer) => tell(&answer, json),
+        Err(Refused(failure)) => refuse(&*failure, json),
+    }
+}
+
+/// `evms NOUN --help` and `evms [NOUN] VERB --help`.
+fn help_of(rest: &[&str]) -> Option<String> {
+    let words = rest.split(|word| *word == "--").next().unwrap_or_default();
+    if !words.iter().any(|word| ["--help", "-h"].contains(word)) || verbs::later(rest).is_some() {
+        return None;
+    }
+    let spoken = words.iter().copied().filter(|word| !word.starts_with('-')).collect::<Vec<_>>();
+    if let [noun] = spoken.as_slice()
+        && verbs::VERBS.iter().any(|verb| verb.noun == *noun)
+    {
+        let lines = verbs::verb_lines(Some(noun));
+        return Some(format!("usage: evms {noun} VERB …\n\nVerbs:\n{lines}\n{}", exit::TEXT));
+    }
+    let (verb, _) = verbs::find(&spoken).ok()?;
+    Some(format!("{}\n{}", verb.help(), exit::TEXT))
+}
+
+/// What the environment says.
+fn around() -> Result<Surroundings, Usage> {
+    let read = |name: &'static str| match std::env::var(name) {
+        Err(std::env::VarError::NotUnicode(_)) => Err(Usage::EnvironmentNotUtf8 { name }),
+        other => Ok(other.ok()),
     };
-    out::refuse(FRONT, &refusal)
+    Ok(Surroundings { disks: read("EVMS_DISKS")?, node: read("EVMS_NODE")? })
+}
+
+fn ask(own: &[&str], rest: &[&str], around: &Surroundings) -> Result<Answer, Refused> {
+    let globals = Globals::read(own, around)?;
+    if rest.is_empty() {
+        return Err(Usage::Missing { what: "a verb", applet: FRONT }.into());
+    }
+    if let Some(later) = verbs::later(rest) {
+        return Err(later.into());
+    }
+    let (verb, behind) = verbs::find(rest)?;
+    globals.refuse_elsewhere()?;
+    let words = read(verb, behind)?;
+    let answer = (verb.run)(&words, globals);
+    out::progress_over();
+    answer
+}
+
+fn read(verb: &Verb, behind: &[&str]) -> Result<Words, Refused> {
+    let called = verb.called();
+    if verb.options.iter().any(|option| option.name == "--compare") {
+        let joined = copies::join_generations(behind);
+        let joined = joined.iter().map(String::as_str).collect::<Vec<_>>();
+        return Ok(Words::read(&called, verb.options, verb.names_max, &joined)?);
+    }
+    Ok(Words::read(&called, verb.options, verb.names_max, behind)?)
+}
+
+fn tell(answer: &Answer, json: bool) -> Exit {
+    let printed = match (json, answer.json()) {
+        (true, Some(value)) => out::json(&value),
+        _ => out::text(&answer.text()),
+    };
+    match printed {
+        Ok(()) => answer.exit(),
+        Err(unwritten) => out::refuse(FRONT, &unwritten),
+    }
+}
+
+/// Says why on stderr, and with `--json` on stdout too.
+fn refuse(failure: &dyn Failure, json: bool) -> Exit {
+    let exit = out::refuse(FRONT, failure);
+    // The exit code tells the reason even when this could not be printed.
+    let _ = json.then(|| out::json(&refusal(exit, &failure.to_string())));
+    exit
 }
 
 fn applet_lines() -> String {

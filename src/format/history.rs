@@ -1,12 +1,13 @@
 //! The history ring: before a commit overwrites anything, the model that it follows is appended here, so that it can
 //! be listed, compared and brought back. A record is one sealed block and the slot image behind it.
 
-use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::base::hash::Hash128;
+use crate::base::units::Bytes;
 use crate::format::cursor::{Reader, Writer};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::layout::Area;
 use crate::format::seal::{self, BLOCK};
-use crate::format::slot::SlotImage;
+use crate::format::slot::{SlotHeader, SlotImage};
 
 const MAGIC: &[u8; 8] = b"EVMSHIST";
 const VERSION: u16 = 1;
@@ -35,70 +36,69 @@ impl Record {
         bytes
     }
 
-    /// Sequence and length of the image, from the sealed block in front of it.
-    fn head(block: &[u8]) -> Result<(u64, usize), Damage> {
-        let mut reader = Reader::new(seal::open(block, MAGIC, What::History)?);
-        let short = || Damage::new(What::History, Fault::Short);
-        let version = reader.u16().ok_or_else(short)?;
-        if version != VERSION {
-            return Err(Damage::new(What::History, Fault::Version(version)));
-        }
-        let reserved = reader.u16().ok_or_else(short)?;
-        let length = reader.u32().ok_or_else(short)? as usize;
-        let sequence = reader.u64().ok_or_else(short)?;
-        if reserved != 0 || !reader.rest_is_zero() {
-            return Err(Damage::new(What::History, Fault::Field("reserved")));
-        }
-        Ok((sequence, length))
-    }
-
-    /// The image behind that block. Its length is that of its slot, so that the next record stands on the grid.
-    fn image(bytes: &[u8], length: usize) -> Result<SlotImage, Damage> {
-        let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length));
-        let image = SlotImage::decode(image.ok_or(Damage::new(What::History, Fault::Short))?)?;
-        if image.header.slot_bytes() != Bytes(length as u64) {
+    /// The record of a frame, when the image is whole and just as long as the frame says.
+    fn decode(sequence: u64, image: &[u8]) -> Result<Record, Damage> {
+        let length = Bytes(image.len() as u64);
+        let image = SlotImage::decode(image).map_err(|_| Damage::new(What::History, Fault::Checksum))?;
+        if image.header.slot_bytes() != length {
             return Err(Damage::new(What::History, Fault::Field("length")));
         }
-        Ok(image)
+        Ok(Record { sequence, image })
     }
 }
 
-/// What a ring holds, and where the next record goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ring {
-    /// Whole records, oldest first.
-    pub records: Vec<Record>,
+/// A record's sequence, the bytes of its image, not yet believed, and its whole length.
+fn frame(bytes: &[u8]) -> Result<(u64, &[u8], usize), Damage> {
+    let mut reader = Reader::new(seal::open(bytes, MAGIC, What::History)?);
+    let short = || Damage::new(What::History, Fault::Short);
+    let version = reader.u16().ok_or_else(short)?;
+    if version != VERSION {
+        return Err(Damage::new(What::History, Fault::Version(version)));
+    }
+    let reserved = reader.u16().ok_or_else(short)?;
+    let length = reader.u32().ok_or_else(short)? as usize;
+    let sequence = reader.u64().ok_or_else(short)?;
+    if reserved != 0 || !reader.rest_is_zero() {
+        return Err(Damage::new(What::History, Fault::Field("reserved")));
+    }
+    // The record behind this one stands on the grid, or a disk would refuse to write it.
+    if !length.is_multiple_of(BLOCK) {
+        return Err(Damage::new(What::History, Fault::Field("length")));
+    }
+    let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length)).ok_or_else(short)?;
+    Ok((sequence, image, BLOCK + length))
+}
+
+/// Where the next record of a ring goes; what a writer needs to know of it, found without believing any image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingEnd {
     /// Offset of the next record from the start of the area.
     pub next_at: u64,
     /// Sequence of the next record.
     pub next_sequence: u64,
+    /// Hash of the model in the last record.
+    pub last: Option<Hash128>,
 }
 
-impl Ring {
-    /// Reads a ring, given the bytes of its area. Torn and overwritten records are passed over.
-    pub fn decode(bytes: &[u8]) -> Ring {
-        let mut ring = Ring::default();
-        let (mut at, mut hashed) = (0, 0);
-        while at < bytes.len() && hashed <= HASHED_RINGS_MAX * bytes.len() {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let Ok((sequence, length)) = Record::head(rest) else {
-                at += BLOCK;
-                continue;
-            };
-            hashed += length.min(rest.len());
-            let Ok(image) = Record::image(rest, length) else {
-                at += BLOCK;
-                continue;
-            };
-            at += BLOCK + length;
-            if sequence >= ring.next_sequence {
-                ring.next_sequence = sequence.saturating_add(1);
-                ring.next_at = at as u64;
+impl RingEnd {
+    /// Finds the end of a ring, given the bytes of its area.
+    pub fn find(bytes: &[u8]) -> RingEnd {
+        let mut end = RingEnd::default();
+        let mut at = 0;
+        while at < bytes.len() {
+            match frame(bytes.get(at..).unwrap_or_default()) {
+                Ok((sequence, image, length)) => {
+                    if sequence >= end.next_sequence {
+                        end.next_sequence = sequence.saturating_add(1);
+                        end.next_at = (at + length) as u64;
+                        end.last = SlotHeader::decode(image).ok().map(|header| header.hash);
+                    }
+                    at += length;
+                }
+                Err(_) => at += BLOCK,
             }
-            ring.records.push(Record { sequence, image });
         }
-        ring.records.sort_by_key(|record| record.sequence);
-        ring
+        end
     }
 
     /// Where a record of `length` bytes goes in `area`, or `None` when it is longer than half the ring: then keeping
@@ -108,8 +108,35 @@ impl Ring {
         if length > room / 2 {
             return None;
         }
-        let offset = if self.next_at + length > room { 0 } else { self.next_at };
-        debug_assert_eq!(offset % BLOCK_BYTES, 0);
+        let offset = if self.next_at.saturating_add(length) > room { 0 } else { self.next_at };
         Some(Bytes(area.start_bytes().0 + offset))
+    }
+}
+
+/// All models that a ring holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ring {
+    /// Whole records, oldest first.
+    pub records: Vec<Record>,
+}
+
+impl Ring {
+    /// Reads a ring, given the bytes of its area. Torn and overwritten records are passed over.
+    pub fn decode(bytes: &[u8]) -> Ring {
+        let mut ring = Ring::default();
+        let (mut at, mut hashed) = (0, 0);
+        while at < bytes.len() && hashed <= HASHED_RINGS_MAX * bytes.len() {
+            let found = frame(bytes.get(at..).unwrap_or_default());
+            hashed += found.as_ref().map_or(0, |(_, image, _)| image.len());
+            match found.and_then(|(sequence, image, length)| Ok((Record::decode(sequence, image)?, length))) {
+                Ok((record, length)) => {
+                    ring.records.push(record);
+                    at += length;
+                }
+                Err(_) => at += BLOCK,
+            }
+        }
+        ring.records.sort_by_key(|record| record.sequence);
+        ring
     }
 }

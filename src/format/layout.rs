@@ -282,7 +282,7 @@ impl Layout {
     /// The layout for a disk of `size` bytes by `recipe`.
     pub fn make(size: Bytes, recipe: &Recipe) -> Result<Layout, LayoutError> {
         let slot = recipe.slot.0;
-        if !(SLOT_BYTES_MIN..=SLOT_BYTES_MAX).contains(&slot) || slot % BLOCK_BYTES != 0 {
+        if !(SLOT_BYTES_MIN..=SLOT_BYTES_MAX).contains(&slot) || !slot.is_multiple_of(BLOCK_BYTES) {
             return Err(LayoutError::SlotLength(recipe.slot));
         }
         let mut areas = Vec::new();
@@ -326,7 +326,8 @@ impl Layout {
             if end.is_none_or(|end| end > size) {
                 return Err(LayoutError::Outside(area.kind, area.end));
             }
-            let aligned = area.start_bytes().0 % BLOCK_BYTES == 0 && area.length_bytes().0 % BLOCK_BYTES == 0;
+            let aligned = area.start_bytes().0.is_multiple_of(BLOCK_BYTES)
+                && area.length_bytes().0.is_multiple_of(BLOCK_BYTES);
             if !aligned || area.length.0 == 0 {
                 return Err(LayoutError::Misaligned(area.kind, area.end));
             }
@@ -394,7 +395,9 @@ impl Layout {
             return Err(LayoutError::SlotLength(lengths[0]));
         }
         let data = self.area(Data, End::Primary);
-        if data.start_bytes().0 % DATA_ALIGN_BYTES != 0 || data.length_bytes().0 % DATA_ALIGN_BYTES != 0 {
+        if !data.start_bytes().0.is_multiple_of(DATA_ALIGN_BYTES)
+            || !data.length_bytes().0.is_multiple_of(DATA_ALIGN_BYTES)
+        {
             return Err(LayoutError::Misaligned(Data, End::Primary));
         }
         Ok(())

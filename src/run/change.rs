@@ -217,7 +217,7 @@ impl Context {
             let mandate: Mandate =
                 guard::may(&chosen.model, &self.machine, place, errand.act).map_err(RunError::Denied)?;
             let planner = self.planner(&errand);
-            let mut hands = Hands::new(disks.clone(), self.mode());
+            let mut hands = self.hands(disks.clone());
             let mut change = Change::new(held.members(), mandate, me.clone(), planner, true, Rules::ALL);
             drive(&mut change, &mut hands);
             let (planner, result) = change.finish();
@@ -308,7 +308,8 @@ impl Context {
             notes.push(format!("disk {number} was let go and its labels could not be wiped"));
         }
         notes.extend(hands.errors.iter().map(|(_, error): &(usize, DiskError)| error.to_string()));
-        let words = planner.words.clone().or(planner.already.clone());
+        let done_words = planner.words.as_ref().map(|words| format!("container {}: {words}", held.name));
+        let words = done_words.or(planner.already.clone());
         Changed {
             done: words
                 .unwrap_or_else(|| format!("container {}: opened, every copy written anew", held.name)),

@@ -10,7 +10,6 @@ use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::labels;
 use crate::run::listing::{problems, shown_name};
-use crate::run::perform::Hands;
 use crate::run::report::{CheckReport, Finding};
 use crate::run::scene::{Scene, Seen, read_long};
 use crate::volume::check;
@@ -92,7 +91,7 @@ impl Context {
                 paper.push_relabel(lane, &read.labelled.label);
             }
         }
-        let mut hands = Hands::new(held.disks(), self.mode());
+        let mut hands = self.hands(held.disks());
         labels::drive(&mut paper, &mandate, &mut hands);
         match hands.errors.first() {
             Some((_, error)) => Err(RunError::Disk(error.clone())),

@@ -9,7 +9,8 @@ use crate::base::units::Bytes;
 use crate::engine::author::Planner;
 use crate::engine::change::{Change, Joiner};
 use crate::engine::guard::{self, Act, Place};
-use crate::format::model::{ContainerKind, Model};
+pub use crate::format::model::ContainerKind;
+use crate::format::model::Model;
 use crate::host::disk::{Medium, OpenDisk};
 use crate::run::change::{Errand, Held, drive, find, write_lines};
 use crate::run::context::Context;
@@ -79,6 +80,8 @@ impl Context {
         let taken = scene.disks.iter().map(|seen| ask.taking.take(seen, id, &mut self.dice));
         let taken = taken.collect::<Result<Vec<_>, _>>()?;
         let place = place_of(&scene);
+        // Who may not open it may not label its disks either.
+        self.me(place)?;
         if ask.kind == ContainerKind::Shared && place == Place::Devices {
             return Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: ask.name.clone() }));
         }
@@ -112,7 +115,7 @@ impl Context {
         let disks = open_disks(scene);
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let mandate = guard::may_found(id);
-        let mut hands = Hands::new(disks, self.mode());
+        let mut hands = self.hands(disks);
         let members = joiners.iter().map(|joiner| joiner.member.clone()).collect::<Vec<_>>();
         let mut paper = Labels::new(members.clone(), Rules::ALL);
         for (lane, joiner) in joiners.iter().enumerate() {
@@ -229,6 +232,9 @@ impl Context {
                 "container modify was told nothing to modify; give --owner, --type or --name",
             ));
         }
+        if let Some(already) = self.modified_already(name, ask)? {
+            return Ok(already);
+        }
         let held = self.hold(name, Act::Import)?;
         let chosen = held.chosen()?;
         let deported = chosen.model.container.kind == ContainerKind::Deported;
@@ -255,6 +261,46 @@ impl Context {
         };
         let request = Request::Modify { owner, kind: ask.kind, name: ask.name.clone() };
         self.errand(&held, request, Act::Import)
+    }
+
+    /// Said twice: all of it is as it was asked, or the old name is gone, the new one is there and nothing else was
+    /// asked. Looking needs no leave, so that who gave a container away may ask again.
+    fn modified_already(&self, name: &str, ask: &ModifyAsk) -> Result<Option<Changed>, RunError> {
+        let scene = self.look()?;
+        let renamed = scene.containers_named(name).is_empty();
+        let (found, words) = match ask {
+            ModifyAsk { owner: None, kind: None, name: Some(new) } if renamed => {
+                (find(&scene, new.as_str()), format!("there is no container {name}, and {new} exists"))
+            }
+            _ => (find(&scene, name), format!("container {name} is so")),
+        };
+        let Ok((found, chosen)) = found else { return Ok(None) };
+        let container = &chosen.model.container;
+        let owner = match &ask.owner {
+            None => true,
+            Some(word) => match self.owner(Some(word), scene.place_of(found), &container.name)? {
+                OwnerAsk::Unclaimed => container.owner.is_none() && container.kind == ContainerKind::Private,
+                OwnerAsk::Machine(machine) => {
+                    container.owner.as_ref().is_some_and(|owner| owner.node == machine.node)
+                }
+            },
+        };
+        let same = owner
+            && ask.kind.is_none_or(|kind| kind == container.kind)
+            && ask.name.as_ref().is_none_or(|new| *new == container.name);
+        if !same || !chosen.committed || chosen.model.table.old_set.is_some() {
+            return Ok(None);
+        }
+        let order = chosen.image.header.order;
+        Ok(Some(Changed {
+            done: words,
+            already_so: true,
+            dry_run: self.options.dry_run,
+            container: container.name.to_string(),
+            epoch: order.epoch.0,
+            generation: order.generation.0,
+            ..Changed::default()
+        }))
     }
 
     /// `container deport`.
@@ -289,17 +335,8 @@ impl Context {
         let held = self.hold(name, Act::Change)?;
         let (members, fresh): (Vec<_>, Vec<_>) = disks.iter().cloned().partition(|path| held.has(path));
         if fresh.is_empty() {
-            let chosen = held.chosen()?;
-            let order = chosen.image.header.order;
-            return Ok(Changed {
-                done: format!("container {name}: {} disks are members already", members.len()),
-                already_so: true,
-                dry_run: self.options.dry_run,
-                container: chosen.model.container.name.to_string(),
-                epoch: order.epoch.0,
-                generation: order.generation.0,
-                ..Changed::default()
-            });
+            let which = if members.len() == 1 { "the disk is a member" } else { "the disks are members" };
+            return self.already_so(&held, format!("container {name}: {which} already"));
         }
         let scene = take::open(&fresh, self.options.dry_run)?;
         // One slot length for all: the smallest slot bounds the model.
@@ -317,8 +354,30 @@ impl Context {
     /// `container shrink`.
     pub fn container_shrink(&mut self, name: &str, disks: &[String]) -> Result<Changed, RunError> {
         let held = self.hold(name, Act::Change)?;
-        let disks = disks.iter().map(|word| held.disk_number(word)).collect::<Result<Vec<_>, _>>()?;
+        // A disk that was let go is known by its path alone: it is there and no member.
+        let (members, free): (Vec<_>, Vec<_>) =
+            disks.iter().partition(|word| held.disk_number(word).is_ok() || !PathBuf::from(word).exists());
+        if members.is_empty() && !free.is_empty() {
+            let which =
+                if free.len() == 1 { "this is none of its disks" } else { "these are none of its disks" };
+            return self.already_so(&held, format!("container {name}: {which}"));
+        }
+        let disks = members.iter().map(|word| held.disk_number(word)).collect::<Result<Vec<_>, _>>()?;
         self.errand(&held, Request::Shrink { disks }, Act::Change)
+    }
+
+    fn already_so(&self, held: &Held, done: String) -> Result<Changed, RunError> {
+        let chosen = held.chosen()?;
+        let order = chosen.image.header.order;
+        Ok(Changed {
+            done,
+            already_so: true,
+            dry_run: self.options.dry_run,
+            container: chosen.model.container.name.to_string(),
+            epoch: order.epoch.0,
+            generation: order.generation.0,
+            ..Changed::default()
+        })
     }
 
     /// `container readmit`.
@@ -373,7 +432,7 @@ impl Context {
         let mandate =
             guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Import)
                 .map_err(RunError::Denied)?;
-        let mut hands = Hands::new(disks, self.mode());
+        let mut hands = self.hands(disks);
         let mut paper = Labels::new(held.members(), Rules::ALL);
         (0..paths.len()).for_each(|lane| paper.push_wipe(lane));
         labels::drive(&mut paper, &mandate, &mut hands);
@@ -390,7 +449,10 @@ impl Context {
             writes.extend(write_lines(&hands, &paths));
         }
         Ok(Changed {
-            done: format!("container {}: deleted, {} disks are free", held.name, paths.len()),
+            done: match paths.len() {
+                1 => format!("container {}: deleted, its disk is free", held.name),
+                disks => format!("container {}: deleted, its {disks} disks are free", held.name),
+            },
             notes,
             writes,
             ..opened

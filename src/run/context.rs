@@ -7,10 +7,12 @@ use crate::base::id::{ClusterId, Incarnation, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
 use crate::engine::guard::Place;
+use crate::host::disk::OpenDisk;
+pub use crate::host::identity::host_name;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::{clock, entropy};
 use crate::run::failure::RunError;
-use crate::run::perform::Mode;
+use crate::run::perform::{Hands, Mode};
 use crate::volume::commit::Me;
 use crate::volume::plan::Asker;
 use crate::volume::request::Machine;
@@ -35,6 +37,8 @@ pub struct Options {
     pub exclude: Vec<String>,
     /// Write nothing, say what would be written.
     pub dry_run: bool,
+    /// Told how many bytes were written so far, after every write; for progress on a terminal.
+    pub progress: Option<fn(u64)>,
     /// Where this machine's identity is kept.
     pub identity: IdentityFiles,
 }
@@ -62,13 +66,20 @@ impl Context {
                 identity::node_uuid(&options.identity).map_err(RunError::Identity)?.unwrap_or(NodeUuid::NONE)
             }
         };
-        let name: Option<Name> = if options.acting_as.is_some() { None } else { identity::host_name() };
+        let name: Option<Name> = if options.acting_as.is_some() { None } else { host_name() };
         Ok(Context { options, machine: Machine { node, name }, incarnation, dice })
     }
 
     /// Write, or only say what would be written?
     pub fn mode(&self) -> Mode {
         if self.options.dry_run { Mode::Dry } else { Mode::Real }
+    }
+
+    /// Hands on these disks, in the order of the lanes.
+    pub fn hands<'a>(&self, disks: Vec<&'a OpenDisk>) -> Hands<'a> {
+        let mut hands = Hands::new(disks, self.mode());
+        hands.progress = self.options.progress;
+        hands
     }
 
     /// Who asks, for the planner.

@@ -112,7 +112,7 @@ impl Context {
         let bytes = chosen.image.encode();
         write_new(file, &bytes).map_err(|error| {
             RunError::say(
-                Kind::Device,
+                unsaved_kind(&error),
                 format!(
                     "the model of {name} was not saved to {}: {error}; no disk was touched; name a file that does not \
                      exist yet, on a file system with room",
@@ -149,6 +149,15 @@ impl Context {
             ));
         }
         self.errand(&held, Request::Restore { from: Box::new(model) }, Act::Change)
+    }
+}
+
+fn unsaved_kind(error: &std::io::Error) -> Kind {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::PermissionDenied | ErrorKind::NotADirectory => Kind::Refused,
+        ErrorKind::NotFound => Kind::NotFound,
+        _ => Kind::Device,
     }
 }
 

@@ -186,6 +186,8 @@ pub fn problems(scene: &Scene, found: &Found) -> Vec<String> {
     for read in &found.disks {
         let words = match found.word(read) {
             DiskWord::Current => continue,
+            // Told already, with the way to take it back.
+            DiskWord::Stale if is_absent(found, read) => continue,
             DiskWord::Stale => "holds an older model; the next change writes it anew",
             DiskWord::Empty => "was labelled and holds no model yet; the next change writes it",
             DiskWord::Damaged => "holds no copy that can be believed; mend it with: evms check --repair",
@@ -195,6 +197,12 @@ pub fn problems(scene: &Scene, found: &Found) -> Vec<String> {
         out.push(format!("disk {} ({}) {words}", read.labelled.label.number, path(scene, read.place)));
     }
     out
+}
+
+fn is_absent(found: &Found, read: &crate::volume::discover::Read) -> bool {
+    let number = read.labelled.label.number;
+    let disk = found.chosen.as_ref().ok().and_then(|chosen| chosen.model.disk(number));
+    disk.is_some_and(|disk| matches!(disk.state, crate::format::model::DiskState::AbsentSince(_)))
 }
 
 fn chosen_problems(found: &Found, chosen: &Chosen, name: &str) -> Vec<String> {
@@ -259,7 +267,7 @@ pub fn volume_line(found: &Found, model: &Model, volume: &Volume) -> VolumeLine 
 
 /// The object graph of everything that was seen.
 pub fn graph(scene: &Scene) -> Graph {
-    let views = scene.disks.iter().filter(|seen| seen.declined.is_none()).enumerate();
+    let views = scene.disks.iter().enumerate().filter(|(_, seen)| seen.declined.is_none());
     let views = views.map(|(place, seen)| {
         let line = disk_line(scene, place, seen);
         let holds = match &seen.sighting {
@@ -271,7 +279,8 @@ pub fn graph(scene: &Scene) -> Graph {
             Ok(Sighting::Blank) => Holds::Nothing,
             Err(error) => Holds::Damaged(error.to_string()),
         };
-        let states = vec![line.state.to_string()];
+        // What it holds says `member` or `free`; what is known besides is told here.
+        let states = if line.number == 0 { Vec::new() } else { vec![line.words.clone()] };
         DiskView { name: line.path, size: Bytes(line.size_bytes), states, wwid: line.wwid, holds }
     });
     let views = views.collect::<Vec<_>>();

@@ -18,7 +18,6 @@ use crate::run::change::write_lines;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::labels;
-use crate::run::perform::Hands;
 use crate::run::report::Changed;
 use crate::run::scene::{Scene, read_long};
 use crate::volume::commit::stamp::Stamp;
@@ -196,7 +195,7 @@ impl Context {
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let members = renaming.disks.iter().map(|read| read.labelled.member()).collect::<Vec<_>>();
         let mandate = guard::may_found(renaming.image.header.container);
-        let mut hands = Hands::new(disks, self.mode());
+        let mut hands = self.hands(disks);
         let mut intents = Labels::new(members.clone(), Rules::ALL);
         for (lane, read) in renaming.disks.iter().enumerate() {
             renaming

@@ -48,12 +48,22 @@ pub struct Hands<'a> {
     pub errors: Vec<(usize, DiskError)>,
     /// A write that no permit covered.
     pub denied: Option<NoPermit>,
+    /// Told how many bytes were written so far.
+    pub progress: Option<fn(u64)>,
 }
 
 impl<'a> Hands<'a> {
     /// Hands on these disks, in the order of the lanes.
     pub fn new(disks: Vec<&'a OpenDisk>, mode: Mode) -> Hands<'a> {
-        Hands { disks, mode, kept: BTreeMap::new(), written: Vec::new(), errors: Vec::new(), denied: None }
+        Hands {
+            disks,
+            mode,
+            kept: BTreeMap::new(),
+            written: Vec::new(),
+            errors: Vec::new(),
+            denied: None,
+            progress: None,
+        }
     }
 
     /// Carries out what was asked. Disks work side by side when they are devices: a slow one delays nobody's answer
@@ -74,6 +84,9 @@ impl<'a> Hands<'a> {
             });
             self.note(ask, &answer);
             answers.push((ask.lane, answer));
+        }
+        if let (Some(progress), Mode::Real) = (self.progress, self.mode) {
+            progress(self.written.iter().map(|written| written.sectors * SECTOR_BYTES).sum());
         }
         answers
     }

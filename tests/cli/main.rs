@@ -1,6 +1,16 @@
 //! The built program as a shell sees it: words in, words and an exit code out.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
+mod bench;
+mod containers;
+mod copies;
+mod devices;
+mod dry_run;
 mod front;
+mod json;
 mod manners;
 mod program;
+mod refusals;
+mod schema;
+mod volumes;
+mod world;

@@ -20,7 +20,6 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::SecondaryFirstCounts, "the secondary alone is written and counts"),
     (Mistake::BothEndsAtOnce, "both ends are written with no look between"),
     (Mistake::FlushLeftOut, "no flush after a slot"),
-    (Mistake::NewestSlotOverwritten, "the newest copy of a disk is overwritten in place"),
     (Mistake::NoPromise, "no own block before the survey"),
     (Mistake::PromiseOnOneDisk, "a promise on one disk is enough"),
     (Mistake::MinorityOpens, "a minority of disks may open"),

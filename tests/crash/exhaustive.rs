@@ -1,13 +1,14 @@
 //! Every crash point of every scenario: after each operation that changes a disk, with each way the caches may have
 //! been lost, with the next write torn, with every subset of disks missing at reopening.
 
+use evms::format::layout::{End, SlotIndex};
 use evms::volume::commit::io::Op;
 use evms::volume::mistake::Rules;
 
 use crate::author::Task;
 use crate::disk::Kept;
 use crate::laws::Broken;
-use crate::recover::{recover, subsets};
+use crate::recover::{attempt, recover, subsets};
 use crate::world::{Schedule, World};
 
 pub struct Scenario {
@@ -15,6 +16,8 @@ pub struct Scenario {
     /// Disks labelled at the start, and how many exist.
     pub start: Vec<u16>,
     pub disks: u16,
+    /// A disk that is away from the second task on.
+    pub away: Option<u16>,
     /// Machine and task, one after the other.
     pub tasks: Vec<(u16, Task)>,
 }
@@ -26,9 +29,12 @@ pub fn scenarios() -> Vec<Scenario> {
         name,
         start: start.to_vec(),
         disks,
+        away: None,
         tasks: [vec![found(start)], rest].concat(),
     };
+    let away = |away, scenario: Scenario| Scenario { away: Some(away), ..scenario };
     vec![
+        away(3, make("three disks, one away", &[1, 2, 3], 3, vec![(1, Bump)])),
         make("one disk, owner changes", &[1], 1, vec![(1, Bump), (2, Own(2)), (2, Bump)]),
         make("one disk becomes two", &[1], 2, vec![(1, Expand(2)), (1, Bump)]),
         make("two disks become one", &[1, 2], 2, vec![(1, Shrink(1)), (1, Bump)]),
@@ -49,8 +55,9 @@ const TEAR_EACH_MAX: usize = 8;
 pub fn run(scenario: &Scenario, order: Schedule, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
     let mut world = World::new(scenario.disks);
     world.label_disks(&scenario.start);
-    for (node, task) in &scenario.tasks {
-        let all = world.numbers();
+    for (place, (node, task)) in scenario.tasks.iter().enumerate() {
+        let mut all = world.numbers();
+        all.retain(|number| place == 0 || Some(*number) != scenario.away);
         let mut actor = world.actor(*node, task.clone(), &all, rules);
         while let Some(ask) = actor.next_ask(order) {
             let changes = matches!(ask.op, Op::Write { .. } | Op::Flush);
@@ -66,6 +73,10 @@ pub fn run(scenario: &Scenario, order: Schedule, rules: Rules, cases: &mut u64) 
             }
         }
         world.take_acks(&mut actor)?;
+        for end in End::BOTH {
+            rotten_end(&world, end, rules, cases)?;
+        }
+        lying_disk(&world, rules, cases)?;
         if actor.outcome().is_err() {
             return Err(Broken::L7Stuck(format!("{task:?} failed without any fault: {:?}", actor.outcome())));
         }
@@ -106,6 +117,33 @@ fn crash_torn(
 fn everyone(world: &World, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
     for present in subsets(&world.numbers()) {
         recover(world, &present, rules, cases)?;
+    }
+    Ok(())
+}
+
+/// Between tasks, one end of every disk rots: the other end must do.
+fn rotten_end(world: &World, end: End, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
+    let mut after = world.clone();
+    for disk in after.disks.values_mut() {
+        for index in SlotIndex::BOTH {
+            let area = world.layout.slot(index, end);
+            disk.rot(area.start_bytes().0, area.length_bytes().0);
+        }
+    }
+    recover(&after, &after.numbers(), rules, cases)
+}
+
+/// Between tasks, one disk begins to say "written" and to forget; a change is asked for; the power fails.
+fn lying_disk(world: &World, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
+    for liar in world.numbers() {
+        let mut after = world.clone();
+        after.disks.get_mut(&liar).unwrap().drops_writes = true;
+        attempt(&mut after, 2, &Task::Bump, &world.numbers(), rules)?;
+        for disk in after.disks.values_mut() {
+            disk.lose_power(Kept::Nothing);
+            disk.drops_writes = false;
+        }
+        recover(&after, &world.numbers(), rules, cases)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod exhaustive;
 mod history;
 mod laws;
 mod recover;
+mod vanish;
 mod world;
 
 use std::sync::Mutex;
@@ -29,6 +30,7 @@ const THREADS: usize = 2;
 pub enum Part {
     Exhaustive(usize, Schedule),
     Duel(usize),
+    Vanish(usize),
     Histories(u64, u64),
 }
 
@@ -39,6 +41,7 @@ impl Part {
                 format!("crash points: {}, {order:?}", exhaustive::scenarios()[*index].name)
             }
             Part::Duel(index) => format!("two machines: {}", duel::duels()[*index].name),
+            Part::Vanish(index) => format!("a disk vanishes: {}", vanish::cuts()[*index].name),
             Part::Histories(from, to) => format!("histories: seeds {from}..{to}"),
         }
     }
@@ -50,6 +53,7 @@ impl Part {
                 named(exhaustive::run(&exhaustive::scenarios()[*index], *order, rules, cases))
             }
             Part::Duel(index) => named(duel::run(&duel::duels()[*index], rules, cases)),
+            Part::Vanish(index) => named(vanish::run(&vanish::cuts()[*index], rules, cases)),
             Part::Histories(from, to) => (*from..*to).try_for_each(|seed| {
                 history::run(seed, rules, cases).map_err(|broken| (format!("history: --seed {seed}"), broken))
             }),
@@ -63,6 +67,7 @@ pub fn parts(histories: u64, from: u64) -> Vec<Part> {
     let mut parts =
         scenarios.flat_map(|index| orders.map(|order| Part::Exhaustive(index, order))).collect::<Vec<_>>();
     parts.extend((0..duel::duels().len()).map(Part::Duel));
+    parts.extend((0..vanish::cuts().len()).map(Part::Vanish));
     parts.extend(
         (0..histories.div_ceil(100)).map(|chunk| {
             Part::Histories(from + chunk * 100, (from + chunk * 100 + 100).min(from + histories))
@@ -76,11 +81,15 @@ pub fn parts(histories: u64, from: u64) -> Vec<Part> {
 pub fn hunting_parts(histories: u64, from: u64) -> Vec<Part> {
     let mut all = parts(histories, from);
     all.sort_by_key(|part| match part {
+        Part::Exhaustive(0, Schedule::Breadth) => 1,
         Part::Exhaustive(index, Schedule::Breadth) if exhaustive::scenarios()[*index].disks <= 2 => 0,
+        Part::Vanish(_) => 2,
         Part::Duel(index) if duel::duels()[*index].disks <= 2 => 1,
         Part::Duel(_) => 2,
-        Part::Histories(..) => 3,
-        Part::Exhaustive(index, _) => 4 + exhaustive::scenarios()[*index].disks,
+        Part::Exhaustive(index, Schedule::Reverse) if exhaustive::scenarios()[*index].disks == 3 => 3,
+        Part::Exhaustive(index, Schedule::Breadth) if exhaustive::scenarios()[*index].disks == 3 => 4,
+        Part::Histories(..) => 5,
+        Part::Exhaustive(index, _) => 6 + exhaustive::scenarios()[*index].disks,
     });
     all
 }

@@ -169,6 +169,12 @@ impl World {
                     return Err(Broken::L10NotNamed { purpose: *purpose, disk: lane });
                 }
                 disk.write(at.0, bytes);
+                // A cache knows what its own machine wrote, and nothing of the others.
+                let end = at.0 + bytes.len() as u64;
+                let near = |cached: u64, length: u64| cached < end && at.0 < cached + length;
+                self.caches.retain(|(n, d, cached), bytes| {
+                    (*n, *d) != (node, number) || !near(*cached, bytes.len() as u64)
+                });
                 Answer::Done
             }
         })

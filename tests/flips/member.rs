@@ -4,7 +4,7 @@ use evms::base::id::NodeId;
 use evms::base::units::{BLOCK_BYTES, Bytes};
 use evms::format::damage::{Damage, Fault, What};
 use evms::format::first_block;
-use evms::format::history::{Record, Ring};
+use evms::format::history::{Record, Ring, RingEnd};
 use evms::format::intent::Intent;
 use evms::format::layout::{AreaKind, End, HEAD_LABEL_AT, Layout, SlotIndex, TAIL_LABEL_BYTES};
 use evms::format::model::Model;
@@ -63,6 +63,7 @@ pub struct Seen {
     pub blocks: NodeBlocks,
     pub intent: Result<Intent, Damage>,
     pub ring: Ring,
+    pub end: RingEnd,
 }
 
 pub fn image_of(generation: u64) -> SlotImage {
@@ -153,8 +154,8 @@ impl Disk {
         Intent::decode(self.area(AreaKind::Intent, End::Primary))
     }
 
-    fn ring(&self) -> Ring {
-        Ring::decode(&self.area(AreaKind::History, End::Primary)[..LOOKED_AT])
+    fn ring(&self) -> &[u8] {
+        &self.area(AreaKind::History, End::Primary)[..LOOKED_AT]
     }
 
     /// All of it.
@@ -170,7 +171,8 @@ impl Disk {
             copies,
             blocks: self.blocks(),
             intent: self.intent(),
-            ring: self.ring(),
+            ring: Ring::decode(self.ring()),
+            end: RingEnd::find(self.ring()),
         }
     }
 
@@ -181,7 +183,9 @@ impl Disk {
             Part::NodeBlocks => seen.blocks = self.blocks(),
             Part::Intent => seen.intent = self.intent(),
             Part::SlotHeader(place) | Part::SlotBody(place) => seen.copies.slots[place].2 = self.copy(place),
-            Part::History => seen.ring = self.ring(),
+            Part::History => {
+                (seen.ring, seen.end) = (Ring::decode(self.ring()), RingEnd::find(self.ring()));
+            }
         }
     }
 }
@@ -203,7 +207,7 @@ impl Seen {
             Part::SlotHeader(place) | Part::SlotBody(place) => {
                 self.copies.slots[place] = from.copies.slots[place].clone();
             }
-            Part::History => self.ring = from.ring.clone(),
+            Part::History => (self.ring, self.end) = (from.ring.clone(), from.end),
         }
     }
 }

@@ -95,6 +95,9 @@ impl Labels {
                 push_blank(lane, member.layout.slot(index, end).start_bytes(), BLOCK_BYTES, Purpose::Blank);
             }
         }
+        // Own blocks lie where a disk is looked at before it is taken: a free disk has nothing there.
+        let blocks = member.layout.area(AreaKind::NodeBlocks, End::Primary);
+        push_blank(lane, blocks.start_bytes(), blocks.length_bytes().0, Purpose::Blank);
         lane.push(Job::Flush);
     }
 

@@ -89,7 +89,12 @@ pub(super) fn create(
         why,
     })?;
     hold(&mut model, asker, Generation::default());
-    let words = format!("created with {} disks, {}", ask.disks.len(), belongs(&model.container));
+    let disks = ask.disks.len();
+    let words = format!(
+        "created with {disks} disk{}, {}",
+        if disks == 1 { "" } else { "s" },
+        belongs(&model.container)
+    );
     Ok((model, words))
 }
 

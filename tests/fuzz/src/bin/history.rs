@@ -6,7 +6,7 @@ use evms::base::epoch::{Epoch, Generation, Order};
 use evms::base::hash::Hash128;
 use evms::base::id::{ContainerId, Incarnation, NodeUuid};
 use evms::base::units::Sectors;
-use evms::format::history::{Record, Ring};
+use evms::format::history::{Record, Ring, RingEnd};
 use evms::format::layout::{Area, AreaKind, End};
 use evms::format::seal::{self, BLOCK, ROOM};
 use evms::format::slot::{SlotHeader, SlotImage};
@@ -24,17 +24,21 @@ fuzz_target!(|input: &[u8]| {
     }
     let ring = Ring::decode(&bytes);
     assert!(ring.records.is_sorted_by_key(|record| record.sequence));
-    assert!(ring.next_at as usize <= bytes.len() && ring.next_at as usize % BLOCK == 0);
+    let end = RingEnd::find(&bytes);
+    assert!(end.next_at as usize <= bytes.len() && end.next_at as usize % BLOCK == 0);
     let area = Area {
         kind: AreaKind::History,
         end: End::Primary,
         start: Sectors(64),
         length: Sectors((bytes.len() / 512) as u64),
     };
-    let next = record(ring.next_sequence, 5000);
+    let next = record(end.next_sequence, 5000);
     let length = next.encode().len();
-    let at = (ring.place(&area, length as u64).unwrap().0 - 64 * 512) as usize;
+    let at = (end.place(&area, length as u64).unwrap().0 - 64 * 512) as usize;
     bytes[at..at + length].copy_from_slice(&next.encode());
+    if next.sequence < u64::MAX {
+        assert_eq!(RingEnd::find(&bytes).last, Some(next.image.header.hash));
+    }
     if hashed <= HASHED_RINGS_MAX * bytes.len() && next.sequence < u64::MAX {
         assert_eq!(Ring::decode(&bytes).records.last(), Some(&next));
     }

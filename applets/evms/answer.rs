@@ -1,0 +1,83 @@
+//! What a verb answers: the report as text or as JSON, and the exit code it ends with.
+
+use evms::run::check;
+use evms::run::report::{BackedUp, Changed, CheckReport, History, Info, Listing};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::evms::{print, print_info};
+use crate::exit::Exit;
+
+/// Version of the JSON that is printed; keys may come with one version, never go or change.
+const JSON_VERSION: u32 = 1;
+
+/// The report of a verb.
+pub enum Answer {
+    /// Of a change.
+    Changed(Changed),
+    /// Of `list`.
+    Listing(Listing),
+    /// Of `info`.
+    Info(Info),
+    /// Of `check`.
+    Checked(CheckReport),
+    /// Of `history`, and whether two models were compared.
+    History(History, bool),
+    /// Of `backup`.
+    BackedUp(BackedUp),
+}
+
+impl Answer {
+    /// For people.
+    pub fn text(&self) -> String {
+        match self {
+            Answer::Changed(report) => print::changed(report),
+            Answer::Listing(report) => print::listing(report),
+            Answer::Info(report) => print_info::info(report),
+            Answer::Checked(report) => print::checked(report),
+            Answer::History(report, compared) => print::history(report, *compared),
+            Answer::BackedUp(report) => print::backed_up(report),
+        }
+    }
+
+    /// For programs; `None` when it cannot be said in JSON, which only a fault of evms can bring about.
+    pub fn json(&self) -> Option<Value> {
+        let result = match self {
+            Answer::Changed(report) => value(report),
+            Answer::Listing(report) => value(report),
+            Answer::Info(report) => value(report),
+            Answer::Checked(report) => value(report),
+            Answer::History(report, _) => value(report),
+            Answer::BackedUp(report) => value(report),
+        };
+        Some(json!({ "evms": JSON_VERSION, "result": result? }))
+    }
+
+    /// The exit code when the answer was printed.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Answer::Checked(report) if check::damaged(report) => Exit::Damage,
+            Answer::Listing(report) if !report.errors.is_empty() => Exit::Device,
+            _ => Exit::Done,
+        }
+    }
+}
+
+fn value(report: &impl Serialize) -> Option<Value> {
+    serde_json::to_value(report).ok()
+}
+
+/// A refusal for programs.
+pub fn refusal(exit: Exit, text: &str) -> Value {
+    let kind = match exit {
+        Exit::Done => "done",
+        Exit::Refused => "refused",
+        Exit::Usage => "usage",
+        Exit::NotFound => "not found",
+        Exit::NotOwner => "not owner",
+        Exit::Damage => "damage",
+        Exit::Device => "device",
+        Exit::NoDaemon => "no daemon",
+    };
+    json!({ "evms": JSON_VERSION, "error": { "kind": kind, "exit": exit.code(), "text": text } })
+}

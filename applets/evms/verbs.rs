@@ -1,0 +1,446 @@
+//! Nouns and verbs: one row each, with its help. What a verb does is a function of its row; a word that is in no
+//! row is refused with the rows there are.
+
+use std::fmt;
+
+use evms::base::failure::{Failure, Kind};
+
+use crate::evms::answer::Answer;
+use crate::evms::globals::{GLOBALS, Globals};
+use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
+use crate::evms::{containers, copies, looking, volumes};
+
+/// Why a verb did not do it: anything that can be said and has an exit code.
+pub struct Refused(pub Box<dyn Failure>);
+
+impl<F: Failure + 'static> From<F> for Refused {
+    fn from(failure: F) -> Refused {
+        Refused(Box::new(failure))
+    }
+}
+
+/// One verb.
+pub struct Verb {
+    /// Its noun; empty when it stands alone.
+    pub noun: &'static str,
+    /// Itself.
+    pub verb: &'static str,
+    /// What stands behind it.
+    pub usage: &'static str,
+    /// What it is for, in one line of `evms --help`.
+    pub line: &'static str,
+    /// What its help says besides.
+    pub text: &'static str,
+    /// Its options.
+    pub options: &'static [Opt],
+    /// How many words may follow that are no options.
+    pub names_max: usize,
+    /// Does it.
+    pub run: fn(&Words, Globals) -> Result<Answer, Refused>,
+}
+
+/// As many names as the shell gives.
+const MANY: usize = usize::MAX;
+
+const DRY_RUN: Opt = flag("--dry-run", "write nothing; print every write that would be made, to the sector");
+const WIPE: Opt = values(
+    "--wipe",
+    "WORD",
+    "this signature on the disks may be destroyed, by the name that the refusal\ntells: 'xfs', 'gpt'; 'evms' is a label of evms, 'unknown' is data that no\nknown signature explains; several times, or a list with commas",
+);
+const SLOT: Opt =
+    value("--slot", "SIZE", "room for one copy of the model; follows from the disk's size else");
+const OWNER: Opt =
+    value("--owner", "NODE", "a node UUID, this machine's name, 'me', or 'none' for nobody yet");
+const ON: Opt = values("--on", "DISK", "only on this disk, by path or number; may be given several times");
+
+/// All verbs, in the order of the help.
+pub const VERBS: &[Verb] = &[
+    Verb {
+        noun: "",
+        verb: "list",
+        usage: "[disks|segments|containers|regions|objects|volumes]",
+        line: "what there is; without a word: containers, volumes and disks",
+        text: "Lists what the disks hold, and what is wrong with it. Reads only. A disk that cannot be read is named and the\n\
+               rest is listed; the exit code is 6 then.\n",
+        options: &[],
+        names_max: 1,
+        run: looking::list,
+    },
+    Verb {
+        noun: "",
+        verb: "info",
+        usage: "NAME",
+        line: "all about one container, CONTAINER/VOLUME or disk",
+        text: "Tells all about a container (by name or id), a volume (CONTAINER/VOLUME) or a disk (its path). Reads only.\n",
+        options: &[],
+        names_max: 1,
+        run: looking::info,
+    },
+    Verb {
+        noun: "",
+        verb: "check",
+        usage: "[NAME…] [--repair [--dry-run]]",
+        line: "read and compare every copy of everything; mend what is damaged",
+        text: "Reads every copy of everything on the disks of these containers, or of all of them, and compares. Writes nothing\n\
+               without --repair. The exit code is 5 when damage was found and is left.\n",
+        options: &[flag("--repair", "write anew what is damaged, from what is sound"), DRY_RUN],
+        names_max: MANY,
+        run: looking::check,
+    },
+    Verb {
+        noun: "",
+        verb: "history",
+        usage: "NAME [--compare G1 [G2]]",
+        line: "models that the disks of a container keep, and what differs",
+        text: "Lists the models that a container had, newest first, as far as its disks keep them. Reads only.\n",
+        options: &[value("--compare", "G1 [G2]", "what differs from generation G1 to G2, or to the present")],
+        names_max: 1,
+        run: copies::history,
+    },
+    Verb {
+        noun: "",
+        verb: "backup",
+        usage: "NAME FILE",
+        line: "save the model of a container in a new file",
+        text: "Saves the present model of a container (not the data of its volumes) in FILE, which must not exist yet.\n",
+        options: &[],
+        names_max: 2,
+        run: copies::backup,
+    },
+    Verb {
+        noun: "",
+        verb: "restore",
+        usage: "NAME (--from FILE | --generation N) [--dry-run]",
+        line: "bring the volumes of an earlier model back",
+        text: "Gives a container the volumes it had: where they lie, how large they are, what they are called. Name, type,\n\
+               owner and disks stay as they are. Refused when the disks they lay on are gone or given to others since.\n",
+        options: &[
+            value("--from", "FILE", "a file made by evms backup"),
+            value("--generation", "N", "a model that the disks keep; see evms history NAME"),
+            DRY_RUN,
+        ],
+        names_max: 1,
+        run: copies::restore,
+    },
+    Verb {
+        noun: "container",
+        verb: "create",
+        usage: "NAME (--private [--owner NODE] | --shared | --deported) DISK…",
+        line: "make a container over disks",
+        text: "Labels the disks and makes a container of them. A disk on which anything is found is refused and named.\n\
+               Without --owner a private container on block devices is this machine's, one on image files nobody's yet.\n",
+        options: &[
+            flag("--private", "for one machine at a time, its owner"),
+            flag("--shared", "for all nodes of a cluster"),
+            flag("--deported", "for nobody until it is imported"),
+            OWNER,
+            flag(
+                "--template",
+                "its copies get ids of their own when they are imported; for images that are\ncopied to many machines",
+            ),
+            value("--extent", "SIZE", "its unit of space, whole MiB up to 1 GiB (4 MiB)"),
+            SLOT,
+            WIPE,
+            DRY_RUN,
+        ],
+        names_max: MANY,
+        run: containers::create,
+    },
+    Verb {
+        noun: "container",
+        verb: "modify",
+        usage: "NAME [--owner NODE] [--type private|shared|deported] [--name NEW]",
+        line: "change owner, type or name",
+        text: "Changes what is given and leaves the rest.\n",
+        options: &[
+            OWNER,
+            value("--type", "TYPE", "private, shared or deported"),
+            value("--name", "NEW", "the new name"),
+            DRY_RUN,
+        ],
+        names_max: 1,
+        run: containers::modify,
+    },
+    Verb {
+        noun: "container",
+        verb: "expand",
+        usage: "NAME DISK…",
+        line: "add disks",
+        text: "Labels the disks and adds them to the container. They are looked at and refused as in create.\n",
+        options: &[SLOT, WIPE, DRY_RUN],
+        names_max: MANY,
+        run: containers::expand,
+    },
+    Verb {
+        noun: "container",
+        verb: "shrink",
+        usage: "NAME DISK…",
+        line: "let disks go that no volume uses",
+        text: "Takes disks out of the container, by path or number, and wipes their labels. Refused while a volume lies there.\n",
+        options: &[DRY_RUN],
+        names_max: MANY,
+        run: containers::shrink,
+    },
+    Verb {
+        noun: "container",
+        verb: "readmit",
+        usage: "NAME DISK…",
+        line: "take disks back that missed changes",
+        text: "A disk that was away while its container was changed is not trusted until it is readmitted, by path or number:\n\
+               then it gets the present model. What its volumes missed meanwhile is not brought back by this.\n",
+        options: &[DRY_RUN],
+        names_max: MANY,
+        run: containers::readmit,
+    },
+    Verb {
+        noun: "container",
+        verb: "deport",
+        usage: "NAME",
+        line: "give it away: nobody's until it is imported",
+        text: "Makes the container nobody's, so that another machine can import it.\n",
+        options: &[DRY_RUN],
+        names_max: 1,
+        run: containers::deport,
+    },
+    Verb {
+        noun: "container",
+        verb: "import",
+        usage: "NAME [--new-ids]",
+        line: "take a deported or unclaimed container, or make a copy one of its own",
+        text: "Takes a container that is deported, or not claimed by any machine yet, for this machine.\n",
+        options: &[
+            flag(
+                "--new-ids",
+                "the disks are copies: give container, disks and volumes ids of their own. Name\nall disks of one copy with --disk, and no disk of the other",
+            ),
+            DRY_RUN,
+        ],
+        names_max: 1,
+        run: containers::import,
+    },
+    Verb {
+        noun: "container",
+        verb: "delete",
+        usage: "NAME",
+        line: "delete an empty container and free its disks",
+        text: "Wipes the labels of its disks. Refused while it has volumes.\n",
+        options: &[DRY_RUN],
+        names_max: 1,
+        run: containers::delete,
+    },
+    Verb {
+        noun: "volume",
+        verb: "create",
+        usage: "CONTAINER/VOLUME --size SIZE [--stripes N [--stripe-size SIZE]] [--on DISK]…",
+        line: "make a linear or striped volume",
+        text: "Makes a volume from free space. Sizes are 10G, 512MiB, 1.5T (powers of 1024) or 100%FREE, and are rounded up to\n\
+               whole extents.\n",
+        options: &[
+            value("--size", "SIZE", "its size"),
+            value("--stripes", "N", "spread it over N disks"),
+            value("--stripe-size", "SIZE", "how much lies on one disk before the next one's turn (64 KiB)"),
+            ON,
+            DRY_RUN,
+        ],
+        names_max: 1,
+        run: volumes::create,
+    },
+    Verb {
+        noun: "volume",
+        verb: "expand",
+        usage: "CONTAINER/VOLUME --size [+]SIZE [--on DISK]…",
+        line: "make it larger",
+        text: "Makes a volume larger: to SIZE, or by +SIZE. A file system on it does not grow by itself.\n",
+        options: &[
+            value("--size", "[+]SIZE", "its new size, or by how much; +100%FREE takes all that is free"),
+            ON,
+            DRY_RUN,
+        ],
+        names_max: 1,
+        run: volumes::expand,
+    },
+    Verb {
+        noun: "volume",
+        verb: "shrink",
+        usage: "CONTAINER/VOLUME --size [-]SIZE [--lose-data-beyond SIZE]",
+        line: "make it smaller",
+        text: "Makes a volume smaller: to SIZE, or by -SIZE. Refused when a file system on it states that it needs more, or when\n\
+               nobody knows what is on it, unless --lose-data-beyond gives the new size once more.\n",
+        options: &[
+            value("--size", "[-]SIZE", "its new size, or by how much"),
+            value("--lose-data-beyond", "SIZE", "what lies beyond this size may be lost"),
+            DRY_RUN,
+        ],
+        names_max: 1,
+        run: volumes::shrink,
+    },
+    Verb {
+        noun: "volume",
+        verb: "rename",
+        usage: "CONTAINER/VOLUME NEW",
+        line: "give it another name",
+        text: "Gives a volume another name in its container.\n",
+        options: &[DRY_RUN],
+        names_max: 2,
+        run: volumes::rename,
+    },
+    Verb {
+        noun: "volume",
+        verb: "delete",
+        usage: "CONTAINER/VOLUME",
+        line: "delete it; its data is lost",
+        text: "Deletes a volume. Its space is given out again only after another change, so that until then evms restore can\n\
+               bring it back.\n",
+        options: &[DRY_RUN],
+        names_max: 1,
+        run: volumes::delete,
+    },
+];
+
+/// Words of the grammar that this build cannot do: noun, verb, and what to do instead.
+const LATER: &[(&str, &str, &str)] = &[
+    ("", "activate", "volumes cannot be used through device-mapper with it"),
+    ("", "deactivate", "it activates nothing that could be deactivated"),
+    ("", "status", "there is no daemon to ask; see what the disks say with: evms list"),
+    ("", "why", "see what is wrong with: evms check"),
+    ("node", "", "there is no cluster for nodes to be in"),
+    ("list", "nodes", "there is no cluster for nodes to be in"),
+    ("container", "takeover", "there is no cluster in which a dead owner could be fenced first"),
+];
+
+/// A verb that will come.
+#[derive(Debug)]
+pub struct NotInThisBuild {
+    called: String,
+    hint: &'static str,
+}
+
+impl fmt::Display for NotInThisBuild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this build does not have '{}' yet; nothing was done; {}", self.called, self.hint)
+    }
+}
+
+impl Failure for NotInThisBuild {
+    fn kind(&self) -> Kind {
+        Kind::Refused
+    }
+}
+
+/// Is this a word that only a later build understands?
+pub fn later(words: &[&str]) -> Option<NotInThisBuild> {
+    let (first, second) = (words.first().copied()?, words.get(1).copied().unwrap_or(""));
+    let is = |noun: &str, verb: &str| match (noun, verb) {
+        ("", verb) => first == verb,
+        (noun, "") => first == noun,
+        (noun, verb) => first == noun && second == verb,
+    };
+    let (noun, verb, hint) = LATER.iter().find(|(noun, verb, _)| is(noun, verb))?;
+    Some(NotInThisBuild { called: format!("{noun} {verb}").trim().into(), hint })
+}
+
+impl Verb {
+    /// As it is called: `evms volume create`.
+    pub fn called(&self) -> String {
+        format!("evms {} {}", self.noun, self.verb).replace("  ", " ")
+    }
+
+    /// Its whole help, but for the exit codes.
+    pub fn help(&self) -> String {
+        let mut help = format!("usage: {} {}\n\n{}", self.called(), self.usage, self.text);
+        if !self.options.is_empty() {
+            help.push_str("\nOptions:\n");
+            help.push_str(&option_lines(self.options));
+        }
+        help.push_str("\nOptions of every verb:\n");
+        help.push_str(&option_lines(GLOBALS));
+        help
+    }
+}
+
+/// A verb and the words behind it.
+pub fn find<'a, 'w>(words: &'w [&'w str]) -> Result<(&'a Verb, &'w [&'w str]), BadWords> {
+    let Some((first, rest)) = words.split_first() else {
+        return Err(BadWords::Missing { what: "a verb", verb: "evms".into() });
+    };
+    if let Some(verb) = VERBS.iter().find(|verb| verb.noun.is_empty() && verb.verb == *first) {
+        return Ok((verb, rest));
+    }
+    if !VERBS.iter().any(|verb| verb.noun == *first) {
+        return Err(unknown(first));
+    }
+    let of = format!("evms {first}");
+    let own = || VERBS.iter().filter(|verb| verb.noun == *first);
+    match rest.split_first() {
+        None => Err(BadWords::Missing { what: "a verb", verb: of }),
+        Some((second, rest)) => match own().find(|verb| verb.verb == *second) {
+            Some(verb) => Ok((verb, rest)),
+            None => {
+                let known = own().map(|verb| verb.verb).collect::<Vec<_>>().join(", ");
+                Err(BadWords::Verb { word: (*second).into(), of, known })
+            }
+        },
+    }
+}
+
+fn unknown(first: &str) -> BadWords {
+    let of = "evms".to_string();
+    if first.starts_with('-') {
+        let known = crate::evms::words::names(GLOBALS);
+        return BadWords::Option { option: first.into(), verb: of, known };
+    }
+    let mut known =
+        VERBS.iter().map(|verb| if verb.noun.is_empty() { verb.verb } else { verb.noun }).collect::<Vec<_>>();
+    known.dedup();
+    BadWords::Verb { word: first.into(), of, known: known.join(", ") }
+}
+
+/// Options, one or more lines each.
+pub fn option_lines(options: &[Opt]) -> String {
+    let left = |option: &Opt| format!("{} {}", option.name, option.value).trim_end().to_string();
+    let width = options.iter().map(|option| left(option).len()).max().unwrap_or(0).max(16);
+    let lines = |option: &Opt| {
+        let indented = option.line.replace('\n', &format!("\n{:width$}", "", width = width + 4));
+        format!("  {:<width$}  {}\n", left(option), indented)
+    };
+    options.iter().map(lines).collect()
+}
+
+/// The verbs with their lines, for `evms --help` (every noun) or `evms NOUN --help`.
+pub fn verb_lines(noun: Option<&str>) -> String {
+    let shown = VERBS.iter().filter(|verb| noun.is_none_or(|noun| verb.noun == noun));
+    let line = |verb: &Verb| {
+        let words = format!("{} {}", verb.noun, verb.verb);
+        format!("  {:<18} {}\n", words.trim_start(), verb.line)
+    };
+    shown.map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_verb_has_an_option_twice_or_one_of_the_globals() {
+        for verb in VERBS {
+            let all = verb.options.iter().chain(GLOBALS).map(|option| option.name).collect::<Vec<_>>();
+            let once = all.iter().collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(all.len(), once.len(), "{}", verb.called());
+            for option in verb.options {
+                let optional = ["--dry-run", "--template", "--extent", "--slot", "--wipe"];
+                let shown = verb.usage.contains(option.name) || optional.contains(&option.name);
+                assert!(shown, "{}: its usage does not show {}", verb.called(), option.name);
+            }
+        }
+    }
+
+    #[test]
+    fn help_fits_a_screen_of_a_hundred_and_twenty() {
+        for verb in VERBS {
+            for line in verb.help().lines() {
+                assert!(line.chars().count() <= 120, "{}: {line}", verb.called());
+            }
+        }
+    }
+}
