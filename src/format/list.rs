@@ -7,9 +7,6 @@ use core::marker::PhantomData;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::base::limits::{RUNS_PER_REGION_MAX, STRIPES_MAX};
-use crate::format::model::Run;
-
 /// At most `MOST` members; on disk the same as a plain list.
 pub(super) struct List<T, const MOST: usize>(pub(super) Vec<T>);
 
@@ -48,11 +45,4 @@ where
     T: Deserialize<'de>,
 {
     List::<T, MOST>::deserialize(from).map(|list| list.0)
-}
-
-/// The columns of a region.
-pub(super) fn columns<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<Run>>, D::Error> {
-    const COLUMNS_MAX: usize = STRIPES_MAX as usize;
-    let columns = List::<List<Run, RUNS_PER_REGION_MAX>, COLUMNS_MAX>::deserialize(from)?;
-    Ok(columns.0.into_iter().map(|column| column.0).collect())
 }

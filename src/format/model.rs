@@ -1,13 +1,15 @@
 //! The model of a container: all that is decided about it. One section per matter, each a frozen struct; a change of
 //! a struct is a new version beside the old one, never an edit (golden files pin every byte).
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::base::epoch::Generation;
 use crate::base::id::{
     ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeUuid, RegionId, VolumeId,
 };
-use crate::base::limits::{DISKS_MAX, FREED_RUNS_MAX, HOLDERS_MAX, RELEASED_DISKS_MAX, VOLUMES_MAX};
+use crate::base::limits::{
+    DISKS_MAX, FREED_RUNS_MAX, HOLDERS_MAX, RELEASED_DISKS_MAX, RUNS_PER_REGION_MAX, STRIPES_MAX, VOLUMES_MAX,
+};
 use crate::base::name::Name;
 use crate::base::time::WallTime;
 use crate::base::units::{Extents, Sectors};
@@ -166,8 +168,13 @@ pub struct Region {
     /// What the plug-in keeps about it, in its own words.
     pub params: Vec<u8>,
     /// Its columns: one for a linear region, one per stripe for a striped one; all of equal length.
-    #[serde(deserialize_with = "list::columns")]
+    #[serde(deserialize_with = "columns")]
     pub columns: Vec<Vec<Run>>,
+}
+
+fn columns<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<Run>>, D::Error> {
+    let columns: Vec<List<Run, RUNS_PER_REGION_MAX>> = list::at_most::<_, _, COLUMNS_MAX>(from)?;
+    Ok(columns.into_iter().map(|column| column.0).collect())
 }
 
 /// What an object stands on.
@@ -246,6 +253,8 @@ pub struct Model {
     pub read_only: bool,
 }
 
+/// As many columns as a region has stripes.
+const COLUMNS_MAX: usize = STRIPES_MAX as usize;
 /// Members and those that were removed.
 const DISKS_KNOWN_MAX: usize = DISKS_MAX + RELEASED_DISKS_MAX;
 

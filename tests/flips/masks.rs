@@ -73,7 +73,7 @@ impl Sets {
 
 /// More than half of the votes, where the marked disk of an even set has two.
 fn majority(set: &[u16], first: u16, have: &[u16]) -> bool {
-    let weight = |number: u16| if set.len() % 2 == 0 && number == first { 2 } else { 1 };
+    let weight = |number: u16| if set.len().is_multiple_of(2) && number == first { 2 } else { 1 };
     let total: usize = set.iter().map(|&number| weight(number)).sum();
     let got: usize = set.iter().filter(|number| have.contains(number)).map(|&number| weight(number)).sum();
     2 * got > total

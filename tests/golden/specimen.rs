@@ -275,6 +275,6 @@ pub fn image_of_body(body: Vec<u8>) -> SlotImage {
 }
 
 pub fn record(sequence: u64) -> Record {
-    let model = if sequence % 2 == 0 { model_first() } else { model_opening() };
+    let model = if sequence.is_multiple_of(2) { model_first() } else { model_opening() };
     Record { sequence, image: image_at(&model, 298 + sequence) }
 }

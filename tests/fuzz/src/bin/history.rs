@@ -13,13 +13,16 @@ use evms::format::slot::{SlotHeader, SlotImage};
 use libfuzzer_sys::fuzz_target;
 
 const BLOCKS: usize = 24;
+/// Lines of the input that are carried out, and bytes of the longest body: a ring has room for a few records.
+const OPS_MAX: usize = 12;
+const BODY_BYTES_MAX: u16 = 3 * BLOCK as u16;
 /// Rings that may be hashed before the end of one is left unread.
 const HASHED_RINGS_MAX: usize = 4;
 
 fuzz_target!(|input: &[u8]| {
     let mut bytes = vec![0; BLOCKS * BLOCK];
     let mut hashed = 0;
-    for op in input.chunks_exact(8) {
+    for op in input.chunks_exact(8).take(OPS_MAX) {
         hashed += put(&mut bytes, op);
     }
     let ring = Ring::decode(&bytes);
@@ -36,11 +39,14 @@ fuzz_target!(|input: &[u8]| {
     let length = next.encode().len();
     let at = (end.place(&area, length as u64).unwrap().0 - 64 * 512) as usize;
     bytes[at..at + length].copy_from_slice(&next.encode());
+    // A lie about a length may have hidden a record that shows now; sequences go on growing even so.
+    let after = RingEnd::find(&bytes);
     if next.sequence < u64::MAX {
-        assert_eq!(RingEnd::find(&bytes).last, Some(next.image.header.hash));
+        assert!(after.next_sequence > next.sequence);
+        assert!(after.last == Some(next.image.header.hash) || after.next_sequence > next.sequence + 1);
     }
     if hashed <= HASHED_RINGS_MAX * bytes.len() && next.sequence < u64::MAX {
-        assert_eq!(Ring::decode(&bytes).records.last(), Some(&next));
+        assert!(Ring::decode(&bytes).records.contains(&next));
     }
 });
 
@@ -64,7 +70,7 @@ fn record(sequence: u64, body: usize) -> Record {
 /// it may cost at the most.
 fn put(bytes: &mut [u8], op: &[u8]) -> usize {
     let at = usize::from(op[0]) % BLOCKS * BLOCK;
-    let length = u16::from_le_bytes([op[2], op[3]]);
+    let length = u16::from_le_bytes([op[2], op[3]]) % BODY_BYTES_MAX;
     let small = u64::from(u16::from_le_bytes([op[4], op[5]]));
     let sequence = if op[6] == 0xff { u64::MAX - small } else { small };
     let mut encoded = record(sequence, usize::from(length)).encode();
