@@ -283,7 +283,7 @@ fn a_ring_gives_its_records_oldest_first() {
 
 #[test]
 fn every_file_seeds_a_fuzz_target() {
-    let inputs = seeds::from(|name| hex::read(name));
+    let inputs = seeds::from(hex::read);
     assert!(inputs.iter().all(|(target, _, bytes)| !target.is_empty() && !bytes.is_empty()));
     if std::env::var_os("EVMS_GOLDEN").is_some_and(|word| word == "seeds") {
         seeds::write(&inputs);
