@@ -67,10 +67,12 @@ fn help_of(rest: &[&str]) -> Option<String> {
         && verbs::VERBS.iter().any(|verb| verb.noun == *noun)
     {
         let lines = verbs::verb_lines(Some(noun));
-        return Some(format!("usage: evms {noun} VERB …\n\nVerbs:\n{lines}\n{}", exit::TEXT));
+        return Some(format!(
+            "usage: evms {noun} VERB …\n       evms {noun} VERB --help\n\nVerbs:\n{lines}\nExit codes: evms --help\n"
+        ));
     }
     let (verb, _) = verbs::find(&spoken).ok()?;
-    Some(format!("{}\n{}", verb.help(), exit::TEXT))
+    Some(verb.help())
 }
 
 /// What the environment says.

@@ -7,7 +7,7 @@ use evms::base::failure::{Failure, Kind};
 
 use crate::evms::answer::Answer;
 use crate::evms::globals::{GLOBALS, Globals};
-use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
+use crate::evms::words::{self, BadWords, Opt, Words, flag, value, values};
 use crate::evms::{containers, copies, looking, volumes};
 
 /// Why a verb did not do it: anything that can be said and has an exit code.
@@ -84,7 +84,10 @@ pub const VERBS: &[Verb] = &[
         line: "read and compare every copy of everything; mend what is damaged",
         text: "Reads every copy of everything on the disks of these containers, or of all of them, and compares. Writes nothing\n\
                without --repair. The exit code is 5 when damage was found and is left.\n",
-        options: &[flag("--repair", "write anew what is damaged, from what is sound"), DRY_RUN],
+        options: &[
+            flag("--repair", "write anew what is damaged, from what is sound"),
+            flag("--dry-run", "write nothing; say what would be mended"),
+        ],
         names_max: MANY,
         run: looking::check,
     },
@@ -114,7 +117,8 @@ pub const VERBS: &[Verb] = &[
         usage: "NAME (--from FILE | --generation N) [--dry-run]",
         line: "bring the volumes of an earlier model back",
         text: "Gives a container the volumes it had: where they lie, how large they are, what they are called. Name, type,\n\
-               owner and disks stay as they are. Refused when the disks they lay on are gone or given to others since.\n",
+               owner and disks stay as they are; volumes made since are deleted. Refused when the disks that they lay on are\n\
+               gone, or their space was given to others since.\n",
         options: &[
             value("--from", "FILE", "a file made by evms backup"),
             value("--generation", "N", "a model that the disks keep; see evms history NAME"),
@@ -346,15 +350,17 @@ impl Verb {
         format!("evms {} {}", self.noun, self.verb).replace("  ", " ")
     }
 
-    /// Its whole help, but for the exit codes.
+    /// Its whole help.
     pub fn help(&self) -> String {
         let mut help = format!("usage: {} {}\n\n{}", self.called(), self.usage, self.text);
         if !self.options.is_empty() {
             help.push_str("\nOptions:\n");
             help.push_str(&option_lines(self.options));
         }
-        help.push_str("\nOptions of every verb:\n");
-        help.push_str(&option_lines(GLOBALS));
+        help.push_str(&format!(
+            "\nOptions of every verb ({}) and exit codes: evms --help\n",
+            words::names(GLOBALS)
+        ));
         help
     }
 }
@@ -387,7 +393,7 @@ pub fn find<'a, 'w>(words: &'w [&'w str]) -> Result<(&'a Verb, &'w [&'w str]), B
 fn unknown(first: &str) -> BadWords {
     let of = "evms".to_string();
     if first.starts_with('-') {
-        let known = crate::evms::words::names(GLOBALS);
+        let known = words::names(GLOBALS);
         return BadWords::Option { option: first.into(), verb: of, known };
     }
     let mut known =

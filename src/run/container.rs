@@ -18,9 +18,10 @@ use crate::run::failure::RunError;
 use crate::run::labels;
 use crate::run::perform::Hands;
 use crate::run::report::Changed;
-use crate::run::scene::{Scene, Seen};
+use crate::run::scene::{Scene, Seen, same_file};
 use crate::run::take::{self, Taking};
 use crate::volume::commit::{Labels, Member};
+use crate::volume::discover::Read;
 use crate::volume::mistake::Rules;
 use crate::volume::plan;
 use crate::volume::request::{CreateContainer, Machine, OwnerAsk, Request};
@@ -332,11 +333,11 @@ impl Context {
         taking: &Taking,
     ) -> Result<Changed, RunError> {
         taking.check_words()?;
-        let held = self.hold(name, Act::Change)?;
+        let held = self.hold_but(name, Act::Change, disks)?;
         let (members, fresh): (Vec<_>, Vec<_>) = disks.iter().cloned().partition(|path| held.has(path));
         if fresh.is_empty() {
             let which = if members.len() == 1 { "the disk is a member" } else { "the disks are members" };
-            return self.already_so(&held, format!("container {name}: {which} already"));
+            return self.settled(&held, format!("container {name}: {which} already"));
         }
         let scene = take::open(&fresh, self.options.dry_run)?;
         // One slot length for all: the smallest slot bounds the model.
@@ -360,14 +361,19 @@ impl Context {
         if members.is_empty() && !free.is_empty() {
             let which =
                 if free.len() == 1 { "this is none of its disks" } else { "these are none of its disks" };
-            return self.already_so(&held, format!("container {name}: {which}"));
+            return self.settled(&held, format!("container {name}: {which}"));
         }
         let disks = members.iter().map(|word| held.disk_number(word)).collect::<Result<Vec<_>, _>>()?;
         self.errand(&held, Request::Shrink { disks }, Act::Change)
     }
 
-    fn already_so(&self, held: &Held, done: String) -> Result<Changed, RunError> {
+    /// Nothing is to be done; but what a crash left half done is finished.
+    fn settled(&mut self, held: &Held, done: String) -> Result<Changed, RunError> {
         let chosen = held.chosen()?;
+        if !chosen.committed || chosen.model.table.old_set.is_some() {
+            let finished = self.run(Errand { held, request: None, act: Act::Change, joining: Vec::new() })?;
+            return Ok(Changed { done: format!("{done}; what was left half done is finished"), ..finished });
+        }
         let order = chosen.image.header.order;
         Ok(Changed {
             done,
@@ -509,9 +515,9 @@ fn undo(members: &[Member], mandate: &guard::Mandate, hands: &mut Hands<'_>, nam
 impl Held {
     /// Is the disk at this path one of the container's?
     pub fn has(&self, path: &PathBuf) -> bool {
-        let wanted = real(path);
-        let seen = |place: usize| self.scene.disks.get(place);
-        self.found.disks.iter().filter_map(|read| seen(read.place)).any(|seen| real(&seen.path) == wanted)
+        let seen = |read: &Read| self.scene.disks.get(read.place);
+        let members = self.found.disks.iter().filter(|read| self.found.is_member(read));
+        members.filter_map(seen).any(|seen| same_file(&seen.path, path))
     }
 
     /// The disk that a user means: by path, by number, by the beginning of its id.

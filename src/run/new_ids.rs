@@ -38,7 +38,7 @@ impl Context {
     pub fn container_new_ids(&mut self, name: &str) -> Result<Changed, RunError> {
         let paths = {
             let scene = self.look()?;
-            let found = scene.containers_named(name);
+            let found = named(&scene, name);
             if found.is_empty() {
                 return Err(RunError::NotFound {
                     what: "container",
@@ -54,7 +54,7 @@ impl Context {
         };
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
         let scene = Scene::of_named(&paths, want).map_err(RunError::Scene)?;
-        let founds = scene.containers_named(name);
+        let founds = named(&scene, name);
         let (old, done) = halves(name, &founds)?;
         crate::run::change::refuse_clones(&scene, old, name)?;
         let renaming = match old.intent() {
@@ -149,6 +149,7 @@ impl Context {
     }
 
     /// Finds what a crashed run had begun: intents on the disks still to be done, and the new model wherever it stands.
+    /// A disk that has its new labels and still its intent is done once more, to the end.
     fn resume(
         &mut self,
         scene: &Scene,
@@ -156,8 +157,11 @@ impl Context {
         done: Option<&Found>,
         first: &Intent,
     ) -> Result<Renaming, RunError> {
+        let all_labelled = old.id == first.new_container;
+        let finished = if all_labelled { Some(old) } else { done };
+        let mut disks = if all_labelled { Vec::new() } else { old.disks.clone() };
         let mut intents = BTreeMap::new();
-        for read in &old.disks {
+        for read in &disks {
             let missing = Intent {
                 old_container: old.id,
                 new_container: first.new_container,
@@ -166,21 +170,26 @@ impl Context {
             };
             intents.insert(read.place, read.intent.clone().unwrap_or(missing));
         }
-        let begun = done.and_then(|done| done.chosen.as_ref().ok()).map(|chosen| chosen.image.clone());
+        for read in finished.iter().flat_map(|found| &found.disks) {
+            if let Some(intent) = &read.intent {
+                intents.insert(read.place, intent.clone());
+                disks.push(read.clone());
+            }
+        }
+        let begun = finished.and_then(|done| done.chosen.as_ref().ok()).map(|chosen| chosen.image.clone());
         let begun =
-            begun.or_else(|| old.disks.iter().find_map(|read| raw_image(scene, read, first.new_container)));
-        let image = match begun {
-            Some(image) => image,
+            begun.or_else(|| disks.iter().find_map(|read| raw_image(scene, read, first.new_container)));
+        match begun {
+            Some(image) => Ok(Renaming { intents, image, disks }),
             // No disk has the new model yet: all intents may be written anew.
             None => {
                 let name = old
                     .chosen
                     .as_ref()
                     .map_or(String::new(), |chosen| chosen.model.container.name.to_string());
-                return self.begin(scene, old, &name);
+                self.begin(scene, old, &name)
             }
-        };
-        Ok(Renaming { intents, image, disks: old.disks.clone() })
+        }
     }
 
     fn rename(
@@ -243,6 +252,22 @@ fn new_id(read: &Read, intent: &Intent, scene: &Scene, image: &SlotImage) -> New
     let label =
         Label { container: intent.new_container, disk: intent.new_disk, wwid, ..read.labelled.label.clone() };
     NewId { intent: intent.clone(), label, image: image.clone() }
+}
+
+/// Containers of this name, or in the middle of getting new ids and of this name after that: their own model may be
+/// overwritten by then.
+fn named<'a>(scene: &'a Scene, name: &str) -> Vec<&'a Found> {
+    let becomes = |found: &Found| {
+        let image = found.intent().and_then(|intent| {
+            found.disks.iter().find_map(|read| raw_image(scene, read, intent.new_container))
+        });
+        let model = image.and_then(|image| Model::decode(&image.body).ok());
+        model.is_some_and(|model| model.container.name.as_str() == name)
+    };
+    let mut all = scene.containers_named(name);
+    let more = scene.containers.iter().filter(|found| found.chosen.is_err() && becomes(found));
+    all.extend(more);
+    all
 }
 
 /// The container that still has its old ids, and, after a crash, the part of it that has new ones.

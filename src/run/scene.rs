@@ -17,7 +17,7 @@ use crate::host::disk::{Identity, Medium, OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::host::sysfs::{self, Roots, SysfsError};
 use crate::volume::choose::{Copy, DiskCopies};
-use crate::volume::discover::{self, Found, Labelled, Read, Sighting};
+use crate::volume::discover::{self, Found, Labelled, Read, Sighting, Unusable};
 use crate::volume::plugins::local_disk::{self, DiskFacts, Filter};
 
 /// A disk that was looked at.
@@ -107,7 +107,15 @@ pub fn read_ends(disk: &OpenDisk, length: u64) -> Result<(Vec<u8>, Vec<u8>), Dis
 
 fn look(disk: &OpenDisk) -> Result<Sighting, DiskError> {
     let (head, tail) = read_ends(disk, LOOK_BYTES)?;
-    Ok(discover::sight(disk.size(), disk.logical_block(), &head, &tail))
+    let seen = discover::sight(disk.size(), disk.logical_block(), &head, &tail);
+    if !matches!(seen, Sighting::Unusable(Unusable::TwoLabels { .. })) {
+        return Ok(seen);
+    }
+    let at = discover::intent_at(disk.size(), &head);
+    let intent = at.and_then(|at| Intent::decode(&disk.read(at, Intent::BYTES.0 as usize).ok()?).ok());
+    let explained = intent
+        .and_then(|intent| discover::half_renamed(disk.size(), disk.logical_block(), &head, &tail, &intent));
+    Ok(explained.unwrap_or(seen))
 }
 
 fn read_copy(disk: &OpenDisk, area: &Area) -> Copy {
@@ -243,7 +251,8 @@ impl Scene {
     }
 }
 
-fn same_file(one: &Path, other: &Path) -> bool {
+/// Do two paths mean one file or device?
+pub fn same_file(one: &Path, other: &Path) -> bool {
     match (std::fs::canonicalize(one), std::fs::canonicalize(other)) {
         (Ok(a), Ok(b)) if a == b => true,
         _ => {

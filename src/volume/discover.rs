@@ -191,6 +191,37 @@ fn believe_both(mut front: Label, back: &Label, size: Bytes, logical_block: u32)
     believe(front, damaged, size, logical_block)
 }
 
+/// Where the intent record of a disk with two labels lies; both were written with one table of areas.
+pub fn intent_at(size: Bytes, head: &[u8]) -> Option<Bytes> {
+    let front = Label::decode(head.get(HEAD_LABEL_AT.0 as usize..)?, End::Primary).ok()?;
+    let layout = Layout::check(front.areas.clone(), front.size_bytes().min(size)).ok()?;
+    Some(layout.area(AreaKind::Intent, End::Primary).start_bytes())
+}
+
+/// A disk with two labels that its own intent record explains: a change of ids was cut short between them. It is
+/// what it was, until the same command finishes it. `None` when the record explains something else.
+pub fn half_renamed(
+    size: Bytes,
+    logical_block: u32,
+    head: &[u8],
+    tail: &[u8],
+    intent: &Intent,
+) -> Option<Sighting> {
+    let front = Label::decode(head.get(HEAD_LABEL_AT.0 as usize..)?, End::Primary).ok()?;
+    let at = tail.len().checked_sub(TAIL_LABEL_BYTES as usize)?;
+    let back = Label::decode(tail.get(at..)?, End::Secondary).ok()?;
+    let is_old = |label: &Label| (label.container, label.disk) == (intent.old_container, intent.old_disk);
+    let is_new = |label: &Label| (label.container, label.disk) == (intent.new_container, intent.new_disk);
+    let half = Damage::new(What::Label, Fault::Field("ids, given in half"));
+    if is_new(&front) && is_old(&back) {
+        Some(believe(back, vec![(End::Primary, half)], size, logical_block))
+    } else if is_old(&front) && is_new(&back) {
+        Some(believe(front, vec![(End::Secondary, half)], size, logical_block))
+    } else {
+        None
+    }
+}
+
 fn believe(label: Label, damaged: Vec<(End, Damage)>, size: Bytes, logical_block: u32) -> Sighting {
     if label.size_bytes() > size {
         return Sighting::Unusable(Unusable::Shrunk { labelled: label.size_bytes(), now: size });
@@ -307,6 +338,13 @@ impl Found {
             Some(_) if read.copies.newest().is_some() => DiskWord::Stale,
             Some(_) => DiskWord::Empty,
         }
+    }
+
+    /// Is the disk that was read as `read` one of the container's, as the model that counts tells it?
+    pub fn is_member(&self, read: &Read) -> bool {
+        let model = self.chosen.as_ref().ok().map(|chosen| &chosen.model);
+        let disk = model.and_then(|model| model.disk_by_id(read.labelled.label.disk));
+        disk.is_some_and(|disk| disk.is_member())
     }
 
     /// Members that were not seen at all.

@@ -4,9 +4,11 @@
 mod bench;
 mod containers;
 mod copies;
+mod cut_short;
 mod devices;
 mod dry_run;
 mod front;
+mod help;
 mod json;
 mod manners;
 mod program;

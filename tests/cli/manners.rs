@@ -21,7 +21,8 @@ Exit codes (the most specific wins):
 ";
 
 const HELP_EVMS: &str = "\
-usage: evms VERB ...
+usage: evms [OPTION]… VERB …
+       evms VERB --help           tell all about one verb
        evms APPLET ...            run another applet of this program
        evms --list [--json]       print the names of the applets
        evms --install [--dry-run] DIR
@@ -29,6 +30,37 @@ usage: evms VERB ...
        evms --help | --version
 
 Shared disks, safe to use from several machines: cluster containers, ownership, fencing, failover.
+
+Verbs:
+  list               what there is; without a word: containers, volumes and disks
+  info               all about one container, CONTAINER/VOLUME or disk
+  check              read and compare every copy of everything; mend what is damaged
+  history            models that the disks of a container keep, and what differs
+  backup             save the model of a container in a new file
+  restore            bring the volumes of an earlier model back
+  container create   make a container over disks
+  container modify   change owner, type or name
+  container expand   add disks
+  container shrink   let disks go that no volume uses
+  container readmit  take disks back that missed changes
+  container deport   give it away: nobody's until it is imported
+  container import   take a deported or unclaimed container, or make a copy one of its own
+  container delete   delete an empty container and free its disks
+  volume create      make a linear or striped volume
+  volume expand      make it larger
+  volume shrink      make it smaller
+  volume rename      give it another name
+  volume delete      delete it; its data is lost
+
+Options of every verb:
+  --disk FILE       look at this disk or image file only; may be given several times
+                    (or EVMS_DISKS=FILE:FILE…)
+  --include GLOB    of this machine's disks look only at these, by path or kernel name
+  --exclude GLOB    of this machine's disks leave these alone
+  --node NAME       where to run: this machine, its own name or 'local' (or EVMS_NODE)
+  --as NODE-UUID    act as the machine with this identity; image files only
+  --node-file PATH  this machine's identity stands here instead of in /etc/evms/node
+  --json            answer in JSON, refusals too
 
 Applets:
   evms            manage disks, containers and volumes

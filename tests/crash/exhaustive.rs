@@ -1,12 +1,14 @@
 //! Every crash point of every scenario: after each operation that changes a disk, with each way the caches may have
 //! been lost, with the next write torn, with every subset of disks missing at reopening.
 
+use std::collections::BTreeSet;
+
 use evms::format::layout::{End, SlotIndex};
 use evms::volume::commit::io::Op;
 use evms::volume::mistake::Rules;
 
 use crate::author::Task;
-use crate::disk::Kept;
+use crate::disk::{Disk, Kept};
 use crate::laws::Broken;
 use crate::recover::{attempt, recover, subsets};
 use crate::world::{Schedule, World};
@@ -47,12 +49,16 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+/// Worlds that were tried: what is on the disks, and how much was acknowledged.
+type Seen = BTreeSet<(u64, usize)>;
+
 /// Ways to lose a cache: the machine alone died, or the power went.
 const LOSSES: [Kept; 4] = [Kept::All, Kept::Nothing, Kept::Front, Kept::Back];
 /// Writes of more blocks than this (blanking) are torn at the first, middle and last block only.
 const TEAR_EACH_MAX: usize = 8;
 
 pub fn run(scenario: &Scenario, order: Schedule, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
+    let mut seen = Seen::new();
     let mut world = World::new(scenario.disks);
     world.label_disks(&scenario.start);
     for (place, (node, task)) in scenario.tasks.iter().enumerate() {
@@ -64,12 +70,14 @@ pub fn run(scenario: &Scenario, order: Schedule, rules: Rules, cases: &mut u64) 
             if let Op::Write { at, bytes, .. } = &ask.op
                 && let Some(number) = actor.disk_of_lane(ask.lane)
             {
-                crash_torn(&world, number, at.0, bytes, rules, cases)?;
+                for after in torn(&world, number, at.0, bytes) {
+                    everyone(&after, &mut seen, rules, cases)?;
+                }
             }
             world.execute(&mut actor, &ask)?;
             world.take_acks(&mut actor)?;
             if changes {
-                crash(&world, rules, cases)?;
+                crash(&world, &mut seen, rules, cases)?;
             }
         }
         world.take_acks(&mut actor)?;
@@ -84,37 +92,36 @@ pub fn run(scenario: &Scenario, order: Schedule, rules: Rules, cases: &mut u64) 
     Ok(())
 }
 
-fn crash(world: &World, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
+fn crash(world: &World, seen: &mut Seen, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
     let pending = world.disks.values().any(|disk| disk.has_pending());
     for kept in LOSSES.into_iter().take(if pending { LOSSES.len() } else { 1 }) {
         let mut after = world.clone();
         after.disks.values_mut().for_each(|disk| disk.lose_power(kept));
-        everyone(&after, rules, cases)?;
+        everyone(&after, seen, rules, cases)?;
     }
     Ok(())
 }
 
-fn crash_torn(
-    world: &World,
-    number: u16,
-    at: u64,
-    bytes: &[u8],
-    rules: Rules,
-    cases: &mut u64,
-) -> Result<(), Broken> {
+/// The world with one write landed in part, in every way.
+fn torn(world: &World, number: u16, at: u64, bytes: &[u8]) -> Vec<World> {
     let blocks = bytes.len() / crate::disk::BLOCK as usize;
     let each = blocks <= TEAR_EACH_MAX;
-    for front in (1..blocks).filter(|&front| each || [1, blocks / 2, blocks - 1].contains(&front)) {
-        for keep_front in [true, false] {
-            let mut after = world.clone();
-            after.disks.get_mut(&number).unwrap().write_torn(at, bytes, front, keep_front);
-            everyone(&after, rules, cases)?;
-        }
-    }
-    Ok(())
+    let fronts = (1..blocks).filter(|&front| each || [1, blocks / 2, blocks - 1].contains(&front));
+    let ways = fronts.flat_map(|front| [(front, true), (front, false)]);
+    ways.map(|(front, keep_front)| {
+        let mut after = world.clone();
+        after.disks.values_mut().for_each(Disk::flush);
+        after.disks.get_mut(&number).unwrap().write_torn(at, bytes, front, keep_front);
+        after
+    })
+    .collect()
 }
 
-fn everyone(world: &World, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
+fn everyone(world: &World, seen: &mut Seen, rules: Rules, cases: &mut u64) -> Result<(), Broken> {
+    // Many crash points leave the very same bytes and the same promises behind: one is enough.
+    if !seen.insert(world.fingerprint()) {
+        return Ok(());
+    }
     for present in subsets(&world.numbers()) {
         recover(world, &present, rules, cases)?;
     }

@@ -1,6 +1,7 @@
 //! Disks, machines and the laws in one value that can be copied at every crash point.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use evms::base::bits::Features;
 use evms::base::id::{ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeId, NodeUuid};
@@ -195,6 +196,16 @@ impl World {
             self.laws.on_ack(order)?;
         }
         Ok(())
+    }
+
+    /// What is durable on all disks, and how much was acknowledged.
+    pub fn fingerprint(&self) -> (u64, usize) {
+        let mut hasher = DefaultHasher::new();
+        for (number, disk) in &self.disks {
+            number.hash(&mut hasher);
+            disk.mark(&mut hasher);
+        }
+        (hasher.finish(), self.laws.acked.len())
     }
 
     pub fn numbers(&self) -> Vec<u16> {
