@@ -11,6 +11,9 @@ use crate::format::slot::{SlotHeader, SlotImage};
 
 const MAGIC: &[u8; 8] = b"EVMSHIST";
 const VERSION: u16 = 1;
+/// How often as many bytes as a ring has are hashed before the rest of it is left unread. Sound rings need one and a
+/// bit; heads that lie, each with a long image that does not fit, would otherwise cost the square of the ring.
+const HASHED_RINGS_MAX: usize = 4;
 
 /// One record: a model that was superseded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +36,14 @@ impl Record {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Result<(Record, usize), Damage> {
-        let (sequence, image, length) = frame(bytes)?;
+    /// The record of a frame, when the image is whole and just as long as the frame says.
+    fn decode(sequence: u64, image: &[u8]) -> Result<Record, Damage> {
+        let length = Bytes(image.len() as u64);
         let image = SlotImage::decode(image).map_err(|_| Damage::new(What::History, Fault::Checksum))?;
-        Ok((Record { sequence, image }, length))
+        if image.header.slot_bytes() != length {
+            return Err(Damage::new(What::History, Fault::Field("length")));
+        }
+        Ok(Record { sequence, image })
     }
 }
 
@@ -48,9 +55,16 @@ fn frame(bytes: &[u8]) -> Result<(u64, &[u8], usize), Damage> {
     if version != VERSION {
         return Err(Damage::new(What::History, Fault::Version(version)));
     }
-    reader.u16().ok_or_else(short)?;
+    let reserved = reader.u16().ok_or_else(short)?;
     let length = reader.u32().ok_or_else(short)? as usize;
     let sequence = reader.u64().ok_or_else(short)?;
+    if reserved != 0 || !reader.rest_is_zero() {
+        return Err(Damage::new(What::History, Fault::Field("reserved")));
+    }
+    // The record behind this one stands on the grid, or a disk would refuse to write it.
+    if !length.is_multiple_of(BLOCK) {
+        return Err(Damage::new(What::History, Fault::Field("length")));
+    }
     let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length)).ok_or_else(short)?;
     Ok((sequence, image, BLOCK + length))
 }
@@ -110,9 +124,11 @@ impl Ring {
     /// Reads a ring, given the bytes of its area. Torn and overwritten records are passed over.
     pub fn decode(bytes: &[u8]) -> Ring {
         let mut ring = Ring::default();
-        let mut at = 0;
-        while at < bytes.len() {
-            match Record::decode(bytes.get(at..).unwrap_or_default()) {
+        let (mut at, mut hashed) = (0, 0);
+        while at < bytes.len() && hashed <= HASHED_RINGS_MAX * bytes.len() {
+            let found = frame(bytes.get(at..).unwrap_or_default());
+            hashed += found.as_ref().map_or(0, |(_, image, _)| image.len());
+            match found.and_then(|(sequence, image, length)| Ok((Record::decode(sequence, image)?, length))) {
                 Ok((record, length)) => {
                     ring.records.push(record);
                     at += length;

@@ -7,11 +7,12 @@ use std::fmt;
 use crate::base::bits::Access;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
-use crate::format::damage::{Damage, Fault};
+use crate::format::damage::{Damage, Fault, What};
 use crate::format::first_block;
 use crate::format::intent::Intent;
 use crate::format::label::{self, Label};
-use crate::format::layout::{End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
+use crate::format::layout::{AreaKind, End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
+use crate::format::node_block;
 use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
 use crate::volume::commit::Member;
 use crate::volume::mistake::Rules;
@@ -61,6 +62,15 @@ pub enum Unusable {
     },
     /// The table of areas is not believed.
     Areas(LayoutError),
+    /// Its first block says that it is a member, and neither label is there.
+    NoLabel,
+    /// It has less room for node blocks than for as many nodes as its label says.
+    NodeBlocks {
+        /// Nodes that the label promises room to.
+        nodes: u16,
+        /// Nodes that the area has room for.
+        room: u16,
+    },
     /// The disk has larger blocks than when it was labelled.
     BlockTooLarge {
         /// In the label.
@@ -92,6 +102,15 @@ impl fmt::Display for Unusable {
                 now.0
             ),
             Unusable::Areas(error) => write!(f, "{error}"),
+            Unusable::NoLabel => {
+                write!(
+                    f,
+                    "its first block says that it is a member disk of evms, and both its labels are gone"
+                )
+            }
+            Unusable::NodeBlocks { nodes, room } => {
+                write!(f, "its label promises node blocks to {nodes} nodes and has room for {room}")
+            }
             Unusable::BlockTooLarge { labelled, now } => {
                 write!(
                     f,
@@ -119,7 +138,7 @@ impl fmt::Display for Unusable {
 impl Unusable {
     /// Does a newer program know more about this disk?
     pub fn is_newer(&self) -> bool {
-        matches!(self, Unusable::Damaged(damage) if newer(damage))
+        matches!(self, Unusable::Damaged(damage) if damage.is_newer())
     }
 }
 
@@ -131,11 +150,13 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
         tail.len().checked_sub(TAIL_LABEL_BYTES as usize).and_then(|at| tail.get(at..)).unwrap_or_default();
     let (front, back) = (Label::decode(front_block, End::Primary), Label::decode(tail_block, End::Secondary));
     let stranger = |damage: &Damage| matches!(damage.fault, Fault::Blank | Fault::Foreign | Fault::Short);
+    let newer =
+        [&front, &back].into_iter().filter_map(|copy| copy.as_ref().err()).find(|damage| damage.is_newer());
+    if let Some(damage) = newer {
+        // A newer program wrote one end; the other may be what it was about to replace.
+        return Sighting::Unusable(Unusable::Damaged(damage.clone()));
+    }
     match (front, back) {
-        // A newer program was cut off in the middle of its labels: the older one is not to be acted on any more.
-        (Err(damage), Ok(_)) | (Ok(_), Err(damage)) if newer(&damage) => {
-            Sighting::Unusable(Unusable::Damaged(damage))
-        }
         (front, back) if (front.is_ok() || back.is_ok()) && overwritten(size, head).is_some() => {
             overwritten(size, head)
                 .map_or(Sighting::Blank, |signature| Sighting::Unusable(Unusable::Overwritten(signature)))
@@ -146,22 +167,44 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
                 tail: (back.container, back.disk),
             })
         }
-        (Ok(front), Ok(_)) => believe(front, Vec::new(), size, logical_block),
+        (Ok(front), Ok(back)) => believe_both(front, &back, size, logical_block),
         // Where the disk has grown the tail label is not at the end any more: no damage, but worth a word.
         (Ok(front), Err(damage)) => believe(front, vec![(End::Secondary, damage)], size, logical_block),
         (Err(damage), Ok(back)) => believe(back, vec![(End::Primary, damage)], size, logical_block),
-        (Err(one), Err(other)) if stranger(&one) && stranger(&other) => {
-            let found = foreign::recognise(&Ends { size, head, tail });
-            if found.is_empty() { Sighting::Blank } else { Sighting::Foreign(found) }
-        }
+        (Err(one), Err(other)) if stranger(&one) && stranger(&other) => strange(size, head, tail),
         (Err(one), Err(other)) => {
             Sighting::Unusable(Unusable::Damaged(if stranger(&one) { other } else { one }))
         }
     }
 }
 
-fn newer(damage: &Damage) -> bool {
-    matches!(damage.fault, Fault::Version(_) | Fault::Incompat(_))
+/// No label of ours at either end.
+fn strange(size: Bytes, head: &[u8], tail: &[u8]) -> Sighting {
+    // The recogniser wants a tail that ends at the last sector; ours ends at the last block.
+    let missing = size.round_down(SECTOR_BYTES).0 - size.round_down(BLOCK_BYTES).0;
+    let tail = [tail, &[0; BLOCK_BYTES as usize][..missing as usize]].concat();
+    let found = foreign::recognise(&Ends { size, head, tail: &tail });
+    if !found.is_empty() {
+        Sighting::Foreign(found)
+    } else if first_block::is_ours(head) {
+        // It is written last and taken away first: a disk on which it stands alone was damaged, and is not free.
+        Sighting::Unusable(Unusable::NoLabel)
+    } else {
+        Sighting::Blank
+    }
+}
+
+/// Both labels are whole and name one disk. Where they differ in anything else a rewrite was cut short: the front
+/// counts, and what either forbids is forbidden.
+fn believe_both(mut front: Label, back: &Label, size: Bytes, logical_block: u32) -> Sighting {
+    let mut damaged = Vec::new();
+    if front != *back {
+        damaged.push((End::Secondary, Damage::new(What::Label, Fault::Field("difference from the front"))));
+        front.features.compat |= back.features.compat;
+        front.features.ro_compat |= back.features.ro_compat;
+        front.features.incompat |= back.features.incompat;
+    }
+    believe(front, damaged, size, logical_block)
 }
 
 /// What somebody else put in front of a disk on which a label of ours is left. `mkswap`, `sfdisk`, `mkfs.vfat` and
@@ -179,15 +222,20 @@ fn believe(label: Label, damaged: Vec<(End, Damage)>, size: Bytes, logical_block
     if label.size_bytes() > size {
         return Sighting::Unusable(Unusable::Shrunk { labelled: label.size_bytes(), now: size });
     }
-    if logical_block > label.logical_block.max(BLOCK_BYTES as u32) || logical_block > 4096 {
+    if logical_block > label.logical_block {
         let labelled = label.logical_block;
         return Sighting::Unusable(Unusable::BlockTooLarge { labelled, now: logical_block });
     }
-    let grown = label.size_bytes().round_down(BLOCK_BYTES) < size.round_down(BLOCK_BYTES);
-    match Layout::check(label.areas.clone(), label.size_bytes()) {
-        Ok(layout) => Sighting::Ours(Box::new(Labelled { label, layout, damaged, grown })),
-        Err(error) => Sighting::Unusable(Unusable::Areas(error)),
+    let layout = match Layout::check(label.areas.clone(), label.size_bytes()) {
+        Ok(layout) => layout,
+        Err(error) => return Sighting::Unusable(Unusable::Areas(error)),
+    };
+    let room = node_block::nodes_in(&layout.area(AreaKind::NodeBlocks, End::Primary));
+    if room < label.nodes {
+        return Sighting::Unusable(Unusable::NodeBlocks { nodes: label.nodes, room });
     }
+    let grown = label.size_bytes().round_down(BLOCK_BYTES) < size.round_down(BLOCK_BYTES);
+    Sighting::Ours(Box::new(Labelled { label, layout, damaged, grown }))
 }
 
 impl Labelled {
