@@ -4,11 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod tools;
+mod programs;
 
 use evms::base::units::{Bytes, MIB};
 use evms::format::first_block;
-use tools::{Dir, Image, Loop, Said, ask, run};
+use programs::{Dir, Image, Loop, Said, ask, run};
 
 const SIZE: u64 = 320 * MIB;
 

@@ -5,13 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod tools;
+mod programs;
 
 use evms::base::limits::{DEEP_LOOK_BYTES, LOOK_BYTES};
 use evms::base::units::{Bytes, KIB, MIB};
 use evms::volume::plugins::foreign::{Ends, Signature, recognise};
 use evms::volume::plugins::fsim::{Content, content, stated_size};
-use tools::{Dir, Image, Loop, ask, number_after, run};
+use programs::{Dir, Image, Loop, ask, number_after, run};
 
 /// Bytes that `stated_size` asks for.
 const FSIM_LOOK: u64 = 128 * KIB;

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 const JSON_VERSION: u32 = 1;
 
 /// The report of a verb.
+#[allow(clippy::large_enum_variant)] // One value a command.
 pub enum Answer {
     /// Of a change.
     Changed(Changed),

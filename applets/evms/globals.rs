@@ -157,7 +157,7 @@ mod tests {
         let disks = |own: &[&str]| Globals::read(own, &around).unwrap().options.disks;
         assert_eq!(disks(&[]), [PathBuf::from("x"), "y".into()]);
         assert_eq!(disks(&["--disk", "z"]), [PathBuf::from("z")]);
-        assert_eq!(disks(&["--exclude", "sdz"]), [PathBuf::new(); 0]);
+        assert_eq!(disks(&["--exclude", "sdz"]), Vec::<PathBuf>::new());
         let elsewhere = |own: &[&str]| Globals::read(own, &around).unwrap().refuse_elsewhere().is_err();
         assert!(elsewhere(&[]) && !elsewhere(&["--node", "local"]));
     }

@@ -38,7 +38,7 @@ pub struct Work {
 /// Who decides what is written; the engine's planner, or a scripted one in the crash model.
 pub trait Author {
     /// Why it would not.
-    type Refusal;
+    type Refusal: Clone;
 
     /// May this be opened, and as what? `None` was found where a container is to be founded.
     fn open(&mut self, found: Option<&Chosen>) -> Result<(Mandate, Model), Self::Refusal>;
@@ -102,6 +102,9 @@ enum Stage {
     Wiping { labels: Box<Labels>, session: Box<Session>, last: bool },
     Over,
 }
+
+/// How a change ended.
+pub type Ended<A> = Result<Done, Halted<<A as Author>::Refusal>>;
 
 /// A change under way.
 #[derive(Clone)]
@@ -217,7 +220,7 @@ impl<A: Author> Change<A> {
     }
 
     /// How it ended, once [`Step::Over`], and the author back.
-    pub fn finish(self) -> (A, Option<Result<Done, Halted<A::Refusal>>>) {
+    pub fn finish(self) -> (A, Option<Ended<A>>) {
         (self.author, self.result)
     }
 

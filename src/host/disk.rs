@@ -17,58 +17,13 @@ use std::time::Duration;
 use crate::base::limits::IO_BYTES_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::host::disk_error::{DiskError, Doing};
+pub use crate::host::disk_kind::{Identity, Medium, Want};
 use crate::host::disk_open::{self, Measured, Opened};
 use crate::host::sys::AlignedBuffer;
 use crate::host::worker::{NoAnswer, Worker};
 
 /// Milliseconds that one I/O of a block device (at most [`IO_BYTES_MAX`] bytes), or its opening, may take.
 pub const IO_DEADLINE_MS: u64 = 10_000;
-
-/// What carries the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Medium {
-    /// A regular file.
-    Image,
-    /// A block device.
-    BlockDevice,
-}
-
-/// What a disk is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// To read. Opened read-only: no write, no claim, no udev event when it is closed.
-    Look,
-    /// To write, and nobody else uses it: O_EXCL, or an exclusive lock on an image.
-    Change,
-    /// To write while our own gates hold it: a gate claims its disk, so O_EXCL would fail. Any other holder,
-    /// mount or swap in sight refuses. An image is locked as with [`Want::Change`].
-    ChangeUnderGates,
-}
-
-impl Want {
-    /// Is it opened for writing?
-    pub fn writes(self) -> bool {
-        self != Want::Look
-    }
-}
-
-/// What makes two names the same disk: hard links, symlinks, a second device node, or a loop device over the
-/// whole of an image file. (A loop device that begins inside of its file counts as a disk of its own.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Identity {
-    /// A regular file.
-    File {
-        /// The device number of its file system.
-        device: u64,
-        /// Its inode.
-        inode: u64,
-    },
-    /// A block device.
-    Device {
-        /// Its device number.
-        number: u64,
-    },
-}
 
 enum Way {
     Image(File),

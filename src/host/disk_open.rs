@@ -11,8 +11,8 @@ use nix::libc;
 use nix::unistd::{AccessFlags, access};
 
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
-use crate::host::disk::{Identity, Medium, Want};
 use crate::host::disk_error::{DiskError, Doing};
+use crate::host::disk_kind::{Identity, Medium, Want};
 use crate::host::sys;
 use crate::host::sysfs::{self, Roots};
 

@@ -8,8 +8,10 @@
 //! - `sys` is the only room with `unsafe`.
 
 pub mod clock;
+pub mod device;
 pub mod disk;
 pub mod disk_error;
+pub mod disk_kind;
 mod disk_open;
 pub mod entropy;
 pub mod identity;

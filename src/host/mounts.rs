@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::host::sysfs::{DeviceNumber, SysfsError};
+use crate::host::device::{DeviceNumber, SysfsError};
 
 /// All mounts and swaps at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -229,7 +229,9 @@ impl Context {
             let (planner, result) = change.finish();
             match result {
                 Some(Ok(done)) => return Ok(self.changed(held, &planner, &done, &hands, &paths)),
-                Some(Err(Halted::Superseded(_) | Halted::Unopened(Unopened::Superseded(_)))) => continue,
+                // Outbid in the opening, which carries nothing of the request. Outbid in the commit is another matter: it
+                // may have been adopted, and `--size +1G` must not be done twice.
+                Some(Err(Halted::Unopened(Unopened::Superseded(_)))) => continue,
                 Some(Err(why)) => {
                     let errors = hands.errors.iter().map(|(_, error)| error.clone()).collect::<Vec<_>>();
                     return Err(RunError::halted(&held.name, why, hands.touched(), &errors));

@@ -49,6 +49,8 @@ impl Context {
         }
         for name in mend {
             match self.repair(&name) {
+                // A dry run looked at all of it and mended nothing.
+                Ok(()) if self.options.dry_run => (),
                 Ok(()) => {
                     let mended = report
                         .findings
@@ -71,19 +73,19 @@ impl Context {
     /// every disk holds it or its parent.
     fn repair(&mut self, name: &str) -> Result<(), RunError> {
         {
-            let held = self.hold(name, Act::Import)?;
+            let held = self.hold(name, Act::Change)?;
             self.relabel(&held)?;
         }
         for _ in 0..2 {
-            let held = self.hold(name, Act::Import)?;
-            self.run(Errand { held: &held, request: None, act: Act::Import, joining: Vec::new() })?;
+            let held = self.hold(name, Act::Change)?;
+            self.run(Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() })?;
         }
         Ok(())
     }
 
     fn relabel(&mut self, held: &Held) -> Result<(), RunError> {
         let mandate =
-            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Import)
+            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Change)
                 .map_err(RunError::Denied)?;
         let mut paper = Labels::new(held.members(), Rules::ALL);
         for (lane, read) in held.found.disks.iter().enumerate() {
@@ -200,12 +202,14 @@ fn blocks_of(scene: &Scene, read: &Read) -> Vec<String> {
     match bytes {
         Some(Ok(bytes)) => {
             let damaged = NodeBlocks::decode(&bytes).damaged;
-            damaged
-                .iter()
-                .map(|id| {
-                    format!("disk {}: both blocks of node {id} are damaged", read.labelled.label.number)
-                })
-                .collect()
+            let ids = damaged.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let more =
+                if damaged.len() > 4 { format!(" and {} more", damaged.len() - 4) } else { String::new() };
+            let number = read.labelled.label.number;
+            let words = format!(
+                "disk {number}: both blocks of node {ids}{more} are damaged; the node writes them anew"
+            );
+            if damaged.is_empty() { Vec::new() } else { vec![words] }
         }
         Some(Err(error)) => vec![error.to_string()],
         None => Vec::new(),

@@ -18,7 +18,7 @@ use crate::run::failure::RunError;
 use crate::run::labels;
 use crate::run::perform::Hands;
 use crate::run::report::Changed;
-use crate::run::scene::{Scene, Seen};
+use crate::run::scene::Scene;
 use crate::run::take::{self, Taking};
 use crate::volume::commit::{Labels, Member};
 use crate::volume::mistake::Rules;
@@ -435,7 +435,7 @@ impl Context {
                 });
             }
         }
-        let held = self.hold(name, Act::Import)?;
+        let held = self.hold(name, Act::Change)?;
         let model = &held.chosen()?.model;
         if !model.volumes.is_empty() {
             let names =
@@ -452,7 +452,7 @@ impl Context {
             ));
         }
         let opened =
-            self.run(Errand { held: &held, request: None, act: Act::Import, joining: Vec::new() })?;
+            self.run(Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() })?;
         self.unlabel(&held, opened)
     }
 
@@ -460,7 +460,7 @@ impl Context {
         let disks = held.disks();
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let mandate =
-            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Import)
+            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Change)
                 .map_err(RunError::Denied)?;
         let mut hands = self.hands(disks);
         let mut paper = Labels::new(held.members(), Rules::ALL);
@@ -534,63 +534,4 @@ fn undo(members: &[Member], mandate: &guard::Mandate, hands: &mut Hands<'_>, nam
         format!("a disk may keep a label; use it anew with --wipe {}", take::WIPE_EVMS)
     };
     RunError::say(Kind::Device, format!("container {name} was not made: {cause}; {after}"))
-}
-
-impl Held {
-    /// Is the disk at this path one of the container's?
-    pub fn has(&self, path: &PathBuf) -> bool {
-        let wanted = real(path);
-        let seen = |place: usize| self.scene.disks.get(place);
-        self.found.disks.iter().filter_map(|read| seen(read.place)).any(|seen| real(&seen.path) == wanted)
-    }
-
-    /// Is it one that the model knows as a member, and not merely labelled for it?
-    pub fn is_member(&self, path: &PathBuf) -> bool {
-        let Ok(model) = self.chosen().map(|chosen| &chosen.model) else { return false };
-        let wanted = real(path);
-        let here = |place: usize| self.scene.disks.get(place).is_some_and(|seen| real(&seen.path) == wanted);
-        let mut members = self.found.disks.iter().filter(|read| {
-            let disk = model.disk_by_id(read.labelled.label.disk);
-            disk.is_some_and(|disk| disk.is_member() && disk.number == read.labelled.label.number)
-        });
-        members.any(|read| here(read.place))
-    }
-
-    /// The disk that a user means: by path, by number, by the beginning of its id.
-    pub fn disk_number(&self, word: &str) -> Result<DiskNumber, RunError> {
-        let model = &self.chosen()?.model;
-        let by_path = self.found.disks.iter().find(|read| {
-            self.scene
-                .disks
-                .get(read.place)
-                .is_some_and(|seen: &Seen| real(&seen.path) == real(&PathBuf::from(word)))
-        });
-        let by_path = by_path.map(|read| read.labelled.label.number);
-        let by_number =
-            word.parse::<u16>().ok().map(DiskNumber).filter(|number| model.disk(*number).is_some());
-        let by_id = || {
-            let disks = model
-                .table
-                .disks
-                .iter()
-                .filter(|disk| word.len() >= 4 && disk.id.to_string().starts_with(word));
-            disks.map(|disk| disk.number).next()
-        };
-        by_path.or(by_number).or_else(by_id).ok_or_else(|| RunError::NotFound {
-            what: "disk",
-            name: word.into(),
-            hint: format!(
-                "container {} has the disks {}; name one by its path or number",
-                self.name,
-                model
-                    .table
-                    .disks
-                    .iter()
-                    .filter(|disk| disk.is_member())
-                    .map(|disk| disk.number.to_string())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
-        })
-    }
 }

@@ -171,6 +171,12 @@ impl RunError {
     pub fn halted(name: &str, why: Halted<Why>, touched: bool, errors: &[DiskError]) -> RunError {
         let name = name.to_string();
         match why {
+            Halted::Refused { why, touched: true } => RunError::say(
+                why.kind(),
+                format!(
+                    "{why} (but before that the container was opened: {name} is as it was, under a new epoch)"
+                ),
+            ),
             Halted::Refused { why: Why::Denied(denied), .. } => RunError::Denied(denied),
             Halted::Refused { why: Why::Refused(refusal), .. } => RunError::Refused(refusal),
             Halted::Refused { why, .. } => RunError::say(why.kind(), why.to_string()),
@@ -269,6 +275,16 @@ impl fmt::Display for RunError {
                     path.display()
                 )
             }
+            RunError::Sentence(_, text) => f.write_str(text),
+            of_container => of_container.about_container(f),
+        }
+    }
+}
+
+impl RunError {
+    /// What is wrong with a container as a whole.
+    fn about_container(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             RunError::Unusable { name, why } => write!(f, "{name} cannot be used: {why}"),
             RunError::Conflict { name, order, one, other } => write!(
                 f,
@@ -286,7 +302,11 @@ impl fmt::Display for RunError {
                 if !missing.is_empty() {
                     write!(f, " (missing: disk {})", list(missing))?;
                 }
-                write!(f, "; nothing was written; bring the missing disks back")
+                write!(
+                    f,
+                    "; nothing was written; bring the missing disks back; if they are gone for good, what is here can be \
+                     used anew with --wipe evms, and the data on it is lost"
+                )
             }
             RunError::Superseded { name, epoch, touched } => write!(
                 f,
@@ -314,7 +334,8 @@ impl fmt::Display for RunError {
                 needed.human(),
                 room.human()
             ),
-            RunError::Sentence(_, text) => f.write_str(text),
+            // All others have had their sentence in `fmt`.
+            _ => Ok(()),
         }
     }
 }

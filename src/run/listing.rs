@@ -62,7 +62,7 @@ pub fn disk_line(scene: &Scene, place: usize, seen: &Seen) -> DiskLine {
         Ok(Sighting::Unusable(why)) => DiskLine { state: "damaged", words: why.to_string(), ..blank },
         Ok(Sighting::Ours(labelled)) => {
             let found = scene.containers.iter().find(|found| found.id == labelled.label.container);
-            let name = found.map_or(String::new(), |found| shown_name(found));
+            let name = found.map_or(String::new(), shown_name);
             let read =
                 found.and_then(|found| Some((found, found.disks.iter().find(|read| read.place == place)?)));
             let mut words =

@@ -12,6 +12,7 @@ pub mod history;
 pub mod info;
 pub mod labels;
 pub mod listing;
+pub mod members;
 pub mod new_ids;
 pub mod perform;
 pub mod report;

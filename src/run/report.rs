@@ -225,6 +225,8 @@ pub struct PieceLine {
 /// The answer to `info`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
+// One value a command: its size on the stack is nobody's concern.
+#[allow(clippy::large_enum_variant)]
 pub enum Info {
     /// Of a container.
     Container {

@@ -35,7 +35,7 @@ impl Tally {
 impl DiskSet {
     /// The votes of `disks` in this set.
     pub fn tally(&self, disks: &BTreeSet<DiskNumber>, rules: Rules) -> Tally {
-        let even = self.members.len() % 2 == 0;
+        let even = self.members.len().is_multiple_of(2);
         let extra = usize::from(even && self.members.contains(&self.first));
         let total = self.members.len() + extra;
         let marked = usize::from(even && disks.contains(&self.first) && self.members.contains(&self.first));

@@ -21,7 +21,8 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("sha2", &["base", "format", "volume", "cluster", "engine", "host", "run"]),
     ("uuid", &["base", "format", "volume", "cluster", "engine", "host", "run"]),
     ("crc32fast", &["format"]),
-    ("postcard", &["format"]),
+    // The parameters of a region are its plug-in's own words, kept inside a section of the model.
+    ("postcard", &["format", "volume"]),
     ("log", &["volume", "cluster", "engine", "host", "run", "applets"]),
     ("nix", &["host"]),
     ("devicemapper", &["host"]),

@@ -1,3 +1,5 @@
+//! Tests: identities read from files as they are found on real machines, and as they should not be.
+
 use super::*;
 use std::sync::{Arc, Barrier};
 

@@ -1,3 +1,5 @@
+//! Tests: who gets which extents, and what quarantine withholds.
+
 use super::*;
 use crate::base::id::{Incarnation, NodeUuid};
 use crate::format::model::Holder;

@@ -1,3 +1,5 @@
+//! Tests: every law of a model, broken on purpose.
+
 use super::*;
 use crate::base::dice::Dice;
 use crate::base::epoch::Generation;

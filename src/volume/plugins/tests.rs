@@ -1,3 +1,5 @@
+//! Tests: what every region manager must keep to.
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests: requests about a container itself.
+
 use super::*;
 use crate::volume::request::NewDisk;
 use fixture::create_request;

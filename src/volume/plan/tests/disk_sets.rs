@@ -1,3 +1,5 @@
+//! Tests: requests about the set of disks.
+
 use super::*;
 use crate::format::model::OldSet;
 

@@ -1,3 +1,5 @@
+//! Tests: bringing volumes of an earlier model back.
+
 use super::*;
 
 fn back(from: &Model) -> Request {

@@ -1,3 +1,5 @@
+//! Tests: requests about volumes.
+
 use super::*;
 use crate::base::units::Sectors;
 
