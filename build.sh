@@ -31,7 +31,7 @@ help() {
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
   if has demo; then row "demo" "see it work on four disk images"; fi
-  if has sim; then row "sim [COUNT] [--from FIRST] | --seed SEED" "random histories against the laws"; fi
+  if has sim; then row "sim [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model against the laws"; fi
   row "bench [NAME]" "measure: $(bench_names | paste -sd ' ')"
   row "fuzz [SECONDS [TARGET]] | keep" "fuzz each target so long (60); keep: take what it found new into the corpus"
   row "help" "this"
@@ -198,16 +198,16 @@ crash_model() {
 
 sim() {
   has sim || die "sim: not built yet"
+  local words=()
   while (($#)); do
     case $1 in
-      --from) export EVMS_SIM_FROM=${2:?"--from wants a seed"} && shift ;;
-      --seed) export EVMS_SIM_SEED=${2:?"--seed wants a seed"} && shift ;;
-      [0-9]*) export EVMS_SIM_COUNT=$1 ;;
+      --from | --seed | --mistake) words+=("$1" "${2:?"$1 wants a value"}") && shift ;;
+      [0-9]*) words+=("$1") ;;
       *) die "sim: '$1' is not known; see ./build.sh help" 2 ;;
     esac
     shift
   done
-  cargo test --locked --profile sim --features mistakes --test crash -- --nocapture random
+  cargo test --locked --profile sim --features mistakes --test crash -- "${words[@]}"
 }
 
 # ---- release

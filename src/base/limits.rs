@@ -40,6 +40,10 @@ pub const WWID_BYTES_MAX: usize = 256;
 pub const SLOT_BYTES_MAX: u64 = 64 * MIB;
 /// Shortest slot, header included: one block of header, one of body.
 pub const SLOT_BYTES_MIN: u64 = 2 * BLOCK_BYTES;
+/// Longest area of node blocks that is believed: all of it is read at an opening.
+pub const NODE_BLOCKS_BYTES_MAX: u64 = 16 * MIB;
+/// Longest history ring that is believed: all of it is read at an opening that keeps history.
+pub const HISTORY_BYTES_MAX: u64 = 64 * MIB;
 /// Sections of one model; more is damage.
 pub const SECTIONS_MAX: usize = 64;
 /// Areas in one label.

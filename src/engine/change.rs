@@ -97,6 +97,7 @@ enum Stage {
     Opening(Box<Opening>),
     Settling(Box<Commit>),
     Labelling { labels: Box<Labels>, session: Box<Session>, work: Box<Work> },
+    Undoing { labels: Box<Labels>, failed: Vec<usize> },
     Committing(Box<Commit>),
     Wiping { labels: Box<Labels>, session: Box<Session>, last: bool },
     Over,
@@ -111,6 +112,8 @@ pub struct Change<A: Author> {
     mandate: Option<Mandate>,
     epoch: Epoch,
     asked: bool,
+    /// Only the deliberate mistake of using a number twice sets this.
+    reused: bool,
     keep: bool,
     result: Option<Result<Done, Halted<A::Refusal>>>,
     rules: Rules,
@@ -163,6 +166,7 @@ impl<A: Author> Change<A> {
             mandate: Some(mandate),
             epoch: Epoch::NONE,
             asked: false,
+            reused: false,
             keep,
             result: None,
             rules,
@@ -187,7 +191,9 @@ impl<A: Author> Change<A> {
                     }
                 },
                 Stage::Settling(commit) | Stage::Committing(commit) => commit.poll(),
-                Stage::Labelling { labels, .. } | Stage::Wiping { labels, .. } => labels.poll(),
+                Stage::Labelling { labels, .. }
+                | Stage::Undoing { labels, .. }
+                | Stage::Wiping { labels, .. } => labels.poll(),
             };
             if !asks.is_empty() || !self.is_idle() {
                 return Step::Io(asks, self.permit());
@@ -201,8 +207,11 @@ impl<A: Author> Change<A> {
         match &mut self.stage {
             Stage::Opening(opening) => opening.handle(lane, answer),
             Stage::Settling(commit) | Stage::Committing(commit) => commit.handle(lane, answer),
-            Stage::Labelling { labels, .. } => labels.handle(lane, answer),
-            Stage::Wiping { labels, .. } => labels.handle(lane, answer),
+            Stage::Labelling { labels, .. }
+            | Stage::Undoing { labels, .. }
+            | Stage::Wiping { labels, .. } => {
+                labels.handle(lane, answer);
+            }
             Stage::Over => (),
         }
     }
@@ -221,7 +230,9 @@ impl<A: Author> Change<A> {
         match &self.stage {
             Stage::Opening(_) => false,
             Stage::Settling(commit) | Stage::Committing(commit) => commit.is_over(),
-            Stage::Labelling { labels, .. } | Stage::Wiping { labels, .. } => labels.is_over(),
+            Stage::Labelling { labels, .. }
+            | Stage::Undoing { labels, .. }
+            | Stage::Wiping { labels, .. } => labels.is_over(),
             Stage::Over => true,
         }
     }
@@ -231,7 +242,7 @@ impl<A: Author> Change<A> {
         Some(match &self.stage {
             Stage::Opening(_) => mandate.opening(),
             Stage::Settling(_) | Stage::Committing(_) => mandate.holding(self.epoch),
-            Stage::Labelling { .. } | Stage::Wiping { .. } => mandate.disks(),
+            Stage::Labelling { .. } | Stage::Undoing { .. } | Stage::Wiping { .. } => mandate.disks(),
             Stage::Over => return None,
         })
     }
@@ -267,6 +278,7 @@ impl<A: Author> Change<A> {
             },
             Stage::Settling(commit) | Stage::Committing(commit) => self.committed(*commit),
             Stage::Labelling { labels, session, work } => self.labelled(&labels, *session, *work),
+            Stage::Undoing { failed, .. } => self.halt(Halted::Unlabelled(failed)),
             Stage::Wiping { labels, session, last } => self.wiped(&labels, *session, last),
             Stage::Over => (),
         }
@@ -321,7 +333,14 @@ impl<A: Author> Change<A> {
     fn labelled(&mut self, labels: &Labels, session: Session, work: Work) {
         match labels.failed() {
             failed if failed.is_empty() => self.begin(session, work.model, true),
-            failed => self.halt(Halted::Unlabelled(failed)),
+            // No model knows the joiners yet, so no commit can count on them: their labels may go again.
+            failed => {
+                let members = session.lanes().iter().map(|lane| lane.member.clone()).collect::<Vec<_>>();
+                let mut labels = Labels::new(members, self.rules);
+                let first = session.lanes().len() - work.join.len();
+                (first..session.lanes().len()).for_each(|lane| labels.push_wipe(lane));
+                self.stage = Stage::Undoing { labels: Box::new(labels), failed };
+            }
         }
     }
 
@@ -337,7 +356,15 @@ impl<A: Author> Change<A> {
         match commit.finish() {
             (session, Verdict::Committed { .. }) => self.settle_or_change(session),
             (_, Verdict::Superseded(epoch)) => self.halt(Halted::Superseded(epoch)),
-            (_, Verdict::InDoubt(doubt)) => self.halt(Halted::InDoubt(doubt)),
+            (session, Verdict::InDoubt(doubt)) => {
+                if breaks!(self.rules, GenerationReusedAfterDoubt) && !self.reused {
+                    self.reused = true;
+                    let mut model = session.model.clone();
+                    model.change.text = "again".into();
+                    return self.begin(session, model, true);
+                }
+                self.halt(Halted::InDoubt(doubt))
+            }
         }
     }
 

@@ -44,6 +44,11 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// Is all that was not read yet zero? Where it is not, a newer writer put something there.
+    pub fn rest_is_zero(&self) -> bool {
+        self.rest.iter().all(|&byte| byte == 0)
+    }
+
     /// What was not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest

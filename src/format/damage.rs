@@ -64,6 +64,7 @@ impl fmt::Display for Fault {
             Fault::Foreign => write!(f, "has a foreign magic"),
             Fault::Checksum => write!(f, "does not fit its checksum (torn or rotten)"),
             Fault::Short => write!(f, "is shorter than it says"),
+            Fault::Version(0) => write!(f, "has version 0, which no program writes"),
             Fault::Version(version) => write!(f, "has version {version}, newer than this program knows"),
             Fault::Incompat(bits) => {
                 write!(f, "needs features that this program does not know (incompat {bits:#x})")
@@ -91,6 +92,12 @@ impl Damage {
     /// Was nothing ever written here?
     pub fn is_blank(&self) -> bool {
         self.fault == Fault::Blank
+    }
+
+    /// Was it written by a program that knows more? Then nothing beside it may be judged either: what it says may
+    /// be newer than all that can be read here.
+    pub fn is_newer(&self) -> bool {
+        matches!(self.fault, Fault::Version(_) | Fault::Incompat(_))
     }
 }
 

@@ -1,15 +1,19 @@
 //! The history ring: before a commit overwrites anything, the model that it follows is appended here, so that it can
 //! be listed, compared and brought back. A record is one sealed block and the slot image behind it.
 
-use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::base::hash::Hash128;
+use crate::base::units::Bytes;
 use crate::format::cursor::{Reader, Writer};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::layout::Area;
 use crate::format::seal::{self, BLOCK};
-use crate::format::slot::SlotImage;
+use crate::format::slot::{SlotHeader, SlotImage};
 
 const MAGIC: &[u8; 8] = b"EVMSHIST";
 const VERSION: u16 = 1;
+/// How often as many bytes as a ring has are hashed before the rest of it is left unread. Sound rings need one and a
+/// bit; heads that lie, each with a long image that does not fit, would otherwise cost the square of the ring.
+const HASHED_RINGS_MAX: usize = 4;
 
 /// One record: a model that was superseded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,53 +36,69 @@ impl Record {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Result<(Record, usize), Damage> {
-        let mut reader = Reader::new(seal::open(bytes, MAGIC, What::History)?);
-        let short = || Damage::new(What::History, Fault::Short);
-        let version = reader.u16().ok_or_else(short)?;
-        if version != VERSION {
-            return Err(Damage::new(What::History, Fault::Version(version)));
-        }
-        reader.u16().ok_or_else(short)?;
-        let length = reader.u32().ok_or_else(short)? as usize;
-        let sequence = reader.u64().ok_or_else(short)?;
-        let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length)).ok_or_else(short)?;
+    /// The record of a frame, when the image is whole and just as long as the frame says.
+    fn decode(sequence: u64, image: &[u8]) -> Result<Record, Damage> {
+        let length = Bytes(image.len() as u64);
         let image = SlotImage::decode(image).map_err(|_| Damage::new(What::History, Fault::Checksum))?;
-        Ok((Record { sequence, image }, BLOCK + length))
+        if image.header.slot_bytes() != length {
+            return Err(Damage::new(What::History, Fault::Field("length")));
+        }
+        Ok(Record { sequence, image })
     }
 }
 
-/// What a ring holds, and where the next record goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ring {
-    /// Whole records, oldest first.
-    pub records: Vec<Record>,
+/// A record's sequence, the bytes of its image, not yet believed, and its whole length.
+fn frame(bytes: &[u8]) -> Result<(u64, &[u8], usize), Damage> {
+    let mut reader = Reader::new(seal::open(bytes, MAGIC, What::History)?);
+    let short = || Damage::new(What::History, Fault::Short);
+    let version = reader.u16().ok_or_else(short)?;
+    if version != VERSION {
+        return Err(Damage::new(What::History, Fault::Version(version)));
+    }
+    let reserved = reader.u16().ok_or_else(short)?;
+    let length = reader.u32().ok_or_else(short)? as usize;
+    let sequence = reader.u64().ok_or_else(short)?;
+    if reserved != 0 || !reader.rest_is_zero() {
+        return Err(Damage::new(What::History, Fault::Field("reserved")));
+    }
+    // The record behind this one stands on the grid, or a disk would refuse to write it.
+    if !length.is_multiple_of(BLOCK) {
+        return Err(Damage::new(What::History, Fault::Field("length")));
+    }
+    let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length)).ok_or_else(short)?;
+    Ok((sequence, image, BLOCK + length))
+}
+
+/// Where the next record of a ring goes; what a writer needs to know of it, found without believing any image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingEnd {
     /// Offset of the next record from the start of the area.
     pub next_at: u64,
     /// Sequence of the next record.
     pub next_sequence: u64,
+    /// Hash of the model in the last record.
+    pub last: Option<Hash128>,
 }
 
-impl Ring {
-    /// Reads a ring, given the bytes of its area. Torn and overwritten records are passed over.
-    pub fn decode(bytes: &[u8]) -> Ring {
-        let mut ring = Ring::default();
+impl RingEnd {
+    /// Finds the end of a ring, given the bytes of its area.
+    pub fn find(bytes: &[u8]) -> RingEnd {
+        let mut end = RingEnd::default();
         let mut at = 0;
         while at < bytes.len() {
-            match Record::decode(bytes.get(at..).unwrap_or_default()) {
-                Ok((record, length)) => {
-                    if record.sequence >= ring.next_sequence {
-                        ring.next_sequence = record.sequence.saturating_add(1);
-                        ring.next_at = (at + length) as u64;
+            match frame(bytes.get(at..).unwrap_or_default()) {
+                Ok((sequence, image, length)) => {
+                    if sequence >= end.next_sequence {
+                        end.next_sequence = sequence.saturating_add(1);
+                        end.next_at = (at + length) as u64;
+                        end.last = SlotHeader::decode(image).ok().map(|header| header.hash);
                     }
-                    ring.records.push(record);
                     at += length;
                 }
                 Err(_) => at += BLOCK,
             }
         }
-        ring.records.sort_by_key(|record| record.sequence);
-        ring
+        end
     }
 
     /// Where a record of `length` bytes goes in `area`, or `None` when it is longer than half the ring: then keeping
@@ -88,8 +108,35 @@ impl Ring {
         if length > room / 2 {
             return None;
         }
-        let offset = if self.next_at + length > room { 0 } else { self.next_at };
-        debug_assert_eq!(offset % BLOCK_BYTES, 0);
+        let offset = if self.next_at.saturating_add(length) > room { 0 } else { self.next_at };
         Some(Bytes(area.start_bytes().0 + offset))
+    }
+}
+
+/// All models that a ring holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ring {
+    /// Whole records, oldest first.
+    pub records: Vec<Record>,
+}
+
+impl Ring {
+    /// Reads a ring, given the bytes of its area. Torn and overwritten records are passed over.
+    pub fn decode(bytes: &[u8]) -> Ring {
+        let mut ring = Ring::default();
+        let (mut at, mut hashed) = (0, 0);
+        while at < bytes.len() && hashed <= HASHED_RINGS_MAX * bytes.len() {
+            let found = frame(bytes.get(at..).unwrap_or_default());
+            hashed += found.as_ref().map_or(0, |(_, image, _)| image.len());
+            match found.and_then(|(sequence, image, length)| Ok((Record::decode(sequence, image)?, length))) {
+                Ok((record, length)) => {
+                    ring.records.push(record);
+                    at += length;
+                }
+                Err(_) => at += BLOCK,
+            }
+        }
+        ring.records.sort_by_key(|record| record.sequence);
+        ring
     }
 }

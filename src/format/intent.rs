@@ -44,11 +44,17 @@ impl Intent {
         if version != VERSION {
             return Err(Damage::new(What::Intent, Fault::Version(version)));
         }
-        Intent::fields(&mut reader).ok_or(Damage::new(What::Intent, Fault::Short))
+        if reader.bytes(6).is_none_or(|reserved| reserved.iter().any(|&byte| byte != 0)) {
+            return Err(Damage::new(What::Intent, Fault::Field("reserved")));
+        }
+        let intent = Intent::fields(&mut reader).ok_or(Damage::new(What::Intent, Fault::Short))?;
+        if !reader.rest_is_zero() {
+            return Err(Damage::new(What::Intent, Fault::Field("padding")));
+        }
+        Ok(intent)
     }
 
     fn fields(reader: &mut Reader<'_>) -> Option<Intent> {
-        reader.bytes(6)?;
         Some(Intent {
             old_container: ContainerId(reader.array()?),
             new_container: ContainerId(reader.array()?),

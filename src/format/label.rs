@@ -51,8 +51,12 @@ fn bad(field: &'static str) -> Damage {
 }
 
 impl Label {
-    /// The sealed block of the copy at `end`. `None` when WWID, areas and extension do not fit one block.
+    /// The sealed block of the copy at `end`. `None` when WWID or areas are more than a
+    /// reader takes, or all of it does not fit one block.
     pub fn encode(&self, end: End) -> Option<Vec<u8>> {
+        if self.wwid.len() > WWID_BYTES_MAX || self.areas.len() > AREAS_MAX {
+            return None;
+        }
         let mut writer = Writer::new();
         writer.bytes(MAGIC).u16(VERSION).u16(end_code(end));
         writer.u64(self.features.compat).u64(self.features.ro_compat).u64(self.features.incompat);
@@ -76,22 +80,27 @@ impl Label {
         if version != VERSION {
             return Err(Damage::new(What::Label, Fault::Version(version)));
         }
-        let (label, copy) = Label::fields(&mut reader)?;
+        let copy = reader.u16().ok_or(bad("copy"))?;
+        let mut mask = || reader.u64().ok_or(bad("features"));
+        let features = Features { compat: mask()?, ro_compat: mask()?, incompat: mask()? };
+        // First of all: behind an unknown incompat bit every other field may mean something else.
+        if let Access::Refused(bits) = features.access(KNOWN) {
+            return Err(Damage::new(What::Label, Fault::Incompat(bits)));
+        }
         // A copy that lies at the other end was put there by something that moves blocks about.
         if copy != end_code(end) {
             return Err(bad("copy"));
         }
-        match label.features.access(KNOWN) {
-            Access::Refused(bits) => Err(Damage::new(What::Label, Fault::Incompat(bits))),
-            Access::Full | Access::ReadOnly(_) => Ok(label),
+        let label = Label::fields(features, &mut reader)?;
+        // What a newer program adds stands in the extension; here it would be lost on rewrite.
+        if !reader.rest_is_zero() {
+            return Err(bad("padding"));
         }
+        Ok(label)
     }
 
-    fn fields(reader: &mut Reader<'_>) -> Result<(Label, u16), Damage> {
+    fn fields(features: Features, reader: &mut Reader<'_>) -> Result<Label, Damage> {
         let short = || Damage::new(What::Label, Fault::Short);
-        let copy = reader.u16().ok_or_else(short)?;
-        let mut mask = || reader.u64().ok_or_else(short);
-        let features = Features { compat: mask()?, ro_compat: mask()?, incompat: mask()? };
         let container = ContainerId(reader.array().ok_or_else(short)?);
         let disk = DiskId(reader.array().ok_or_else(short)?);
         let number = DiskNumber(reader.u16().ok_or_else(short)?);
@@ -100,7 +109,10 @@ impl Label {
         let size = Sectors(reader.u64().ok_or_else(short)?);
         let created = WallTime { seconds: reader.u64().ok_or_else(short)? };
         let mut count = || reader.u16().map(usize::from).ok_or_else(short);
-        let (wwid_bytes, area_count, extension_bytes, _) = (count()?, count()?, count()?, count()?);
+        let (wwid_bytes, area_count, extension_bytes, reserved) = (count()?, count()?, count()?, count()?);
+        if reserved != 0 {
+            return Err(bad("reserved"));
+        }
         if wwid_bytes > WWID_BYTES_MAX {
             return Err(bad("wwid length"));
         }
@@ -115,7 +127,7 @@ impl Label {
         if container.is_none() || disk.is_none() || !sane_block || nodes == 0 {
             return Err(bad("identity"));
         }
-        let label = Label {
+        Ok(Label {
             features,
             container,
             disk,
@@ -127,8 +139,7 @@ impl Label {
             wwid,
             areas,
             extension,
-        };
-        Ok((label, copy))
+        })
     }
 
     /// Size of the disk when it was labelled, in bytes; the largest possible when the field lies.
@@ -144,7 +155,9 @@ fn area(reader: &mut Reader<'_>) -> Option<Area> {
         2 => End::Secondary,
         _ => return None,
     };
-    reader.u32()?;
+    if reader.u32()? != 0 {
+        return None;
+    }
     Some(Area { kind, end, start: Sectors(reader.u64()?), length: Sectors(reader.u64()?) })
 }
 

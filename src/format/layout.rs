@@ -4,7 +4,9 @@
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-use crate::base::limits::{AREAS_MAX, SLOT_BYTES_MAX, SLOT_BYTES_MIN};
+use crate::base::limits::{
+    AREAS_MAX, HISTORY_BYTES_MAX, NODE_BLOCKS_BYTES_MAX, SLOT_BYTES_MAX, SLOT_BYTES_MIN,
+};
 use crate::base::units::{BLOCK_BYTES, Bytes, GIB, KIB, MIB, SECTOR_BYTES, Sectors};
 
 /// What an area holds.
@@ -224,6 +226,10 @@ pub enum LayoutError {
     Overlap(AreaKind, AreaKind),
     /// No area of a kind that a member needs.
     Missing(AreaKind, End),
+    /// An area that is read whole is longer than any writer makes it.
+    TooLong(AreaKind, Bytes),
+    /// The area of a label is not where that label stands.
+    LabelElsewhere(End),
     /// More areas than [`AREAS_MAX`].
     TooMany(usize),
 }
@@ -249,6 +255,12 @@ impl fmt::Display for LayoutError {
             }
             LayoutError::Overlap(one, other) => write!(f, "its label lets {one} and {other} share bytes"),
             LayoutError::Missing(kind, end) => write!(f, "its label names no {end} {kind}"),
+            LayoutError::TooLong(kind, most) => {
+                write!(f, "its label gives the {kind} more than the {} that it may have", most.human())
+            }
+            LayoutError::LabelElsewhere(end) => {
+                write!(f, "its label names a place for the {end} label where it does not stand")
+            }
             LayoutError::TooMany(count) => {
                 write!(f, "its label names {count} areas and {AREAS_MAX} is the most")
             }
@@ -270,7 +282,7 @@ impl Layout {
     /// The layout for a disk of `size` bytes by `recipe`.
     pub fn make(size: Bytes, recipe: &Recipe) -> Result<Layout, LayoutError> {
         let slot = recipe.slot.0;
-        if !(SLOT_BYTES_MIN..=SLOT_BYTES_MAX).contains(&slot) || slot % BLOCK_BYTES != 0 {
+        if !(SLOT_BYTES_MIN..=SLOT_BYTES_MAX).contains(&slot) || !slot.is_multiple_of(BLOCK_BYTES) {
             return Err(LayoutError::SlotLength(recipe.slot));
         }
         let mut areas = Vec::new();
@@ -314,7 +326,8 @@ impl Layout {
             if end.is_none_or(|end| end > size) {
                 return Err(LayoutError::Outside(area.kind, area.end));
             }
-            let aligned = area.start_bytes().0 % BLOCK_BYTES == 0 && area.length_bytes().0 % BLOCK_BYTES == 0;
+            let aligned = area.start_bytes().0.is_multiple_of(BLOCK_BYTES)
+                && area.length_bytes().0.is_multiple_of(BLOCK_BYTES);
             if !aligned || area.length.0 == 0 {
                 return Err(LayoutError::Misaligned(area.kind, area.end));
             }
@@ -330,7 +343,32 @@ impl Layout {
         }
         let layout = Layout { areas };
         layout.check_complete()?;
+        layout.check_labels(size)?;
+        layout.check_read_whole()?;
         Ok(layout)
+    }
+
+    /// The labels stand where they are looked for, and nothing else may be laid there.
+    fn check_labels(&self, size: Bytes) -> Result<(), LayoutError> {
+        let front = self.area(AreaKind::Label, End::Primary);
+        if !front.holds(Bytes::ZERO, HEAD_LABEL_AT.0 + BLOCK_BYTES) {
+            return Err(LayoutError::LabelElsewhere(End::Primary));
+        }
+        let tail = self.area(AreaKind::Label, End::Secondary);
+        if size.round_down(BLOCK_BYTES).minus(Bytes(TAIL_LABEL_BYTES)) != Some(tail.start_bytes()) {
+            return Err(LayoutError::LabelElsewhere(End::Secondary));
+        }
+        Ok(())
+    }
+
+    /// What is read into memory in one piece is bounded, whatever the label says.
+    fn check_read_whole(&self) -> Result<(), LayoutError> {
+        let bounds = [(AreaKind::NodeBlocks, NODE_BLOCKS_BYTES_MAX), (AreaKind::History, HISTORY_BYTES_MAX)];
+        match bounds.into_iter().find(|(kind, most)| self.area(*kind, End::Primary).length_bytes().0 > *most)
+        {
+            Some((kind, most)) => Err(LayoutError::TooLong(kind, Bytes(most))),
+            None => Ok(()),
+        }
     }
 
     fn check_complete(&self) -> Result<(), LayoutError> {
@@ -357,7 +395,9 @@ impl Layout {
             return Err(LayoutError::SlotLength(lengths[0]));
         }
         let data = self.area(Data, End::Primary);
-        if data.start_bytes().0 % DATA_ALIGN_BYTES != 0 || data.length_bytes().0 % DATA_ALIGN_BYTES != 0 {
+        if !data.start_bytes().0.is_multiple_of(DATA_ALIGN_BYTES)
+            || !data.length_bytes().0.is_multiple_of(DATA_ALIGN_BYTES)
+        {
             return Err(LayoutError::Misaligned(Data, End::Primary));
         }
         Ok(())
@@ -465,8 +505,16 @@ mod tests {
         assert!(matches!(with(&|a| a[3].start.0 = u64::MAX), Err(LayoutError::Outside(..))));
         assert!(matches!(with(&|a| a[3].start.0 += 1), Err(LayoutError::Misaligned(..))));
         assert!(matches!(with(&|a| a[3].start = a[4].start), Err(LayoutError::Overlap(..))));
-        assert!(matches!(with(&|a| drop(a.remove(5))), Err(LayoutError::Missing(..))));
+        assert!(matches!(
+            with(&|a| a.retain(|area| area.kind != AreaKind::Slot0)),
+            Err(LayoutError::Missing(..))
+        ));
         assert!(matches!(with(&|a| a[5].length = Sectors(8)), Err(LayoutError::SlotLength(..))));
+        let labels = |index: usize, start: u64| {
+            with(&|a| a[index] = Area { start: Sectors(start), length: Sectors(16), ..a[index] })
+        };
+        assert_eq!(labels(0, 16), Err(LayoutError::LabelElsewhere(End::Primary)));
+        assert_eq!(labels(11, 60 * 2048 + 4096), Err(LayoutError::LabelElsewhere(End::Secondary)));
         assert!(matches!(
             Layout::check(good.areas().to_vec(), Bytes(32 * MIB)),
             Err(LayoutError::Outside(..))

@@ -1,17 +1,22 @@
 //! The model of a container: all that is decided about it. One section per matter, each a frozen struct; a change of
 //! a struct is a new version beside the old one, never an edit (golden files pin every byte).
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::base::epoch::Generation;
 use crate::base::id::{
     ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeUuid, RegionId, VolumeId,
 };
+use crate::base::limits::{
+    DISKS_MAX, FREED_RUNS_MAX, HOLDERS_MAX, RELEASED_DISKS_MAX, RUNS_PER_REGION_MAX, STRIPES_MAX, VOLUMES_MAX,
+};
 use crate::base::name::Name;
 use crate::base::time::WallTime;
 use crate::base::units::{Extents, Sectors};
 use crate::format::damage::{Damage, Fault, What};
+use crate::format::list::{self, List};
 use crate::format::section::{self, Section};
+use crate::format::slot::SlotImage;
 
 /// What a container is to the nodes of its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +73,7 @@ pub struct Container {
     /// The administrator closed it; stays closed until opened (safety 4.4).
     pub suspended: bool,
     /// Who may hold it.
+    #[serde(deserialize_with = "list::at_most::<_, _, HOLDERS_MAX>")]
     pub holders: Vec<Holder>,
     /// For people.
     pub created: WallTime,
@@ -114,6 +120,7 @@ impl Disk {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldSet {
     /// Its members.
+    #[serde(deserialize_with = "list::at_most::<_, _, DISKS_MAX>")]
     pub disks: Vec<DiskNumber>,
     /// The one marked *first* then.
     pub first: DiskNumber,
@@ -123,6 +130,7 @@ pub struct OldSet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskTable {
     /// Members and released ones, by number.
+    #[serde(deserialize_with = "list::at_most::<_, _, DISKS_KNOWN_MAX>")]
     pub disks: Vec<Disk>,
     /// The one that counts twice in an even set (safety 2.4).
     pub first: DiskNumber,
@@ -160,7 +168,13 @@ pub struct Region {
     /// What the plug-in keeps about it, in its own words.
     pub params: Vec<u8>,
     /// Its columns: one for a linear region, one per stripe for a striped one; all of equal length.
+    #[serde(deserialize_with = "columns")]
     pub columns: Vec<Vec<Run>>,
+}
+
+fn columns<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<Run>>, D::Error> {
+    let columns: Vec<List<Run, RUNS_PER_REGION_MAX>> = list::at_most::<_, _, COLUMNS_MAX>(from)?;
+    Ok(columns.into_iter().map(|column| column.0).collect())
 }
 
 /// What an object stands on.
@@ -239,6 +253,11 @@ pub struct Model {
     pub read_only: bool,
 }
 
+/// As many columns as a region has stripes.
+const COLUMNS_MAX: usize = STRIPES_MAX as usize;
+/// Members and those that were removed.
+const DISKS_KNOWN_MAX: usize = DISKS_MAX + RELEASED_DISKS_MAX;
+
 const CONTAINER: u16 = 1;
 const DISKS: u16 = 2;
 const REGIONS: u16 = 3;
@@ -269,6 +288,12 @@ fn read<T: DeserializeOwned>(sections: &[Section], kind: u16) -> Result<T, Damag
     }
     if section.version != VERSION {
         return Err(fault(Fault::Version(section.version)));
+    }
+    if section.flags & !section::INCOMPAT != 0 {
+        return Err(fault(Fault::Incompat(u64::from(section.flags & !section::INCOMPAT))));
+    }
+    if section.flags != section::INCOMPAT {
+        return Err(fault(Fault::Field("flags")));
     }
     match postcard::take_from_bytes(&section.bytes) {
         Ok((value, [])) => Ok(value),
@@ -305,13 +330,26 @@ impl Model {
         Ok(Model {
             container: read(&sections, CONTAINER)?,
             table: read(&sections, DISKS)?,
-            regions: read(&sections, REGIONS)?,
-            volumes: read(&sections, VOLUMES)?,
-            freed: read(&sections, FREED)?,
+            regions: read::<List<Region, VOLUMES_MAX>>(&sections, REGIONS)?.0,
+            volumes: read::<List<Volume, VOLUMES_MAX>>(&sections, VOLUMES)?.0,
+            freed: read::<List<Freed, FREED_RUNS_MAX>>(&sections, FREED)?.0,
             change: read(&sections, CHANGE)?,
             unknown,
             read_only,
         })
+    }
+
+    /// The model of a slot. Header and body are written together: where they name different containers, or differ
+    /// on whether the set of disks changes, neither is believed.
+    pub fn of(image: &SlotImage) -> Result<Model, Damage> {
+        let model = Model::decode(&image.body)?;
+        if model.container.id != image.header.container {
+            return Err(Damage::new(What::SlotBody, Fault::Field("container")));
+        }
+        if model.table.old_set.is_some() != image.header.old_set {
+            return Err(Damage::new(What::SlotBody, Fault::Field("old set")));
+        }
+        Ok(model)
     }
 
     /// The disk with this number.

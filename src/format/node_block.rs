@@ -40,7 +40,7 @@ impl NodeBlock {
         writer.bytes(MAGIC).u16(VERSION).u16(self.id.0).u32(0);
         writer.bytes(&self.node.0).bytes(&self.cluster.0).bytes(&self.container.0).bytes(&self.incarnation.0);
         writer.u64(self.epoch.0).u64(self.counter);
-        // 104 bytes of fields always fit one block.
+        // 96 bytes of fields always fit one block.
         seal::close(&writer.finish()).unwrap_or_default()
     }
 

@@ -63,13 +63,17 @@ fn one(reader: &mut Reader<'_>) -> Result<Section, Damage> {
     let kind = reader.u16().ok_or_else(short)?;
     let version = reader.u16().ok_or_else(short)?;
     let flags = reader.u16().ok_or_else(short)?;
-    reader.u16().ok_or_else(short)?;
+    let reserved = reader.u16().ok_or_else(short)?;
     let length = reader.u32().ok_or_else(short)?;
     let crc = reader.u32().ok_or_else(short)?;
     let bytes = reader.bytes(usize::try_from(length).map_err(|_| short())?).ok_or_else(short)?.to_vec();
     let section = Section { kind, version, flags, bytes };
     if checksum(&section) != crc {
         return Err(Damage::new(What::Section(kind), Fault::Checksum));
+    }
+    if reserved != 0 {
+        // It would be lost when an unknown section is written back.
+        return Err(Damage::new(What::Section(kind), Fault::Field("reserved")));
     }
     Ok(section)
 }

@@ -66,7 +66,7 @@ impl SlotHeader {
     fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.bytes(MAGIC).bytes(&self.named_fields()).bytes(&self.hash.0);
-        // 140 bytes of fields always fit one block.
+        // 136 bytes of fields always fit one block.
         seal::close(&writer.finish()).unwrap_or_default()
     }
 
@@ -77,7 +77,16 @@ impl SlotHeader {
         if version != VERSION {
             return Err(Damage::new(What::SlotHeader, Fault::Version(version)));
         }
-        let header = SlotHeader::fields(&mut reader).ok_or(Damage::new(What::SlotHeader, Fault::Short))?;
+        let flags = reader.u16().unwrap_or(0);
+        if flags & !FLAG_OLD_SET != 0 {
+            // What an unknown flag means for the rest of the slot nobody here knows.
+            return Err(Damage::new(What::SlotHeader, Fault::Incompat(u64::from(flags & !FLAG_OLD_SET))));
+        }
+        let short = Damage::new(What::SlotHeader, Fault::Short);
+        let header = SlotHeader::fields(flags, &mut reader).ok_or(short)?;
+        if !reader.rest_is_zero() {
+            return Err(Damage::new(What::SlotHeader, Fault::Field("padding")));
+        }
         let whole = u64::from(header.body_bytes) + BLOCK_BYTES;
         if !(BLOCK_BYTES + 1..=SLOT_BYTES_MAX).contains(&whole) {
             return Err(Damage::new(What::SlotHeader, Fault::Field("body length")));
@@ -85,8 +94,7 @@ impl SlotHeader {
         Ok(header)
     }
 
-    fn fields(reader: &mut Reader<'_>) -> Option<SlotHeader> {
-        let flags = reader.u16()?;
+    fn fields(flags: u16, reader: &mut Reader<'_>) -> Option<SlotHeader> {
         let body_bytes = reader.u32()?;
         let container = ContainerId(reader.array()?);
         let mut order = || Some(Order { epoch: Epoch(reader.u64()?), generation: Generation(reader.u64()?) });

@@ -15,11 +15,11 @@ use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::perform::{Hands, Mode};
 use crate::run::report::{Changed, WriteLine};
-use crate::run::scene::{Scene, Seen, same_file};
+use crate::run::scene::{Scene, Seen};
 use crate::volume::choose::Chosen;
 use crate::volume::commit::Member;
 use crate::volume::commit::Unopened;
-use crate::volume::discover::{Found, Read};
+use crate::volume::discover::Found;
 use crate::volume::mistake::Rules;
 use crate::volume::plan::{self, Outcome};
 use crate::volume::request::Request;
@@ -116,23 +116,18 @@ impl Context {
     /// Finds a container and opens its disks for a change. `act` is what the guard is asked, before anything is locked
     /// and again after.
     pub fn hold(&self, name: &str, act: Act) -> Result<Held, RunError> {
-        self.hold_but(name, act, &[])
+        self.hold_without(name, act, &[])
     }
 
-    /// As [`Context::hold`], but disks at `leave` are not opened when they carry the container's label and are no
-    /// members: they shall join.
-    pub fn hold_but(&self, name: &str, act: Act, leave: &[PathBuf]) -> Result<Held, RunError> {
-        let paths = {
+    /// The same, but for the disks at these real paths: they are not opened.
+    pub fn hold_without(&self, name: &str, act: Act, left: &[PathBuf]) -> Result<Held, RunError> {
+        let mut paths = {
             let scene = self.look()?;
             let (found, chosen) = find(&scene, name)?;
             guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
-            let joins = |read: &&Read| {
-                let path = scene.disks.get(read.place).map(|seen| &seen.path);
-                !found.is_member(read)
-                    && path.is_some_and(|path| leave.iter().any(|other| same_file(other, path)))
-            };
-            paths_of(&scene, found.disks.iter().filter(|read| !joins(read)))
+            paths_of(&scene, found)
         };
+        paths.retain(|path| !left.contains(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
         // A dry run writes nothing and so needs no lock against others; it may run while the disks are in use.
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
         let scene = Scene::of_named(&paths, want).map_err(RunError::Scene)?;
@@ -155,9 +150,9 @@ impl Context {
     }
 }
 
-fn paths_of<'a>(scene: &Scene, reads: impl Iterator<Item = &'a Read>) -> Vec<PathBuf> {
+fn paths_of(scene: &Scene, found: &Found) -> Vec<PathBuf> {
     let path = |place: usize| scene.disks.get(place).map(|seen| seen.path.clone());
-    reads.filter_map(|read| path(read.place)).collect()
+    found.disks.iter().filter_map(|read| path(read.place)).collect()
 }
 
 impl Held {
@@ -311,7 +306,7 @@ impl Context {
         let mut notes = Vec::new();
         for number in &done.missed {
             notes.push(format!(
-                "disk {number} missed this change; when it is back: evms container readmit {} DISK",
+                "disk {number} missed this change; when it is back: evms container readmit {} {number}",
                 done.model.container.name
             ));
         }

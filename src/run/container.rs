@@ -18,10 +18,9 @@ use crate::run::failure::RunError;
 use crate::run::labels;
 use crate::run::perform::Hands;
 use crate::run::report::Changed;
-use crate::run::scene::{Scene, Seen, same_file};
+use crate::run::scene::{Scene, Seen};
 use crate::run::take::{self, Taking};
 use crate::volume::commit::{Labels, Member};
-use crate::volume::discover::Read;
 use crate::volume::mistake::Rules;
 use crate::volume::plan;
 use crate::volume::request::{CreateContainer, Machine, OwnerAsk, Request};
@@ -156,14 +155,18 @@ impl Context {
     }
 
     /// Said twice: the same name, type and disks. Anything else under this name is refused.
-    fn created_already(&self, ask: &CreateAsk) -> Result<Option<Changed>, RunError> {
-        let mut paths = self.options.disks.clone();
-        let scene = if paths.is_empty() && all_images(&ask.disks) {
-            paths.extend(ask.disks.iter().cloned());
-            Scene::of_named(&paths, crate::host::disk::Want::Look).map_err(RunError::Scene)?
-        } else {
-            self.look()?
-        };
+    fn created_already(&mut self, ask: &CreateAsk) -> Result<Option<Changed>, RunError> {
+        if !(self.options.disks.is_empty() && all_images(&ask.disks)) {
+            return self.created_here(ask);
+        }
+        self.options.disks.clone_from(&ask.disks);
+        let already = self.created_here(ask);
+        self.options.disks.clear();
+        already
+    }
+
+    fn created_here(&mut self, ask: &CreateAsk) -> Result<Option<Changed>, RunError> {
+        let scene = self.look()?;
         let Some(found) = scene.containers_named(ask.name.as_str()).first().copied() else { return Ok(None) };
         let exists = |why: String| {
             Err(RunError::say(
@@ -184,6 +187,15 @@ impl Context {
         }
         if chosen.model.container.kind != ask.kind {
             return exists("is of another type".into());
+        }
+        // A crash cut its first commit: whoever hears "already so" must not lose it with one disk.
+        if !chosen.committed {
+            drop(scene);
+            let held = self.hold(ask.name.as_str(), Act::Import)?;
+            let settled =
+                self.run(Errand { held: &held, request: None, act: Act::Import, joining: Vec::new() })?;
+            let done = format!("container {}: was begun before and is now on all of its disks", ask.name);
+            return Ok(Some(Changed { done, ..settled }));
         }
         let order = chosen.image.header.order;
         Ok(Some(Changed {
@@ -333,11 +345,24 @@ impl Context {
         taking: &Taking,
     ) -> Result<Changed, RunError> {
         taking.check_words()?;
-        let held = self.hold_but(name, Act::Change, disks)?;
-        let (members, fresh): (Vec<_>, Vec<_>) = disks.iter().cloned().partition(|path| held.has(path));
+        let mut held = self.hold(name, Act::Change)?;
+        let (members, fresh): (Vec<_>, Vec<_>) = disks.iter().cloned().partition(|path| held.is_member(path));
         if fresh.is_empty() {
+            let chosen = held.chosen()?;
+            // A crash cut the expansion: whoever hears "already so" must not lose it with one disk.
+            if !chosen.committed || chosen.model.table.old_set.is_some() {
+                let errand = Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() };
+                let done = format!("container {name}: was being expanded before, and that is complete now");
+                return Ok(Changed { done, ..self.run(errand)? });
+            }
             let which = if members.len() == 1 { "the disk is a member" } else { "the disks are members" };
-            return self.settled(&held, format!("container {name}: {which} already"));
+            return self.already_so(&held, format!("container {name}: {which} already"));
+        }
+        // Labelled for this container by an expansion that was cut short, and no member: it is taken anew.
+        let left = fresh.iter().filter(|path| held.has(path)).map(real).collect::<Vec<_>>();
+        if !left.is_empty() {
+            drop(held);
+            held = self.hold_without(name, Act::Change, &left)?;
         }
         let scene = take::open(&fresh, self.options.dry_run)?;
         // One slot length for all: the smallest slot bounds the model.
@@ -345,6 +370,10 @@ impl Context {
         let taking = Taking { slot: taking.slot.or(slot), ..taking.clone() };
         let mut joining = Vec::new();
         for seen in &scene.disks {
+            let mut taking = taking.clone();
+            if left.contains(&real(&seen.path)) {
+                taking.wipe.push(take::WIPE_EVMS.into());
+            }
             joining.push((seen, taking.take(seen, held.found.id, &mut self.dice)?));
         }
         let request = Request::Expand { disks: joining.iter().map(|(_, taken)| taken.new.clone()).collect() };
@@ -361,19 +390,14 @@ impl Context {
         if members.is_empty() && !free.is_empty() {
             let which =
                 if free.len() == 1 { "this is none of its disks" } else { "these are none of its disks" };
-            return self.settled(&held, format!("container {name}: {which}"));
+            return self.already_so(&held, format!("container {name}: {which}"));
         }
         let disks = members.iter().map(|word| held.disk_number(word)).collect::<Result<Vec<_>, _>>()?;
         self.errand(&held, Request::Shrink { disks }, Act::Change)
     }
 
-    /// Nothing is to be done; but what a crash left half done is finished.
-    fn settled(&mut self, held: &Held, done: String) -> Result<Changed, RunError> {
+    fn already_so(&self, held: &Held, done: String) -> Result<Changed, RunError> {
         let chosen = held.chosen()?;
-        if !chosen.committed || chosen.model.table.old_set.is_some() {
-            let finished = self.run(Errand { held, request: None, act: Act::Change, joining: Vec::new() })?;
-            return Ok(Changed { done: format!("{done}; what was left half done is finished"), ..finished });
-        }
         let order = chosen.image.header.order;
         Ok(Changed {
             done,
@@ -515,9 +539,21 @@ fn undo(members: &[Member], mandate: &guard::Mandate, hands: &mut Hands<'_>, nam
 impl Held {
     /// Is the disk at this path one of the container's?
     pub fn has(&self, path: &PathBuf) -> bool {
-        let seen = |read: &Read| self.scene.disks.get(read.place);
-        let members = self.found.disks.iter().filter(|read| self.found.is_member(read));
-        members.filter_map(seen).any(|seen| same_file(&seen.path, path))
+        let wanted = real(path);
+        let seen = |place: usize| self.scene.disks.get(place);
+        self.found.disks.iter().filter_map(|read| seen(read.place)).any(|seen| real(&seen.path) == wanted)
+    }
+
+    /// Is it one that the model knows as a member, and not merely labelled for it?
+    pub fn is_member(&self, path: &PathBuf) -> bool {
+        let Ok(model) = self.chosen().map(|chosen| &chosen.model) else { return false };
+        let wanted = real(path);
+        let here = |place: usize| self.scene.disks.get(place).is_some_and(|seen| real(&seen.path) == wanted);
+        let mut members = self.found.disks.iter().filter(|read| {
+            let disk = model.disk_by_id(read.labelled.label.disk);
+            disk.is_some_and(|disk| disk.is_member() && disk.number == read.labelled.label.number)
+        });
+        members.any(|read| here(read.place))
     }
 
     /// The disk that a user means: by path, by number, by the beginning of its id.

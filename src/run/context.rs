@@ -14,6 +14,7 @@ use crate::host::{clock, entropy};
 use crate::run::failure::RunError;
 use crate::run::perform::{Hands, Mode};
 use crate::volume::commit::Me;
+use crate::volume::mistake::Rules;
 use crate::volume::plan::Asker;
 use crate::volume::request::Machine;
 
@@ -84,7 +85,12 @@ impl Context {
 
     /// Who asks, for the planner.
     pub fn asker(&self) -> Asker {
-        Asker { machine: self.machine.clone(), incarnation: self.incarnation, at: clock::wall_now() }
+        Asker {
+            machine: self.machine.clone(),
+            incarnation: self.incarnation,
+            at: clock::wall_now(),
+            rules: Rules::ALL,
+        }
     }
 
     /// Who opens, for the protocol. Acting as somebody else, and having no identity, are for image files alone.

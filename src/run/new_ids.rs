@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::bits::Access;
 use crate::base::epoch::Epoch;
 use crate::base::failure::Kind;
-use crate::base::id::{ContainerId, DiskId, NodeId, RegionId, VolumeId};
+use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeId, RegionId, VolumeId};
 use crate::engine::guard::{self, Act};
 use crate::format::intent::Intent;
 use crate::format::label::Label;
@@ -20,6 +21,7 @@ use crate::run::failure::RunError;
 use crate::run::labels;
 use crate::run::report::Changed;
 use crate::run::scene::{Scene, read_long};
+use crate::volume::choose::Unchosen;
 use crate::volume::commit::stamp::Stamp;
 use crate::volume::commit::{Labels, NewId};
 use crate::volume::discover::{Found, Read};
@@ -57,8 +59,9 @@ impl Context {
         let founds = named(&scene, name);
         let (old, done) = halves(name, &founds)?;
         crate::run::change::refuse_clones(&scene, old, name)?;
+        writable(name, old)?;
         let renaming = match old.intent() {
-            Some(intent) => self.resume(&scene, old, done, &intent.clone())?,
+            Some(intent) => self.resume(name, &scene, old, done, &intent.clone())?,
             None => self.begin(&scene, old, name)?,
         };
         self.rename(&scene, old, name, &renaming)
@@ -149,47 +152,52 @@ impl Context {
     }
 
     /// Finds what a crashed run had begun: intents on the disks still to be done, and the new model wherever it stands.
-    /// A disk that has its new labels and still its intent is done once more, to the end.
     fn resume(
         &mut self,
+        name: &str,
         scene: &Scene,
         old: &Found,
         done: Option<&Found>,
         first: &Intent,
     ) -> Result<Renaming, RunError> {
-        let all_labelled = old.id == first.new_container;
-        let finished = if all_labelled { Some(old) } else { done };
-        let mut disks = if all_labelled { Vec::new() } else { old.disks.clone() };
-        let mut intents = BTreeMap::new();
-        for read in &disks {
-            let missing = Intent {
-                old_container: old.id,
-                new_container: first.new_container,
-                old_disk: read.labelled.label.disk,
-                new_disk: DiskId::random(&mut self.dice),
-            };
-            intents.insert(read.place, read.intent.clone().unwrap_or(missing));
-        }
-        for read in finished.iter().flat_map(|found| &found.disks) {
-            if let Some(intent) = &read.intent {
-                intents.insert(read.place, intent.clone());
-                disks.push(read.clone());
-            }
-        }
-        let begun = finished.and_then(|done| done.chosen.as_ref().ok()).map(|chosen| chosen.image.clone());
+        let begun = done.and_then(|done| done.chosen.as_ref().ok());
+        // All disks may have their new labels, and some their intent still: then the new container itself was found.
+        let begun = begun.or_else(|| old.chosen.as_ref().ok().filter(|_| old.id == first.new_container));
+        let begun = begun.map(|chosen| chosen.image.clone());
         let begun =
-            begun.or_else(|| disks.iter().find_map(|read| raw_image(scene, read, first.new_container)));
-        match begun {
-            Some(image) => Ok(Renaming { intents, image, disks }),
+            begun.or_else(|| old.disks.iter().find_map(|read| raw_image(scene, read, first.new_container)));
+        let Some(image) = begun else {
             // No disk has the new model yet: all intents may be written anew.
-            None => {
-                let name = old
-                    .chosen
-                    .as_ref()
-                    .map_or(String::new(), |chosen| chosen.model.container.name.to_string());
-                self.begin(scene, old, &name)
-            }
+            let name =
+                old.chosen.as_ref().map_or(String::new(), |chosen| chosen.model.container.name.to_string());
+            return self.begin(scene, old, &name);
+        };
+        let model = Model::decode(&image.body).map_err(|damage| {
+            RunError::unchosen(name, &Unchosen::Unreadable { disk: DiskNumber(0), damage })
+        })?;
+        guard::may(&model, &self.machine, scene.place_of(old), Act::Import).map_err(RunError::Denied)?;
+        let mut intents = BTreeMap::new();
+        let mut disks = Vec::new();
+        for read in old.disks.iter().chain(done.into_iter().flat_map(|done| &done.disks)) {
+            let label = &read.labelled.label;
+            let intent = match &read.intent {
+                Some(intent) => intent.clone(),
+                // It has its new label and its intent is cleared: it is done, and its new id stands in the model.
+                None if label.container == first.new_container => continue,
+                // Its intent is lost: what it becomes stands in the model, by its number.
+                None => Intent {
+                    old_container: old.id,
+                    new_container: first.new_container,
+                    old_disk: label.disk,
+                    new_disk: model
+                        .disk(label.number)
+                        .map_or_else(|| DiskId::random(&mut self.dice), |disk| disk.id),
+                },
+            };
+            intents.insert(read.place, intent);
+            disks.push(read.clone());
         }
+        Ok(Renaming { intents, image, disks })
     }
 
     fn rename(
@@ -254,20 +262,36 @@ fn new_id(read: &Read, intent: &Intent, scene: &Scene, image: &SlotImage) -> New
     NewId { intent: intent.clone(), label, image: image.clone() }
 }
 
-/// Containers of this name, or in the middle of getting new ids and of this name after that: their own model may be
-/// overwritten by then.
+/// The containers that `name` means; also one whose old model is gone already and whose new one has this name.
 fn named<'a>(scene: &'a Scene, name: &str) -> Vec<&'a Found> {
     let becomes = |found: &Found| {
-        let image = found.intent().and_then(|intent| {
-            found.disks.iter().find_map(|read| raw_image(scene, read, intent.new_container))
-        });
-        let model = image.and_then(|image| Model::decode(&image.body).ok());
-        model.is_some_and(|model| model.container.name.as_str() == name)
+        let new = found.intent().filter(|_| found.chosen.is_err())?.new_container;
+        let image = found.disks.iter().find_map(|read| raw_image(scene, read, new))?;
+        Some(Model::decode(&image.body).ok()?.container.name.as_str() == name)
     };
-    let mut all = scene.containers_named(name);
-    let more = scene.containers.iter().filter(|found| found.chosen.is_err() && becomes(found));
-    all.extend(more);
-    all
+    let mut founds = scene.containers_named(name);
+    let known = founds.iter().map(|found| found.id).collect::<Vec<_>>();
+    founds.extend(
+        scene.containers.iter().filter(|found| !known.contains(&found.id) && becomes(found) == Some(true)),
+    );
+    founds
+}
+
+/// A disk with features that forbid this program to write it gets no new label either.
+fn writable(name: &str, found: &Found) -> Result<(), RunError> {
+    for read in &found.disks {
+        if let Access::ReadOnly(bits) = read.labelled.access() {
+            return Err(RunError::Unusable {
+                name: format!("container {name}"),
+                why: format!(
+                    "disk {} has features that allow this program to look and not to write (ro-compat {bits:#x}); \
+                     nothing was written; use the newer evms that made it",
+                    read.labelled.label.number
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The container that still has its old ids, and, after a crash, the part of it that has new ones.

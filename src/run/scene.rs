@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::base::id::ContainerId;
+use crate::base::id::{ContainerId, DiskId};
 use crate::base::limits::{IO_BYTES_MAX, LOOK_BYTES};
 use crate::base::name::Name;
 use crate::base::units::{BLOCK_BYTES, Bytes};
@@ -107,15 +107,31 @@ pub fn read_ends(disk: &OpenDisk, length: u64) -> Result<(Vec<u8>, Vec<u8>), Dis
 
 fn look(disk: &OpenDisk) -> Result<Sighting, DiskError> {
     let (head, tail) = read_ends(disk, LOOK_BYTES)?;
-    let seen = discover::sight(disk.size(), disk.logical_block(), &head, &tail);
-    if !matches!(seen, Sighting::Unusable(Unusable::TwoLabels { .. })) {
-        return Ok(seen);
+    let judge = |tail: &[u8]| discover::sight(disk.size(), disk.logical_block(), &head, tail);
+    match judge(&tail) {
+        // A crash between the two labels of a change of ids: the intent explains both, and the front one counts.
+        Sighting::Unusable(Unusable::TwoLabels { front, tail: new }) => match judge(&vec![0; tail.len()]) {
+            Sighting::Ours(labelled) if between_labels(disk, &labelled, front, new)? => {
+                Ok(Sighting::Ours(labelled))
+            }
+            _ => Ok(Sighting::Unusable(Unusable::TwoLabels { front, tail: new })),
+        },
+        other => Ok(other),
     }
-    let at = discover::intent_at(disk.size(), &head);
-    let intent = at.and_then(|at| Intent::decode(&disk.read(at, Intent::BYTES.0 as usize).ok()?).ok());
-    let explained = intent
-        .and_then(|intent| discover::half_renamed(disk.size(), disk.logical_block(), &head, &tail, &intent));
-    Ok(explained.unwrap_or(seen))
+}
+
+/// Does the intent on this disk tell of just this change, from the ids in front to those in the tail?
+fn between_labels(
+    disk: &OpenDisk,
+    labelled: &Labelled,
+    front: (ContainerId, DiskId),
+    tail: (ContainerId, DiskId),
+) -> Result<bool, DiskError> {
+    let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
+    let intent = Intent::decode(&disk.read(at, Intent::BYTES.0 as usize)?);
+    Ok(intent.is_ok_and(|intent| {
+        (intent.old_container, intent.old_disk) == front && (intent.new_container, intent.new_disk) == tail
+    }))
 }
 
 fn read_copy(disk: &OpenDisk, area: &Area) -> Copy {
@@ -251,8 +267,7 @@ impl Scene {
     }
 }
 
-/// Do two paths mean one file or device?
-pub fn same_file(one: &Path, other: &Path) -> bool {
+fn same_file(one: &Path, other: &Path) -> bool {
     match (std::fs::canonicalize(one), std::fs::canonicalize(other)) {
         (Ok(a), Ok(b)) if a == b => true,
         _ => {

@@ -12,12 +12,12 @@ use crate::engine::change::Joiner;
 use crate::format::label::Label;
 use crate::format::layout::{Layout, Recipe};
 use crate::host::clock;
-use crate::host::disk::{OpenDisk, Want};
+use crate::host::disk::Want;
 use crate::host::disk_error::DiskError;
 use crate::run::failure::RunError;
-use crate::run::scene::{Scene, Seen, read_ends, read_member};
+use crate::run::scene::{Scene, Seen, read_ends};
 use crate::volume::commit::Member;
-use crate::volume::discover::{Labelled, Sighting};
+use crate::volume::discover::{Sighting, Unusable};
 use crate::volume::plugins::foreign::{self, Ends};
 use crate::volume::plugins::local_disk::{self, Filter};
 use crate::volume::request::NewDisk;
@@ -79,7 +79,7 @@ impl Taking {
         if disk.read_only() {
             return Err(RunError::Disk(DiskError::ReadOnly { path: seen.path.clone() }));
         }
-        self.refuse_content(seen, container)?;
+        self.refuse_content(seen)?;
         let recipe = Recipe::for_size(disk.size());
         let recipe = self.slot.map_or(recipe, |slot| recipe.with_slot(slot));
         let layout = Layout::make(disk.size(), &recipe)
@@ -122,12 +122,11 @@ impl Taking {
         })
     }
 
-    fn refuse_content(&self, seen: &Seen, container: ContainerId) -> Result<(), RunError> {
+    fn refuse_content(&self, seen: &Seen) -> Result<(), RunError> {
         let disk = seen.open.as_ref().map_err(|error| RunError::Disk(error.clone()))?;
         let refuse = |why: String, next: String| Err(RunError::Taken { path: seen.path.clone(), why, next });
         match &seen.sighting {
             Err(error) => return Err(RunError::Disk(error.clone())),
-            Ok(Sighting::Ours(labelled)) if half_joined(disk, labelled, container) => (),
             Ok(Sighting::Ours(labelled)) if !self.may_wipe(WIPE_EVMS) => {
                 return refuse(
                     format!(
@@ -144,7 +143,7 @@ impl Taking {
             Ok(Sighting::Unusable(why)) if why.is_newer() || !self.may_wipe(WIPE_EVMS) => {
                 return refuse(
                     format!("it carries an evms label that cannot be used: {why}"),
-                    newer_next(why.is_newer()),
+                    unusable_next(why),
                 );
             }
             _ => (),
@@ -173,16 +172,16 @@ impl Taking {
     }
 }
 
-/// It was labelled for this very container and no model was ever written on it: an expansion was cut short there.
-fn half_joined(disk: &OpenDisk, labelled: &Labelled, container: ContainerId) -> bool {
-    labelled.label.container == container && read_member(disk, 0, labelled).copies.newest().is_none()
-}
-
-fn newer_next(newer: bool) -> String {
-    if newer {
-        "use the newer evms that made it".into()
-    } else {
-        format!("mend it with: evms check --repair; or, if it may be destroyed: --wipe {WIPE_EVMS}")
+fn unusable_next(why: &Unusable) -> String {
+    match why {
+        _ if why.is_newer() => "use the newer evms that made it".into(),
+        Unusable::Overwritten(signature) => {
+            format!(
+                "name another disk, or, if all of it may be destroyed: --wipe {WIPE_EVMS},{}",
+                signature.name
+            )
+        }
+        _ => format!("mend it with: evms check --repair; or, if it may be destroyed: --wipe {WIPE_EVMS}"),
     }
 }
 

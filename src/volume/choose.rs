@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::base::epoch::Order;
 use crate::base::hash::Hash128;
 use crate::base::id::{DiskId, DiskNumber};
-use crate::format::damage::{Damage, Fault};
+use crate::format::damage::Damage;
 use crate::format::layout::{End, SlotIndex};
 use crate::format::model::Model;
 use crate::format::slot::SlotImage;
@@ -52,12 +52,8 @@ impl DiskCopies {
 
     /// A slot written by a newer program, if there is one: then nothing here may be judged.
     fn newer(&self) -> Option<&Damage> {
-        self.slots.iter().filter_map(|(_, _, copy)| copy.as_ref().err()).find(|damage| is_newer(damage))
+        self.slots.iter().filter_map(|(_, _, copy)| copy.as_ref().err()).find(|damage| damage.is_newer())
     }
-}
-
-fn is_newer(damage: &Damage) -> bool {
-    matches!(damage.fault, Fault::Version(_) | Fault::Incompat(_))
 }
 
 /// The model that counts, and how well it is held.
@@ -111,7 +107,7 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
     let all = all.collect::<Vec<_>>();
     conflict(&all, rules)?;
     let (disk, image) = highest(&all, rules).ok_or(Unchosen::Nothing)?;
-    let model = Model::decode(&image.body).map_err(|damage| Unchosen::Unreadable { disk, damage })?;
+    let model = Model::of(image).map_err(|damage| Unchosen::Unreadable { disk, damage })?;
     let quorum = Quorum::of(&model.table);
     let counted = |disk: &&DiskCopies| quorum.knows(disk.number, disk.id);
     let held = |disk: &&DiskCopies| disk.holds(image.header.hash);

@@ -6,15 +6,21 @@ use std::fmt;
 
 use crate::base::bits::Access;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
-use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 use crate::format::damage::{Damage, Fault, What};
+use crate::format::first_block;
 use crate::format::intent::Intent;
 use crate::format::label::{self, Label};
 use crate::format::layout::{AreaKind, End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
+use crate::format::node_block;
 use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
 use crate::volume::commit::Member;
 use crate::volume::mistake::Rules;
 use crate::volume::plugins::foreign::{self, Ends, Signature};
+
+/// So many bytes of our first sector may be other than they were written, and it is still taken for ours. The size in
+/// it counts four when the disk has grown; one entry of a partition table is more than that and another program's.
+const ROTTEN_BYTES_MAX: usize = 6;
 
 /// What one look at both ends of a disk saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +62,15 @@ pub enum Unusable {
     },
     /// The table of areas is not believed.
     Areas(LayoutError),
+    /// Its first block says that it is a member, and neither label is there.
+    NoLabel,
+    /// It has less room for node blocks than for as many nodes as its label says.
+    NodeBlocks {
+        /// Nodes that the label promises room to.
+        nodes: u16,
+        /// Nodes that the area has room for.
+        room: u16,
+    },
     /// The disk has larger blocks than when it was labelled.
     BlockTooLarge {
         /// In the label.
@@ -70,6 +85,8 @@ pub enum Unusable {
         /// In the tail.
         tail: (ContainerId, DiskId),
     },
+    /// A label is left, and something of somebody else stands in front: another program took the disk.
+    Overwritten(Signature),
 }
 
 impl fmt::Display for Unusable {
@@ -85,6 +102,15 @@ impl fmt::Display for Unusable {
                 now.0
             ),
             Unusable::Areas(error) => write!(f, "{error}"),
+            Unusable::NoLabel => {
+                write!(
+                    f,
+                    "its first block says that it is a member disk of evms, and both its labels are gone"
+                )
+            }
+            Unusable::NodeBlocks { nodes, room } => {
+                write!(f, "its label promises node blocks to {nodes} nodes and has room for {room}")
+            }
             Unusable::BlockTooLarge { labelled, now } => {
                 write!(
                     f,
@@ -99,6 +125,12 @@ impl fmt::Display for Unusable {
                 tail.1.short(),
                 tail.0.short()
             ),
+            Unusable::Overwritten(signature) => write!(
+                f,
+                "another program took the disk: it holds {} now (found at byte {}), and of evms only labels are left; \
+                 nothing of it is used or written; leave it out, or wipe what is not wanted",
+                signature.what, signature.at.0
+            ),
         }
     }
 }
@@ -106,7 +138,7 @@ impl fmt::Display for Unusable {
 impl Unusable {
     /// Does a newer program know more about this disk?
     pub fn is_newer(&self) -> bool {
-        matches!(self, Unusable::Damaged(Damage { fault: Fault::Version(_) | Fault::Incompat(_), .. }))
+        matches!(self, Unusable::Damaged(damage) if damage.is_newer())
     }
 }
 
@@ -118,71 +150,92 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
         tail.len().checked_sub(TAIL_LABEL_BYTES as usize).and_then(|at| tail.get(at..)).unwrap_or_default();
     let (front, back) = (Label::decode(front_block, End::Primary), Label::decode(tail_block, End::Secondary));
     let stranger = |damage: &Damage| matches!(damage.fault, Fault::Blank | Fault::Foreign | Fault::Short);
+    let newer =
+        [&front, &back].into_iter().filter_map(|copy| copy.as_ref().err()).find(|damage| damage.is_newer());
+    if let Some(damage) = newer {
+        // A newer program wrote one end; the other may be what it was about to replace.
+        return Sighting::Unusable(Unusable::Damaged(damage.clone()));
+    }
     match (front, back) {
+        (front, back) if (front.is_ok() || back.is_ok()) && overwritten(size, head).is_some() => {
+            overwritten(size, head)
+                .map_or(Sighting::Blank, |signature| Sighting::Unusable(Unusable::Overwritten(signature)))
+        }
         (Ok(front), Ok(back)) if (front.container, front.disk) != (back.container, back.disk) => {
             Sighting::Unusable(Unusable::TwoLabels {
                 front: (front.container, front.disk),
                 tail: (back.container, back.disk),
             })
         }
-        (Ok(front), Ok(_)) => believe(front, Vec::new(), size, logical_block),
+        (Ok(front), Ok(back)) => believe_both(front, &back, size, logical_block),
         // Where the disk has grown the tail label is not at the end any more: no damage, but worth a word.
         (Ok(front), Err(damage)) => believe(front, vec![(End::Secondary, damage)], size, logical_block),
         (Err(damage), Ok(back)) => believe(back, vec![(End::Primary, damage)], size, logical_block),
-        (Err(one), Err(other)) if stranger(&one) && stranger(&other) => {
-            let found = foreign::recognise(&Ends { size, head, tail });
-            if found.is_empty() { Sighting::Blank } else { Sighting::Foreign(found) }
-        }
+        (Err(one), Err(other)) if stranger(&one) && stranger(&other) => strange(size, head, tail),
         (Err(one), Err(other)) => {
             Sighting::Unusable(Unusable::Damaged(if stranger(&one) { other } else { one }))
         }
     }
 }
 
-/// Where the intent record of a disk with two labels lies; both were written with one table of areas.
-pub fn intent_at(size: Bytes, head: &[u8]) -> Option<Bytes> {
-    let front = Label::decode(head.get(HEAD_LABEL_AT.0 as usize..)?, End::Primary).ok()?;
-    let layout = Layout::check(front.areas.clone(), front.size_bytes().min(size)).ok()?;
-    Some(layout.area(AreaKind::Intent, End::Primary).start_bytes())
+/// No label of ours at either end.
+fn strange(size: Bytes, head: &[u8], tail: &[u8]) -> Sighting {
+    // The recogniser wants a tail that ends at the last sector; ours ends at the last block.
+    let missing = size.round_down(SECTOR_BYTES).0 - size.round_down(BLOCK_BYTES).0;
+    let tail = [tail, &[0; BLOCK_BYTES as usize][..missing as usize]].concat();
+    let found = foreign::recognise(&Ends { size, head, tail: &tail });
+    if !found.is_empty() {
+        Sighting::Foreign(found)
+    } else if first_block::is_ours(head) {
+        // It is written last and taken away first: a disk on which it stands alone was damaged, and is not free.
+        Sighting::Unusable(Unusable::NoLabel)
+    } else {
+        Sighting::Blank
+    }
 }
 
-/// A disk with two labels that its own intent record explains: a change of ids was cut short between them. It is
-/// what it was, until the same command finishes it. `None` when the record explains something else.
-pub fn half_renamed(
-    size: Bytes,
-    logical_block: u32,
-    head: &[u8],
-    tail: &[u8],
-    intent: &Intent,
-) -> Option<Sighting> {
-    let front = Label::decode(head.get(HEAD_LABEL_AT.0 as usize..)?, End::Primary).ok()?;
-    let at = tail.len().checked_sub(TAIL_LABEL_BYTES as usize)?;
-    let back = Label::decode(tail.get(at..)?, End::Secondary).ok()?;
-    let is_old = |label: &Label| (label.container, label.disk) == (intent.old_container, intent.old_disk);
-    let is_new = |label: &Label| (label.container, label.disk) == (intent.new_container, intent.new_disk);
-    let half = Damage::new(What::Label, Fault::Field("ids, given in half"));
-    if is_new(&front) && is_old(&back) {
-        Some(believe(back, vec![(End::Primary, half)], size, logical_block))
-    } else if is_old(&front) && is_new(&back) {
-        Some(believe(front, vec![(End::Secondary, half)], size, logical_block))
-    } else {
-        None
+/// Both labels are whole and name one disk. Where they differ in anything else a rewrite was cut short: the front
+/// counts, and what either forbids is forbidden.
+fn believe_both(mut front: Label, back: &Label, size: Bytes, logical_block: u32) -> Sighting {
+    let mut damaged = Vec::new();
+    if front != *back {
+        damaged.push((End::Secondary, Damage::new(What::Label, Fault::Field("difference from the front"))));
+        front.features.compat |= back.features.compat;
+        front.features.ro_compat |= back.features.ro_compat;
+        front.features.incompat |= back.features.incompat;
     }
+    believe(front, damaged, size, logical_block)
+}
+
+/// What somebody else put in front of a disk on which a label of ours is left. `mkswap`, `sfdisk`, `mkfs.vfat` and
+/// `cryptsetup` leave the tail label standing, some of them both: writing to such a disk would destroy what is theirs.
+/// A first block of ours in which a few bytes are rotten is nobody else's.
+fn overwritten(size: Bytes, head: &[u8]) -> Option<Signature> {
+    let wanted = first_block::encode(size);
+    let sector = head.get(..SECTOR_BYTES as usize)?;
+    let rotten = sector.iter().zip(&wanted).filter(|(one, other)| one != other).count() <= ROTTEN_BYTES_MAX;
+    let found = foreign::recognise(&Ends { size, head, tail: &[] });
+    found.into_iter().find(|signature| !(rotten && signature.at.0 < SECTOR_BYTES))
 }
 
 fn believe(label: Label, damaged: Vec<(End, Damage)>, size: Bytes, logical_block: u32) -> Sighting {
     if label.size_bytes() > size {
         return Sighting::Unusable(Unusable::Shrunk { labelled: label.size_bytes(), now: size });
     }
-    if logical_block > label.logical_block.max(BLOCK_BYTES as u32) || logical_block > 4096 {
+    if logical_block > label.logical_block {
         let labelled = label.logical_block;
         return Sighting::Unusable(Unusable::BlockTooLarge { labelled, now: logical_block });
     }
-    let grown = label.size_bytes().round_down(BLOCK_BYTES) < size.round_down(BLOCK_BYTES);
-    match Layout::check(label.areas.clone(), label.size_bytes()) {
-        Ok(layout) => Sighting::Ours(Box::new(Labelled { label, layout, damaged, grown })),
-        Err(error) => Sighting::Unusable(Unusable::Areas(error)),
+    let layout = match Layout::check(label.areas.clone(), label.size_bytes()) {
+        Ok(layout) => layout,
+        Err(error) => return Sighting::Unusable(Unusable::Areas(error)),
+    };
+    let room = node_block::nodes_in(&layout.area(AreaKind::NodeBlocks, End::Primary));
+    if room < label.nodes {
+        return Sighting::Unusable(Unusable::NodeBlocks { nodes: label.nodes, room });
     }
+    let grown = label.size_bytes().round_down(BLOCK_BYTES) < size.round_down(BLOCK_BYTES);
+    Sighting::Ours(Box::new(Labelled { label, layout, damaged, grown }))
 }
 
 impl Labelled {
@@ -281,13 +334,6 @@ impl Found {
             Some(_) if read.copies.newest().is_some() => DiskWord::Stale,
             Some(_) => DiskWord::Empty,
         }
-    }
-
-    /// Is the disk that was read as `read` one of the container's, as the model that counts tells it?
-    pub fn is_member(&self, read: &Read) -> bool {
-        let model = self.chosen.as_ref().ok().map(|chosen| &chosen.model);
-        let disk = model.and_then(|model| model.disk_by_id(read.labelled.label.disk));
-        disk.is_some_and(|disk| disk.is_member())
     }
 
     /// Members that were not seen at all.

@@ -17,7 +17,6 @@ pub enum Mistake {
     SecondaryFirstCounts,
     BothEndsAtOnce,
     FlushLeftOut,
-    NewestSlotOverwritten,
     NoPromise,
     PromiseOnOneDisk,
     MinorityOpens,

@@ -4,6 +4,7 @@
 mod bench;
 mod containers;
 mod copies;
+mod cut_short;
 mod devices;
 mod dry_run;
 mod front;

@@ -2,7 +2,7 @@
 //! write and every answer. It proves that it can notice: each deliberate mistake must be caught by a law, and the
 //! unmutated run is clean over the same cases.
 //!
-//! `build.sh sim` runs it. Arguments: `[COUNT]` random histories (default 2000), `--from FIRST`, `--seed SEED` replays
+//! `build.sh sim` runs it. Arguments: `[COUNT]` random histories (default 1000), `--from FIRST`, `--seed SEED` replays
 //! one history, `--mistake NAME` runs everything with one mistake.
 
 mod author;
@@ -10,9 +10,11 @@ mod catch;
 mod disk;
 mod duel;
 mod exhaustive;
+mod forced;
 mod history;
 mod laws;
 mod recover;
+mod vanish;
 mod world;
 
 use std::sync::Mutex;
@@ -22,13 +24,16 @@ use evms::volume::mistake::Rules;
 use laws::Broken;
 use world::Schedule;
 
-const HISTORIES: u64 = 2000;
+const HISTORIES: u64 = 1000;
 const THREADS: usize = 2;
 
 /// One part of the whole run; parts are independent, so threads share them out.
 pub enum Part {
     Exhaustive(usize, Schedule),
     Duel(usize),
+    Vanish(usize),
+    SplitBrain,
+    Quarantine,
     Histories(u64, u64),
 }
 
@@ -39,6 +44,9 @@ impl Part {
                 format!("crash points: {}, {order:?}", exhaustive::scenarios()[*index].name)
             }
             Part::Duel(index) => format!("two machines: {}", duel::duels()[*index].name),
+            Part::Vanish(index) => format!("a disk vanishes: {}", vanish::cuts()[*index].name),
+            Part::SplitBrain => "two contents by force".into(),
+            Part::Quarantine => "freed extents".into(),
             Part::Histories(from, to) => format!("histories: seeds {from}..{to}"),
         }
     }
@@ -50,6 +58,9 @@ impl Part {
                 named(exhaustive::run(&exhaustive::scenarios()[*index], *order, rules, cases))
             }
             Part::Duel(index) => named(duel::run(&duel::duels()[*index], rules, cases)),
+            Part::Vanish(index) => named(vanish::run(&vanish::cuts()[*index], rules, cases)),
+            Part::SplitBrain => named(forced::split_brain(rules, cases)),
+            Part::Quarantine => named(forced::quarantine(rules, cases)),
             Part::Histories(from, to) => (*from..*to).try_for_each(|seed| {
                 history::run(seed, rules, cases).map_err(|broken| (format!("history: --seed {seed}"), broken))
             }),
@@ -63,6 +74,8 @@ pub fn parts(histories: u64, from: u64) -> Vec<Part> {
     let mut parts =
         scenarios.flat_map(|index| orders.map(|order| Part::Exhaustive(index, order))).collect::<Vec<_>>();
     parts.extend((0..duel::duels().len()).map(Part::Duel));
+    parts.extend([Part::SplitBrain, Part::Quarantine]);
+    parts.extend((0..vanish::cuts().len()).map(Part::Vanish));
     parts.extend(
         (0..histories.div_ceil(100)).map(|chunk| {
             Part::Histories(from + chunk * 100, (from + chunk * 100 + 100).min(from + histories))
@@ -76,11 +89,16 @@ pub fn parts(histories: u64, from: u64) -> Vec<Part> {
 pub fn hunting_parts(histories: u64, from: u64) -> Vec<Part> {
     let mut all = parts(histories, from);
     all.sort_by_key(|part| match part {
+        Part::Exhaustive(0, Schedule::Breadth) => 1,
         Part::Exhaustive(index, Schedule::Breadth) if exhaustive::scenarios()[*index].disks <= 2 => 0,
+        Part::SplitBrain | Part::Quarantine => 0,
+        Part::Vanish(_) => 2,
         Part::Duel(index) if duel::duels()[*index].disks <= 2 => 1,
         Part::Duel(_) => 2,
-        Part::Histories(..) => 3,
-        Part::Exhaustive(index, _) => 4 + exhaustive::scenarios()[*index].disks,
+        Part::Exhaustive(index, Schedule::Reverse) if exhaustive::scenarios()[*index].disks == 3 => 3,
+        Part::Exhaustive(index, Schedule::Breadth) if exhaustive::scenarios()[*index].disks == 3 => 4,
+        Part::Histories(..) => 5,
+        Part::Exhaustive(index, _) => 6 + exhaustive::scenarios()[*index].disks,
     });
     all
 }

@@ -1,6 +1,7 @@
 //! Disks, machines and the laws in one value that can be copied at every crash point.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use evms::base::bits::Features;
 use evms::base::id::{ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeId, NodeUuid};
@@ -169,6 +170,12 @@ impl World {
                     return Err(Broken::L10NotNamed { purpose: *purpose, disk: lane });
                 }
                 disk.write(at.0, bytes);
+                // A cache knows what its own machine wrote, and nothing of the others.
+                let end = at.0 + bytes.len() as u64;
+                let near = |cached: u64, length: u64| cached < end && at.0 < cached + length;
+                self.caches.retain(|(n, d, cached), bytes| {
+                    (*n, *d) != (node, number) || !near(*cached, bytes.len() as u64)
+                });
                 Answer::Done
             }
         })
@@ -189,6 +196,16 @@ impl World {
             self.laws.on_ack(order)?;
         }
         Ok(())
+    }
+
+    /// What is durable on all disks, and how much was acknowledged.
+    pub fn fingerprint(&self) -> (u64, usize) {
+        let mut hasher = DefaultHasher::new();
+        for (number, disk) in &self.disks {
+            number.hash(&mut hasher);
+            disk.mark(&mut hasher);
+        }
+        (hasher.finish(), self.laws.acked.len())
     }
 
     pub fn numbers(&self) -> Vec<u16> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::epoch::{Epoch, Order};
 use crate::base::id::DiskNumber;
 use crate::base::units::Bytes;
-use crate::format::history::{Record, Ring};
+use crate::format::history::{Record, RingEnd};
 use crate::format::layout::{AreaKind, End, SlotIndex};
 use crate::format::model::Model;
 use crate::format::slot::SlotImage;
@@ -73,35 +73,32 @@ pub(super) fn start(
 fn push_history(lane: &mut Lane, before: &SlotImage) {
     let area = lane.member.layout.area(AreaKind::History, End::Primary);
     let Some(ring) = &mut lane.ring else { return };
-    let known = |record: &Record| record.image.header.hash == before.header.hash;
-    if ring.records.last().is_some_and(known) {
+    if ring.last == Some(before.header.hash) {
         return;
     }
-    let record = Record { sequence: ring.next_sequence, image: before.clone() };
-    let bytes = record.encode();
+    let bytes = Record { sequence: ring.next_sequence, image: before.clone() }.encode();
     // A model larger than half the ring is not kept there: it would cost all that is older.
     let Some(at) = ring.place(&area, bytes.len() as u64) else { return };
-    *ring = Ring {
-        records: Vec::from([record]),
+    *ring = RingEnd {
         next_at: at.0 - area.start_bytes().0 + bytes.len() as u64,
         next_sequence: ring.next_sequence.saturating_add(1),
+        last: Some(before.header.hash),
     };
     lane.push(Job::Write(at, bytes.into(), Purpose::History));
 }
 
 /// The slot to write: never the one that holds the newest copy of this disk, unless that is the very same model
 /// (safety 2.3: a commit in doubt is retried with the same bytes).
-fn slot_for(lane: &Lane, image: &SlotImage, rules: Rules) -> SlotIndex {
+fn slot_for(lane: &Lane, image: &SlotImage) -> SlotIndex {
     match lane.copies.newest() {
         Some((index, held)) if held.header.hash == image.header.hash => index,
-        Some((index, _)) if breaks!(rules, NewestSlotOverwritten) => index,
         Some((index, _)) => index.other(),
         None => SlotIndex::Zero,
     }
 }
 
 fn push_slots(lane: &mut Lane, image: &SlotImage, holding: Holding, rules: Rules) {
-    let index = slot_for(lane, image, rules);
+    let index = slot_for(lane, image);
     let bytes: Arc<[u8]> = image.encode().into();
     let at = |end| lane.member.layout.slot(index, end).start_bytes();
     let (primary, secondary) = (at(End::Primary), at(End::Secondary));

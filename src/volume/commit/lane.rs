@@ -9,7 +9,7 @@ use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeUuid};
 use crate::base::limits::IO_BYTES_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::format::damage::{Damage, Fault, What};
-use crate::format::history::Ring;
+use crate::format::history::RingEnd;
 use crate::format::layout::{AreaKind, End, Layout, SlotIndex};
 use crate::format::node_block::NodeBlocks;
 use crate::format::slot::{SlotHeader, SlotImage};
@@ -83,8 +83,8 @@ pub struct Lane {
     pub blocks: NodeBlocks,
     /// What its slots held when last read or written.
     pub copies: DiskCopies,
-    /// Its history ring, once read.
-    pub ring: Option<Ring>,
+    /// Where its history ring ends, once read.
+    pub ring: Option<RingEnd>,
     jobs: VecDeque<Job>,
     step: Step,
     rules: Rules,
@@ -256,7 +256,7 @@ impl Lane {
         let step = std::mem::take(&mut self.step);
         match self.jobs.pop_front() {
             Some(Job::Blocks) => self.blocks = NodeBlocks::decode(&step.bytes),
-            Some(Job::Ring) => self.ring = Some(Ring::decode(&step.bytes)),
+            Some(Job::Ring) => self.ring = Some(RingEnd::find(&step.bytes)),
             Some(Job::Slot(end, index)) => {
                 self.copies.slots.push((end, index, slot_copy(&step.bytes, &self.member, self.rules)));
             }
@@ -278,7 +278,7 @@ impl Lane {
         if breaks!(self.rules, LowerEpochMayOverwrite) {
             return;
         }
-        if let Some(epoch) = rival(&self.blocks, holding) {
+        if let Some(epoch) = rival(&self.blocks, holding, self.rules) {
             return self.stop(LaneState::Superseded(epoch));
         }
         let slots = End::BOTH.into_iter().flat_map(|end| SlotIndex::BOTH.map(|index| (end, index)));
@@ -301,9 +301,12 @@ impl Lane {
 }
 
 /// The highest epoch by which somebody else outbids `holding`: a higher one, or the very same by another machine.
-pub(super) fn rival(blocks: &NodeBlocks, holding: Holding) -> Option<Epoch> {
+pub(super) fn rival(blocks: &NodeBlocks, holding: Holding, rules: Rules) -> Option<Epoch> {
     let higher = blocks.newest.iter().filter(|block| {
-        block.epoch > holding.epoch || (block.epoch == holding.epoch && block.node != holding.node)
+        block.epoch > holding.epoch
+            || (block.epoch == holding.epoch
+                && block.node != holding.node
+                && !breaks!(rules, EpochWithoutNode))
     });
     higher.map(|block| block.epoch).max()
 }

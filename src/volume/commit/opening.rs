@@ -324,8 +324,11 @@ impl Opening {
     fn consider(&mut self) -> Result<(), Unopened> {
         for lane in self.lanes.iter_mut().filter(|lane| lane.state == LaneState::Well) {
             let written = lane.copies.newest().map(|(_, image)| image.header.order.epoch);
-            let rival = lane::rival(&lane.blocks, self.holding);
-            let rival = rival.max(written.filter(|&epoch| epoch >= self.holding.epoch));
+            let rival = lane::rival(&lane.blocks, self.holding, self.rules);
+            let rival = rival.max(
+                written
+                    .filter(|&epoch| epoch >= self.holding.epoch && !breaks!(self.rules, EpochWithoutNode)),
+            );
             if let Some(epoch) = rival
                 && !breaks!(self.rules, LowerEpochMayOverwrite)
             {

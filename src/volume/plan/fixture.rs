@@ -8,6 +8,7 @@ use crate::base::size::Size;
 use crate::base::time::WallTime;
 use crate::base::units::{Bytes, MIB, Sectors};
 use crate::format::model::{ContainerKind, Model};
+use crate::volume::mistake::Rules;
 use crate::volume::plan::{Asker, Outcome, create, plan};
 use crate::volume::request::{CreateContainer, Machine, NewDisk, OwnerAsk, Request};
 
@@ -22,7 +23,7 @@ pub fn name(text: &str) -> Name {
 /// Life `life` of node `n`.
 pub fn asker(node: u8, life: u8) -> Asker {
     let machine = Machine { node: NodeUuid([node; 16]), name: Some(name(&format!("n{node}"))) };
-    Asker { machine, incarnation: Incarnation([life; 16]), at: WallTime { seconds: 1 } }
+    Asker { machine, incarnation: Incarnation([life; 16]), at: WallTime { seconds: 1 }, rules: Rules::ALL }
 }
 
 /// This generation of the first epoch.

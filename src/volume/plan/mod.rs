@@ -10,6 +10,7 @@ use crate::base::time::WallTime;
 use crate::base::units::Bytes;
 use crate::format::model::{Change, ChangeKind, DiskState, Model};
 use crate::volume::check::{self, Broken};
+use crate::volume::mistake::{Rules, breaks};
 use crate::volume::request::{CreateContainer, Machine, Request};
 use crate::volume::room;
 
@@ -34,6 +35,8 @@ pub struct Asker {
     pub incarnation: Incarnation,
     /// When, for people.
     pub at: WallTime,
+    /// The rules it is planned by: all of them, outside of the crash model.
+    pub rules: Rules,
 }
 
 /// What a request comes to.
@@ -80,6 +83,9 @@ pub fn plan(
     check::laws(model).map_err(|broken| refuse(ContainerWhy::Damaged(Box::new(broken))))?;
     let next = at.generation.next().ok_or_else(|| refuse(ContainerWhy::NoGeneration))?;
     let mut draft = Draft { model: model.clone(), at: at.generation, next, asker, act };
+    if breaks!(asker.rules, FreedExtentsReusedAtOnce) {
+        draft.model.freed.clear();
+    }
     match answer(&mut draft, request, dice)? {
         Said::AlreadySo(words) => Ok(Outcome::AlreadySo(words)),
         Said::Changed(words) => {
