@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-const BLOCK_BYTES: usize = 4096;
+/// What is compared and put back at once.
+const PIECE_BYTES: usize = 64 * 1024;
 /// Small, so that it is put back quickly.
-const IMAGE_BYTES: u64 = 12 << 20;
-/// All of them.
-pub const NAMES: [&str; 4] = ["a.img", "b.img", "c.img", "d.img"];
+const IMAGE_BYTES: u64 = 10 << 20;
+/// What they are called.
+const NAMES: [&str; 4] = ["a.img", "b.img", "c.img", "d.img"];
 
 /// Every byte of every image.
 pub type Snapshot = BTreeMap<&'static str, Vec<u8>>;
@@ -22,6 +23,8 @@ pub type Snapshot = BTreeMap<&'static str, Vec<u8>>;
 pub type State = BTreeSet<String>;
 
 pub struct Images {
+    /// Those there are.
+    pub all: &'static [&'static str],
     folder: PathBuf,
     evms: PathBuf,
 }
@@ -33,15 +36,15 @@ pub struct Said {
 }
 
 impl Images {
-    pub fn new(evms: &Path) -> Images {
+    pub fn new(evms: &Path, count: usize) -> Images {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // In memory where there is such a place: thousands of small runs, and every flush counts.
         let root = [Path::new("/dev/shm"), Path::new(env!("CARGO_TARGET_TMPDIR"))];
         let root = root.into_iter().find(|path| path.is_dir()).expect("a place for images");
         let name = format!("evms-plug-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let images = Images { folder: root.join(name), evms: evms.into() };
+        let images = Images { all: &NAMES[..count], folder: root.join(name), evms: evms.into() };
         fs::create_dir(&images.folder).expect("a folder for images");
-        for name in NAMES {
+        for name in images.all {
             File::create(images.path(name)).and_then(|file| file.set_len(IMAGE_BYTES)).expect("an image");
         }
         images
@@ -73,21 +76,29 @@ impl Images {
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        NAMES.into_iter().map(|name| (name, fs::read(self.path(name)).expect("an image"))).collect()
+        self.all.iter().map(|name| (*name, fs::read(self.path(name)).expect("an image"))).collect()
     }
 
     /// Puts back what differs.
     pub fn put_back(&self, snapshot: &Snapshot) {
+        let mut now = vec![0; PIECE_BYTES];
         for (name, bytes) in snapshot {
-            let now = fs::read(self.path(name)).expect("an image");
-            let file = File::options().write(true).open(self.path(name)).expect("an image");
-            for (place, block) in bytes.chunks(BLOCK_BYTES).enumerate() {
-                let at = place * BLOCK_BYTES;
-                if now[at..at + block.len()] != *block {
-                    file.write_all_at(block, at as u64).expect("an image is written");
+            let file = File::options().read(true).write(true).open(self.path(name)).expect("an image");
+            for (place, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
+                let at = (place * PIECE_BYTES) as u64;
+                let now = &mut now[..piece.len()];
+                file.read_exact_at(now, at).expect("an image is read");
+                if now != piece {
+                    file.write_all_at(piece, at).expect("an image is written");
                 }
             }
         }
+    }
+
+    /// When each image was written last.
+    pub fn written(&self) -> Vec<(i64, i64)> {
+        let when = |name: &&str| fs::metadata(self.path(name)).map(|meta| (meta.mtime(), meta.mtime_nsec()));
+        self.all.iter().map(|name| when(name).expect("an image")).collect()
     }
 
     /// The state that is seen when only the images of `here` are.
