@@ -202,7 +202,7 @@ sim() {
   while (($#)); do
     case $1 in
       --from | --seed | --mistake) words+=("$1" "${2:?"$1 wants a value"}") && shift ;;
-      [0-9]*) words+=("$1") ;;
+      [0-9]* | --long) words+=("$1") ;;
       *) die "sim: '$1' is not known; see ./build.sh help" 2 ;;
     esac
     shift

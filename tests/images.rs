@@ -1,5 +1,7 @@
 //! The library on real image files, from looking to commit: the thinnest path end to end.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 use evms::base::name::{Name, VolumePath};

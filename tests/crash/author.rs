@@ -7,7 +7,7 @@ use evms::base::id::{ClusterId, DiskNumber};
 use evms::base::name::Name;
 use evms::base::time::WallTime;
 use evms::base::units::{Extents, Sectors};
-use evms::engine::change::{Author, Change, Halted, Joiner, Work};
+use evms::engine::change::{Author, Change, Halted, Work};
 use evms::engine::guard::{self, Mandate};
 use evms::format::layout::Layout;
 use evms::format::model::{
@@ -19,7 +19,7 @@ use evms::volume::commit::io::Ask;
 use evms::volume::commit::{Member, Unopened};
 use evms::volume::mistake::Rules;
 
-use crate::world::{self, CONTAINER, Schedule, disk_id, joiner, me, node_uuid, poll};
+use crate::world::{CONTAINER, Schedule, disk_id, joiner, me, node_uuid, poll};
 
 /// What a life of a machine is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,11 +284,6 @@ impl Actor {
     pub fn take(&mut self, ask: &Ask) {
         self.last_lane = ask.lane;
         self.waiting.remove(&ask.lane);
-    }
-
-    pub fn is_over(&mut self) -> bool {
-        self.waiting();
-        self.over
     }
 
     pub fn new_acks(&mut self) -> Vec<Order> {

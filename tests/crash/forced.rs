@@ -107,7 +107,7 @@ pub fn quarantine(rules: Rules, cases: &mut u64) -> Result<(), Broken> {
         stripe_bytes: None,
         on: Vec::new(),
     };
-    let fail = |words: &str| Err(Broken::QuarantineBroken(words.into()));
+    let fail = |words: &str| Err(Broken::GivenOutEarly(words.into()));
     *cases += 1;
     let Some(full) = next(&shared_by_two(rules), 1, &all("old"), rules) else {
         return fail("no first volume");

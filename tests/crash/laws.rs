@@ -22,7 +22,7 @@ pub enum Broken {
     L7Torn(String),
     L10Outside { purpose: Purpose, at: u64 },
     L10NotNamed { purpose: Purpose, disk: usize },
-    QuarantineBroken(String),
+    GivenOutEarly(String),
 }
 
 #[derive(Clone, Debug, Default)]

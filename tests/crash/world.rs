@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use evms::base::bits::Features;
 use evms::base::id::{ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeId, NodeUuid};
 use evms::base::time::WallTime;
-use evms::base::units::{Bytes, KIB, MIB, Sectors};
+use evms::base::units::{Bytes, KIB, MIB};
 use evms::engine::change::{Joiner, Step};
 use evms::format::label::Label;
 use evms::format::layout::{AreaKind, End, HEAD_LABEL_AT, Layout, Recipe};

@@ -76,7 +76,7 @@ fn an_applet_that_sees_the_hands_is_caught() {
 #[test]
 fn a_crate_in_the_wrong_room_is_caught() {
     caught(crates, "src/base/name.rs", "use nix::sys::stat;", "nix");
-    caught(crates, "src/volume/graph.rs", "fn f() { postcard::to_vec() }", "postcard");
+    caught(crates, "src/engine/guard.rs", "fn f() { postcard::to_vec() }", "postcard");
     caught(crates, "src/run/once.rs", "use argh::FromArgs;", "argh");
     caught(crates, "src/run/once.rs", "use unheard_of::X;", "unheard_of");
     silent(crates, "src/host/block.rs", "use nix::unistd; use std::fs; use log::info;");
