@@ -314,7 +314,9 @@ impl Found {
         for read in &disks {
             by_disk.entry(read.labelled.label.disk).or_default().push(read.place);
         }
-        let clones = by_disk.into_values().filter(|places| places.len() > 1).collect();
+        let mut clones: Vec<Vec<usize>> = by_disk.into_values().filter(|places| places.len() > 1).collect();
+        // By number, so that what is named first does not hang on random ids.
+        clones.sort_by_key(|places| disks.iter().position(|read| places.contains(&read.place)));
         let copies = disks.iter().map(|read| read.copies.clone()).collect::<Vec<_>>();
         Found { id, disks, chosen: choose::choose(&copies, Rules::ALL), clones }
     }

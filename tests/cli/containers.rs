@@ -129,7 +129,7 @@ fn a_clone_gets_ids_of_its_own() {
     bench.copy("b.img", "b2.img");
     let before = container(&bench);
     assert_eq!(before["state"], "clones");
-    bench.refused("volume create data/x --size 1M", 1, &["one identity", "2.img", "--new-ids"]);
+    bench.refused("volume create data/x --size 1M", 1, &["a.img and a2.img", "--new-ids"]);
     let two = "--disk a2.img --disk b2.img";
     bench.done(&format!("{two} container import data --new-ids"));
     let all = bench.json("list containers");
