@@ -115,8 +115,12 @@ fn choice(model: &Model, body: Vec<u8>) {
 fn plans(model: &Model) {
     let node = model.container.owner.as_ref().map_or(NodeUuid([1; 16]), |owner| owner.node);
     let machine = Machine { node, name: None };
-    let asker =
-        Asker { machine: machine.clone(), incarnation: Incarnation([2; 16]), at: WallTime::default() };
+    let asker = Asker {
+        machine: machine.clone(),
+        incarnation: Incarnation([2; 16]),
+        at: WallTime::default(),
+        rules: Rules::ALL,
+    };
     let name = |text: &str| Name::parse(text).unwrap();
     let first = model.volumes.first().map_or(name("first"), |volume| volume.name.clone());
     let size = Size::Exactly(Bytes(8 * MIB));
