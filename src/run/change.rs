@@ -19,7 +19,7 @@ use crate::run::scene::{Scene, Seen};
 use crate::volume::choose::Chosen;
 use crate::volume::commit::Member;
 use crate::volume::commit::Unopened;
-use crate::volume::discover::Found;
+use crate::volume::discover::{DiskWord, Found, Read};
 use crate::volume::mistake::Rules;
 use crate::volume::plan::{self, Outcome};
 use crate::volume::request::Request;
@@ -259,8 +259,18 @@ impl Context {
     /// Plans on what was read, so that a refusal or "already so" costs no opening.
     fn already(&mut self, errand: &Errand<'_>, chosen: &Chosen) -> Result<Option<Changed>, RunError> {
         let Some(request) = &errand.request else { return Ok(None) };
+        let held = errand.held;
         // What is in doubt, or half way through a change of its disks, is settled by the opening first.
         if !chosen.committed || chosen.model.table.old_set.is_some() {
+            return Ok(None);
+        }
+        // Copies that a crash left behind are finished by saying the command again: the opening writes them anew.
+        let sound = |read: &Read| match held.found.word(read) {
+            DiskWord::Current => read.newest_at_both_ends(),
+            DiskWord::NotMember | DiskWord::Released => true,
+            DiskWord::Stale | DiskWord::Empty | DiskWord::Damaged => false,
+        };
+        if !held.found.disks.iter().all(sound) {
             return Ok(None);
         }
         let mut model = chosen.model.clone();

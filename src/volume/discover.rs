@@ -268,6 +268,19 @@ pub struct Read {
     pub intent: Option<Intent>,
 }
 
+impl Read {
+    /// Does every end hold the newest copy of this disk? A commit that was cut short between the ends does not.
+    pub fn newest_at_both_ends(&self) -> bool {
+        let Some((_, newest)) = self.copies.newest() else { return false };
+        let hash = newest.header.hash;
+        let holds = |end| {
+            let mut copies = self.copies.slots.iter().filter(|(at, _, _)| *at == end);
+            copies.any(|(_, _, copy)| copy.as_ref().is_ok_and(|image| image.header.hash == hash))
+        };
+        End::BOTH.into_iter().all(holds)
+    }
+}
+
 /// A container as its disks tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {

@@ -74,8 +74,16 @@ impl Part {
 pub fn parts(histories: u64, from: u64) -> Vec<Part> {
     let orders = [Schedule::Breadth, Schedule::Depth, Schedule::Reverse];
     let scenarios = 0..exhaustive::scenarios().len();
-    let mut parts =
-        scenarios.flat_map(|index| orders.map(|order| Part::Exhaustive(index, order))).collect::<Vec<_>>();
+    let scenarios = scenarios.flat_map(|index| orders.map(|order| Part::Exhaustive(index, order)));
+    // Four disks take as long as all the rest; the other two orders of them are for `--long`.
+    let long = std::env::args().any(|arg| arg == "--long");
+    let small = |part: &Part| match part {
+        Part::Exhaustive(index, order) => {
+            long || *order == Schedule::Breadth || exhaustive::scenarios()[*index].disks < 4
+        }
+        _ => true,
+    };
+    let mut parts = scenarios.filter(small).collect::<Vec<_>>();
     parts.extend((0..duel::duels().len()).map(Part::Duel));
     parts.extend([Part::SplitBrain, Part::Quarantine]);
     parts.extend((0..vanish::cuts().len()).map(Part::Vanish));
