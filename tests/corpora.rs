@@ -49,7 +49,9 @@ mod slot;
 #[path = "fuzz/src/bin/words.rs"]
 mod words;
 
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: &[Target] = &[
     ("foreign", foreign::run),
     ("history", history::run),
     ("label", label::run),

@@ -45,7 +45,9 @@ fn forge(world: &mut World, number: u16) {
     for end in End::BOTH {
         let area = world.layout.slot(SlotIndex::Zero, end);
         let disk = world.disks.get_mut(&number).unwrap();
-        let image = SlotImage::decode(&disk.read(area.start_bytes().0, area.length_bytes().0)).unwrap();
+        let copy = SlotImage::decode(&disk.read(area.start_bytes().0, area.length_bytes().0));
+        // Under some mistakes an end was never written.
+        let Ok(image) = copy else { continue };
         let mut model = Model::decode(&image.body).unwrap();
         model.change.text = "by force".into();
         let forged = SlotImage::new(image.header, model.encode().unwrap()).unwrap();

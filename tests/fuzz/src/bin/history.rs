@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
     let ring = Ring::decode(&bytes);
     assert!(ring.records.is_sorted_by_key(|record| record.sequence));
     let end = RingEnd::find(&bytes);
-    assert!(end.next_at as usize <= bytes.len() && end.next_at as usize % BLOCK == 0);
+    assert!(end.next_at as usize <= bytes.len() && (end.next_at as usize).is_multiple_of(BLOCK));
     let area = Area {
         kind: AreaKind::History,
         end: End::Primary,
