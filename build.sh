@@ -12,8 +12,9 @@ DENY_VERSION=0.20.2
 
 # What the build needs, and what the tests need to make a disk that is somebody else's. The only list of packages.
 PACKAGES_BUILD=(gcc libc6-dev clang pkg-config libdevmapper-dev file python3 jq util-linux)
-PACKAGES_DISKS=(e2fsprogs xfsprogs btrfs-progs dosfstools exfatprogs ntfs-3g f2fs-tools gfs2-utils nilfs-tools
-  bcache-tools lvm2 mdadm cryptsetup-bin parted fdisk)
+PACKAGES_DISKS=(bcache-tools bsdutils btrfs-progs cryptsetup-bin dosfstools drbd-utils e2fsprogs erofs-utils exfatprogs
+  f2fs-tools fdisk genisoimage gfs2-utils grub-pc-bin jfsutils lvm2 mdadm mount mtools nilfs-tools ntfs-3g ocfs2-tools
+  parted qemu-utils reiserfsprogs squashfs-tools thin-provisioning-tools udftools util-linux-extra xfsprogs)
 
 # Debian puts mkfs, wipefs and their like where only root looks.
 export PATH="$PATH:/usr/sbin:/sbin"

@@ -22,7 +22,7 @@ pub fn ask(line: &str) -> (i32, String) {
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|error| panic!("'{}' is needed, see TOOLS.txt: {error}", words[0]));
+        .unwrap_or_else(|error| panic!("'{}' is needed, run ./build.sh setup: {error}", words[0]));
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
 }

@@ -115,7 +115,7 @@ fn mkfs_on_a_terminal(bench: &Bench, name: &str) -> String {
     let mut command = std::process::Command::new("script");
     command.args(["-q", "-e", "-c", &format!("PATH=$PATH:/usr/sbin:/sbin mkfs.ext4 {name}"), "/dev/null"]);
     command.current_dir(&bench.folder.0).env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("script(1) is needed, see TOOLS.txt");
+    let mut child = command.spawn().expect("script(1) is needed, run ./build.sh setup");
     use std::io::Write;
     let _ = child.stdin.take().unwrap().write_all(b"n\n");
     let output = child.wait_with_output().unwrap();

@@ -1,4 +1,4 @@
-//! Real tools on image files and loop devices. A tool that is missing fails the test: `TOOLS.txt` lists the
+//! Real tools on image files and loop devices. A tool that is missing fails the test: `build.sh` lists the
 //! Debian packages. Everything made here is gone when the test ends, also when it fails.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
@@ -29,7 +29,7 @@ pub fn ask(input: &str, line: &str) -> Said {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("'{}' is needed, see TOOLS.txt: {error}", words[0]));
+        .unwrap_or_else(|error| panic!("'{}' is needed, run ./build.sh setup: {error}", words[0]));
     // A tool that does not read its input may be gone before it is written.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
