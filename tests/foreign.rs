@@ -371,7 +371,8 @@ fn a_gpt_is_known_by_its_backup_alone_with_sectors_of_both_sizes() {
 fn boot_code_of_grub_is_known() {
     let dir = Dir::new("grub");
     let image = dir.image("grub", 64 * MIB);
-    let code = std::fs::read("/usr/lib/grub/i386-pc/boot.img").expect("boot.img is needed, run ./build.sh setup");
+    let code =
+        std::fs::read("/usr/lib/grub/i386-pc/boot.img").expect("boot.img is needed, run ./build.sh setup");
     image.write(0, &code);
     expect(&image, &["grub"], &["grub"]);
 }

@@ -2,21 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
-use evms::run::history::RestoreFrom;
+use evms::run::history::{RestoreFrom, Which};
 
 use crate::evms::answer::Answer;
 use crate::evms::containers::context;
 use crate::evms::globals::Globals;
 use crate::evms::verbs::Refused;
-use crate::evms::words::{Words, number};
+use crate::evms::words::Words;
 
 const NAME: &str = "NAME";
 
+/// A model that is kept, by its generation or by `GENERATION@EPOCH`.
+fn which(text: &str) -> Result<Which, String> {
+    Which::parse(text).ok_or_else(|| {
+        format!(
+            "'{}' is no generation; write it as evms history shows it: 12, or 12@7.1 with its epoch",
+            text.escape_debug()
+        )
+    })
+}
+
 /// Two generations; the second may be left out.
-fn compare(text: &str) -> Result<(u64, Option<u64>), String> {
+fn compare(text: &str) -> Result<(Which, Option<Which>), String> {
     match text.split_once(' ') {
-        Some((one, other)) => Ok((number(one)?, Some(number(other)?))),
-        None => Ok((number(text)?, None)),
+        Some((one, other)) => Ok((which(one)?, Some(which(other)?))),
+        None => Ok((which(text)?, None)),
     }
 }
 
@@ -33,7 +43,7 @@ pub fn join_generations(words: &[&str]) -> Vec<String> {
             _ => continue,
         };
         if let (Some(given), Some(second)) = (&mut given, words.peek())
-            && number::<u64>(second).is_ok()
+            && which(second).is_ok()
         {
             given.push(' ');
             given.push_str(second);
@@ -61,10 +71,10 @@ pub fn backup(words: &Words, globals: Globals) -> Result<Answer, Refused> {
 pub fn restore(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     let name = words.name(0, NAME)?;
     words.one_of(&["--from", "--generation"])?;
-    let generation = words.parsed("--generation", number)?;
+    let generation = words.parsed("--generation", which)?;
     let from = match (words.one("--from"), generation) {
         (Some(file), _) => RestoreFrom::File(PathBuf::from(file)),
-        (None, Some(generation)) => RestoreFrom::Generation(generation),
+        (None, Some(which)) => RestoreFrom::Kept(which),
         (None, None) => return Err(words.missing("--from or --generation").into()),
     };
     Ok(Answer::Changed(context(words, globals)?.restore(name, &from)?))
@@ -85,7 +95,10 @@ mod tests {
         ] {
             assert_eq!(join_generations(words), joined);
         }
-        assert_eq!(compare("3 5"), Ok((3, Some(5))));
+        let generation = |generation| Which { generation, epoch: None };
+        assert_eq!(compare("3 5"), Ok((generation(3), Some(generation(5)))));
+        assert_eq!(compare("3@7.1").unwrap().0.epoch.unwrap().to_string(), "7.1");
         assert!(compare("3 5 7").is_err() && compare("x").is_err());
+        assert!(which("3@").is_err() && which("@7.1").is_err() && which("+3").is_err());
     }
 }

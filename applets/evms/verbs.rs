@@ -121,7 +121,11 @@ pub const VERBS: &[Verb] = &[
                gone, or their space was given to others since.\n",
         options: &[
             value("--from", "FILE", "a file made by evms backup"),
-            value("--generation", "N", "a model that the disks keep; see evms history NAME"),
+            value(
+                "--generation",
+                "N",
+                "a model that the disks keep; see evms history NAME (N@EPOCH where two share N)",
+            ),
             DRY_RUN,
         ],
         names_max: 1,

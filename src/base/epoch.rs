@@ -18,7 +18,12 @@ impl Epoch {
 
     /// The first epoch of `node` above `seen`, or `None` when the rounds are used up (2^48 of them).
     pub fn above(seen: Epoch, node: NodeId) -> Option<Epoch> {
-        let round = (seen.0 >> NODE_BITS).checked_add(1)?;
+        Epoch::far_above(seen, 1, node)
+    }
+
+    /// The epoch of `node` so many rounds above `seen`, or `None` when the rounds are used up.
+    pub fn far_above(seen: Epoch, rounds: u64, node: NodeId) -> Option<Epoch> {
+        let round = (seen.0 >> NODE_BITS).checked_add(rounds)?;
         if round >> (64 - NODE_BITS) != 0 {
             return None;
         }
@@ -28,6 +33,15 @@ impl Epoch {
     /// The node that minted this epoch.
     pub fn minted_by(self) -> NodeId {
         NodeId((self.0 & 0xffff) as u16)
+    }
+
+    /// The epoch that is written as `text`, as in `7.1`: round, then node.
+    pub fn parse(text: &str) -> Option<Epoch> {
+        let (round, node) = text.split_once('.')?;
+        let epoch = Epoch(
+            round.parse::<u64>().ok()?.checked_mul(1 << NODE_BITS)? | u64::from(node.parse::<u16>().ok()?),
+        );
+        (epoch.to_string() == text).then_some(epoch)
     }
 
     /// Which round this is.
@@ -85,5 +99,15 @@ mod tests {
         assert!(mine > seen);
         assert_eq!((mine.round(), mine.minted_by()), (2, NodeId(1)));
         assert_eq!(Epoch::above(Epoch(u64::MAX), NodeId(1)), None);
+    }
+
+    #[test]
+    fn an_epoch_is_read_as_it_is_written_and_no_other_way() {
+        for epoch in [Epoch(0), Epoch(u64::MAX), Epoch::above(Epoch::NONE, NodeId(3)).unwrap()] {
+            assert_eq!(Epoch::parse(&epoch.to_string()), Some(epoch));
+        }
+        for text in ["", "7", "7.", ".1", "07.1", "+7.1", "7.65536", "281474976710656.0", "7.1.1"] {
+            assert_eq!(Epoch::parse(text), None, "{text}");
+        }
     }
 }

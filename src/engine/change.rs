@@ -90,6 +90,8 @@ pub struct Done {
     pub missed: BTreeSet<DiskNumber>,
     /// Released disks whose labels could not be wiped.
     pub unwiped: BTreeSet<DiskNumber>,
+    /// Disks that were released by an earlier change and lost their labels in this one.
+    pub freed: BTreeSet<DiskNumber>,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +120,7 @@ pub struct Change<A: Author> {
     /// Only the deliberate mistake of using a number twice sets this.
     reused: bool,
     keep: bool,
+    freed: BTreeSet<DiskNumber>,
     result: Option<Result<Done, Halted<A::Refusal>>>,
     rules: Rules,
 }
@@ -171,6 +174,7 @@ impl<A: Author> Change<A> {
             asked: false,
             reused: false,
             keep,
+            freed: BTreeSet::new(),
             result: None,
             rules,
         }
@@ -400,8 +404,12 @@ impl<A: Author> Change<A> {
             return self.settle_or_change(session);
         }
         let failed = labels.failed();
-        let unwiped =
-            failed.iter().filter_map(|&lane| Some(session.lanes().get(lane)?.member.number)).collect();
+        let number = |&lane: &usize| Some(session.lanes().get(lane)?.member.number);
+        let unwiped = failed.iter().filter_map(number).collect::<BTreeSet<_>>();
+        if !last {
+            let wiped = self.released(&session).into_iter().filter(|lane| !failed.contains(lane));
+            self.freed = wiped.filter_map(|lane| number(&lane)).collect();
+        }
         if last { self.done(session, unwiped) } else { self.after_wipe(session, false) }
     }
 
@@ -410,7 +418,8 @@ impl<A: Author> Change<A> {
         let members =
             session.model.table.disks.iter().filter(|disk| disk.is_member()).map(|disk| disk.number);
         let missed = members.filter(|number| !reached.contains(number)).collect();
-        self.result = Some(Ok(Done { order: session.order(), model: session.model, missed, unwiped }));
+        let freed = std::mem::take(&mut self.freed);
+        self.result = Some(Ok(Done { order: session.order(), model: session.model, missed, unwiped, freed }));
         self.stage = Stage::Over;
     }
 }

@@ -110,6 +110,8 @@ pub enum Act {
     Change,
     /// Take it: import, or a change of owner or type.
     Import,
+    /// Delete it, or go on deleting it.
+    Delete,
 }
 
 /// Why this machine may not. Nothing was written.
@@ -135,6 +137,11 @@ pub enum Denied {
     },
     /// Nobody's.
     Deported {
+        /// The container.
+        name: Name,
+    },
+    /// Deleted; its disks still carry labels.
+    Deleted {
         /// The container.
         name: Name,
     },
@@ -181,6 +188,11 @@ impl fmt::Display for Denied {
                 f,
                 "container {name} is deported and so nobody may change it; nothing was written; first run: evms container \
                  import {name}"
+            ),
+            Denied::Deleted { name } => write!(
+                f,
+                "container {name} is being deleted and nobody may use it again; nothing was written; finish it with: evms \
+                 container delete {name}"
             ),
             Denied::SharedNeedsDaemon { name } => write!(
                 f,
@@ -235,7 +247,8 @@ pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandat
         return Err(Denied::OfCluster { name: name(), cluster: container.cluster });
     }
     match (container.kind, &container.owner) {
-        (ContainerKind::Deported, _) if act == Act::Change => return Err(Denied::Deported { name: name() }),
+        (ContainerKind::Deported, _) if act != Act::Import => return Err(Denied::Deported { name: name() }),
+        (ContainerKind::Deleted, _) if act != Act::Delete => return Err(Denied::Deleted { name: name() }),
         (ContainerKind::Shared, _) if place == Place::Devices => {
             return Err(Denied::SharedNeedsDaemon { name: name() });
         }
@@ -248,7 +261,7 @@ pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandat
             });
         }
         // On devices the first change of an unclaimed container must be its import: that mints the owner.
-        (ContainerKind::Private, None) if place == Place::Devices && act == Act::Change => {
+        (ContainerKind::Private, None) if place == Place::Devices && act != Act::Import => {
             return Err(Denied::Unclaimed { name: name() });
         }
         _ => (),

@@ -8,6 +8,8 @@ use crate::base::failure::{Failure, Kind};
 /// The structure that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
+    /// The first block of a disk, which tells other programs that it is taken.
+    FirstBlock,
     /// A disk's label.
     Label,
     /// A node's own block.
@@ -27,6 +29,7 @@ pub enum What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            What::FirstBlock => write!(f, "first block"),
             What::Label => write!(f, "label"),
             What::NodeBlock => write!(f, "node block"),
             What::SlotHeader => write!(f, "slot header"),

@@ -7,7 +7,7 @@ use crate::format::cursor::{Reader, Writer};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::layout::Area;
 use crate::format::seal::{self, BLOCK};
-use crate::format::slot::{SlotHeader, SlotImage};
+use crate::format::slot::SlotImage;
 
 const MAGIC: &[u8; 8] = b"EVMSHIST";
 const VERSION: u16 = 1;
@@ -69,14 +69,14 @@ fn frame(bytes: &[u8]) -> Result<(u64, &[u8], usize), Damage> {
     Ok((sequence, image, BLOCK + length))
 }
 
-/// Where the next record of a ring goes; what a writer needs to know of it, found without believing any image.
+/// Where the next record of a ring goes; what a writer needs to know of it. Only the last image is believed or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RingEnd {
     /// Offset of the next record from the start of the area.
     pub next_at: u64,
     /// Sequence of the next record.
     pub next_sequence: u64,
-    /// Hash of the model in the last record.
+    /// Hash of the model in the last record, when that is whole.
     pub last: Option<Hash128>,
 }
 
@@ -84,6 +84,7 @@ impl RingEnd {
     /// Finds the end of a ring, given the bytes of its area.
     pub fn find(bytes: &[u8]) -> RingEnd {
         let mut end = RingEnd::default();
+        let mut last: Option<&[u8]> = None;
         let mut at = 0;
         while at < bytes.len() {
             match frame(bytes.get(at..).unwrap_or_default()) {
@@ -91,13 +92,15 @@ impl RingEnd {
                     if sequence >= end.next_sequence {
                         end.next_sequence = sequence.saturating_add(1);
                         end.next_at = (at + length) as u64;
-                        end.last = SlotHeader::decode(image).ok().map(|header| header.hash);
+                        last = Some(image);
                     }
                     at += length;
                 }
                 Err(_) => at += BLOCK,
             }
         }
+        // A record that a crash tore keeps nothing, and its model must be appended again.
+        end.last = last.and_then(|image| SlotImage::decode(image).ok()).map(|image| image.header.hash);
         end
     }
 

@@ -27,6 +27,9 @@ pub enum ContainerKind {
     Shared,
     /// Nobody's.
     Deported,
+    /// Nobody's ever again: its disks lose their labels one after the other. Without an old set beside it, a majority
+    /// held this already, so that the disks that are left may go without one.
+    Deleted,
 }
 
 /// The machine that owns a private container.
@@ -303,6 +306,12 @@ fn read<T: DeserializeOwned>(sections: &[Section], kind: u16) -> Result<T, Damag
 }
 
 impl Model {
+    /// Is the container deleted for good? A majority held that before the old set was let go, so whatever disks are
+    /// left may lose their labels, few as they may be.
+    pub fn is_deleted(&self) -> bool {
+        self.container.kind == ContainerKind::Deleted && self.table.old_set.is_none()
+    }
+
     /// The body of a slot. `None` only if memory or a length field cannot hold it.
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut sections = vec![

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::base::limits::IO_BYTES_MAX;
-use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 use crate::host::disk_error::{DiskError, Doing};
 pub use crate::host::disk_kind::{Identity, Medium, Want};
 use crate::host::disk_open::{self, Measured, Opened};
@@ -101,8 +101,20 @@ impl OpenDisk {
     /// Reads `len` bytes at `at`; both multiples of 4096. A block device is asked for at most [`IO_BYTES_MAX`]
     /// at a time, each with the whole deadline.
     pub fn read(&self, at: Bytes, len: usize) -> Result<Vec<u8>, DiskError> {
-        let whole = Doing::Read { at, len };
-        self.check(whole, at, len)?;
+        self.check(Doing::Read { at, len }, at, len)?;
+        self.read_checked(at, len)
+    }
+
+    /// The sectors behind the last whole block of 4096 bytes; nothing where the size is a multiple of that. Nothing of
+    /// ours ever stands there, but a backup partition table of somebody else does.
+    pub fn read_odd_tail(&self) -> Result<Vec<u8>, DiskError> {
+        let at = self.size().round_down(BLOCK_BYTES);
+        let len = (self.size().round_down(SECTOR_BYTES).0 - at.0) as usize;
+        self.check_given_up(Doing::Read { at, len })?;
+        self.read_checked(at, len)
+    }
+
+    fn read_checked(&self, at: Bytes, len: usize) -> Result<Vec<u8>, DiskError> {
         let mut out = Vec::with_capacity(len);
         for (start, part) in parts(at, len) {
             let doing = Doing::Read { at: start, len: part };

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use crate::base::bits::Access;
 use crate::base::failure::Kind;
 use crate::base::limits::OPENING_TRIES_MAX;
 use crate::engine::author::Planner;
@@ -16,6 +15,7 @@ use crate::run::failure::RunError;
 use crate::run::perform::{Hands, Mode};
 use crate::run::report::{Changed, WriteLine};
 use crate::run::scene::{Scene, Seen};
+use crate::run::writable;
 use crate::volume::choose::Chosen;
 use crate::volume::commit::Member;
 use crate::volume::commit::Unopened;
@@ -121,6 +121,13 @@ impl Context {
 
     /// The same, but for the disks at these real paths: they are not opened.
     pub fn hold_without(&self, name: &str, act: Act, left: &[PathBuf]) -> Result<Held, RunError> {
+        let held = self.hold_to_mend(name, act, left)?;
+        writable::refuse_strange_fronts(name, &held.scene, &held.found)?;
+        Ok(held)
+    }
+
+    /// The same, though the front of a disk holds what nobody knows: for who was told to write it anew.
+    pub fn hold_to_mend(&self, name: &str, act: Act, left: &[PathBuf]) -> Result<Held, RunError> {
         let mut paths = {
             let scene = self.look()?;
             let (found, chosen) = find(&scene, name)?;
@@ -133,18 +140,7 @@ impl Context {
         let scene = Scene::of_named(&paths, want).map_err(RunError::Scene)?;
         let (found, chosen) = find(&scene, name)?;
         guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
-        for read in &found.disks {
-            if let Access::ReadOnly(bits) = read.labelled.access() {
-                return Err(RunError::Unusable {
-                    name: format!("container {name}"),
-                    why: format!(
-                        "disk {} has features that allow this program to look and not to write (ro-compat {bits:#x}); \
-                         nothing was written; use the newer evms that made it",
-                        read.labelled.label.number
-                    ),
-                });
-            }
-        }
+        writable::refuse_newer(name, found)?;
         let found = found.clone();
         Ok(Held { name: name.into(), found, scene })
     }
@@ -244,7 +240,7 @@ impl Context {
     }
 
     /// A majority must be here before anything is written at all.
-    fn may_go_on(&self, held: &Held, chosen: &Chosen) -> Result<(), RunError> {
+    pub(crate) fn may_go_on(&self, held: &Held, chosen: &Chosen) -> Result<(), RunError> {
         if chosen.majority_read {
             return Ok(());
         }
@@ -320,6 +316,11 @@ impl Context {
             notes.push(format!(
                 "disk {number} missed this change; when it is back: evms container readmit {} {number}",
                 done.model.container.name
+            ));
+        }
+        for number in &done.freed {
+            notes.push(format!(
+                "disk {number} was let go before and still had its labels; they are wiped, it is free"
             ));
         }
         for number in &done.unwiped {

@@ -435,46 +435,47 @@ impl Context {
                 });
             }
         }
-        let held = self.hold(name, Act::Change)?;
-        let model = &held.chosen()?.model;
-        if !model.volumes.is_empty() {
-            let names =
-                model.volumes.iter().take(8).map(|volume| volume.name.to_string()).collect::<Vec<_>>();
-            let more = model.volumes.len() - names.len();
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            return Err(RunError::say(
-                Kind::Refused,
-                format!(
-                    "container {name} has volumes ({}{more}); nothing was written; delete them first with: evms volume \
-                     delete {name}/VOLUME",
-                    names.join(", ")
-                ),
-            ));
-        }
-        let opened =
-            self.run(Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() })?;
+        let held = self.hold(name, Act::Delete)?;
+        let opened = match self.deleted_before(&held)? {
+            Some(opened) => opened,
+            None => self.errand(&held, Request::Delete, Act::Delete)?,
+        };
         self.unlabel(&held, opened)
+    }
+
+    /// A crash cut the wiping of labels: what is left of the container, a majority or not, may go on losing them.
+    fn deleted_before(&self, held: &Held) -> Result<Option<Changed>, RunError> {
+        let chosen = held.chosen()?;
+        let order = chosen.image.header.order;
+        Ok(chosen.model.is_deleted().then(|| Changed {
+            dry_run: self.options.dry_run,
+            container: chosen.model.container.name.to_string(),
+            epoch: order.epoch.0,
+            generation: order.generation.0,
+            ..Changed::default()
+        }))
     }
 
     fn unlabel(&mut self, held: &Held, opened: Changed) -> Result<Changed, RunError> {
         let disks = held.disks();
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let mandate =
-            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Change)
+            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Delete)
                 .map_err(RunError::Denied)?;
         let mut hands = self.hands(disks);
         let mut paper = Labels::new(held.members(), Rules::ALL);
         (0..paths.len()).for_each(|lane| paper.push_wipe(lane));
         labels::drive(&mut paper, &mandate, &mut hands);
-        let mut notes = Vec::new();
-        for number in held.found.missing() {
-            let word = take::WIPE_EVMS;
-            notes.push(format!(
-                "disk {number} was not here and keeps its label; use it anew with --wipe {word}"
-            ));
+        if let Some(error) = not_freed(&held.name, &paths, &paper, &hands) {
+            return Err(error);
         }
-        notes.extend(hands.errors.iter().map(|(_, error)| error.to_string()));
-        let mut writes = opened.writes;
+        let missing = held.found.missing().into_iter().map(|number| {
+            let word = take::WIPE_EVMS;
+            format!("disk {number} was not here and keeps its label; use it anew with --wipe {word}")
+        });
+        let mut notes = opened.notes.clone();
+        notes.extend(missing);
+        let mut writes = opened.writes.clone();
         if self.options.dry_run {
             writes.extend(write_lines(&hands, &paths));
         }
@@ -518,6 +519,23 @@ fn real(path: &PathBuf) -> PathBuf {
 
 fn all_images(paths: &[PathBuf]) -> bool {
     paths.iter().all(|path| std::fs::metadata(path).is_ok_and(|meta| meta.is_file()))
+}
+
+/// The container is deleted, and some of its disks could not be freed.
+fn not_freed(name: &str, paths: &[String], paper: &Labels, hands: &Hands<'_>) -> Option<RunError> {
+    let failed = paper.failed();
+    let which = failed.iter().filter_map(|&lane| paths.get(lane).cloned()).collect::<Vec<_>>().join(", ");
+    let why = hands.errors.first().map_or("it did not take it".into(), |(_, error)| error.to_string());
+    (!failed.is_empty()).then(|| {
+        RunError::say(
+            Kind::Device,
+            format!(
+                "container {name} is deleted, and {which} could not be freed: {why}; say it again when the disk answers, \
+                 or use it anew with --wipe {}",
+                take::WIPE_EVMS
+            ),
+        )
+    })
 }
 
 /// A founding failed: what was labelled is unlabelled, and the first error tells why.

@@ -105,6 +105,15 @@ pub enum RunError {
         /// Disks that are not here.
         missing: Vec<DiskNumber>,
     },
+    /// Something unknown stands at the front of one of its disks.
+    StrangeFront {
+        /// The container.
+        name: String,
+        /// The disk's number.
+        disk: DiskNumber,
+        /// The disk.
+        path: PathBuf,
+    },
     /// Another machine opens it.
     Superseded {
         /// The container.
@@ -215,7 +224,11 @@ fn unopened(name: &str, why: &Unopened) -> String {
              was changed; retire a machine that is gone for good"
         ),
         Unopened::UsedUp => {
-            format!("container {name} was not opened because its epochs are used up; nothing was changed")
+            format!(
+                "container {name} was not opened because a disk of it claims the last epoch there is, so that none is left \
+                 above it; nothing was changed; a clock of openings never gets there, so that disk was forged or is damaged: \
+                 leave it out, or copy the data to a new container"
+            )
         }
         Unopened::NotBlank => format!(
             "container {name} was not made because a model already stands on its disks; only this machine's own block \
@@ -289,7 +302,9 @@ impl RunError {
             RunError::Conflict { name, order, one, other } => write!(
                 f,
                 "container {name} was changed in two ways under one number ({order}): {one}, {other}; nothing was \
-                 written; name only the disks of the side that shall count with --disk, and give the others new ids"
+                 written; name only the disks of the side that shall count with --disk; the others can be used anew with --wipe evms, or, \
+                 where they are a whole copy, be made a container of their own with: evms --disk DISK… container import \
+                 {name} --new-ids"
             ),
             RunError::Clones { name, paths } => write!(
                 f,
@@ -308,6 +323,13 @@ impl RunError {
                      used anew with --wipe evms, and the data on it is lost"
                 )
             }
+            RunError::StrangeFront { name, disk, path } => write!(
+                f,
+                "disk {disk} of container {name} ({}) holds data at its front that is not ours and that no known signature \
+                 explains; nothing was written; if no other program uses the disk, write its front anew with: evms check {name} \
+                 --repair; else take it away",
+                path.display()
+            ),
             RunError::Superseded { name, epoch, touched } => write!(
                 f,
                 "container {name} is being opened by another machine under epoch {epoch}; {}; see who with: evms info \
@@ -322,7 +344,8 @@ impl RunError {
                 write!(
                     f,
                     "the change of container {name} ({order}) is in doubt: disks with {} of the {} votes needed hold it; \
-                     the next command that opens the container decides it, by the newest copy it finds",
+                     the next command that opens the container decides it, by the newest copy it finds; look with evms info \
+                     {name} before a relative size (+1G) is asked for again",
                     tally.have, tally.need
                 )?;
                 errors.iter().take(3).try_for_each(|error| write!(f, "; {error}"))
@@ -351,15 +374,18 @@ impl Failure for RunError {
             RunError::Identity(error) => error.kind(),
             RunError::Denied(denied) => denied.kind(),
             RunError::Refused(refusal) => refusal.kind(),
-            RunError::ActingOnDevices | RunError::Superseded { .. } => Kind::NotOwner,
+            RunError::ActingOnDevices | RunError::Superseded { .. } | RunError::NoMajority { .. } => {
+                Kind::NotOwner
+            }
             RunError::NotFound { .. } => Kind::NotFound,
             RunError::Ambiguous { .. }
             | RunError::Taken { .. }
             | RunError::TooSmall { .. }
             | RunError::Clones { .. }
-            | RunError::NoMajority { .. }
             | RunError::TooLarge { .. } => Kind::Refused,
-            RunError::Unusable { .. } | RunError::Conflict { .. } => Kind::Damage,
+            RunError::Unusable { .. } | RunError::Conflict { .. } | RunError::StrangeFront { .. } => {
+                Kind::Damage
+            }
             RunError::InDoubt { .. } => Kind::Device,
             RunError::Sentence(kind, _) => *kind,
         }

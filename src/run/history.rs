@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::base::epoch::Order;
+use crate::base::epoch::{Epoch, Order};
 use crate::base::failure::Kind;
 use crate::base::hash::Hash128;
 use crate::base::limits::SLOT_BYTES_MAX;
@@ -28,8 +28,37 @@ use crate::volume::request::Request;
 pub enum RestoreFrom {
     /// A file made by `backup`.
     File(PathBuf),
-    /// The ring, by generation.
-    Generation(u64),
+    /// The ring.
+    Kept(Which),
+}
+
+/// One of the models that are kept. Its generation tells it, but for a commit that lost against another of the same
+/// number: then the epoch is needed too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// Its generation.
+    pub generation: u64,
+    /// Its epoch, when that was given.
+    pub epoch: Option<Epoch>,
+}
+
+impl Which {
+    /// `12`, or `12@7.1`: generation 12 of epoch 7.1.
+    pub fn parse(text: &str) -> Option<Which> {
+        let (generation, epoch) = match text.split_once('@') {
+            Some((generation, epoch)) => (generation, Some(Epoch::parse(epoch)?)),
+            None => (text, None),
+        };
+        let digits = !generation.is_empty() && generation.bytes().all(|byte| byte.is_ascii_digit());
+        Some(Which { generation: generation.parse().ok().filter(|_| digits)?, epoch })
+    }
+}
+
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.generation)?;
+        self.epoch.map_or(Ok(()), |epoch| write!(f, "@{epoch}"))
+    }
 }
 
 /// A model that is kept, and on which disks.
@@ -86,16 +115,16 @@ fn line(kept: &Kept, present: &Chosen) -> Option<HistoryLine> {
 
 impl Context {
     /// `history NAME [--compare G1 [G2]]`; without G2 the present model is compared.
-    pub fn history(&self, name: &str, compare: Option<(u64, Option<u64>)>) -> Result<History, RunError> {
+    pub fn history(&self, name: &str, compare: Option<(Which, Option<Which>)>) -> Result<History, RunError> {
         let scene = self.look()?;
         let (found, chosen) = find(&scene, name)?;
         let kept = kept(&scene, found);
         let differences = match compare {
             None => Vec::new(),
             Some((one, other)) => {
-                let before = by_generation(&kept, one, name)?;
+                let before = one_of(&kept, one, name)?;
                 let after = match other {
-                    Some(other) => by_generation(&kept, other, name)?,
+                    Some(other) => one_of(&kept, other, name)?,
                     None => chosen.model.clone(),
                 };
                 differences(&before, &after)
@@ -134,9 +163,7 @@ impl Context {
     pub fn restore(&mut self, name: &str, from: &RestoreFrom) -> Result<Changed, RunError> {
         let held = self.hold(name, Act::Change)?;
         let model = match from {
-            RestoreFrom::Generation(generation) => {
-                by_generation(&kept(&held.scene, &held.found), *generation, name)?
-            }
+            RestoreFrom::Kept(which) => one_of(&kept(&held.scene, &held.found), *which, name)?,
             RestoreFrom::File(file) => read_backup(file)?,
         };
         if model.container.id != held.found.id {
@@ -193,17 +220,43 @@ fn read_backup(file: &Path) -> Result<Model, RunError> {
     Model::decode(&image.body).map_err(|damage| refuse(Kind::Damage, damage.to_string()))
 }
 
-fn by_generation(kept: &[Kept], generation: u64, name: &str) -> Result<Model, RunError> {
-    let found = kept.iter().find(|kept| kept.image.header.order.generation.0 == generation);
-    let found = found.ok_or_else(|| RunError::NotFound {
-        what: "model of generation",
-        name: generation.to_string(),
-        hint: format!("see what is kept with: evms history {name}"),
-    })?;
+/// The one model that is meant, or a refusal when there is none or more than one.
+fn one_of(kept: &[Kept], which: Which, name: &str) -> Result<Model, RunError> {
+    let meant = |kept: &&Kept| {
+        let order = kept.image.header.order;
+        order.generation.0 == which.generation && which.epoch.is_none_or(|epoch| epoch == order.epoch)
+    };
+    let found = kept.iter().filter(meant).collect::<Vec<_>>();
+    let [found] = found.as_slice() else {
+        return Err(not_one(&found, which, name));
+    };
     Model::decode(&found.image.body).map_err(|damage| RunError::Unusable {
-        name: format!("generation {generation} of container {name}"),
+        name: format!("generation {which} of container {name}"),
         why: format!("{damage}; nothing was written; choose another"),
     })
+}
+
+fn not_one(found: &[&Kept], which: Which, name: &str) -> RunError {
+    if found.is_empty() {
+        return RunError::NotFound {
+            what: "model of generation",
+            name: which.to_string(),
+            hint: format!("see what is kept with: evms history {name}"),
+        };
+    }
+    let words = found.iter().map(|kept| {
+        let Order { epoch, generation } = kept.image.header.order;
+        Which { generation: generation.0, epoch: Some(epoch) }.to_string()
+    });
+    RunError::say(
+        Kind::Refused,
+        format!(
+            "{} models of container {name} have generation {which}, for one commit lost against another; nothing was \
+             written; name one of them: {}",
+            found.len(),
+            words.collect::<Vec<_>>().join(" or ")
+        ),
+    )
 }
 
 /// What a person would call the differences between two models.
@@ -220,7 +273,7 @@ fn differences(before: &Model, after: &Model) -> Vec<String> {
             owner.name.as_ref().map_or(owner.node.to_string(), ToString::to_string)
         })
     };
-    let kind = |model: &Model| crate::run::listing::kind_word(model.container.kind).to_string();
+    let kind = |model: &Model| crate::volume::check::kind_word(model.container.kind).to_string();
     differ("name", before.container.name.to_string(), after.container.name.to_string());
     differ("type", kind(before), kind(after));
     differ("owner", owner(before), owner(after));

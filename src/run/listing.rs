@@ -7,6 +7,7 @@ use crate::run::failure::RunError;
 use crate::run::report::{ContainerLine, DiskLine, ListWhat, Listing, ObjectLine, VolumeLine};
 use crate::run::scene::{Scene, Seen};
 use crate::volume::alloc;
+use crate::volume::check::kind_word;
 use crate::volume::choose::{Chosen, Unchosen};
 use crate::volume::discover::{DiskWord, Found, Sighting};
 use crate::volume::graph::{ContainerView, Graph};
@@ -92,25 +93,17 @@ pub fn disk_word(word: DiskWord) -> &'static str {
 
 /// A container's name, or its id where no model tells one.
 pub fn shown_name(found: &Found) -> String {
-    Scene::name_of(found).map_or_else(|| found.id.to_string(), ToString::to_string)
+    found.names().first().map_or_else(|| found.id.to_string(), ToString::to_string)
 }
 
 fn container_lines(scene: &Scene) -> Vec<ContainerLine> {
     scene.containers.iter().map(|found| container_line(scene, found)).collect()
 }
 
-/// A container's kind in one word.
-pub fn kind_word(kind: ContainerKind) -> &'static str {
-    match kind {
-        ContainerKind::Private => "private",
-        ContainerKind::Shared => "shared",
-        ContainerKind::Deported => "deported",
-    }
-}
-
 fn state(found: &Found) -> &'static str {
     match &found.chosen {
         _ if !found.clones.is_empty() => "clones",
+        Ok(chosen) if chosen.model.is_deleted() => "deleted",
         Err(Unchosen::Conflict { .. }) => "conflict",
         Err(Unchosen::Nothing | Unchosen::Unreadable { .. }) => "damaged",
         Ok(chosen) if !chosen.majority_read => "incomplete",
@@ -179,6 +172,13 @@ pub fn problems(scene: &Scene, found: &Found) -> Vec<String> {
             intent.new_container
         ));
     }
+    for read in found.disks.iter().filter(|read| read.labelled.front_lost) {
+        let (number, path) = (read.labelled.label.number, path(scene, read.place));
+        out.push(format!(
+            "disk {number} ({path}) holds data at its front that nobody knows; nothing is written before evms check {name} \
+             --repair is told to, or the disk is taken away"
+        ));
+    }
     match &found.chosen {
         Err(why) => out.push(RunError::unchosen(&name, why).to_string()),
         Ok(chosen) => out.extend(chosen_problems(found, chosen, &name)),
@@ -188,6 +188,8 @@ pub fn problems(scene: &Scene, found: &Found) -> Vec<String> {
             DiskWord::Current => continue,
             // Told already, with the way to take it back.
             DiskWord::Stale if is_absent(found, read) => continue,
+            // No model counts, so none is older than it.
+            DiskWord::Stale if found.chosen.is_err() => continue,
             DiskWord::Stale => "holds an older model; the next change writes it anew",
             DiskWord::Empty => "was labelled and holds no model yet; the next change writes it",
             DiskWord::Damaged => "holds no copy that can be believed; mend it with: evms check --repair",
@@ -213,14 +215,12 @@ fn chosen_problems(found: &Found, chosen: &Chosen, name: &str) -> Vec<String> {
     }
     if !chosen.majority_read {
         out.push("too few of its disks are here to change it; a newer model may exist on the others".into());
-    } else if !chosen.committed {
-        out.push(format!(
-            "its newest model ({}) is held by too few disks and is in doubt; the next change of {name} decides it",
-            chosen.image.header.order
-        ));
     }
-    if chosen.model.table.old_set.is_some() {
-        out.push("a change of its disks is half done; the next change finishes it".into());
+    out.extend(unsettled(chosen, name));
+    if chosen.model.is_deleted() {
+        out.push(format!(
+            "it is deleted and some of its disks carry labels still; free them with: evms container delete {name}"
+        ));
     }
     for disk in &chosen.model.table.disks {
         if let crate::format::model::DiskState::AbsentSince(generation) = disk.state {
@@ -229,6 +229,26 @@ fn chosen_problems(found: &Found, chosen: &Chosen, name: &str) -> Vec<String> {
                 disk.number, disk.number
             ));
         }
+    }
+    out
+}
+
+/// What a crash left half done and the next opening by anybody finishes.
+pub fn unsettled(chosen: &Chosen, name: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    if chosen.majority_read && !chosen.committed {
+        out.push(format!(
+            "its newest model ({}) is held by too few disks and is in doubt; the next change of {name} decides it",
+            chosen.image.header.order
+        ));
+    }
+    if chosen.model.table.old_set.is_some() {
+        out.push(match chosen.model.container.kind {
+            ContainerKind::Deleted => {
+                format!("its deletion is half done; finish it with: evms container delete {name}")
+            }
+            _ => "a change of its disks is half done; the next change finishes it".into(),
+        });
     }
     out
 }

@@ -19,3 +19,4 @@ pub mod report;
 pub mod scene;
 pub mod take;
 pub mod volume;
+pub mod writable;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::bits::Access;
 use crate::base::epoch::Epoch;
 use crate::base::failure::Kind;
 use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeId, RegionId, VolumeId};
@@ -21,6 +20,7 @@ use crate::run::failure::RunError;
 use crate::run::labels;
 use crate::run::report::Changed;
 use crate::run::scene::{Scene, read_long};
+use crate::run::writable;
 use crate::volume::choose::Unchosen;
 use crate::volume::commit::stamp::Stamp;
 use crate::volume::commit::{Labels, NewId};
@@ -59,7 +59,8 @@ impl Context {
         let founds = named(&scene, name);
         let (old, done) = halves(name, &founds)?;
         crate::run::change::refuse_clones(&scene, old, name)?;
-        writable(name, old)?;
+        writable::refuse_newer(name, old)?;
+        writable::refuse_strange_fronts(name, &scene, old)?;
         let renaming = match old.intent() {
             Some(intent) => self.resume(name, &scene, old, done, &intent.clone())?,
             None => self.begin(&scene, old, name)?,
@@ -275,23 +276,6 @@ fn named<'a>(scene: &'a Scene, name: &str) -> Vec<&'a Found> {
         scene.containers.iter().filter(|found| !known.contains(&found.id) && becomes(found) == Some(true)),
     );
     founds
-}
-
-/// A disk with features that forbid this program to write it gets no new label either.
-fn writable(name: &str, found: &Found) -> Result<(), RunError> {
-    for read in &found.disks {
-        if let Access::ReadOnly(bits) = read.labelled.access() {
-            return Err(RunError::Unusable {
-                name: format!("container {name}"),
-                why: format!(
-                    "disk {} has features that allow this program to look and not to write (ro-compat {bits:#x}); \
-                     nothing was written; use the newer evms that made it",
-                    read.labelled.label.number
-                ),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The container that still has its old ids, and, after a crash, the part of it that has new ones.

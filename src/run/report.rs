@@ -280,6 +280,13 @@ pub struct Finding {
     pub repaired: bool,
 }
 
+impl Finding {
+    /// Is this the same thing, found again?
+    pub fn is_same(&self, other: &Finding) -> bool {
+        (&self.name, self.weight, &self.words) == (&other.name, other.weight, &other.words)
+    }
+}
+
 /// The answer to `check`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::base::id::{ContainerId, DiskId};
 use crate::base::limits::{IO_BYTES_MAX, LOOK_BYTES};
-use crate::base::name::Name;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::engine::guard::Place;
 use crate::format::damage::{Damage, Fault, What};
@@ -157,8 +156,13 @@ pub fn read_member(disk: &OpenDisk, place: usize, labelled: &Labelled) -> Read {
     let copies =
         DiskCopies { number: labelled.label.number, id: labelled.label.disk, slots: copies.collect() };
     let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
-    let intent = disk.read(at, Intent::BYTES.0 as usize).ok().and_then(|block| Intent::decode(&block).ok());
-    Read { place, labelled: labelled.clone(), copies, intent }
+    let unreadable = |_| Damage::new(What::Intent, Fault::Short);
+    let block = disk.read(at, Intent::BYTES.0 as usize).map_err(unreadable);
+    let (intent, intent_damage) = match block.and_then(|block| Intent::decode(&block)) {
+        Ok(intent) => (Some(intent), None),
+        Err(damage) => (None, Some(damage).filter(|damage| !damage.is_blank())),
+    };
+    Read { place, labelled: labelled.clone(), copies, intent, intent_damage }
 }
 
 impl Seen {
@@ -246,15 +250,9 @@ impl Scene {
     pub fn containers_named(&self, text: &str) -> Vec<&Found> {
         let by_id = ContainerId::parse(text);
         let is = |found: &&Found| {
-            by_id == Some(found.id)
-                || found.chosen.as_ref().is_ok_and(|chosen| chosen.model.container.name.as_str() == text)
+            by_id == Some(found.id) || found.names().iter().any(|name| name.as_str() == text)
         };
         self.containers.iter().filter(is).collect()
-    }
-
-    /// The name of a container as far as any copy tells it.
-    pub fn name_of(found: &Found) -> Option<&Name> {
-        found.chosen.as_ref().ok().map(|chosen| &chosen.model.container.name)
     }
 
     /// Where a container lives: on devices as soon as one of its disks is one.

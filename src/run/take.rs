@@ -148,7 +148,8 @@ impl Taking {
             }
             _ => (),
         }
-        let (head, tail) = read_ends(disk, DEEP_LOOK_BYTES).map_err(RunError::Disk)?;
+        let (head, mut tail) = read_ends(disk, DEEP_LOOK_BYTES).map_err(RunError::Disk)?;
+        tail.extend(disk.read_odd_tail().map_err(RunError::Disk)?);
         let found = foreign::recognise(&Ends { size: disk.size(), head: &head, tail: &tail });
         if let Some(signature) = found.iter().find(|signature| !self.may_wipe(signature.name)) {
             return refuse(

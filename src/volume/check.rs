@@ -116,6 +116,10 @@ fn container(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
     if container.kind == ContainerKind::Deported && active > 0 {
         broken.push(Broken::HeldButDeported(active));
     }
+    let volumes = facts.model.volumes.len();
+    if container.kind == ContainerKind::Deleted && volumes + active > 0 {
+        broken.push(Broken::DeletedButUsed { volumes, holders: active });
+    }
     let holders = container.holders.iter().map(|holder| (holder.node, holder.incarnation));
     broken.extend(twice(holders).into_iter().map(|(node, _)| Broken::HolderTwice(node)));
 }

@@ -6,12 +6,14 @@ use std::fmt;
 
 use crate::base::bits::Access;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
+use crate::base::name::Name;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::first_block;
 use crate::format::intent::Intent;
 use crate::format::label::{self, Label};
 use crate::format::layout::{AreaKind, End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
+use crate::format::model::Model;
 use crate::format::node_block;
 use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
 use crate::volume::commit::Member;
@@ -46,6 +48,9 @@ pub struct Labelled {
     pub damaged: Vec<(End, Damage)>,
     /// The disk has grown since it was labelled.
     pub grown: bool,
+    /// The front is neither ours nor blank, and nothing known stands there: perhaps data of a program that marks its
+    /// disks nowhere. What the tail says is read; nothing is written before somebody has said that it may be.
+    pub front_lost: bool,
 }
 
 /// Why a disk with our label cannot be used.
@@ -145,6 +150,20 @@ impl Unusable {
 /// Judges a disk of `size` bytes by its first and last bytes (at least 8 KiB each, fewer where the disk is smaller).
 /// `tail` ends at the end of the disk, rounded down to 4096.
 pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sighting {
+    let mut sighting = by_labels(size, logical_block, head, tail);
+    if let Sighting::Ours(labelled) = &mut sighting {
+        let front_label = labelled.damaged.iter().all(|(end, _)| *end != End::Primary);
+        labelled.front_lost = !front_label && front_is_strange(size, head);
+        if !first_block::is_ours(head) {
+            let blank = head.iter().take(first_block::BYTES).all(|&byte| byte == 0);
+            let fault = if blank { Fault::Blank } else { Fault::Foreign };
+            labelled.damaged.push((End::Primary, Damage::new(What::FirstBlock, fault)));
+        }
+    }
+    sighting
+}
+
+fn by_labels(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sighting {
     let front_block = head.get(HEAD_LABEL_AT.0 as usize..).unwrap_or_default();
     let tail_block =
         tail.len().checked_sub(TAIL_LABEL_BYTES as usize).and_then(|at| tail.get(at..)).unwrap_or_default();
@@ -207,13 +226,25 @@ fn believe_both(mut front: Label, back: &Label, size: Bytes, logical_block: u32)
     believe(front, damaged, size, logical_block)
 }
 
+/// Is the front block, which is ours on every member, neither that nor blank?
+fn front_is_strange(size: Bytes, head: &[u8]) -> bool {
+    let front = head.get(..HEAD_LABEL_AT.0 as usize + BLOCK_BYTES as usize).unwrap_or(head);
+    front.iter().any(|&byte| byte != 0) && !first_block_is_ours(size, head)
+}
+
+/// A first block of ours in which a few bytes are rotten is nobody else's.
+fn first_block_is_ours(size: Bytes, head: &[u8]) -> bool {
+    let wanted = first_block::encode(size);
+    let sector = head.get(..SECTOR_BYTES as usize).unwrap_or_default();
+    let rotten = sector.iter().zip(&wanted).filter(|(one, other)| one != other).count();
+    sector.len() == SECTOR_BYTES as usize && rotten <= ROTTEN_BYTES_MAX
+}
+
 /// What somebody else put in front of a disk on which a label of ours is left. `mkswap`, `sfdisk`, `mkfs.vfat` and
 /// `cryptsetup` leave the tail label standing, some of them both: writing to such a disk would destroy what is theirs.
-/// A first block of ours in which a few bytes are rotten is nobody else's.
 fn overwritten(size: Bytes, head: &[u8]) -> Option<Signature> {
-    let wanted = first_block::encode(size);
-    let sector = head.get(..SECTOR_BYTES as usize)?;
-    let rotten = sector.iter().zip(&wanted).filter(|(one, other)| one != other).count() <= ROTTEN_BYTES_MAX;
+    head.get(..SECTOR_BYTES as usize)?;
+    let rotten = first_block_is_ours(size, head);
     let found = foreign::recognise(&Ends { size, head, tail: &[] });
     found.into_iter().find(|signature| !(rotten && signature.at.0 < SECTOR_BYTES))
 }
@@ -235,7 +266,7 @@ fn believe(label: Label, damaged: Vec<(End, Damage)>, size: Bytes, logical_block
         return Sighting::Unusable(Unusable::NodeBlocks { nodes: label.nodes, room });
     }
     let grown = label.size_bytes().round_down(BLOCK_BYTES) < size.round_down(BLOCK_BYTES);
-    Sighting::Ours(Box::new(Labelled { label, layout, damaged, grown }))
+    Sighting::Ours(Box::new(Labelled { label, layout, damaged, grown, front_lost: false }))
 }
 
 impl Labelled {
@@ -266,6 +297,9 @@ pub struct Read {
     pub copies: DiskCopies,
     /// A change of ids under way.
     pub intent: Option<Intent>,
+    /// The record of such a change is there and cannot be read: torn by a crash before anything followed it, rotten, or
+    /// written by a newer program.
+    pub intent_damage: Option<Damage>,
 }
 
 impl Read {
@@ -332,6 +366,19 @@ impl Found {
         clones.sort_by_key(|places| disks.iter().position(|read| places.contains(&read.place)));
         let copies = disks.iter().map(|read| read.copies.clone()).collect::<Vec<_>>();
         Found { id, disks, chosen: choose::choose(&copies, Rules::ALL), clones }
+    }
+
+    /// The container's name: of the model that counts, or, where none does, those of the newest copies that can be
+    /// read, so that a container in conflict is found by its name.
+    pub fn names(&self) -> Vec<Name> {
+        if let Ok(chosen) = &self.chosen {
+            return vec![chosen.model.container.name.clone()];
+        }
+        let newest = self.disks.iter().filter_map(|read| Some(read.copies.newest()?.1));
+        let highest = newest.clone().map(|image| image.header.order).max();
+        let newest = newest.filter(|image| Some(image.header.order) == highest);
+        let names = newest.filter_map(|image| Some(Model::of(image).ok()?.container.name));
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What is to be said of the disk that was read as `read`.

@@ -150,6 +150,8 @@ pub enum Request {
         /// That model.
         from: Box<Model>,
     },
+    /// The end of the container: nobody may use it again, and then its disks lose their labels.
+    Delete,
     /// The second half of a change of the disk set: the old set is let go.
     Settle,
 }

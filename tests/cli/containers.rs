@@ -111,7 +111,11 @@ fn a_disk_that_was_away_is_readmitted() {
 fn an_empty_container_is_deleted() {
     let bench = Bench::with_container();
     bench.done("volume create data/x --size 2M");
-    bench.refused("container delete data", 1, &["has volumes (x)", "evms volume delete data/VOLUME"]);
+    bench.refused(
+        "container delete data",
+        1,
+        &["has volumes (x)", "delete them first with 'evms volume delete'"],
+    );
     bench.done("volume delete data/x");
     bench.twice("container delete data");
     assert!(bench.done("list containers").contains("no containers"));

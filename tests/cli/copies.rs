@@ -23,7 +23,7 @@ fn history_tells_every_change_and_what_differs() {
     );
     assert_eq!(bench.done(&format!("history data --compare {generation} {generation}")), "nothing differs\n");
     bench.refused("history data --compare 99", 3, &["'99'"]);
-    bench.refused("history data --compare x", 2, &["'x' is not a number"]);
+    bench.refused("history data --compare x", 2, &["'x' is no generation"]);
 }
 
 #[test]

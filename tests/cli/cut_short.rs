@@ -10,7 +10,7 @@ use crate::bench::{BLOCK_BYTES, Bench};
 const DISKS: [&str; 3] = ["a.img", "b.img", "c.img"];
 
 /// A disk's label and where things are on it.
-fn label(image: &[u8]) -> (Label, Layout) {
+pub fn label(image: &[u8]) -> (Label, Layout) {
     let at = HEAD_LABEL_AT.0 as usize;
     let label = Label::decode(&image[at..at + BLOCK_BYTES], End::Primary).unwrap();
     let layout = Layout::check(label.areas.clone(), label.size_bytes()).unwrap();
@@ -168,4 +168,21 @@ fn a_disk_that_another_program_took_is_not_written() {
     // One rotten byte of our own block is nobody's partition table.
     bench.write("c.img", 450, &[0xef]);
     bench.done("container modify new --name newer");
+}
+
+/// A disk that was away while it was let go: it comes back with its labels, and the change that takes them says so.
+#[test]
+fn a_disk_that_was_let_go_while_away_is_freed_with_a_word() {
+    let bench = Bench::with_container();
+    let away = bench.read("c.img");
+    bench.done("--disk a.img --disk b.img volume create data/v --size 1M");
+    bench.done("--disk a.img --disk b.img container shrink data 3");
+    bench.write("c.img", 0, &away);
+    assert!(bench.done("list").contains("disk 3 (c.img) was let go and still carries its label"));
+    let said = bench.done("volume create data/w --size 1M");
+    assert!(
+        said.contains("note: disk 3 was let go before and still had its labels; they are wiped"),
+        "{said}"
+    );
+    assert!(bench.done("check").contains("all is well"));
 }

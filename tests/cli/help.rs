@@ -110,7 +110,7 @@ gone, or their space was given to others since.
 
 Options:
   --from FILE       a file made by evms backup
-  --generation N    a model that the disks keep; see evms history NAME
+  --generation N    a model that the disks keep; see evms history NAME (N@EPOCH where two share N)
   --dry-run         write nothing; print every write that would be made, to the sector
 
 Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, --json) and exit codes: evms --help

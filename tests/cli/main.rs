@@ -5,6 +5,7 @@ mod bench;
 mod containers;
 mod copies;
 mod cut_short;
+mod damage;
 mod devices;
 mod dry_run;
 mod front;

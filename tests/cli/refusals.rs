@@ -191,7 +191,7 @@ fn too_few_disks_are_no_majority() {
     let bench = Bench::with_container();
     bench.refused(
         "--disk c.img volume create data/x --size 1M",
-        1,
+        4,
         &["1 of the 2 votes", "missing: disk 1, 2"],
     );
     assert!(bench.done("--disk c.img info data").contains("incomplete"));

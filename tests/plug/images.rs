@@ -107,7 +107,7 @@ impl Images {
         let answer: Value = serde_json::from_str(&text).expect("an answer in JSON");
         let result = &answer["result"];
         let containers = result["containers"].as_array().expect("a list");
-        let named = containers.iter().filter(|line| line["name"] != "");
+        let named = containers.iter().filter(|line| line["name"] != "" && line["kind"] != "deleted");
         let words = |line: &Value| {
             let own = |volume: &&Value| {
                 let name = volume["name"].as_str().unwrap_or_default();

@@ -52,6 +52,13 @@ pub const ALL: &[Scenario] = &[
         images: 3,
     },
     Scenario {
+        before: &[CREATE],
+        change: "container delete data",
+        again: "container delete data",
+        two_faced: false,
+        images: 3,
+    },
+    Scenario {
         before: &[],
         change: CREATE,
         again: "container create data --private --extent 1M --slot 64K a.img b.img c.img --wipe evms",

@@ -66,6 +66,13 @@ pub enum Broken {
     OwnerOf(ContainerKind),
     /// A deported container has so many holders.
     HeldButDeported(usize),
+    /// A deleted container has volumes or holders.
+    DeletedButUsed {
+        /// Volumes.
+        volumes: usize,
+        /// Machines that may hold it.
+        holders: usize,
+    },
     /// A life of this machine is among the holders twice.
     HolderTwice(NodeUuid),
     /// A disk number that was never given out.
@@ -160,6 +167,9 @@ impl fmt::Display for Broken {
             Broken::Extent(extent) => write!(f, "an extent of {extent} is not possible"),
             Broken::OwnerOf(kind) => write!(f, "it has an owner and is {}", kind_word(*kind)),
             Broken::HeldButDeported(count) => write!(f, "it is deported and {count} machines may hold it"),
+            Broken::DeletedButUsed { volumes, holders } => {
+                write!(f, "it is deleted and has {volumes} volumes and {holders} machines that may hold it")
+            }
             Broken::HolderTwice(node) => write!(f, "machine {node} holds it twice in one life"),
             Broken::DiskNumber { number, next } => {
                 write!(f, "disk {number} has a number that was not given out, the next one is {next}")
@@ -226,5 +236,6 @@ pub fn kind_word(kind: ContainerKind) -> &'static str {
         ContainerKind::Private => "private",
         ContainerKind::Shared => "shared",
         ContainerKind::Deported => "deported",
+        ContainerKind::Deleted => "deleted",
     }
 }

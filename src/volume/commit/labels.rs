@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
+use crate::base::id::NodeId;
 use crate::base::units::{BLOCK_BYTES, Bytes, MIB};
 use crate::format::first_block;
 use crate::format::intent::Intent;
 use crate::format::label::Label;
 use crate::format::layout::{Area, AreaKind, End, HEAD_LABEL_AT, SlotIndex};
+use crate::format::node_block;
 use crate::format::slot::SlotImage;
 use crate::volume::commit::io::{Answer, Ask, Purpose};
 use crate::volume::commit::lane::{Job, Lane, LaneState, Member};
@@ -77,8 +79,7 @@ impl Labels {
         push_blank(lane, tail, usable.saturating_sub(tail.0), Purpose::Blank);
         lane.push(Job::Flush);
         push_labels(lane, label);
-        let first = first_block::encode(size).to_vec();
-        push_sealed(lane, Bytes(0), first, Purpose::Label);
+        push_first_block(lane, size);
     }
 
     /// Takes the labels of disk `lane` away, and the slot headers after them: the disk is nobody's.
@@ -134,10 +135,22 @@ impl Labels {
         lane.push(Job::Flush);
     }
 
-    /// Writes both labels of disk `lane` again: one was damaged, or the disk grew.
-    pub fn push_relabel(&mut self, lane: usize, label: &Label) {
+    /// Writes both labels and the first block of disk `lane` again: one was damaged, or the disk grew.
+    pub fn push_relabel(&mut self, lane: usize, label: &Label, size: Bytes) {
         let Some(lane) = self.lanes.get_mut(lane) else { return };
         push_labels(lane, label);
+        push_first_block(lane, size);
+    }
+
+    /// Blanks the blocks of these nodes on disk `lane`: none of them can be read, and an opening has gone above whatever
+    /// promise they may have hidden.
+    pub fn push_forget(&mut self, lane: usize, ids: &[NodeId]) {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        let area = lane.member.layout.area(AreaKind::NodeBlocks, End::Primary);
+        for at in ids.iter().filter_map(|id| node_block::place(&area, *id, 0)) {
+            push_blank(lane, at, node_block::BLOCKS_PER_NODE * BLOCK_BYTES, Purpose::Blank);
+        }
+        lane.push(Job::Flush);
     }
 
     /// Operations that can be asked of the disks now.
@@ -160,6 +173,10 @@ impl Labels {
         let places = self.lanes.iter().enumerate();
         places.filter(|(_, lane)| lane.state != LaneState::Well).map(|(place, _)| place).collect()
     }
+}
+
+fn push_first_block(lane: &mut Lane, size: Bytes) {
+    push_sealed(lane, Bytes(0), first_block::encode(size).to_vec(), Purpose::Label);
 }
 
 fn push_labels(lane: &mut Lane, label: &Label) {

@@ -21,6 +21,10 @@ use crate::volume::commit::stamp::Stamp;
 use crate::volume::mistake::{Rules, breaks};
 use crate::volume::votes::{Quorum, Tally};
 
+/// So many rounds above all that is seen an opening goes where a promise may be hidden by damage: far more than were
+/// ever minted between two looks, and so few that 2^32 such openings do not use the rounds up.
+const HIDDEN_ROUNDS: u64 = 1 << 16;
+
 /// Who opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Me {
@@ -251,7 +255,8 @@ impl Opening {
                 .unwrap_or(Epoch::NONE);
         }
         let minter = if breaks!(self.rules, EpochWithoutNode) { NodeId(0) } else { self.id };
-        self.holding.epoch = Epoch::above(seen, minter).ok_or(Unopened::UsedUp)?;
+        let rounds = if self.promise_may_be_hidden() { HIDDEN_ROUNDS } else { 1 };
+        self.holding.epoch = Epoch::far_above(seen, rounds, minter).ok_or(Unopened::UsedUp)?;
         for place in 0..self.lanes.len() {
             if breaks!(self.rules, NoPromise) || (breaks!(self.rules, PromiseOnOneDisk) && place > 0) {
                 continue;
@@ -260,6 +265,12 @@ impl Opening {
         }
         self.phase = Phase::Promise;
         Ok(())
+    }
+
+    /// Both blocks of another node are damaged somewhere: a promise of its may have stood there that no disk shows.
+    fn promise_may_be_hidden(&self) -> bool {
+        let hides = |lane: &Lane| lane.blocks.damaged.iter().any(|id| self.claimed || *id != self.id);
+        self.lanes.iter().any(hides)
     }
 
     fn push_promise(&mut self, place: usize) -> Result<(), Unopened> {
@@ -307,7 +318,10 @@ impl Opening {
         let taken = |id: &NodeId| {
             self.lanes.iter().any(|lane| lane.blocks.of(*id).is_some() || lane.blocks.damaged.contains(id))
         };
-        order.into_iter().find(|id| !taken(id)).ok_or(Unopened::NoBlockFree)
+        let spoken_for = |id: &NodeId| self.lanes.iter().any(|lane| lane.blocks.of(*id).is_some());
+        // Where no block is blank, one that speaks for nobody will do: the epoch goes above what it may have said.
+        let free = order.clone().find(|id| !taken(id)).or_else(|| order.clone().find(|id| !spoken_for(id)));
+        free.ok_or(Unopened::NoBlockFree)
     }
 
     /// Promised: read everything again.

@@ -80,7 +80,7 @@ pub(super) fn create(
     check_extent(ask.extent).map_err(refuse)?;
     let owner = match ask.kind {
         ContainerKind::Private => asked_owner(&ask.owner).map_err(refuse)?,
-        ContainerKind::Shared | ContainerKind::Deported => None,
+        ContainerKind::Shared | ContainerKind::Deported | ContainerKind::Deleted => None,
     };
     let mut model = blank(ask, id, owner, asker);
     disks::admit(&mut model, &ask.disks).map_err(|why| Refusal::Disks {
@@ -170,4 +170,35 @@ pub(super) fn modify(
     }
     hold(&mut draft.model, draft.asker, draft.at);
     Ok(Said::Changed(words.join(", ")))
+}
+
+/// Names of volumes that a refusal shows.
+const VOLUMES_SHOWN_MAX: usize = 8;
+
+/// Nobody's ever again. The old set stands beside it until a majority holds that, as with a change of disks: only what
+/// is settled may be finished on fewer disks, and only then do labels go. A crash in the middle of the wiping would
+/// otherwise leave a minority that nobody can tell from the rest of a container in use.
+pub(super) fn delete(draft: &mut Draft<'_>) -> Result<Said, Refusal> {
+    if draft.model.container.kind == ContainerKind::Deleted {
+        return Ok(Said::AlreadySo(format!("{} is deleted already", draft.model.container.name)));
+    }
+    if draft.model.container.kind == ContainerKind::Deported {
+        return Err(draft.container(ContainerWhy::Deported));
+    }
+    draft.may_hold()?;
+    let count = draft.model.volumes.len();
+    if count > 0 {
+        let some = draft.model.volumes.iter().take(VOLUMES_SHOWN_MAX).map(|volume| volume.name.clone());
+        return Err(draft.container(ContainerWhy::HasVolumes { count, some: some.collect() }));
+    }
+    let others = |holder: &&Holder| !holder.expelled && holder.node != draft.asker.machine.node;
+    let others = draft.model.container.holders.iter().filter(others).count();
+    if others > 0 {
+        return Err(draft.container(ContainerWhy::Held { others }));
+    }
+    draft.model.table.old_set = Some(disks::set_now(&draft.model));
+    let container = &mut draft.model.container;
+    (container.kind, container.owner) = (ContainerKind::Deleted, None);
+    container.holders.retain(|holder| holder.expelled);
+    Ok(Said::Changed("deleted".into()))
 }

@@ -86,7 +86,7 @@ fn admit_one(
     Ok(number)
 }
 
-fn set_now(model: &Model) -> OldSet {
+pub(super) fn set_now(model: &Model) -> OldSet {
     OldSet { disks: members(model).map(|disk| disk.number).collect(), first: model.table.first }
 }
 

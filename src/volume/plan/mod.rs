@@ -8,7 +8,7 @@ use crate::base::limits::CHANGE_TEXT_BYTES_MAX;
 use crate::base::name::Name;
 use crate::base::time::WallTime;
 use crate::base::units::Bytes;
-use crate::format::model::{Change, ChangeKind, DiskState, Model};
+use crate::format::model::{Change, ChangeKind, ContainerKind, DiskState, Model};
 use crate::volume::check::{self, Broken};
 use crate::volume::mistake::{Rules, breaks};
 use crate::volume::request::{CreateContainer, Machine, Request};
@@ -81,6 +81,10 @@ pub fn plan(
         return Err(refuse(ContainerWhy::ReadOnly));
     }
     check::laws(model).map_err(|broken| refuse(ContainerWhy::Damaged(Box::new(broken))))?;
+    if model.container.kind == ContainerKind::Deleted && !matches!(request, Request::Delete | Request::Settle)
+    {
+        return Err(refuse(ContainerWhy::Deleted));
+    }
     let next = at.generation.next().ok_or_else(|| refuse(ContainerWhy::NoGeneration))?;
     let mut draft = Draft { model: model.clone(), at: at.generation, next, asker, act };
     if breaks!(asker.rules, FreedExtentsReusedAtOnce) {
@@ -111,17 +115,19 @@ fn act(request: &Request) -> &'static str {
         Request::VolumeRename { .. } => "rename volume",
         Request::VolumeDelete { .. } => "delete volume",
         Request::Restore { .. } => "restore the volumes of",
+        Request::Delete => "delete container",
         Request::Settle => "settle the disks of container",
     }
 }
 
 fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<Said, Refusal> {
     match request {
-        // These two ask themselves whether the asker may: a container that nobody holds can be imported and settled.
+        // These ask themselves whether the asker may: a container that nobody holds can be imported, settled, deleted.
         Request::Modify { owner, kind, name } => {
             return container::modify(draft, owner.as_ref(), *kind, name.as_ref());
         }
         Request::Settle => return disks::settle(draft),
+        Request::Delete => return container::delete(draft),
         _ => draft.take_hold()?,
     }
     match request {
@@ -138,7 +144,7 @@ fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<S
         Request::VolumeRename { name, new } => volumes::rename(draft, name, new),
         Request::VolumeDelete { name } => volumes::delete(draft, name),
         Request::Restore { from } => restore::restore(draft, from),
-        Request::Modify { .. } | Request::Settle => Ok(Said::AlreadySo(String::new())),
+        Request::Modify { .. } | Request::Settle | Request::Delete => Ok(Said::AlreadySo(String::new())),
     }
 }
 

@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::Why;
 use crate::base::failure::Kind;
+use crate::base::name::Name;
 use crate::base::units::Bytes;
 use crate::format::model::ContainerKind;
 use crate::volume::check::{Broken, kind_word};
@@ -36,6 +37,15 @@ pub enum ContainerWhy {
     },
     /// Nobody may use it.
     Deported,
+    /// It is being deleted.
+    Deleted,
+    /// It is to be deleted and has volumes, so many; the first of them.
+    HasVolumes {
+        /// How many.
+        count: usize,
+        /// Names of some of them.
+        some: Vec<Name>,
+    },
     /// The machine that shall own it has no identity.
     NoIdentity,
     /// An owner was named for a container that is to have none.
@@ -70,6 +80,13 @@ impl fmt::Display for ContainerWhy {
             ContainerWhy::Expelled => write!(f, "this machine was expelled from it in this life"),
             ContainerWhy::Held { others } => write!(f, "{others} other machines may still write to it"),
             ContainerWhy::Deported => write!(f, "it is deported and nobody may use it"),
+            ContainerWhy::Deleted => write!(f, "it is being deleted"),
+            ContainerWhy::HasVolumes { count, some } => {
+                let names = some.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+                let more = count.saturating_sub(some.len());
+                write!(f, "it has volumes ({names}")?;
+                if more > 0 { write!(f, " and {more} more)") } else { write!(f, ")") }
+            }
             ContainerWhy::NoIdentity => write!(f, "the machine that shall own it has no identity"),
             ContainerWhy::OwnerOf(kind) => {
                 write!(f, "an owner was named and a {} container has none", kind_word(*kind))
@@ -106,6 +123,8 @@ impl Why for ContainerWhy {
                 "deactivate it on them first, or take it over with 'evms container takeover'"
             }
             ContainerWhy::Deported => "import it first with 'evms container import'",
+            ContainerWhy::Deleted => "finish that with 'evms container delete'",
+            ContainerWhy::HasVolumes { .. } => "delete them first with 'evms volume delete'",
             ContainerWhy::NoIdentity => "write one to /etc/evms/node, or give evms.node= on the kernel line",
             ContainerWhy::OwnerOf(_) => "leave out the owner, or ask for a private container",
             ContainerWhy::Extent { .. } => "give another extent size",
@@ -116,7 +135,10 @@ impl Why for ContainerWhy {
     fn kind(&self) -> Kind {
         match self {
             ContainerWhy::ReadOnly | ContainerWhy::Damaged(_) => Kind::Damage,
-            ContainerWhy::NotOwner { .. } | ContainerWhy::Expelled | ContainerWhy::Deported => Kind::NotOwner,
+            ContainerWhy::NotOwner { .. }
+            | ContainerWhy::Expelled
+            | ContainerWhy::Deported
+            | ContainerWhy::Deleted => Kind::NotOwner,
             ContainerWhy::OwnerOf(_) | ContainerWhy::Extent { .. } => Kind::Usage,
             _ => Kind::Refused,
         }

@@ -1,0 +1,81 @@
+//! Damage that is more than one rotten copy: what is refused, what is told, and what a repair mends.
+
+use evms::base::id::NodeId;
+use evms::format::layout::{AreaKind, End};
+use evms::format::node_block::{NodeBlocks, place};
+
+use crate::bench::{BLOCK_BYTES, Bench};
+use crate::cut_short::label;
+
+/// A disk whose front was written over by something that nobody knows: its tail label is left, and all that follows it.
+/// It may be another program's disk by now, so nothing is written before somebody says that it is not.
+#[test]
+fn a_strange_front_is_not_written_over() {
+    let bench = Bench::with_container();
+    bench.done("volume create data/v --size 3M");
+    bench.write("a.img", 0, &[0xa5; 2 * BLOCK_BYTES]);
+    assert!(bench.done("list volumes").contains("data/v"));
+    let words = ["disk 1 of container data (a.img) holds data at its front", "evms check data --repair"];
+    for line in
+        ["volume create data/w --size 1M", "container import data --new-ids", "container expand data d.img"]
+    {
+        bench.refused(line, 5, &words);
+    }
+    assert!(bench.done("list").contains("holds data at its front that nobody knows"));
+    let before = bench.read("a.img");
+    let ended = bench.evms("check --repair");
+    assert!(ended.code == 5 && ended.out.contains("was not mended: disk 1 of container data"), "{ended:?}");
+    assert!(bench.read("a.img") == before, "a front that nobody knows was written over");
+    let said = bench.done("check data --repair");
+    assert!(said.contains("all mended"), "{said}");
+    assert!(bench.done("check").contains("all is well"));
+    bench.done("volume create data/w --size 1M");
+    assert_eq!(bench.read("a.img")[..BLOCK_BYTES], bench.read("b.img")[..BLOCK_BYTES]);
+}
+
+/// Node blocks that cannot be read may have held a promise: an opening goes far above it, and a repair clears them.
+#[test]
+fn a_promise_that_cannot_be_read_is_outbid() {
+    let bench = Bench::with_container();
+    let (_, layout) = label(&bench.read("b.img"));
+    let blocks = layout.area(AreaKind::NodeBlocks, End::Primary);
+    let round = || bench.json("list containers")["containers"][0]["epoch"].as_u64().unwrap() >> 16;
+    bench.done("volume create data/v --size 1M");
+    let before = round();
+    // Both blocks of a node that is not this machine.
+    let (start, length) = (blocks.start_bytes().0 as usize, blocks.length_bytes().0 as usize);
+    let said = NodeBlocks::decode(&bench.read("b.img")[start..start + length]);
+    let mine = said.newest.iter().map(|block| block.id).collect::<Vec<_>>();
+    let other = [NodeId(1), NodeId(2)].into_iter().find(|id| !mine.contains(id)).unwrap();
+    let at = place(&blocks, other, 0).unwrap().0;
+    bench.write("b.img", at, &[0x5a; 2 * BLOCK_BYTES]);
+    bench.done("volume create data/w --size 1M");
+    assert!(round() >= before + (1 << 16), "an opening went from round {before} to {} only", round());
+    assert!(bench.done("check").contains(&format!("neither block of node {other} can be read")));
+    assert!(bench.done("check --repair").contains("all mended"));
+    let after = round();
+    bench.done("volume create data/x --size 1M");
+    assert_eq!(round(), after + 1);
+}
+
+/// Two halves of one container that went different ways under one number: found by name, shown, and not decided.
+#[test]
+fn two_contents_under_one_number_are_shown_under_their_name() {
+    let bench = Bench::with_container();
+    let names = ["a.img", "b.img", "c.img"];
+    let before = names.map(|name| bench.read(name));
+    bench.done("volume create data/v --size 1M");
+    let one_side = bench.read("c.img");
+    names.iter().zip(&before).for_each(|(name, image)| bench.write(name, 0, image));
+    bench.done("volume create data/w --size 1M");
+    bench.write("c.img", 0, &one_side);
+    bench.refused(
+        "volume create data/x --size 1M",
+        5,
+        &["container data was changed in two ways", "--new-ids"],
+    );
+    let said = bench.evms("check data");
+    assert!(said.code == 5 && !said.out.contains("older model"), "{said:?}");
+    assert_eq!(bench.json("list containers")["containers"][0]["state"], "conflict");
+    bench.done("--disk a.img --disk b.img volume create data/x --size 1M");
+}
