@@ -29,7 +29,6 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("socket2", &["host"]),
     ("libc", &["host"]),
     ("smol", &["run"]),
-    ("argh", &["applets"]),
     ("serde_json", &["applets"]),
 ];
 

@@ -9,6 +9,28 @@ use std::collections::BTreeMap;
 use crate::base::failure::{Failure, Kind};
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::volume::plugins::glob::{BadGlob, Glob};
+use crate::volume::plugins::{Layer, Plugin};
+
+/// The plug-in.
+pub struct LocalDisk;
+
+impl Plugin for LocalDisk {
+    fn name(&self) -> &'static str {
+        "local_disk"
+    }
+
+    fn layer(&self) -> Layer {
+        Layer::DeviceManager
+    }
+
+    fn id(&self) -> u16 {
+        0x11
+    }
+
+    fn makes(&self) -> &'static str {
+        "whole disks and multipath maps of this machine"
+    }
+}
 
 /// What the dm uuids of our own devices begin with (design section 4).
 const OUR_DM_UUID: &str = "EVMS-";

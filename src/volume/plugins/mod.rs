@@ -18,7 +18,8 @@ pub mod stripe;
 use region::RegionManager;
 
 /// All plug-ins, lowest layer first.
-pub static TABLE: &[&dyn Plugin] = &[&csm::Csm, &linear::Linear, &stripe::Stripe];
+pub static TABLE: &[&dyn Plugin] =
+    &[&local_disk::LocalDisk, &csm::Csm, &foreign::Foreign, &linear::Linear, &stripe::Stripe, &fsim::Fsim];
 
 /// Where in the stack of objects a plug-in works. The numbers are those of the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -19,6 +19,7 @@ mod tests;
 use super::peek::Peek;
 use crate::base::units::{Bytes, SECTOR_BYTES};
 use crate::format::first_block;
+use crate::volume::plugins::{Claim, Layer, Look, Plugin};
 use table::{Place, Row, TABLE};
 
 /// What was read of a disk.
@@ -41,6 +42,32 @@ pub struct Signature {
     pub name: &'static str,
     /// For people: "LVM2 physical volume".
     pub what: &'static str,
+}
+
+/// The plug-in: it claims what is somebody else's, and makes nothing of it.
+pub struct Foreign;
+
+impl Plugin for Foreign {
+    fn name(&self) -> &'static str {
+        "foreign"
+    }
+
+    fn layer(&self) -> Layer {
+        Layer::SegmentManager
+    }
+
+    fn id(&self) -> u16 {
+        0x22
+    }
+
+    fn makes(&self) -> &'static str {
+        "nothing: a disk that somebody else uses is left alone"
+    }
+
+    fn probe(&self, look: &Look<'_>) -> Option<Claim> {
+        let found = recognise(&Ends { size: look.size, head: look.head, tail: look.tail });
+        found.first().map(|signature| Claim { what: signature.what.into(), size: None })
+    }
 }
 
 /// Everything foreign that can be seen at the ends of a disk, in the order of its place. Our own first block

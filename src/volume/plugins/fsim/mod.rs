@@ -6,6 +6,32 @@ mod tests;
 
 use super::peek::Peek;
 use crate::base::units::{Bytes, KIB, SECTOR_BYTES};
+use crate::volume::plugins::{Claim, Layer, Look, Plugin};
+
+/// The plug-in.
+pub struct Fsim;
+
+impl Plugin for Fsim {
+    fn name(&self) -> &'static str {
+        "fsim"
+    }
+
+    fn layer(&self) -> Layer {
+        Layer::Fsim
+    }
+
+    fn id(&self) -> u16 {
+        0x61
+    }
+
+    fn makes(&self) -> &'static str {
+        "nothing: it says how much of a volume its content needs"
+    }
+
+    fn probe(&self, look: &Look<'_>) -> Option<Claim> {
+        stated_size(look.head).map(|stated| Claim { what: stated.name.into(), size: Some(stated.size) })
+    }
+}
 
 /// What a file system, or whatever else keeps its size in its superblock, says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
