@@ -202,12 +202,16 @@ impl RunError {
                 RunError::NoMajority { name, tally, missing: Vec::new() }
             }
             Halted::Unopened(Unopened::Unchosen(why)) => RunError::unchosen(&name, &why),
-            Halted::Unlabelled(_) => match errors.first() {
-                Some(error) => RunError::Disk(error.clone()),
-                None => {
-                    RunError::say(Kind::Device, format!("container {name}: a disk could not be labelled"))
-                }
-            },
+            Halted::Unlabelled(_) => {
+                let why = errors.first().map_or("a disk did not take its label".into(), ToString::to_string);
+                RunError::say(
+                    Kind::Device,
+                    format!(
+                        "container {name} was not expanded: {why}; it has the disks it had, and those that were to join are \
+                         free again; one that failed may keep a label: use it anew with --wipe evms"
+                    ),
+                )
+            }
             Halted::Unopened(why) => RunError::say(Kind::Refused, unopened(&name, &why)),
         }
     }

@@ -66,6 +66,29 @@ fn a_full_disk_under_an_image_is_a_device_error() {
     drop(mount);
 }
 
+/// One of two disks that join fails while it is labelled: neither joins, and the sound one is free again.
+#[test]
+fn a_disk_that_fails_while_it_joins_leaves_all_as_it_was() {
+    if !is_root() {
+        return not_run("images on a full file system: not root");
+    }
+    let bench = Bench::with_container();
+    fs::create_dir(bench.path("small")).unwrap();
+    let mount = Mount::tmpfs(&bench.path("small"), "1M");
+    bench.image("small/e.img", 64 << 20);
+    let ended = bench.evms("container expand data d.img small/e.img");
+    ended.refused(6, "evms", "no room left");
+    assert!(
+        ended.err.contains("container data was not expanded") && ended.err.contains("free again"),
+        "{ended:?}"
+    );
+    assert_eq!(bench.json("list containers")["containers"][0]["disks"], 3);
+    assert!(bench.done("check").contains("1 container on 4 disks checked: all is well"));
+    // Free without a word about wiping: its labels were taken away again.
+    bench.done("container create other --private d.img");
+    drop(mount);
+}
+
 #[test]
 fn an_answer_that_nobody_reads_is_no_failure() {
     let bench = Bench::with_container();
