@@ -297,3 +297,6 @@ impl Mandate {
         Permit { container: self.container, scope, end: self.end }
     }
 }
+
+#[cfg(test)]
+mod tests;
