@@ -1,3 +1,5 @@
+//! Who gets a mandate, what a permit covers, and that it ends.
+
 use super::*;
 use crate::format::model::Owner;
 use crate::volume::plan::fixture::{asker, container, name};
