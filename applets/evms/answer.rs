@@ -58,6 +58,7 @@ impl Answer {
     pub fn exit(&self) -> Exit {
         match self {
             Answer::Checked(report) if check::damaged(report) => Exit::Damage,
+            Answer::Checked(report) => report.refused.map_or(Exit::Done, Exit::from),
             Answer::Listing(report) if !report.errors.is_empty() => Exit::Device,
             _ => Exit::Done,
         }
@@ -75,7 +76,7 @@ pub fn refusal(exit: Exit, text: &str) -> Value {
         Exit::Refused => "refused",
         Exit::Usage => "usage",
         Exit::NotFound => "not found",
-        Exit::NotOwner => "not owner",
+        Exit::NotOwner => "not owner or not quorate",
         Exit::Damage => "damage",
         Exit::Device => "device",
         Exit::NoDaemon => "no daemon",

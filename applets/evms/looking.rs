@@ -55,7 +55,6 @@ pub fn check(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     if words.has("--dry-run") && !repair {
         return Err(words.missing("--repair, without which nothing is written anyway,").into());
     }
-    let dry_run = words.has("--dry-run");
-    let report = context(words, globals)?.check(words.names(0), repair && !dry_run)?;
+    let report = context(words, globals)?.check(words.names(0), repair)?;
     Ok(Answer::Checked(report))
 }

@@ -219,7 +219,12 @@ pub fn checked(report: &CheckReport) -> String {
         (found, left) if found == left => count(found, "finding"),
         (found, left) => format!("{}, {left} left", count(found, "finding")),
     };
-    format!("{}{looked}{said}\n", lines.collect::<String>())
+    let text = format!("{}{looked}{said}\n", lines.collect::<String>());
+    if report.writes.is_empty() {
+        return text;
+    }
+    let last = "nothing was written: this was a dry run\n".to_string();
+    blocks(&[text, writes(&report.writes), last])
 }
 
 /// `history`; with `--compare` only what differs.

@@ -8,7 +8,7 @@ use crate::base::failure::{Failure, Kind};
 use crate::base::id::{ClusterId, ContainerId, NodeUuid};
 use crate::base::name::Name;
 use crate::base::time::BootTime;
-use crate::format::model::{ContainerKind, Model};
+use crate::format::model::{Container, ContainerKind, Model};
 use crate::volume::commit::io::Purpose;
 use crate::volume::request::Machine;
 
@@ -112,6 +112,8 @@ pub enum Act {
     Import,
     /// Delete it, or go on deleting it.
     Delete,
+    /// Write anew what is damaged of its labels: that changes nothing of whose it is.
+    Mend,
 }
 
 /// Why this machine may not. Nothing was written.
@@ -247,6 +249,7 @@ pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandat
         return Err(Denied::OfCluster { name: name(), cluster: container.cluster });
     }
     match (container.kind, &container.owner) {
+        _ if act == Act::Mend && nobodys(container) => (),
         (ContainerKind::Deported, _) if act != Act::Import => return Err(Denied::Deported { name: name() }),
         (ContainerKind::Deleted, _) if act != Act::Delete => return Err(Denied::Deleted { name: name() }),
         (ContainerKind::Shared, _) if place == Place::Devices => {
@@ -270,6 +273,15 @@ pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandat
         return Err(Denied::NoIdentity { name: name() });
     }
     Ok(Mandate { container: container.id, end: BootTime::FOREVER })
+}
+
+/// Deported, deleted or not claimed yet: no machine uses it.
+fn nobodys(container: &Container) -> bool {
+    match container.kind {
+        ContainerKind::Private => container.owner.is_none(),
+        ContainerKind::Deported | ContainerKind::Deleted => true,
+        ContainerKind::Shared => false,
+    }
 }
 
 /// A mandate on a container that does not exist yet: its disks are blank, named by the user, and held open exclusively.

@@ -88,6 +88,8 @@ pub struct NodeBlocks {
     pub newest: Vec<NodeBlock>,
     /// Nodes of whose two blocks none can be read although something stands there.
     pub damaged: Vec<NodeId>,
+    /// Nodes of which a newer program wrote a block: what it promised cannot be told.
+    pub newer: Vec<NodeId>,
 }
 
 impl NodeBlocks {
@@ -100,6 +102,10 @@ impl NodeBlocks {
             // A whole block in another node's place is a misplaced write: it speaks for nobody.
             let whole =
                 blocks.iter().flatten().filter(|block| block.id == id).max_by_key(|block| block.counter);
+            if blocks.iter().any(|block| block.as_ref().is_err_and(Damage::is_newer)) {
+                found.newer.push(id);
+                continue;
+            }
             match whole {
                 Some(block) => found.newest.push(block.clone()),
                 None if blocks.iter().all(|block| matches!(block, Err(damage) if damage.is_blank())) => (),

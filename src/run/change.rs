@@ -320,7 +320,7 @@ impl Context {
         }
         for number in &done.freed {
             notes.push(format!(
-                "disk {number} was let go before and still had its labels; they are wiped, it is free"
+                "disk {number} was let go before and still had its labels; they go with this change, and it is free"
             ));
         }
         for number in &done.unwiped {

@@ -1,23 +1,26 @@
 //! `check`: every copy of everything is read and compared; with `--repair` what is damaged is written anew from what
 //! is sound. Without it, nothing is written.
 
+use std::path::PathBuf;
+
 use crate::base::failure::{Failure, Kind};
+use crate::base::id::{ContainerId, NodeId};
 use crate::engine::guard::{self, Act, Mandate};
 use crate::format::layout::{AreaKind, End};
 use crate::format::node_block::NodeBlocks;
 use crate::host::disk::OpenDisk;
 use crate::host::disk_error::DiskError;
-use crate::run::change::{Errand, Held};
+use crate::run::change::{Errand, Held, write_lines};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::labels;
 use crate::run::listing::{problems, shown_name, unsettled};
-use crate::run::report::{CheckReport, Finding};
+use crate::run::report::{CheckReport, Finding, WriteLine};
 use crate::run::scene::{Scene, Seen, read_long};
 use crate::run::writable;
 use crate::volume::check;
 use crate::volume::commit::Labels;
-use crate::volume::discover::{DiskWord, Found, Read, Sighting};
+use crate::volume::discover::{Deletion, DiskWord, Found, Read, Sighting};
 use crate::volume::mistake::Rules;
 
 /// Cannot be trusted, or is lost.
@@ -27,84 +30,141 @@ pub const WARNING: &str = "warning";
 
 /// Nodes that a finding names.
 const NODES_SHOWN_MAX: usize = 4;
+/// A round of openings that no container reaches: an opening every millisecond for four thousand years.
+const ROUND_SANE_MAX: u64 = 1 << 47;
 
 fn finding(name: &str, weight: &'static str, words: String, repairable: bool) -> Finding {
-    Finding { name: name.into(), weight, words, repairable, repaired: false }
+    Finding { name: name.into(), weight, words, repairable, repaired: false, of: None }
+}
+
+/// A container that was looked at.
+struct Looked {
+    id: ContainerId,
+    /// What it is called, by its id where the name is not its alone.
+    word: String,
+    /// Did the user name it?
+    named: bool,
+    /// Can something of it be mended?
+    mend: bool,
+    /// Its disks that were read.
+    disks: Vec<PathBuf>,
 }
 
 impl Context {
     /// `check [NAME…] [--repair]`.
     pub fn check(&mut self, names: &[String], repair: bool) -> Result<CheckReport, RunError> {
-        let (mut report, mend) = self.inspected(names)?;
+        let (mut report, looked) = self.inspected(names)?;
         if !repair {
             return Ok(report);
         }
+        let mut mended = Vec::new();
         let mut unmended = Vec::new();
-        for name in mend {
-            if let Err(error) = self.repair(&name, names.contains(&name)) {
-                let weight = if error.kind() == Kind::Damage { DAMAGE } else { WARNING };
-                unmended.push(finding(&name, weight, format!("was not mended: {error}"), false));
+        for one in looked.into_iter().filter(|one| one.mend) {
+            match self.repair(&one) {
+                Ok(writes) => {
+                    report.writes.extend(writes);
+                    mended.push(one);
+                }
+                Err(error) => {
+                    let weight = if error.kind() == Kind::Damage { DAMAGE } else { WARNING };
+                    unmended.push(finding(&one.word, weight, format!("was not mended: {error}"), false));
+                    report.refused = report.refused.or(Some(error.kind()));
+                }
             }
         }
         // A dry run looked at all of it and mended nothing.
         if !self.options.dry_run {
-            let (after, _) = self.inspected(names)?;
-            let left = |finding: &Finding| after.findings.iter().any(|other| other.is_same(finding));
-            report.findings.iter_mut().for_each(|finding| finding.repaired = !left(finding));
-            let new = after.findings.into_iter();
-            let new = new.filter(|finding| !report.findings.iter().any(|other| other.is_same(finding)));
-            report.findings.extend(new.collect::<Vec<_>>());
+            self.look_again(names, &mut report, &mended);
         }
         report.findings.extend(unmended);
         Ok(report)
     }
 
-    /// All that is to be said of these containers, or of all and of the disks besides, and what can be mended.
-    fn inspected(&self, names: &[String]) -> Result<(CheckReport, Vec<String>), RunError> {
+    /// What is gone now is mended, where the container's repair went through and all the disks are here that were.
+    fn look_again(&self, names: &[String], report: &mut CheckReport, mended: &[Looked]) {
+        let (after, looked) = match self.inspected(names) {
+            Ok(again) => again,
+            Err(error) => {
+                let words = format!("whether all was mended is not known: {error}");
+                report.findings.push(finding("check", WARNING, words, false));
+                report.refused = report.refused.or(Some(error.kind()));
+                return;
+            }
+        };
+        let as_many = |before: &&Looked| {
+            looked
+                .iter()
+                .any(|now| now.id == before.id && before.disks.iter().all(|disk| now.disks.contains(disk)))
+        };
+        let sound = mended.iter().filter(as_many).map(|one| one.id).collect::<Vec<_>>();
+        for finding in &mut report.findings {
+            let left = after.findings.iter().any(|other| other.is_same(finding));
+            finding.repaired = !left && finding.of.is_some_and(|id| sound.contains(&id));
+        }
+        let new = after.findings.into_iter();
+        let new = new.filter(|finding| !report.findings.iter().any(|other| other.is_same(finding)));
+        report.findings.extend(new.collect::<Vec<_>>());
+    }
+
+    /// All that is to be said of these containers, or of all and of the disks besides.
+    fn inspected(&self, names: &[String]) -> Result<(CheckReport, Vec<Looked>), RunError> {
         let scene = self.look()?;
         for name in names {
             if scene.containers_named(name).is_empty() {
                 crate::run::change::find(&scene, name)?;
             }
         }
-        let named =
-            |found: &Found, name: &String| scene.containers_named(name).iter().any(|one| one.id == found.id);
-        let wanted = |found: &&Found| names.is_empty() || names.iter().any(|name| named(found, name));
-        Ok(inspect(&scene, scene.containers.iter().filter(wanted), names.is_empty()))
+        Ok(inspect(&scene, names))
     }
 
     /// Labels first, so that every disk is a member in full; then the model is written twice, so that every slot of
-    /// every disk holds it or its parent. Data that nobody knows is written over only where the container was `named`.
-    fn repair(&mut self, name: &str, named: bool) -> Result<(), RunError> {
-        {
-            let held = self.hold_to_mend(name, Act::Change, &[])?;
-            if !named {
+    /// every disk holds it or its parent. Data that nobody knows is written over only where the container was named.
+    fn repair(&mut self, one: &Looked) -> Result<Vec<WriteLine>, RunError> {
+        let name = one.word.as_str();
+        let mut writes = {
+            let held = self.hold_to_mend(name, Act::Mend, &[])?;
+            if !one.named {
                 writable::refuse_strange_fronts(name, &held.scene, &held.found)?;
             }
-            self.may_go_on(&held, held.chosen()?)?;
-            self.relabel(&held)?;
-        }
+            let chosen = held.chosen()?;
+            if held.found.deletion() != Deletion::Settled {
+                self.may_go_on(&held, chosen)?;
+            }
+            let writes = self.relabel(&held)?;
+            let place = held.scene.place_of(&held.found);
+            if let Err(denied) = guard::may(&chosen.model, &self.machine, place, Act::Change) {
+                // Nobody's: its labels may be mended, and no more is for us to write.
+                return if held.found.disks.iter().any(relabels) {
+                    Ok(writes)
+                } else {
+                    Err(RunError::Denied(denied))
+                };
+            }
+            writes
+        };
         for again in [true, false] {
             let held = if self.options.dry_run {
                 self.hold_to_mend(name, Act::Change, &[])?
             } else {
                 self.hold(name, Act::Change)?
             };
-            self.run(Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() })?;
+            let changed =
+                self.run(Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() })?;
             if again {
-                self.forget_damaged_blocks(&held)?;
+                writes.extend(changed.writes);
+                writes.extend(self.forget_damaged_blocks(&held)?);
             }
         }
-        Ok(())
+        Ok(writes)
     }
 
-    fn relabel(&mut self, held: &Held) -> Result<(), RunError> {
+    fn relabel(&mut self, held: &Held) -> Result<Vec<WriteLine>, RunError> {
         let mandate =
-            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Change)
+            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Mend)
                 .map_err(RunError::Denied)?;
         let mut paper = Labels::new(held.members(), Rules::ALL);
         for (lane, read) in held.found.disks.iter().enumerate() {
-            if !read.labelled.damaged.is_empty() {
+            if relabels(read) {
                 let disk = held.scene.disks.get(read.place).and_then(|seen| seen.open.as_ref().ok());
                 let size = disk.map_or(read.labelled.label.size_bytes(), OpenDisk::size);
                 paper.push_relabel(lane, &read.labelled.label, size);
@@ -114,7 +174,7 @@ impl Context {
     }
 
     /// Blanks node blocks that cannot be read: the opening before went above what they may have promised.
-    fn forget_damaged_blocks(&mut self, held: &Held) -> Result<(), RunError> {
+    fn forget_damaged_blocks(&mut self, held: &Held) -> Result<Vec<WriteLine>, RunError> {
         let mandate =
             guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Change)
                 .map_err(RunError::Denied)?;
@@ -128,37 +188,58 @@ impl Context {
         self.write_paper(paper, &mandate, held)
     }
 
-    fn write_paper(&mut self, mut paper: Labels, mandate: &Mandate, held: &Held) -> Result<(), RunError> {
-        let mut hands = self.hands(held.disks());
+    fn write_paper(
+        &mut self,
+        mut paper: Labels,
+        mandate: &Mandate,
+        held: &Held,
+    ) -> Result<Vec<WriteLine>, RunError> {
+        let disks = held.disks();
+        let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
+        let mut hands = self.hands(disks);
         labels::drive(&mut paper, mandate, &mut hands);
         match hands.errors.first() {
             Some((_, error)) => Err(RunError::Disk(error.clone())),
-            None => Ok(()),
+            None if self.options.dry_run => Ok(write_lines(&hands, &paths)),
+            None => Ok(Vec::new()),
         }
     }
 }
 
-/// All findings, and the names of containers in which something can be mended.
-fn inspect<'a>(
-    scene: &Scene,
-    founds: impl Iterator<Item = &'a Found>,
-    disks_too: bool,
-) -> (CheckReport, Vec<String>) {
+/// Is a label or the first block of this disk to be written anew?
+fn relabels(read: &Read) -> bool {
+    !read.labelled.damaged.is_empty()
+}
+
+/// All findings, and what was looked at.
+fn inspect(scene: &Scene, names: &[String]) -> (CheckReport, Vec<Looked>) {
     let mut report = CheckReport { disks: scene.disks.len(), ..CheckReport::default() };
-    let mut mend = Vec::new();
-    if disks_too {
+    let mut all = Vec::new();
+    if names.is_empty() {
         report.findings.extend(scene.disks.iter().filter_map(of_disk));
     }
-    for found in founds {
-        let name = shown_name(found);
-        let findings = of_container(scene, found, &name);
-        if findings.iter().any(|finding| finding.repairable) {
-            mend.push(name.clone());
+    let path = |read: &Read| Some(scene.disks.get(read.place)?.path.clone());
+    for found in &scene.containers {
+        let named =
+            names.iter().any(|name| scene.containers_named(name).iter().any(|one| one.id == found.id));
+        if !names.is_empty() && !named {
+            continue;
         }
+        let name = shown_name(found);
+        let mut findings = of_container(scene, found, &name);
+        findings.iter_mut().for_each(|finding| finding.of = Some(found.id));
+        let alone = scene.containers_named(&name).len() == 1;
+        all.push(Looked {
+            id: found.id,
+            word: if alone { name.clone() } else { found.id.to_string() },
+            named,
+            mend: findings.iter().any(|finding| finding.repairable),
+            disks: found.disks.iter().filter_map(path).collect(),
+        });
         report.containers.push(name);
         report.findings.extend(findings);
     }
-    (report, mend)
+    (report, all)
 }
 
 fn of_disk(seen: &Seen) -> Option<Finding> {
@@ -172,7 +253,10 @@ fn of_disk(seen: &Seen) -> Option<Finding> {
 
 fn of_container(scene: &Scene, found: &Found, name: &str) -> Vec<Finding> {
     let mut out = Vec::new();
-    let unsettled = found.chosen.as_ref().map_or(Vec::new(), |chosen| unsettled(chosen, name));
+    let unsettled = match (&found.chosen, found.deletion()) {
+        (Ok(chosen), Deletion::No) => unsettled(chosen, name),
+        _ => Vec::new(),
+    };
     for words in problems(scene, found) {
         let hard = found.chosen.is_err() || !found.clones.is_empty();
         out.push(finding(
@@ -222,12 +306,16 @@ fn of_member(scene: &Scene, found: &Found, read: &Read, name: &str) -> Vec<Findi
     }
     match found.word(read) {
         DiskWord::Stale | DiskWord::Empty | DiskWord::Damaged if found.chosen.is_ok() => {
-            out.push(on("does not hold the newest model".into(), WARNING));
+            let can = found.deletion() == Deletion::No;
+            out.push(Finding { repairable: can, ..on("does not hold the newest model".into(), WARNING) });
         }
         DiskWord::Released => out.push(on("was let go and carries its label still".into(), WARNING)),
         _ => (),
     }
-    out.extend(blocks_of(scene, read).map(|words| on(words, WARNING)));
+    out.extend(blocks_of(scene, read).into_iter().map(|(words, repairable)| Finding {
+        repairable,
+        ..on(words, if repairable { WARNING } else { DAMAGE })
+    }));
     out
 }
 
@@ -252,18 +340,35 @@ fn node_blocks(scene: &Scene, read: &Read) -> Result<NodeBlocks, DiskError> {
     Ok(NodeBlocks::decode(&bytes.transpose()?.unwrap_or_default()))
 }
 
-/// Nodes of which neither block can be read, or why the blocks could not be looked at.
-fn blocks_of(scene: &Scene, read: &Read) -> Option<String> {
-    let damaged = match node_blocks(scene, read) {
-        Ok(blocks) => blocks.damaged,
-        Err(error) => return Some(error.to_string()),
+/// What is wrong with the node blocks of a disk, each with whether it can be mended.
+fn blocks_of(scene: &Scene, read: &Read) -> Vec<(String, bool)> {
+    let blocks = match node_blocks(scene, read) {
+        Ok(blocks) => blocks,
+        Err(error) => return vec![(error.to_string(), false)],
     };
-    let ids = damaged.iter().take(NODES_SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let more = match damaged.len().saturating_sub(NODES_SHOWN_MAX) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
+    let ids = |ids: &[NodeId]| {
+        let shown = ids.iter().take(NODES_SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match ids.len().saturating_sub(NODES_SHOWN_MAX) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
     };
-    (!damaged.is_empty()).then(|| format!("neither block of node {ids}{more} can be read"))
+    let mut out = Vec::new();
+    if !blocks.damaged.is_empty() {
+        out.push((format!("neither block of node {} can be read", ids(&blocks.damaged)), true));
+    }
+    if !blocks.newer.is_empty() {
+        out.push((format!("a newer evms wrote the block of node {}; use that", ids(&blocks.newer)), false));
+    }
+    let mad = blocks.newest.iter().filter(|block| block.epoch.round() > ROUND_SANE_MAX);
+    out.extend(mad.map(|block| {
+        let words = format!(
+            "the block of node {} claims epoch {}, which openings never reach",
+            block.id, block.epoch
+        );
+        (format!("{words}; the disk was forged or is damaged, leave it out"), false)
+    }));
+    out
 }
 
 /// Is something left that makes `check` end with the exit code of damage?

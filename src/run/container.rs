@@ -20,7 +20,9 @@ use crate::run::perform::Hands;
 use crate::run::report::Changed;
 use crate::run::scene::Scene;
 use crate::run::take::{self, Taking};
+use crate::volume::check;
 use crate::volume::commit::{Labels, Member};
+use crate::volume::discover::{Deletion, Found, Read, says_deleted};
 use crate::volume::mistake::Rules;
 use crate::volume::plan;
 use crate::volume::request::{CreateContainer, Machine, OwnerAsk, Request};
@@ -177,6 +179,15 @@ impl Context {
                 ),
             ))
         };
+        if gives_way(&scene, found, ask) {
+            return Ok(None);
+        }
+        if found.deletion() != Deletion::No {
+            return exists(format!(
+                "is being deleted; finish that first with: evms container delete {}",
+                ask.name
+            ));
+        }
         let Ok(chosen) = &found.chosen else { return exists("its model cannot be read".into()) };
         let here =
             found.disks.iter().filter_map(|read| scene.disks.get(read.place)).map(|seen| real(&seen.path));
@@ -414,6 +425,15 @@ impl Context {
     pub fn container_readmit(&mut self, name: &str, disks: &[String]) -> Result<Changed, RunError> {
         let held = self.hold(name, Act::Change)?;
         let disks = disks.iter().map(|word| held.disk_number(word)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(away) = disks.iter().find(|number| held.found.missing().contains(number)) {
+            return Err(RunError::say(
+                Kind::Refused,
+                format!(
+                    "disk {away} was not readmitted to container {name} because it is not here; nothing was written; bring \
+                     it back and say it again"
+                ),
+            ));
+        }
         self.errand(&held, Request::Readmit { disks }, Act::Change)
     }
 
@@ -436,27 +456,27 @@ impl Context {
             }
         }
         let held = self.hold(name, Act::Delete)?;
-        let opened = match self.deleted_before(&held)? {
-            Some(opened) => opened,
-            None => self.errand(&held, Request::Delete, Act::Delete)?,
-        };
-        self.unlabel(&held, opened)
-    }
-
-    /// A crash cut the wiping of labels: what is left of the container, a majority or not, may go on losing them.
-    fn deleted_before(&self, held: &Held) -> Result<Option<Changed>, RunError> {
         let chosen = held.chosen()?;
-        let order = chosen.image.header.order;
-        Ok(chosen.model.is_deleted().then(|| Changed {
-            dry_run: self.options.dry_run,
-            container: chosen.model.container.name.to_string(),
-            epoch: order.epoch.0,
-            generation: order.generation.0,
-            ..Changed::default()
-        }))
+        check::laws(&chosen.model).map_err(|broken| RunError::Unusable {
+            name: format!("container {name}"),
+            why: format!("its model breaks a law: {broken}; nothing was written; see evms check {name}"),
+        })?;
+        // A crash cut the wiping of labels: what is left of the container, a majority or not, may go on losing them.
+        let settled = match held.found.deletion() {
+            Deletion::Contradicted => return Err(RunError::contradicted(name, &held.found)),
+            deletion => deletion == Deletion::Settled,
+        };
+        let (opened, free) = if settled {
+            let order = chosen.image.header.order;
+            let (epoch, generation) = (order.epoch.0, order.generation.0);
+            (Changed { epoch, generation, ..Changed::default() }, Free::WhatSaysSo)
+        } else {
+            (self.errand(&held, Request::Delete, Act::Delete)?, Free::All)
+        };
+        self.unlabel(&held, &opened, free)
     }
 
-    fn unlabel(&mut self, held: &Held, opened: Changed) -> Result<Changed, RunError> {
+    fn unlabel(&mut self, held: &Held, opened: &Changed, free: Free) -> Result<Changed, RunError> {
         let disks = held.disks();
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let mandate =
@@ -464,29 +484,30 @@ impl Context {
                 .map_err(RunError::Denied)?;
         let mut hands = self.hands(disks);
         let mut paper = Labels::new(held.members(), Rules::ALL);
-        (0..paths.len()).for_each(|lane| paper.push_wipe(lane));
+        let goes = |read: &Read| free == Free::All || says_deleted(read);
+        let going = (0..).zip(&held.found.disks).filter(|(_, read)| goes(read)).map(|(lane, _)| lane);
+        let going = going.collect::<Vec<_>>();
+        going.iter().for_each(|&lane| paper.push_wipe(lane));
         labels::drive(&mut paper, &mandate, &mut hands);
         if let Some(error) = not_freed(&held.name, &paths, &paper, &hands) {
             return Err(error);
         }
-        let missing = held.found.missing().into_iter().map(|number| {
-            let word = take::WIPE_EVMS;
-            format!("disk {number} was not here and keeps its label; use it anew with --wipe {word}")
-        });
-        let mut notes = opened.notes.clone();
-        notes.extend(missing);
         let mut writes = opened.writes.clone();
         if self.options.dry_run {
             writes.extend(write_lines(&hands, &paths));
         }
         Ok(Changed {
-            done: match paths.len() {
+            done: match going.len() {
                 1 => format!("container {}: deleted, its disk is free", held.name),
                 disks => format!("container {}: deleted, its {disks} disks are free", held.name),
             },
-            notes,
+            dry_run: self.options.dry_run,
+            container: held.chosen()?.model.container.name.to_string(),
+            epoch: opened.epoch,
+            generation: opened.generation,
+            notes: labels_left(held, goes),
             writes,
-            ..opened
+            ..Changed::default()
         })
     }
 
@@ -494,6 +515,15 @@ impl Context {
     pub(crate) fn errand(&mut self, held: &Held, request: Request, act: Act) -> Result<Changed, RunError> {
         self.run(Errand { held, request: Some(request), act, joining: Vec::new() })
     }
+}
+
+/// What is left of a container of the same name need not be kept: too little is here to open it, and all of that is
+/// named to be used anew.
+fn gives_way(scene: &Scene, found: &Found, ask: &CreateAsk) -> bool {
+    let dead = found.chosen.as_ref().map_or(true, |chosen| !chosen.majority_read);
+    let asked = ask.disks.iter().map(real).collect::<std::collections::BTreeSet<_>>();
+    let mut here = found.disks.iter().filter_map(|read| scene.disks.get(read.place));
+    dead && ask.taking.may_wipe(take::WIPE_EVMS) && here.all(|seen| asked.contains(&real(&seen.path)))
 }
 
 fn numbered(joiner: Joiner, model: &Model) -> Joiner {
@@ -519,6 +549,29 @@ fn real(path: &PathBuf) -> PathBuf {
 
 fn all_images(paths: &[PathBuf]) -> bool {
     paths.iter().all(|path| std::fs::metadata(path).is_ok_and(|meta| meta.is_file()))
+}
+
+/// Which disks of a deleted container lose their labels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Free {
+    /// Every one that is here: a majority heard of the deletion just now.
+    All,
+    /// Those that say that it is deleted.
+    WhatSaysSo,
+}
+
+fn labels_left(held: &Held, goes: impl Fn(&Read) -> bool) -> Vec<String> {
+    let word = take::WIPE_EVMS;
+    let away = held.found.missing().into_iter().map(|number| {
+        format!("disk {number} was not here; if it still carries its label, use it anew with --wipe {word}")
+    });
+    let stays = held.found.disks.iter().filter(|read| !goes(read)).map(|read| {
+        let number = read.labelled.label.number;
+        format!(
+            "disk {number} never heard of the deletion and keeps its label; use it anew with --wipe {word}"
+        )
+    });
+    away.chain(stays).collect()
 }
 
 /// The container is deleted, and some of its disks could not be freed.

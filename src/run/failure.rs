@@ -19,6 +19,7 @@ use crate::host::identity::IdentityError;
 use crate::run::scene::SceneError;
 use crate::volume::choose::Unchosen;
 use crate::volume::commit::Unopened;
+use crate::volume::discover::{self, Found, Read};
 use crate::volume::plan::Refusal;
 use crate::volume::votes::Tally;
 
@@ -176,6 +177,24 @@ impl RunError {
         }
     }
 
+    /// Some disks say that the container was deleted for good, and a majority never heard of it.
+    pub fn contradicted(name: &str, found: &Found) -> RunError {
+        let (gone, living): (Vec<_>, Vec<_>) =
+            found.disks.iter().partition(|read| discover::says_deleted(read));
+        let numbers =
+            |reads: Vec<&Read>| list(&reads.iter().map(|read| read.copies.number).collect::<Vec<_>>());
+        RunError::say(
+            Kind::Damage,
+            format!(
+                "disk {} of container {name} says that it was deleted, and disk {}, a majority, never heard of it: one side \
+                 was brought back from a copy or is a lie; nothing was written; name only the disks of the side that shall \
+                 count with --disk, then use the others anew with --wipe evms",
+                numbers(gone),
+                numbers(living)
+            ),
+        )
+    }
+
     /// What a change that halted means to a user.
     pub fn halted(name: &str, why: Halted<Why>, touched: bool, errors: &[DiskError]) -> RunError {
         let name = name.to_string();
@@ -212,6 +231,9 @@ impl RunError {
                     ),
                 )
             }
+            Halted::Unopened(why @ (Unopened::NewerBlock { .. } | Unopened::UsedUp)) => {
+                RunError::say(Kind::Damage, unopened(&name, &why))
+            }
             Halted::Unopened(why) => RunError::say(Kind::Refused, unopened(&name, &why)),
         }
     }
@@ -227,13 +249,15 @@ fn unopened(name: &str, why: &Unopened) -> String {
             "container {name} was not opened because all node blocks on its disks are taken by other machines; nothing \
              was changed; retire a machine that is gone for good"
         ),
-        Unopened::UsedUp => {
-            format!(
-                "container {name} was not opened because a disk of it claims the last epoch there is, so that none is left \
-                 above it; nothing was changed; a clock of openings never gets there, so that disk was forged or is damaged: \
-                 leave it out, or copy the data to a new container"
-            )
-        }
+        Unopened::UsedUp => format!(
+            "container {name} was not opened because the last epoch there is was claimed on its disks, so that none is left \
+             above it; nothing was changed; openings never count so far, a disk was forged or is damaged: see which with \
+             evms check {name}, leave it out, and if all claim it copy the data to a new container"
+        ),
+        Unopened::NewerBlock { id, disk } => format!(
+            "container {name} was not opened because on disk {disk} a newer evms wrote the block of node {id}, and what it \
+             promised cannot be read; nothing was changed; use the newer program"
+        ),
         Unopened::NotBlank => format!(
             "container {name} was not made because a model already stands on its disks; only this machine's own block \
              was written; look at them with: evms check"

@@ -43,10 +43,12 @@ pub struct Which {
 }
 
 impl Which {
-    /// `12`, or `12@7.1`: generation 12 of epoch 7.1.
+    /// `12`, or `12@7.1`: generation 12 of epoch 7.1; the epoch may also be the number that `--json` prints.
     pub fn parse(text: &str) -> Option<Which> {
         let (generation, epoch) = match text.split_once('@') {
-            Some((generation, epoch)) => (generation, Some(Epoch::parse(epoch)?)),
+            Some((generation, epoch)) => {
+                (generation, Some(Epoch::parse(epoch).or_else(|| epoch.parse().ok().map(Epoch))?))
+            }
             None => (text, None),
         };
         let digits = !generation.is_empty() && generation.bytes().all(|byte| byte.is_ascii_digit());

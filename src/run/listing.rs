@@ -9,7 +9,7 @@ use crate::run::scene::{Scene, Seen};
 use crate::volume::alloc;
 use crate::volume::check::kind_word;
 use crate::volume::choose::{Chosen, Unchosen};
-use crate::volume::discover::{DiskWord, Found, Sighting};
+use crate::volume::discover::{Deletion, DiskWord, Found, Sighting};
 use crate::volume::graph::{ContainerView, Graph};
 use crate::volume::object::{DiskView, Holds, ObjectKind};
 use crate::volume::plugins;
@@ -103,7 +103,8 @@ fn container_lines(scene: &Scene) -> Vec<ContainerLine> {
 fn state(found: &Found) -> &'static str {
     match &found.chosen {
         _ if !found.clones.is_empty() => "clones",
-        Ok(chosen) if chosen.model.is_deleted() => "deleted",
+        _ if found.deletion() == Deletion::Contradicted => "conflict",
+        _ if found.deletion() == Deletion::Settled => "deleted",
         Err(Unchosen::Conflict { .. }) => "conflict",
         Err(Unchosen::Nothing | Unchosen::Unreadable { .. }) => "damaged",
         Ok(chosen) if !chosen.majority_read => "incomplete",
@@ -116,6 +117,7 @@ fn state(found: &Found) -> &'static str {
 pub fn container_line(scene: &Scene, found: &Found) -> ContainerLine {
     let blank = ContainerLine {
         id: found.id.to_string(),
+        name: found.names().first().map_or(String::new(), ToString::to_string),
         state: state(found),
         problems: problems(scene, found),
         ..ContainerLine::default()
@@ -213,14 +215,17 @@ fn chosen_problems(found: &Found, chosen: &Chosen, name: &str) -> Vec<String> {
     if !missing.is_empty() {
         out.push(format!("disk {} is missing", missing.join(", ")));
     }
-    if !chosen.majority_read {
+    let deletion = found.deletion();
+    if !chosen.majority_read && deletion != Deletion::Settled {
         out.push("too few of its disks are here to change it; a newer model may exist on the others".into());
     }
     out.extend(unsettled(chosen, name));
-    if chosen.model.is_deleted() {
-        out.push(format!(
+    match deletion {
+        Deletion::Settled => out.push(format!(
             "it is deleted and some of its disks carry labels still; free them with: evms container delete {name}"
-        ));
+        )),
+        Deletion::Contradicted => out.push(RunError::contradicted(name, found).to_string()),
+        Deletion::No | Deletion::Begun => (),
     }
     for disk in &chosen.model.table.disks {
         if let crate::format::model::DiskState::AbsentSince(generation) = disk.state {

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use crate::base::failure::Kind;
+use crate::base::id::ContainerId;
+
 /// One write, as a person or a program may want to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WriteLine {
@@ -278,6 +281,9 @@ pub struct Finding {
     pub repairable: bool,
     /// Was it mended by this command?
     pub repaired: bool,
+    /// The container that it is about.
+    #[serde(skip)]
+    pub of: Option<ContainerId>,
 }
 
 impl Finding {
@@ -296,6 +302,11 @@ pub struct CheckReport {
     pub disks: usize,
     /// What was found; empty is well.
     pub findings: Vec<Finding>,
+    /// With `--repair --dry-run`: every write that would be made.
+    pub writes: Vec<WriteLine>,
+    /// Why something was not mended that should have been; decides the exit code.
+    #[serde(skip)]
+    pub refused: Option<Kind>,
 }
 
 /// One model in a container's history.

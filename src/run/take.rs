@@ -45,7 +45,7 @@ pub struct Taken {
 }
 
 impl Taking {
-    fn may_wipe(&self, word: &str) -> bool {
+    pub(crate) fn may_wipe(&self, word: &str) -> bool {
         self.wipe.iter().any(|allowed| allowed == word)
     }
 
@@ -137,6 +137,17 @@ impl Taking {
                         "see it with: evms --disk {} list; if it was left over from something that is gone for good: \
                          --wipe {WIPE_EVMS}",
                         seen.path.display()
+                    ),
+                );
+            }
+            Ok(Sighting::Ours(labelled)) if labelled.front_lost && !self.may_wipe(WIPE_UNKNOWN) => {
+                return refuse(
+                    format!(
+                        "it was disk {} of container {}, and holds data at its front that no known signature explains",
+                        labelled.label.number, labelled.label.container
+                    ),
+                    format!(
+                        "name another disk, or, if all of it may be destroyed: --wipe {WIPE_EVMS},{WIPE_UNKNOWN}"
                     ),
                 );
             }

@@ -2,7 +2,7 @@
 //! The highest order wins even if one disk alone holds it; equal order with different content is a conflict that is
 //! shown and never decided (safety 2.2, 2.3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::epoch::Order;
 use crate::base::hash::Hash128;
@@ -105,6 +105,7 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
         disk.slots.iter().filter_map(|(_, _, copy)| Some((disk.number, copy.as_ref().ok()?)))
     });
     let all = all.collect::<Vec<_>>();
+    let all = at_home(disks, all);
     conflict(&all, rules)?;
     let (disk, image) = highest(&all, rules).ok_or(Unchosen::Nothing)?;
     let model = Model::of(image).map_err(|damage| Unchosen::Unreadable { disk, damage })?;
@@ -116,6 +117,24 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
     let committed = quorum.reached_by(&held_by, rules);
     let majority_read = quorum.reached_by(&read, rules) || breaks!(rules, MinorityOpens);
     Ok(Chosen { image: image.clone(), model, held_by, read, majority_read, committed })
+}
+
+/// A copy speaks only on a disk that its own model knows by number and identity: every commit is written to just these.
+/// What stands elsewhere was copied there by hand. A body that cannot be decoded is kept, for it must be told.
+fn at_home<'a>(
+    disks: &[DiskCopies],
+    all: Vec<(DiskNumber, &'a SlotImage)>,
+) -> Vec<(DiskNumber, &'a SlotImage)> {
+    let mut quorums: BTreeMap<Hash128, Option<Quorum>> = BTreeMap::new();
+    let mut home = |number: DiskNumber, image: &SlotImage| {
+        let decode = || Model::of(image).ok().map(|model| Quorum::of(&model.table));
+        let quorum = quorums.entry(image.header.hash).or_insert_with(decode);
+        let held = |disk: &&DiskCopies| disk.number == number && disk.holds(image.header.hash);
+        quorum
+            .as_ref()
+            .is_none_or(|quorum| disks.iter().filter(held).any(|disk| quorum.knows(number, disk.id)))
+    };
+    all.into_iter().filter(|(number, image)| home(*number, image)).collect()
 }
 
 fn highest<'a>(all: &[(DiskNumber, &'a SlotImage)], rules: Rules) -> Option<(DiskNumber, &'a SlotImage)> {

@@ -13,12 +13,13 @@ use crate::format::first_block;
 use crate::format::intent::Intent;
 use crate::format::label::{self, Label};
 use crate::format::layout::{AreaKind, End, HEAD_LABEL_AT, Layout, LayoutError, TAIL_LABEL_BYTES};
-use crate::format::model::Model;
+use crate::format::model::{ContainerKind, Model};
 use crate::format::node_block;
 use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
 use crate::volume::commit::Member;
 use crate::volume::mistake::Rules;
 use crate::volume::plugins::foreign::{self, Ends, Signature};
+use crate::volume::votes::Quorum;
 
 /// So many bytes of our first sector may be other than they were written, and it is still taken for ours. The size in
 /// it counts four when the disk has grown; one entry of a partition table is more than that and another program's.
@@ -153,7 +154,7 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
     let mut sighting = by_labels(size, logical_block, head, tail);
     if let Sighting::Ours(labelled) = &mut sighting {
         let front_label = labelled.damaged.iter().all(|(end, _)| *end != End::Primary);
-        labelled.front_lost = !front_label && front_is_strange(size, head);
+        labelled.front_lost = front_is_strange(size, head, front_label);
         if !first_block::is_ours(head) {
             let blank = head.iter().take(first_block::BYTES).all(|&byte| byte == 0);
             let fault = if blank { Fault::Blank } else { Fault::Foreign };
@@ -226,9 +227,11 @@ fn believe_both(mut front: Label, back: &Label, size: Bytes, logical_block: u32)
     believe(front, damaged, size, logical_block)
 }
 
-/// Is the front block, which is ours on every member, neither that nor blank?
-fn front_is_strange(size: Bytes, head: &[u8]) -> bool {
-    let front = head.get(..HEAD_LABEL_AT.0 as usize + BLOCK_BYTES as usize).unwrap_or(head);
+/// Is the first block, which is ours on every member, neither that nor blank? Where the label behind it is gone too,
+/// that must be blank as well.
+fn front_is_strange(size: Bytes, head: &[u8], label_is_there: bool) -> bool {
+    let length = HEAD_LABEL_AT.0 as usize + if label_is_there { 0 } else { BLOCK_BYTES as usize };
+    let front = head.get(..length).unwrap_or(head);
     front.iter().any(|&byte| byte != 0) && !first_block_is_ours(size, head)
 }
 
@@ -328,6 +331,12 @@ pub struct Found {
     pub clones: Vec<Vec<usize>>,
 }
 
+/// Is the newest copy of this disk one of a deleted container?
+pub fn says_deleted(read: &Read) -> bool {
+    let newest = read.copies.newest().and_then(|(_, image)| Model::of(image).ok());
+    newest.is_some_and(|model| model.container.kind == ContainerKind::Deleted)
+}
+
 /// What is to be said of one disk of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskWord {
@@ -345,7 +354,37 @@ pub enum DiskWord {
     Released,
 }
 
+/// What the disks say of the container's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Nothing.
+    No,
+    /// It was begun; the next opening settles whether a majority hears of it.
+    Begun,
+    /// A majority held it: whatever disks are left may lose their labels.
+    Settled,
+    /// A copy says that a majority held it, and a majority is here that never heard of it: one side was brought back
+    /// from yesterday, or is a lie.
+    Contradicted,
+}
+
 impl Found {
+    /// Is the container deleted, as far as its disks tell?
+    pub fn deletion(&self) -> Deletion {
+        let Ok(chosen) = &self.chosen else { return Deletion::No };
+        if chosen.model.container.kind != ContainerKind::Deleted {
+            return Deletion::No;
+        }
+        if !chosen.model.is_deleted() {
+            return Deletion::Begun;
+        }
+        let living = self.disks.iter().filter(|read| read.copies.speaks() && !says_deleted(read));
+        let quorum = Quorum::of(&chosen.model.table);
+        let known = living.filter(|read| quorum.knows(read.copies.number, read.copies.id));
+        let known = known.map(|read| read.copies.number).collect();
+        if quorum.reached_by(&known, Rules::ALL) { Deletion::Contradicted } else { Deletion::Settled }
+    }
+
     /// Joins what was read into containers, by identity.
     pub fn join(reads: Vec<Read>) -> Vec<Found> {
         let mut groups: BTreeMap<ContainerId, Vec<Read>> = BTreeMap::new();

@@ -181,7 +181,7 @@ fn a_disk_that_was_let_go_while_away_is_freed_with_a_word() {
     assert!(bench.done("list").contains("disk 3 (c.img) was let go and still carries its label"));
     let said = bench.done("volume create data/w --size 1M");
     assert!(
-        said.contains("note: disk 3 was let go before and still had its labels; they are wiped"),
+        said.contains("note: disk 3 was let go before and still had its labels; they go with this change"),
         "{said}"
     );
     assert!(bench.done("check").contains("all is well"));

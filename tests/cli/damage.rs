@@ -79,3 +79,23 @@ fn two_contents_under_one_number_are_shown_under_their_name() {
     assert_eq!(bench.json("list containers")["containers"][0]["state"], "conflict");
     bench.done("--disk a.img --disk b.img volume create data/x --size 1M");
 }
+
+/// Two containers of one name: what is given by its id is mended, and a refusal has a code of its own.
+#[test]
+fn a_container_is_mended_by_its_id() {
+    let bench = Bench::with_container();
+    let id = bench.json("list containers")["containers"][0]["id"].as_str().unwrap().to_string();
+    bench.done("container create other --private d.img");
+    bench.done("--disk d.img container modify other --name data");
+    bench.write("a.img", BLOCK_BYTES as u64, &[0; BLOCK_BYTES]);
+    let before = bench.hashes();
+    let plan = bench.evms(&format!("check {id} --repair --dry-run")).out;
+    assert!(plan.contains("a.img") && plan.contains("SECTOR") && plan.contains("dry run"), "{plan}");
+    assert_eq!(bench.hashes(), before, "a dry run wrote");
+    let said = bench.done(&format!("check {id} --repair"));
+    assert!(said.contains("all mended"), "{said}");
+    bench.done(&format!("container modify {id} --name first"));
+    bench.done("container deport first");
+    let ended = bench.evms("check");
+    assert!(ended.out.contains("all is well"), "{ended:?}");
+}

@@ -42,6 +42,9 @@ fn lists_hold_to_their_schema() {
     assert!(said.contains("disk 2 is missing"), "{said}");
     holds("list", &said);
     holds("list", &Bench::new(&["a.img"]).done("--json list"));
+    holds("list", &crate::deletion::gone().done("--json list"));
+    holds("info", &crate::deletion::gone().done("--json info data"));
+    holds("check", &bench.evms("--json check --repair --dry-run").out);
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn other_answers_hold_to_theirs() {
 fn refusals_are_told_in_json_too() {
     let bench = rich();
     for (line, code, kind) in [
-        ("volume create data/y --size 1M", 4, "not owner"),
+        ("volume create data/y --size 1M", 4, "not owner or not quorate"),
         ("info data/nix", 3, "not found"),
         ("lust", 2, "usage"),
         ("container create data --private d.img", 1, "refused"),

@@ -6,6 +6,7 @@ mod containers;
 mod copies;
 mod cut_short;
 mod damage;
+mod deletion;
 mod devices;
 mod dry_run;
 mod front;

@@ -81,6 +81,13 @@ pub enum Unopened {
         /// Bytes there are.
         room: Bytes,
     },
+    /// A newer program wrote a node's block. Nothing was changed.
+    NewerBlock {
+        /// The node.
+        id: NodeId,
+        /// The disk.
+        disk: DiskNumber,
+    },
     /// Epochs or generations are used up. Nothing was changed.
     UsedUp,
     /// The container was to be founded and something stands in its slots. Only this node's own block was written.
@@ -240,6 +247,7 @@ impl Opening {
     /// First survey done: mint an epoch above all that was seen and write it into this node's own block.
     fn promise(&mut self) -> Result<(), Unopened> {
         self.look()?;
+        self.hear_all()?;
         self.id = self.claim()?;
         let promised = self.lanes.iter().filter_map(|lane| Some(lane.blocks.highest()?.epoch));
         let written = self.lanes.iter().flat_map(|lane| {
@@ -255,8 +263,9 @@ impl Opening {
                 .unwrap_or(Epoch::NONE);
         }
         let minter = if breaks!(self.rules, EpochWithoutNode) { NodeId(0) } else { self.id };
-        let rounds = if self.promise_may_be_hidden() { HIDDEN_ROUNDS } else { 1 };
-        self.holding.epoch = Epoch::far_above(seen, rounds, minter).ok_or(Unopened::UsedUp)?;
+        let far =
+            self.promise_may_be_hidden().then(|| Epoch::far_above(seen, HIDDEN_ROUNDS, minter)).flatten();
+        self.holding.epoch = far.or_else(|| Epoch::above(seen, minter)).ok_or(Unopened::UsedUp)?;
         for place in 0..self.lanes.len() {
             if breaks!(self.rules, NoPromise) || (breaks!(self.rules, PromiseOnOneDisk) && place > 0) {
                 continue;
@@ -265,6 +274,15 @@ impl Opening {
         }
         self.phase = Phase::Promise;
         Ok(())
+    }
+
+    /// A promise that a newer program wrote must be heard, and cannot be.
+    fn hear_all(&self) -> Result<(), Unopened> {
+        let newer = |lane: &Lane| Some((lane.member.number, *lane.blocks.newer.first()?));
+        match self.lanes.iter().find_map(newer) {
+            Some((disk, id)) => Err(Unopened::NewerBlock { id, disk }),
+            None => Ok(()),
+        }
     }
 
     /// Both blocks of another node are damaged somewhere: a promise of its may have stood there that no disk shows.

@@ -262,3 +262,15 @@ fn the_words_of_a_change_are_cut_to_their_limit() {
         assert!(text.len() + 1 >= words.len().min(CHANGE_TEXT_BYTES_MAX));
     }
 }
+
+/// Labels may go only once a majority has heard: until then the old set stands beside it.
+#[test]
+fn a_deletion_keeps_the_old_set_until_it_is_settled() {
+    let model = container(&[10, 10]);
+    let deleted = next(&model, &Request::Delete);
+    assert_eq!((deleted.container.kind, deleted.container.owner.clone()), (ContainerKind::Deleted, None));
+    assert!(deleted.table.old_set.is_some() && !deleted.is_deleted());
+    let settled = next(&deleted, &Request::Settle);
+    assert!(settled.is_deleted());
+    assert_eq!(refused(&settled, &hand(None, Some(ContainerKind::Private))).1, Kind::NotOwner);
+}
