@@ -7,6 +7,7 @@ pub mod change;
 pub mod check;
 pub mod container;
 pub mod context;
+pub mod deletion;
 pub mod failure;
 pub mod history;
 pub mod info;
