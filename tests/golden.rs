@@ -167,7 +167,7 @@ fn both_ends_of_a_disk_name_it() {
     assert_eq!(Label::decode(&tail, End::Secondary), Ok(specimen::label(1)));
     let misplaced = Label::decode(&tail, End::Primary).unwrap_err();
     assert_eq!(misplaced.fault, Fault::Field("copy"));
-    for (head, tail, damaged) in [(&front, &tail, 0), (&vec![0; 8192], &tail, 1), (&front, &vec![0; 8192], 1)]
+    for (head, tail, damaged) in [(&front, &tail, 0), (&vec![0; 8192], &tail, 2), (&front, &vec![0; 8192], 1)]
     {
         let Sighting::Ours(seen) = discover::sight(SIZE, 512, head, tail) else { panic!("not ours") };
         assert_eq!((&seen.label, seen.damaged.len()), (&specimen::label(1), damaged));

@@ -2,7 +2,7 @@
 //! holds the new model at both ends, at the primary alone, or not at all; each of its four copies is whole or torn; or
 //! the disk is missing.
 
-use evms::base::id::{DiskId, DiskNumber};
+use evms::base::id::DiskNumber;
 use evms::format::damage::{Damage, Fault, What};
 use evms::format::layout::End;
 use evms::format::model::{DiskState, Model, OldSet};
@@ -100,8 +100,9 @@ impl Holding<'_> {
         self.state != MISSING && self.state >> place & 1 == 1
     }
 
-    fn newest(&self) -> Option<u64> {
-        (0..4).filter(|&place| self.whole(place)).map(|place| self.written(place)).max()
+    fn newest(&self, counts: impl Fn(u64) -> bool) -> Option<u64> {
+        let whole = (0..4).filter(|&place| self.whole(place)).map(|place| self.written(place));
+        whole.filter(|&generation| counts(generation)).max()
     }
 
     fn holds(&self, generation: u64) -> bool {
@@ -158,7 +159,10 @@ pub fn all(sets: &Sets) -> usize {
 fn one(sets: &Sets, written: &Written, disks: &[Holding<'_>]) {
     let seen: Vec<_> =
         disks.iter().filter(|disk| disk.state != MISSING).map(|disk| written.copies(disk)).collect();
-    let newest = disks.iter().filter_map(Holding::newest).max();
+    // A copy speaks only on a disk that its own model knows.
+    let at_home =
+        |disk: &Holding<'_>, generation| sets.model(generation).disk(DiskNumber(disk.number)).is_some();
+    let newest = disks.iter().filter_map(|disk| disk.newest(|generation| at_home(disk, generation))).max();
     match (newest, choose::choose(&seen, Rules::ALL)) {
         (None, Err(Unchosen::Nothing)) => {}
         (Some(newest), Ok(chosen)) => judge(sets, written, disks, newest, &chosen),
@@ -193,7 +197,7 @@ pub fn conflicts() -> usize {
     let copies = |number: u16, held: usize, image: &SlotImage| {
         let slot = |place: usize| if place == held { Ok(image.clone()) } else { torn() };
         let slots = (0..4).map(|place| (COPIES[place].0, COPIES[place].1, slot(place))).collect();
-        DiskCopies { number: DiskNumber(number), id: DiskId([number as u8; 16]), slots }
+        DiskCopies { number: DiskNumber(number), id: specimen::disk_id(number), slots }
     };
     for pair in 0..16 {
         let disks = [copies(1, pair / 4, &one), copies(2, pair % 4, &other)];
