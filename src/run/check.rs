@@ -46,7 +46,7 @@ struct Looked {
     named: bool,
     /// Can something of it be mended?
     mend: bool,
-    /// Its disks that were read.
+    /// Its member disks that were read; one that was let go is not missed when a repair frees it.
     disks: Vec<PathBuf>,
 }
 
@@ -206,6 +206,10 @@ impl Context {
     }
 }
 
+fn is_member(found: &Found, read: &Read) -> bool {
+    !matches!(found.word(read), DiskWord::NotMember | DiskWord::Released)
+}
+
 /// Is a label or the first block of this disk to be written anew?
 fn relabels(read: &Read) -> bool {
     !read.labelled.damaged.is_empty()
@@ -234,7 +238,7 @@ fn inspect(scene: &Scene, names: &[String]) -> (CheckReport, Vec<Looked>) {
             word: if alone { name.clone() } else { found.id.to_string() },
             named,
             mend: findings.iter().any(|finding| finding.repairable),
-            disks: found.disks.iter().filter_map(path).collect(),
+            disks: found.disks.iter().filter(|read| is_member(found, read)).filter_map(path).collect(),
         });
         report.containers.push(name);
         report.findings.extend(findings);
