@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use nix::libc;
+
 use crate::base::failure::{Failure, Kind};
 use crate::base::limits::CANDIDATE_DISKS_MAX;
 
@@ -16,6 +18,11 @@ pub struct DeviceNumber {
 }
 
 impl DeviceNumber {
+    /// The number as `stat` gives it.
+    pub fn of_rdev(rdev: u64) -> Self {
+        Self { major: libc::major(rdev).into(), minor: libc::minor(rdev).into() }
+    }
+
     /// Reads `MAJOR:MINOR`.
     pub fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.trim().split_once(':')?;

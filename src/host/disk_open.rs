@@ -108,6 +108,8 @@ pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> 
     judge(path, want, &measured)?;
     if want == Want::ChangeUnderGates {
         only_our_gates(path, metadata.rdev())?;
+        // No claim keeps a second command of ours away: this lock does.
+        file.try_lock().map_err(|_| DiskError::Locked { path: path.into() })?;
     }
     Ok(Opened { file, measured })
 }

@@ -4,6 +4,10 @@
 //!
 //! - `disk` opens, reads, writes and flushes one disk or image (`disk_open`, `disk_error`, `worker` belong to it);
 //! - `sysfs` and `mounts` say which disks the machine has and what holds them, without opening any;
+//! - `dm` makes, loads, stops and removes device-mapper devices (`dm::wire` has their bytes);
+//! - `openers` says which processes have a device open;
+//! - `file_system` grows what is mounted;
+//! - `udev` waits for udevd with a limit, `nodes` keeps `/dev/evms`;
 //! - `identity` says who this machine is; `clock` and `entropy` bring in time and seeds at the door;
 //! - `sys` is the only room with `unsafe`.
 
@@ -13,9 +17,14 @@ pub mod disk;
 pub mod disk_error;
 pub mod disk_kind;
 mod disk_open;
+pub mod dm;
 pub mod entropy;
+pub mod file_system;
 pub mod identity;
 pub mod mounts;
+pub mod nodes;
+pub mod openers;
 pub mod sys;
 pub mod sysfs;
+pub mod udev;
 pub mod worker;

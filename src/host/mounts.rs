@@ -1,7 +1,8 @@
 //! What the kernel says is mounted or swapped to, as seen by this process: `/proc/self/mountinfo`, `/proc/swaps`.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::host::device::{DeviceNumber, SysfsError};
 
@@ -17,6 +18,16 @@ struct Mount {
     number: DeviceNumber,
     source: String,
     at: String,
+    kind: String,
+}
+
+/// A mounted file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// Where.
+    pub at: PathBuf,
+    /// Its kind as the kernel calls it: `ext4`.
+    pub kind: String,
 }
 
 impl InUse {
@@ -39,6 +50,18 @@ impl InUse {
         self.mounts.iter().filter(uses).map(|mount| mount.at.clone()).collect()
     }
 
+    /// What is mounted from the device behind this node; the first of several places.
+    pub fn mounted_from(&self, node: &Path) -> Option<Mounted> {
+        let number = DeviceNumber::of_rdev(fs::metadata(node).ok()?.rdev());
+        let real = fs::canonicalize(node).ok()?;
+        let is_it = |mount: &&Mount| {
+            let source = Path::new(&mount.source);
+            mount.number == number || (mount.number.major == 0 && (source == node || source == real))
+        };
+        let mount = self.mounts.iter().find(is_it)?;
+        Some(Mounted { at: PathBuf::from(&mount.at), kind: mount.kind.clone() })
+    }
+
     /// Is one of these device nodes swapped to?
     pub fn is_swap(&self, nodes: &[String]) -> bool {
         self.swaps.iter().any(|swap| nodes.contains(swap))
@@ -55,8 +78,9 @@ fn mount_of(line: &str) -> Option<Mount> {
     let number = DeviceNumber::parse(words.nth(2)?)?;
     let at = unescape(words.nth(1)?);
     words.find(|word| *word == "-")?;
-    let source = unescape(words.nth(1)?);
-    Some(Mount { number, source, at })
+    let kind = unescape(words.next()?);
+    let source = unescape(words.next()?);
+    Some(Mount { number, source, at, kind })
 }
 
 /// Undoes the kernel's `\040` for blanks and the like.

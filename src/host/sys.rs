@@ -11,12 +11,14 @@ use crate::base::units::{BLOCK_BYTES, Bytes};
 
 /// The raw ioctls; numbers from `linux/fs.h` and `linux/loop.h`.
 mod raw {
-    use super::{LoopWords, libc};
+    use super::{BtrfsArguments, LoopWords, libc};
 
     nix::ioctl_read!(blkgetsize64, 0x12, 114, libc::size_t);
     nix::ioctl_read_bad!(blksszget, nix::request_code_none!(0x12, 104), libc::c_int);
     nix::ioctl_read_bad!(blkpbszget, nix::request_code_none!(0x12, 123), libc::c_uint);
     nix::ioctl_read_bad!(blkroget, nix::request_code_none!(0x12, 94), libc::c_int);
+    nix::ioctl_write_ptr!(ext4_resize, b'f', 16, u64);
+    nix::ioctl_write_ptr!(btrfs_resize, 0x94, 3, BtrfsArguments);
     nix::ioctl_read_bad!(loop_get_status64, 0x4C05, LoopWords);
 }
 
@@ -26,6 +28,9 @@ const _: () = assert!(size_of::<libc::size_t>() == size_of::<u64>());
 /// `struct loop_info64` as words: device, inode, rdevice, offset, size limit, then what nobody here reads.
 type LoopWords = [u64; 29];
 const _: () = assert!(size_of::<LoopWords>() == 232);
+
+/// `struct btrfs_ioctl_vol_args`.
+type BtrfsArguments = [u8; 4096];
 
 /// The size of a block device in bytes (BLKGETSIZE64).
 pub fn device_size(device: &File) -> Result<Bytes, Errno> {
@@ -77,6 +82,66 @@ pub fn loop_backing(device: &File) -> Result<LoopBacking, Errno> {
     // (asserted above), at an alignment of eight; every bit pattern is a value of u64.
     unsafe { raw::loop_get_status64(device.as_raw_fd(), &mut words) }?;
     Ok(LoopBacking { device: words[0], inode: words[1], offset: Bytes(words[3]) })
+}
+
+/// Grows the mounted ext2, ext3 or ext4 of this open folder to so many of its own blocks (EXT4_IOC_RESIZE_FS).
+pub fn grow_ext(folder: &File, blocks: u64) -> Result<(), Errno> {
+    // SAFETY: `blocks` outlives the call and the kernel reads exactly the eight bytes of it.
+    unsafe { raw::ext4_resize(folder.as_raw_fd(), &blocks) }.map(drop)
+}
+
+/// Grows the mounted btrfs of this open folder to all of its device (BTRFS_IOC_RESIZE).
+pub fn grow_btrfs(folder: &File) -> Result<(), Errno> {
+    let mut arguments: BtrfsArguments = [0; 4096];
+    // `struct btrfs_ioctl_vol_args`: a descriptor that is not looked at, then the word.
+    arguments[8..11].copy_from_slice(b"max");
+    // SAFETY: `arguments` outlives the call and the kernel reads exactly the 4096 bytes of it.
+    unsafe { raw::btrfs_resize(folder.as_raw_fd(), &arguments) }.map(drop)
+}
+
+/// Asks device-mapper (ioctl `command` of type 0xfd). `buffer` begins with a `struct dm_ioctl` whose `data_size` is its
+/// length, or less.
+pub fn dm_ioctl(control: &File, command: u8, buffer: &mut [u8]) -> Result<(), Errno> {
+    const HEADER_BYTES: usize = 312;
+    const DATA_SIZE_AT: usize = 12;
+    let size = buffer.get(DATA_SIZE_AT..DATA_SIZE_AT + 4).and_then(|bytes| bytes.try_into().ok());
+    let size = size.map_or(usize::MAX, |bytes| u32::from_ne_bytes(bytes) as usize);
+    if buffer.len() < HEADER_BYTES || size > buffer.len() {
+        return Err(Errno::EINVAL);
+    }
+    let request = nix::request_code_readwrite!(0xfd, command, HEADER_BYTES);
+    // SAFETY: the kernel reads and writes at most `data_size` bytes from the start of `buffer`, which has them (checked
+    // above), and copies byte by byte, so that no alignment is asked.
+    Errno::result(unsafe { libc::ioctl(control.as_raw_fd(), request as _, buffer.as_mut_ptr()) }).map(drop)
+}
+
+/// A new System V semaphore under this key, readable and writable by root alone; EEXIST when the key is taken.
+pub fn new_semaphore(key: i32) -> Result<i32, Errno> {
+    // SAFETY: takes three integers and touches no memory of ours.
+    Errno::result(unsafe { libc::semget(key, 1, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) })
+}
+
+/// Adds to a semaphore (one, or minus one); never waits.
+pub fn add_to_semaphore(id: i32, by: i16) -> Result<(), Errno> {
+    let mut step = libc::sembuf { sem_num: 0, sem_op: by, sem_flg: libc::IPC_NOWAIT as i16 };
+    // SAFETY: `step` outlives the call, which reads exactly the one operation that is announced.
+    Errno::result(unsafe { libc::semop(id, &mut step, 1) }).map(drop)
+}
+
+/// Waits until a semaphore is zero, at most so long; EAGAIN when the time is over.
+pub fn wait_for_zero(id: i32, limit: std::time::Duration) -> Result<(), Errno> {
+    let mut step = libc::sembuf { sem_num: 0, sem_op: 0, sem_flg: 0 };
+    let seconds = limit.as_secs().try_into().map_err(|_| Errno::EINVAL)?;
+    let limit = libc::timespec { tv_sec: seconds, tv_nsec: limit.subsec_nanos().into() };
+    // SAFETY: `step` and `limit` outlive the call, which reads one operation and one time. No wrapper has it everywhere.
+    let done = unsafe { libc::syscall(libc::SYS_semtimedop, id, &raw mut step, 1usize, &raw const limit) };
+    Errno::result(done).map(drop)
+}
+
+/// Takes a semaphore away.
+pub fn remove_semaphore(id: i32) -> Result<(), Errno> {
+    // SAFETY: IPC_RMID takes no further argument and touches no memory of ours.
+    Errno::result(unsafe { libc::semctl(id, 0, libc::IPC_RMID) }).map(drop)
 }
 
 /// Fills `out` from the kernel's generator; waits once, early in boot, until that is seeded.

@@ -17,4 +17,5 @@ pub mod plugins;
 pub mod request;
 pub mod room;
 pub mod runs;
+pub mod stack;
 pub mod votes;

@@ -1,0 +1,210 @@
+//! What stands in the kernel when a container is active: one gate for each member disk that is here, and the volumes on
+//! the gates. Pure: names, uuids and lines as values; the hands turn them into devices (safety 4.3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::epoch::Epoch;
+use crate::base::id::{ContainerId, DiskNumber};
+use crate::base::name::{Name, VolumePath};
+use crate::base::units::Sectors;
+use crate::format::model::{Disk, Model, Volume};
+use crate::volume::lines::{DmLine, Geometry};
+use crate::volume::plugins;
+
+/// What every name of a device of ours begins with.
+pub const NAME_PREFIX: &str = "evms:";
+/// What every uuid of a device of ours begins with.
+pub const UUID_PREFIX: &str = "EVMS-";
+/// What follows in the uuid of a gate.
+const GATE: &str = "gate";
+/// What follows in the uuid of a volume.
+const VOLUME: &str = "volume";
+
+/// One member disk as the volumes see it: its data area, behind a device that can be closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// The disk.
+    pub disk: DiskNumber,
+    /// Device-mapper name; holds the epoch, so that a gate of another holding is known by a look.
+    pub name: String,
+    /// Device-mapper uuid; the same in every epoch.
+    pub uuid: String,
+    /// First sector of the disk that it covers.
+    pub begin: Sectors,
+    /// How many.
+    pub length: Sectors,
+}
+
+/// One volume as a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// The volume.
+    pub path: VolumePath,
+    /// Device-mapper name.
+    pub name: String,
+    /// Device-mapper uuid.
+    pub uuid: String,
+    /// Its table; places are on disks, counted from their start.
+    pub lines: Vec<DmLine>,
+}
+
+/// Why a volume does not come up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Down {
+    /// Disks that carry extents of it are not here (R5).
+    Disks(BTreeSet<DiskNumber>),
+    /// Its region has no lines: no plug-in of this program makes it, or its extents lie nowhere.
+    NoLines,
+}
+
+/// The devices of one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Gates, by disk.
+    pub gates: BTreeMap<DiskNumber, Gate>,
+    /// Volumes that can come up.
+    pub volumes: Vec<Mapped>,
+    /// Volumes that cannot, and why.
+    pub down: Vec<(VolumePath, Down)>,
+}
+
+/// The uuid of a volume's device.
+pub fn volume_uuid(container: ContainerId, volume: &Volume) -> String {
+    format!("{UUID_PREFIX}{VOLUME}-{container}-{}", volume.id)
+}
+
+/// What the uuids of all gates of a container begin with.
+pub fn gate_uuids(container: ContainerId) -> String {
+    format!("{UUID_PREFIX}{GATE}-{container}-")
+}
+
+/// What the uuids of all volumes of a container begin with.
+pub fn volume_uuids(container: ContainerId) -> String {
+    format!("{UUID_PREFIX}{VOLUME}-{container}-")
+}
+
+/// Device-mapper name of a volume.
+pub fn volume_name(path: &VolumePath) -> String {
+    format!("{NAME_PREFIX}{}:{}", path.container, path.volume)
+}
+
+fn gate(model: &Model, epoch: Epoch, disk: &Disk) -> Option<Gate> {
+    let container = model.container.id;
+    Some(Gate {
+        disk: disk.number,
+        name: format!("{NAME_PREFIX}gate:{}:{}:e{epoch}", container.short(), disk.number),
+        uuid: format!("{}{}", gate_uuids(container), disk.id),
+        begin: disk.data_start,
+        length: Geometry::of(model).sectors(disk.extents)?,
+    })
+}
+
+/// Lines that cover just the volume: a linear one may be shorter than what it stands on.
+fn lines(model: &Model, volume: &Volume) -> Option<Vec<DmLine>> {
+    let region = model.region_of(volume)?;
+    let mut lines = plugins::manager(region)?.lines(region, &Geometry::of(model))?;
+    while let Some(last) = lines.last_mut() {
+        if last.start >= volume.size {
+            lines.pop();
+            continue;
+        }
+        if last.target == "linear" {
+            last.length = last.length.min(Sectors(volume.size.0 - last.start.0));
+        }
+        break;
+    }
+    (!lines.is_empty()).then_some(lines)
+}
+
+/// The devices of a container of which these disks are here. `only` names the volumes that are wanted; empty is all.
+pub fn stack(model: &Model, epoch: Epoch, here: &BTreeSet<DiskNumber>, only: &[Name]) -> Stack {
+    let members = model.table.disks.iter().filter(|disk| disk.is_member() && here.contains(&disk.number));
+    let gates = members.filter_map(|disk| Some((disk.number, gate(model, epoch, disk)?)));
+    let mut stack = Stack { gates: gates.collect(), volumes: Vec::new(), down: Vec::new() };
+    let wanted = |volume: &&Volume| only.is_empty() || only.contains(&volume.name);
+    for volume in model.volumes.iter().filter(wanted) {
+        let path = VolumePath { container: model.container.name.clone(), volume: volume.name.clone() };
+        let on = model.region_of(volume).map(|region| region.columns.iter().flatten().map(|run| run.disk));
+        let away = on.into_iter().flatten().filter(|disk| !stack.gates.contains_key(disk));
+        let away = away.collect::<BTreeSet<_>>();
+        if !away.is_empty() {
+            stack.down.push((path, Down::Disks(away)));
+            continue;
+        }
+        match lines(model, volume) {
+            None => stack.down.push((path, Down::NoLines)),
+            Some(lines) => stack.volumes.push(Mapped {
+                name: volume_name(&path),
+                uuid: volume_uuid(model.container.id, volume),
+                path,
+                lines,
+            }),
+        }
+    }
+    stack
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::units::MIB;
+    use crate::volume::lines::DmWord;
+    use crate::volume::plan::fixture::{EXTENT, container, name, volume};
+
+    fn with_volumes() -> Model {
+        let mut model = container(&[10, 10]);
+        volume(&mut model, "lin", 8 * MIB, 1);
+        volume(&mut model, "fast", 16 * MIB, 2);
+        model
+    }
+
+    fn disks(numbers: &[u16]) -> BTreeSet<DiskNumber> {
+        numbers.iter().copied().map(DiskNumber).collect()
+    }
+
+    #[test]
+    fn gates_cover_the_data_areas_and_volumes_stand_on_them() {
+        let model = with_volumes();
+        let stack = stack(&model, Epoch((7 << 16) | 1), &disks(&[1, 2]), &[]);
+        assert_eq!(stack.gates.len(), 2);
+        let gate = &stack.gates[&DiskNumber(2)];
+        assert_eq!(gate.name, "evms:gate:09090909:2:e7.1");
+        assert!(gate.uuid.starts_with(&gate_uuids(model.container.id)));
+        assert_eq!((gate.begin, gate.length), (Sectors(32_768), Sectors(10 * EXTENT)));
+        let names = stack.volumes.iter().map(|mapped| mapped.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names, ["evms:data:lin", "evms:data:fast"]);
+        for (mapped, sectors) in stack.volumes.iter().zip([2 * EXTENT, 4 * EXTENT]) {
+            let length = mapped.lines.iter().map(|line| line.length.0).sum::<u64>();
+            assert_eq!(length, sectors, "{}", mapped.name);
+            assert!(mapped.uuid.len() < 129 && mapped.name.len() < 128);
+        }
+        assert!(stack.down.is_empty());
+    }
+
+    /// R5 and F31: a volume is down only when a disk that carries extents of it is not here.
+    #[test]
+    fn a_volume_whose_extents_are_whole_comes_up_without_the_other_disk() {
+        let model = with_volumes();
+        let on = model.region_of(&model.volumes[0]).unwrap().columns[0][0].disk;
+        let stack = stack(&model, Epoch(1 << 16), &BTreeSet::from([on]), &[]);
+        assert_eq!(stack.gates.len(), 1);
+        assert_eq!(
+            stack.volumes.iter().map(|mapped| mapped.name.as_str()).collect::<Vec<_>>(),
+            ["evms:data:lin"]
+        );
+        let [(path, Down::Disks(away))] = stack.down.as_slice() else { panic!("{:?}", stack.down) };
+        assert_eq!((path.volume.as_str(), away.len()), ("fast", 1));
+        let only = super::stack(&model, Epoch(1 << 16), &disks(&[1, 2]), &[name("fast")]);
+        assert_eq!(only.volumes.len(), 1);
+    }
+
+    #[test]
+    fn a_shorter_linear_volume_gets_shorter_lines() {
+        let mut model = with_volumes();
+        model.volumes[0].size = Sectors(EXTENT + 8);
+        let stack = stack(&model, Epoch(1 << 16), &disks(&[1, 2]), &[name("lin")]);
+        let lines = &stack.volumes[0].lines;
+        assert_eq!(lines.iter().map(|line| line.length.0).sum::<u64>(), EXTENT + 8);
+        assert!(matches!(lines[0].words[0], DmWord::Place(_, Sectors(32_768..))));
+    }
+}
