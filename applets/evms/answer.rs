@@ -1,11 +1,11 @@
 //! What a verb answers: the report as text or as JSON, and the exit code it ends with.
 
 use evms::run::check;
-use evms::run::report::{BackedUp, Changed, CheckReport, History, Info, Listing};
+use evms::run::report::{Activated, BackedUp, Changed, CheckReport, Deactivated, History, Info, Listing};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::evms::{print, print_info};
+use crate::evms::{print, print_active, print_info};
 use crate::exit::Exit;
 
 /// Version of the JSON that is printed; keys may come with one version, never go or change.
@@ -26,6 +26,10 @@ pub enum Answer {
     History(History, bool),
     /// Of `backup`.
     BackedUp(BackedUp),
+    /// Of `activate`.
+    Activated(Activated),
+    /// Of `deactivate`.
+    Deactivated(Deactivated),
 }
 
 impl Answer {
@@ -38,6 +42,8 @@ impl Answer {
             Answer::Checked(report) => print::checked(report),
             Answer::History(report, compared) => print::history(report, *compared),
             Answer::BackedUp(report) => print::backed_up(report),
+            Answer::Activated(report) => print_active::activated(report),
+            Answer::Deactivated(report) => print_active::deactivated(report),
         }
     }
 
@@ -50,6 +56,8 @@ impl Answer {
             Answer::Checked(report) => value(report),
             Answer::History(report, _) => value(report),
             Answer::BackedUp(report) => value(report),
+            Answer::Activated(report) => value(report),
+            Answer::Deactivated(report) => value(report),
         };
         Some(json!({ "evms": JSON_VERSION, "result": result? }))
     }
@@ -59,6 +67,8 @@ impl Answer {
         match self {
             Answer::Checked(report) if check::damaged(report) => Exit::Damage,
             Answer::Checked(report) => report.refused.map_or(Exit::Done, Exit::from),
+            Answer::Activated(report) => report.failed.map_or(Exit::Done, Exit::from),
+            Answer::Deactivated(report) => report.failed.map_or(Exit::Done, Exit::from),
             Answer::Listing(report) if !report.errors.is_empty() => Exit::Device,
             _ => Exit::Done,
         }

@@ -12,12 +12,14 @@ use crate::out;
 use crate::table::{APPLETS, FRONT};
 use crate::usage::{self, Usage};
 
+mod activation;
 mod answer;
 mod containers;
 mod copies;
 mod globals;
 mod looking;
 mod print;
+mod print_active;
 mod print_info;
 mod table;
 mod verbs;

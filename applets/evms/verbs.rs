@@ -8,7 +8,7 @@ use evms::base::failure::{Failure, Kind};
 use crate::evms::answer::Answer;
 use crate::evms::globals::{GLOBALS, Globals};
 use crate::evms::words::{self, BadWords, Opt, Words, flag, value, values};
-use crate::evms::{containers, copies, looking, volumes};
+use crate::evms::{activation, containers, copies, looking, volumes};
 
 /// Why a verb did not do it: anything that can be said and has an exit code.
 pub struct Refused(pub Box<dyn Failure>);
@@ -257,12 +257,14 @@ pub const VERBS: &[Verb] = &[
     Verb {
         noun: "volume",
         verb: "expand",
-        usage: "CONTAINER/VOLUME --size [+]SIZE [--on DISK]…",
+        usage: "CONTAINER/VOLUME --size [+]SIZE [--on DISK]… [--fs]",
         line: "make it larger",
-        text: "Makes a volume larger: to SIZE, or by +SIZE. A file system on it does not grow by itself.\n",
+        text: "Makes a volume larger: to SIZE, or by +SIZE. Where it is active it is larger at once, under its users; a file\n\
+               system on it grows with --fs only.\n",
         options: &[
             value("--size", "[+]SIZE", "its new size, or by how much; +100%FREE takes all that is free"),
             ON,
+            flag("--fs", "also grow the file system on it, which is mounted here (ext2 to ext4, btrfs)"),
             DRY_RUN,
         ],
         names_max: 1,
@@ -304,12 +306,39 @@ pub const VERBS: &[Verb] = &[
         names_max: 1,
         run: volumes::delete,
     },
+    Verb {
+        noun: "",
+        verb: "activate",
+        usage: "NAME… | --all",
+        line: "bring volumes up: /dev/evms/CONTAINER/VOLUME",
+        text: "Brings the volumes of containers up, or single volumes (CONTAINER/VOLUME), through device-mapper, all of a\n\
+               container or none; --all takes every container that this machine may use and tells why others are left\n\
+               alone. What nobody has claimed yet is claimed. The exit code is 6 when a disk of a volume is missing.\n",
+        options: &[flag("--all", "every container that this machine may use")],
+        names_max: MANY,
+        run: activation::activate,
+    },
+    Verb {
+        noun: "",
+        verb: "deactivate",
+        usage: "NAME… | --all [--fail]",
+        line: "take volumes down",
+        text: "Takes volumes down. Refused, with who has it open, while one is in use. Asks the kernel alone, so it works\n\
+               when the disks are gone.\n",
+        options: &[
+            flag("--all", "everything of evms that is active"),
+            flag(
+                "--fail",
+                "also what is open: its I/O fails from now on, it goes when it is closed; for a\nshutdown that must end",
+            ),
+        ],
+        names_max: MANY,
+        run: activation::deactivate,
+    },
 ];
 
 /// Words of the grammar that this build cannot do: noun, verb, and what to do instead.
 const LATER: &[(&str, &str, &str)] = &[
-    ("", "activate", "volumes cannot be used through device-mapper with it"),
-    ("", "deactivate", "it activates nothing that could be deactivated"),
     ("", "status", "there is no daemon to ask; see what the disks say with: evms list"),
     ("", "why", "see what is wrong with: evms check"),
     ("node", "", "there is no cluster for nodes to be in"),

@@ -35,7 +35,7 @@ pub fn create(words: &Words, globals: Globals) -> Result<Answer, Refused> {
 /// `volume expand`.
 pub fn expand(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     let (path, size, on) = (path(words)?, words.wanted(SIZE, Resize::parse)?, words.list("--on"));
-    Ok(Answer::Changed(context(words, globals)?.volume_expand(&path, size, &on)?))
+    Ok(Answer::Changed(context(words, globals)?.volume_grow(&path, size, &on, words.has("--fs"))?))
 }
 
 /// `volume shrink`.

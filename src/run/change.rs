@@ -12,9 +12,10 @@ use crate::host::disk::{OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
+use crate::run::in_use;
 use crate::run::perform::{Hands, Mode};
 use crate::run::report::{Changed, WriteLine};
-use crate::run::scene::{Scene, Seen};
+use crate::run::scene::{Scene, SceneError, Seen};
 use crate::run::writable;
 use crate::volume::choose::Chosen;
 use crate::volume::commit::Member;
@@ -137,7 +138,14 @@ impl Context {
         paths.retain(|path| !left.contains(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
         // A dry run writes nothing and so needs no lock against others; it may run while the disks are in use.
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
-        let scene = Scene::of_named(&paths, want).map_err(RunError::Scene)?;
+        let scene = match Scene::of_named(&paths, want) {
+            // Its own gates hold the disks of a container that is active.
+            Err(SceneError::Open(DiskError::Busy { .. })) if want == Want::Change => {
+                Scene::of_named(&paths, Want::ChangeUnderGates)
+            }
+            other => other,
+        };
+        let scene = scene.map_err(RunError::Scene)?;
         let (found, chosen) = find(&scene, name)?;
         guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
         writable::refuse_newer(name, found)?;
@@ -210,6 +218,9 @@ impl Context {
         let place = held.scene.place_of(&held.found);
         if let Some(already) = self.already(&errand, chosen)? {
             return Ok(already);
+        }
+        if let Some(request) = &errand.request {
+            in_use::refuse(&chosen.model, place, request)?;
         }
         let mut disks = held.disks();
         disks.extend(errand.joining.iter().filter_map(|(seen, _)| seen.open.as_ref().ok()));

@@ -6,6 +6,7 @@ use crate::engine::guard::{self, Act};
 use crate::run::change::{Held, find, write_lines};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
+use crate::run::in_use;
 use crate::run::labels;
 use crate::run::perform::Hands;
 use crate::run::report::Changed;
@@ -36,6 +37,7 @@ impl Context {
             }
         }
         let held = self.hold(name, Act::Delete)?;
+        in_use::refuse(&held.chosen()?.model, held.scene.place_of(&held.found), &Request::Delete)?;
         let chosen = held.chosen()?;
         check::laws(&chosen.model).map_err(|broken| RunError::Unusable {
             name: format!("container {name}"),

@@ -14,7 +14,9 @@ use crate::engine::guard::Denied;
 use crate::format::damage::Damage;
 use crate::format::layout::LayoutError;
 use crate::host::disk_error::DiskError;
+use crate::host::dm::DmError;
 use crate::host::entropy::NoEntropy;
+use crate::host::file_system::GrowError;
 use crate::host::identity::IdentityError;
 use crate::run::scene::SceneError;
 use crate::volume::choose::Unchosen;
@@ -143,6 +145,34 @@ pub enum RunError {
         needed: Bytes,
         /// Bytes there are.
         room: Bytes,
+    },
+    /// Device-mapper did not do it.
+    Dm(DmError),
+    /// A gate is there that maps something else.
+    GateBusy {
+        /// Its name.
+        name: String,
+        /// The disk.
+        disk: DiskNumber,
+    },
+    /// A volume is live with another table.
+    LiveDiffers {
+        /// The volume.
+        volume: String,
+        /// The device.
+        name: String,
+    },
+    /// The volume grew and its file system did not.
+    FileSystem {
+        /// The volume.
+        volume: String,
+        /// Why.
+        error: GrowError,
+    },
+    /// A volume cannot be laid on its gates.
+    NoLines {
+        /// The volume.
+        volume: String,
     },
     /// Anything else that is refused, as a whole sentence.
     Sentence(Kind, String),
@@ -317,6 +347,25 @@ impl fmt::Display for RunError {
                 )
             }
             RunError::Sentence(_, text) => f.write_str(text),
+            RunError::Dm(error) => error.fmt(f),
+            RunError::GateBusy { name, disk } => write!(
+                f,
+                "disk {disk} has a gate from before ({name}) that maps something else than the container says now; nothing was \
+                 activated; take it away first with: evms deactivate"
+            ),
+            RunError::LiveDiffers { volume, name } => write!(
+                f,
+                "volume {volume} is live ({name}) with another table than the container says now, and a live mapping is never \
+                 changed by looking; nothing was activated; close it and run: evms deactivate {volume}"
+            ),
+            RunError::FileSystem { volume, error } => {
+                write!(f, "volume {volume} has its new size, and {error}")
+            }
+            RunError::NoLines { volume } => write!(
+                f,
+                "volume {volume} was not activated because its extents do not lie on the gates of its container; nothing was \
+                 activated; look at it with: evms check"
+            ),
             of_container => of_container.about_container(f),
         }
     }
@@ -415,6 +464,10 @@ impl Failure for RunError {
                 Kind::Damage
             }
             RunError::InDoubt { .. } => Kind::Device,
+            RunError::Dm(error) => error.kind(),
+            RunError::GateBusy { .. } | RunError::LiveDiffers { .. } => Kind::Refused,
+            RunError::FileSystem { error, .. } => error.kind(),
+            RunError::NoLines { .. } => Kind::Damage,
             RunError::Sentence(kind, _) => *kind,
         }
     }

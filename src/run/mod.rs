@@ -3,16 +3,21 @@
 //! one family of commands each.
 #![forbid(unsafe_code)]
 
+pub mod activate;
 pub mod change;
 pub mod check;
 pub mod container;
 pub mod context;
+pub mod deactivate;
 pub mod deletion;
 pub mod failure;
+pub mod grow;
 pub mod history;
+pub mod in_use;
 pub mod info;
 pub mod labels;
 pub mod listing;
+pub mod live;
 pub mod members;
 pub mod new_ids;
 pub mod perform;

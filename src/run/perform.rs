@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
+use crate::base::units::{BLOCK_BYTES, Bytes, MIB, SECTOR_BYTES};
 use crate::engine::guard::{NoPermit, Permit};
 use crate::host::clock;
 use crate::host::disk::{Medium, OpenDisk};
@@ -48,8 +48,9 @@ pub struct Hands<'a> {
     pub errors: Vec<(usize, DiskError)>,
     /// A write that no permit covered.
     pub denied: Option<NoPermit>,
-    /// Told how many bytes were written so far.
+    /// Told how many bytes were written so far, each MiB once.
     pub progress: Option<fn(u64)>,
+    told_mib: u64,
 }
 
 impl<'a> Hands<'a> {
@@ -63,6 +64,7 @@ impl<'a> Hands<'a> {
             errors: Vec::new(),
             denied: None,
             progress: None,
+            told_mib: 0,
         }
     }
 
@@ -86,7 +88,12 @@ impl<'a> Hands<'a> {
             answers.push((ask.lane, answer));
         }
         if let (Some(progress), Mode::Real) = (self.progress, self.mode) {
-            progress(self.written.iter().map(|written| written.sectors * SECTOR_BYTES).sum());
+            let bytes = self.written.iter().map(|written| written.sectors * SECTOR_BYTES).sum::<u64>();
+            // A line on a slow console only when it says something new.
+            if bytes / MIB != self.told_mib {
+                self.told_mib = bytes / MIB;
+                progress(bytes);
+            }
         }
         answers
     }

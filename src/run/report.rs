@@ -357,3 +357,55 @@ pub struct BackedUp {
     /// Bytes written.
     pub bytes: u64,
 }
+
+/// A volume that is up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VolumeUp {
+    /// `CONTAINER/VOLUME`.
+    pub name: String,
+    /// Its node.
+    pub node: String,
+    /// The kernel's name of it.
+    pub device: String,
+    /// Was it up before?
+    pub already_so: bool,
+}
+
+/// A volume that is not up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VolumeDown {
+    /// `CONTAINER/VOLUME`.
+    pub name: String,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+/// The answer to `activate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Activated {
+    /// Volumes that are up.
+    pub up: Vec<VolumeUp>,
+    /// Volumes that are not.
+    pub down: Vec<VolumeDown>,
+    /// Containers that were left alone, each a sentence that says why.
+    pub left: Vec<String>,
+    /// What is to be known besides.
+    pub notes: Vec<String>,
+    /// Why something that should be up is not; decides the exit code.
+    #[serde(skip)]
+    pub failed: Option<Kind>,
+}
+
+/// The answer to `deactivate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Deactivated {
+    /// Volumes that are down now.
+    pub down: Vec<String>,
+    /// What stayed, each a sentence that says why.
+    pub left: Vec<String>,
+    /// What is to be known besides.
+    pub notes: Vec<String>,
+    /// Why something stayed; decides the exit code.
+    #[serde(skip)]
+    pub failed: Option<Kind>,
+}

@@ -51,6 +51,8 @@ Verbs:
   volume shrink      make it smaller
   volume rename      give it another name
   volume delete      delete it; its data is lost
+  activate           bring volumes up: /dev/evms/CONTAINER/VOLUME
+  deactivate         take volumes down
 
 Options of every verb:
   --disk FILE       look at this disk or image file only; may be given several times

@@ -270,3 +270,13 @@ fn devices_need_an_identity() {
     let refused = bench.evms(&format!("--disk {} --as {NODE} volume create new/x --size 4M", device.name()));
     refused.refused(4, "evms", "--as");
 }
+
+/// What needs device-mapper needs disks that the kernel knows.
+#[test]
+fn image_files_are_not_activated() {
+    let bench = Bench::with_container();
+    bench.refused("activate data", 1, &["its disks are image files", "losetup"]);
+    bench.refused("activate", 2, &["NAME or --all is missing"]);
+    bench.refused("activate data --all", 2, &["not both"]);
+    bench.refused("activate nothing", 3, &["there is no container 'nothing'"]);
+}

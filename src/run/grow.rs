@@ -1,0 +1,67 @@
+//! A volume that is active grows under its users: first the model, then the table, then the file system on it.
+
+use std::collections::BTreeSet;
+
+use crate::base::name::VolumePath;
+use crate::base::size::Resize;
+use crate::engine::guard::Place;
+use crate::host::dm::Dm;
+use crate::host::file_system;
+use crate::host::udev::Cookie;
+use crate::run::activate::numbers;
+use crate::run::change::find;
+use crate::run::context::Context;
+use crate::run::failure::RunError;
+use crate::run::live;
+use crate::run::report::Changed;
+use crate::volume::stack;
+
+impl Context {
+    /// `volume expand [--fs]`: the model, the table where the volume is active here, and with `fs` its file system.
+    pub fn volume_grow(
+        &mut self,
+        path: &VolumePath,
+        size: Resize,
+        on: &[String],
+        fs: bool,
+    ) -> Result<Changed, RunError> {
+        let mut changed = self.volume_expand(path, size, on)?;
+        if self.options.dry_run {
+            return Ok(changed);
+        }
+        match self.reload(path) {
+            Ok(true) => changed.notes.push(format!("volume {path} is active here and has its new size already")),
+            Ok(false) => (),
+            Err(error) => changed.notes.push(format!(
+                "volume {path} is active with its old size still: {error}; say the command again, or deactivate and activate it"
+            )),
+        }
+        if fs {
+            let node = crate::host::nodes::path_of(path);
+            match file_system::grow(&node) {
+                Ok(said) => changed.notes.push(said),
+                Err(error) => return Err(RunError::FileSystem { volume: path.to_string(), error }),
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Gives the live volume its table anew; tells whether it was live.
+    fn reload(&mut self, path: &VolumePath) -> Result<bool, RunError> {
+        let scene = self.look()?;
+        let (found, chosen) = find(&scene, path.container.as_str())?;
+        if scene.place_of(found) == Place::Images {
+            return Ok(false);
+        }
+        let Ok(mut dm) = Dm::open() else { return Ok(false) };
+        let disks = numbers(&scene, found);
+        let here = disks.keys().copied().collect::<BTreeSet<_>>();
+        let epoch = chosen.image.header.order.epoch;
+        let stack = stack::stack(&chosen.model, epoch, &here, std::slice::from_ref(&path.volume));
+        let cookie = Cookie::new((self.dice.number() & 0xffff) as u16);
+        let grown = live::reload(&mut dm, &stack, &disks, &cookie);
+        // That udev is slow changes nothing of the table.
+        let _ = cookie.wait();
+        Ok(!grown?.is_empty())
+    }
+}
