@@ -33,6 +33,8 @@ help() {
   row "release" "the static binary, its size and kind; the arm build"
   if has demo; then row "demo" "see it work on four disk images"; fi
   if has sim; then row "sim [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model against the laws"; fi
+  if has vm; then row "vm [NAME…]" "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
+  if has image; then row "image" "a bootable initramfs (busybox, evms, drivers) and its kernel, in target/image"; fi
   row "bench [NAME]" "measure: $(bench_names | paste -sd ' ')"
   row "fuzz [SECONDS [TARGET]] | keep" "fuzz each target so long (60); keep: take what it found new into the corpus"
   row "help" "this"
@@ -54,6 +56,8 @@ has() {
   case $1 in
     demo) [[ -e tests/demo.sh ]] ;;
     sim) [[ -e tests/crash/main.rs ]] ;;
+    vm) [[ -e vm-tests/Cargo.toml ]] ;;
+    image) [[ -e image/init ]] ;;
   esac
 }
 
@@ -154,8 +158,14 @@ setup_tools() {
 check() {
   stage format cargo fmt --check
   stage clippy cargo clippy --quiet --locked --all-targets -- -D warnings
+  if has vm; then stage "guest tests' format and clippy" vm_check; fi
   stage tidy cargo test --quiet --locked --test tidy
   stage licences licences
+}
+
+vm_check() {
+  cargo fmt --check --manifest-path vm-tests/Cargo.toml
+  vm_cargo clippy --all-targets -- -D warnings
 }
 
 # Licences, sources and duplicates need no network and are held. Advisories come from a list on the network: where
@@ -234,6 +244,35 @@ demo() {
   tests/demo.sh "$RELEASE"
 }
 
+# ---- guests
+
+vm_names() { find vm-tests/tests -name '*.rs' -printf '%f\n' | sed 's/\.rs$//' | sort; }
+
+vm_cargo() { CARGO_TARGET_DIR=target/vm/build cargo "$1" --quiet --locked --manifest-path vm-tests/Cargo.toml "${@:2}"; }
+
+vm() {
+  has vm || die "vm: not built yet"
+  local name names known
+  mapfile -t known < <(vm_names)
+  names=("$@")
+  if (($# == 0)); then names=("${known[@]}"); fi
+  for name in "${names[@]}"; do
+    [[ " ${known[*]} " == *" $name "* ]] || die "vm: there is no '$name'; there is: ${known[*]}" 2
+  done
+  build_release
+  vm-tests/parts.sh
+  for name in "${names[@]}"; do
+    stage "guest tests: $name" vm_cargo test --test "$name" -- --test-threads=1 --nocapture
+  done
+}
+
+image() {
+  has image || die "image: not built yet"
+  build_release
+  vm-tests/parts.sh
+  vm_cargo run --bin image -- target/image
+}
+
 # ---- bench
 
 bench_names() { find tests/bench -name '*.py' -printf '%f\n' | sed 's/\.py$//' | sort; }
@@ -304,9 +343,10 @@ fuzz_keep() {
 verb=${1:-}
 if (($#)); then shift; fi
 case $verb in
-  setup | release | check | fix | demo) usage "$verb" 0 "$@" && "$verb" ;;
+  setup | release | check | fix | demo | image) usage "$verb" 0 "$@" && "$verb" ;;
   test) usage test 0 "$@" && verb_test ;;
   sim) sim "$@" ;;
+  vm) vm "$@" ;;
   bench) usage bench 1 "$@" && bench "$@" ;;
   fuzz) usage fuzz 2 "$@" && fuzz "$@" ;;
   help | --help | -h) help ;;

@@ -1,0 +1,38 @@
+//! The bench of guests: whole machines under QEMU's software emulation, with raw disks that they may share, a shell
+//! on a serial line, and a power cord that a test may pull. No root, no network, no KVM.
+//!
+//! A test plays a [`scene`](scene::play): a folder with its disks, its guests and what their consoles said, removed
+//! when the test passes and kept when it fails.
+//!
+//! ```no_run
+//! use vm_tests::scene;
+//!
+//! scene::play("example", |scene| {
+//!     let disk = scene.disk("a", 64)?.scsi();
+//!     let mut guest = scene.guest("one")?.disk(&disk).start()?;
+//!     let device = guest.device(&disk)?;
+//!     guest.ok(&format!("echo kept | dd of={device} conv=fsync 2>/dev/null"))?;
+//!     guest.cut_power()?;
+//!     let mut guest = scene.guest("one")?.disk(&disk).start()?;
+//!     let device = guest.device(&disk)?;
+//!     assert_eq!(guest.ok(&format!("head -n 1 {device}"))?, "kept\n");
+//!     Ok(())
+//! });
+//! ```
+//!
+//! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
+//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`].
+
+pub mod archive;
+pub mod cases;
+pub mod console;
+pub mod control;
+pub mod disk;
+pub mod guest;
+pub mod image;
+pub mod limits;
+pub mod modules;
+pub mod parts;
+pub mod scene;
+pub mod stream;
+pub mod trouble;

@@ -1,0 +1,104 @@
+//! A scene: the folder in which one test plays, with its disks and what its consoles said. Gone when the test passes;
+//! kept, and its last words printed, when it fails.
+
+use std::cell::OnceCell;
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+
+use crate::disk::Disk;
+use crate::guest::Plan;
+use crate::image::Image;
+use crate::parts::Parts;
+use crate::stream::tail;
+use crate::trouble::Trouble;
+
+/// Where a test plays.
+#[derive(Debug)]
+pub struct Scene {
+    parts: Parts,
+    folder: PathBuf,
+    image: OnceCell<PathBuf>,
+}
+
+/// Plays a scene. Fails as a test fails: with the trouble, the end of every console, and where the disks are.
+#[allow(clippy::panic, reason = "it is how a test fails")]
+pub fn play(name: &str, act: impl FnOnce(&Scene) -> Result<(), Trouble>) {
+    let scene = Scene::set(name).unwrap_or_else(|trouble| panic!("{name}: {trouble}"));
+    // Guests live inside the act: they are off before anything is printed or removed.
+    let end = panic::catch_unwind(AssertUnwindSafe(|| act(&scene)));
+    match end {
+        Ok(Ok(())) => scene.strike(),
+        Ok(Err(trouble)) => {
+            scene.tell();
+            panic!("{name}: {trouble}");
+        }
+        Err(assertion) => {
+            scene.tell();
+            panic::resume_unwind(assertion);
+        }
+    }
+}
+
+impl Scene {
+    /// What an earlier failure kept goes now: the folder's name is the test's, so that it can be found.
+    fn set(name: &str) -> Result<Self, Trouble> {
+        let parts = Parts::find()?;
+        let folder = parts.home.join("scenes").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(Trouble::file("clearing", &folder))?;
+        }
+        fs::create_dir_all(&folder).map_err(Trouble::file("making", &folder))?;
+        Ok(Self { parts, folder, image: OnceCell::new() })
+    }
+
+    /// The folder, for files of the test's own.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The parts that guests are made of.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Makes an empty disk of so many MiB.
+    pub fn disk(&self, name: &str, size_mib: u64) -> Result<Disk, Trouble> {
+        Disk::create(&self.folder, name, size_mib)
+    }
+
+    /// Writes an image other than the usual one, for [`Plan::image`].
+    pub fn image(&self, name: &str, image: Image) -> Result<PathBuf, Trouble> {
+        let path = self.folder.join(format!("{name}.cpio"));
+        fs::write(&path, image.pack()?).map_err(Trouble::file("writing", &path))?;
+        Ok(path)
+    }
+
+    /// Plans a guest with the usual image. A name given twice is the same machine on its next boot: the logs go on.
+    pub fn guest(&self, name: &str) -> Result<Plan, Trouble> {
+        let image = match self.image.get() {
+            Some(image) => image.clone(),
+            None => self.image("usual", Image::usual(&self.parts)?)?,
+        };
+        let image = self.image.get_or_init(|| image).clone();
+        Ok(Plan::new(&self.parts, &self.folder, name, image))
+    }
+
+    fn strike(self) {
+        if let Err(source) = fs::remove_dir_all(&self.folder) {
+            eprintln!("{} stays: {source}", self.folder.display());
+        }
+    }
+
+    fn tell(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths.iter().filter(|path| path.extension().is_some_and(|kind| kind == "log")) {
+            let said = fs::read(path).unwrap_or_default();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            eprintln!("---- the end of {name}\n{}", tail(&said));
+        }
+        eprintln!("---- disks and whole consoles are kept in {}", self.folder.display());
+    }
+}
