@@ -31,16 +31,18 @@ help() {
   row "check" "format, clippy, tidy, licences; writes nothing in the tree"
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
-  if has demo; then row "demo" "see it work on four disk images"; fi
+  if has demo; then row "demo [images|guest]" "see it work: on disk images, then in a guest whose power is cut"; fi
   if has sim; then row "sim [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model against the laws"; fi
-  if has vm; then row "vm [NAME…]" "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
+  if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
   if has image; then row "image" "a bootable initramfs (busybox, evms, drivers) and its kernel, in target/image"; fi
   row "bench [NAME]" "measure: $(bench_names | paste -sd ' ')"
   row "fuzz [SECONDS [TARGET]] | keep" "fuzz each target so long (60); keep: take what it found new into the corpus"
   row "help" "this"
 }
 
-row() { printf '  %-42s%s\n' "$1" "$2"; }
+row() {
+  if ((${#1} < 42)); then printf '  %-42s%s\n' "$1" "$2"; else printf '  %s\n  %-42s%s\n' "$1" "" "$2"; fi
+}
 
 die() { echo "build.sh: $1" >&2; exit "${2:-1}"; }
 
@@ -238,10 +240,16 @@ build_release() {
   ((size <= SIZE_MAX_BYTES)) || die "the binary is $((size - SIZE_MAX_BYTES)) bytes over its budget"
 }
 
+# On four image files, every point of a change cut; then in a guest, with the cord pulled. Or one of them.
 demo() {
   has demo || die "demo: not built yet"
   stage release build_release
-  tests/demo.sh "$RELEASE"
+  case ${1:-both} in
+    images) tests/demo.sh "$RELEASE" ;;
+    guest) demo_guest ;;
+    both) tests/demo.sh "$RELEASE" && demo_guest ;;
+    *) die "demo: there is no '$1'; there is: guest, images" 2 ;;
+  esac
 }
 
 # ---- guests
@@ -271,6 +279,11 @@ image() {
   build_release
   vm-tests/parts.sh
   vm_cargo run --bin image -- target/image
+}
+
+demo_guest() {
+  vm-tests/parts.sh
+  vm_cargo run --bin demo
 }
 
 # ---- bench
@@ -343,8 +356,9 @@ fuzz_keep() {
 verb=${1:-}
 if (($#)); then shift; fi
 case $verb in
-  setup | release | check | fix | demo | image) usage "$verb" 0 "$@" && "$verb" ;;
+  setup | release | check | fix | image) usage "$verb" 0 "$@" && "$verb" ;;
   test) usage test 0 "$@" && verb_test ;;
+  demo) usage demo 1 "$@" && demo "$@" ;;
   sim) sim "$@" ;;
   vm) vm "$@" ;;
   bench) usage bench 1 "$@" && bench "$@" ;;

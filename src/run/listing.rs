@@ -12,7 +12,7 @@ use crate::volume::choose::{Chosen, Unchosen};
 use crate::volume::discover::{Deletion, DiskWord, Found, Sighting};
 use crate::volume::graph::{ContainerView, Graph};
 use crate::volume::object::{DiskView, Holds, ObjectKind};
-use crate::volume::plugins;
+use crate::volume::plugins::{self, local_disk::DiskFacts};
 
 impl Context {
     /// `list`.
@@ -36,8 +36,11 @@ fn errors(scene: &Scene) -> Vec<String> {
     looked.filter_map(|seen| seen.sighting.as_ref().err()).map(ToString::to_string).collect()
 }
 
+/// Gates and volumes of ours are no disks to a person, though the kernel lists them among them.
 fn disk_lines(scene: &Scene) -> Vec<DiskLine> {
-    scene.disks.iter().enumerate().map(|(place, seen)| disk_line(scene, place, seen)).collect()
+    let ours = |seen: &Seen| seen.facts.as_ref().is_some_and(DiskFacts::is_ours);
+    let disks = scene.disks.iter().enumerate().filter(|(_, seen)| !ours(seen));
+    disks.map(|(place, seen)| disk_line(scene, place, seen)).collect()
 }
 
 /// One disk in a list.
