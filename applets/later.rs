@@ -38,7 +38,7 @@ impl Failure for NotInThisBuild {
 impl Later {
     /// Answers `--help` and `--version`; refuses everything else.
     pub fn run(&self, words: &[&str]) -> Exit {
-        if let Some(exit) = usage::answer(self.name, &[self.help, "\n", exit::TEXT], words) {
+        if let Some(exit) = usage::answer(self.name, || [self.help, "\n", exit::TEXT].concat(), words) {
             return exit;
         }
         match words.iter().find(|word| word.starts_with('-') && !self.knows(word)) {

@@ -19,6 +19,10 @@ use crate::exit::Exit;
 use crate::table::FRONT;
 use crate::usage::Usage;
 
+/// musl's own maps and unmaps a page for every few small blocks, which is most of what a short command costs.
+#[global_allocator]
+static MEMORY: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 // The deliberate mistakes exist for the crash model and the simulator. A test build of them links this file
 // because cargo builds the binary beside every integration test; that binary refuses to run, and a release of it
 // does not compile.

@@ -80,9 +80,9 @@ fn not_utf8(place: usize, word: &OsStr) -> Usage {
 }
 
 /// Answers `--help` and `--version` when one of them is the only word; `None` when something else was asked.
-pub fn answer(applet: &'static str, help: &[&str], words: &[&str]) -> Option<Exit> {
+pub fn answer(applet: &'static str, help: impl FnOnce() -> String, words: &[&str]) -> Option<Exit> {
     let answer = match words {
-        ["--help" | "-h"] => help.concat(),
+        ["--help" | "-h"] => help(),
         ["--version" | "-V"] => format!("{applet} {}\n", env!("CARGO_PKG_VERSION")),
         ["--help" | "-h" | "--version" | "-V", word, ..] => {
             return Some(out::refuse(applet, &Usage::Surplus { word: (*word).into(), applet }));

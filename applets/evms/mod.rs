@@ -41,10 +41,7 @@ Shared disks, safe to use from several machines: cluster containers, ownership, 
 
 /// Runs one verb.
 pub fn run(words: &[&str]) -> Exit {
-    let verbs = format!("\nVerbs:\n{}", verbs::verb_lines(None));
-    let options = format!("\nOptions of every verb:\n{}", verbs::option_lines(GLOBALS));
-    let applets = format!("\nApplets:\n{}\n", applet_lines());
-    if let Some(exit) = usage::answer(FRONT, &[USAGE, &verbs, &options, &applets, exit::TEXT], words) {
+    if let Some(exit) = usage::answer(FRONT, help, words) {
         return exit;
     }
     let (own, rest) = globals::split(words);
@@ -56,6 +53,13 @@ pub fn run(words: &[&str]) -> Exit {
         Ok(answer) => tell(&answer, json),
         Err(Refused(failure)) => refuse(&*failure, json),
     }
+}
+
+fn help() -> String {
+    let verbs = format!("\nVerbs:\n{}", verbs::verb_lines(None));
+    let options = format!("\nOptions of every verb:\n{}", verbs::option_lines(GLOBALS));
+    let applets = format!("\nApplets:\n{}\n", applet_lines());
+    [USAGE, &verbs, &options, &applets, exit::TEXT].concat()
 }
 
 /// `evms NOUN --help` and `evms [NOUN] VERB --help`.

@@ -30,6 +30,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("libc", &["host"]),
     ("smol", &["run"]),
     ("serde_json", &["applets"]),
+    ("dlmalloc", &["applets"]),
 ];
 
 const EVERYWHERE: &[&str] = &["base", "format", "volume", "cluster", "engine", "host", "run", "applets"];
