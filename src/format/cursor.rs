@@ -46,13 +46,19 @@ impl<'a> Reader<'a> {
 
     /// Is all that was not read yet zero? Where it is not, a newer writer put something there.
     pub fn rest_is_zero(&self) -> bool {
-        self.rest.iter().all(|&byte| byte == 0)
+        is_zero(self.rest)
     }
 
     /// What was not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
+}
+
+/// Are all bytes zero? Most of every block is: looked at eight at a time.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().all(|word| u64::from_ne_bytes(*word) == 0) && rest.iter().all(|&byte| byte == 0)
 }
 
 /// Writes fields one after the other.

@@ -2,6 +2,7 @@
 //! A sealed block that fits is one that some writer meant; a torn or rotten one is told apart from a blank one.
 
 use crate::base::units::BLOCK_BYTES;
+use crate::format::cursor::is_zero;
 use crate::format::damage::{Damage, Fault, What};
 
 /// Bytes of one sealed block.
@@ -25,7 +26,7 @@ pub fn close(content: &[u8]) -> Option<Vec<u8>> {
 pub fn open<'a>(block: &'a [u8], magic: &[u8], what: What) -> Result<&'a [u8], Damage> {
     let Some(block) = block.get(..BLOCK) else { return Err(Damage::new(what, Fault::Short)) };
     let (content, crc) = block.split_at(ROOM);
-    if content.iter().all(|&byte| byte == 0) && crc.iter().all(|&byte| byte == 0) {
+    if is_zero(content) && is_zero(crc) {
         return Err(Damage::new(what, Fault::Blank));
     }
     if crc32fast::hash(content).to_le_bytes() != crc {

@@ -2,7 +2,9 @@
 //!
 //! Block devices are opened O_DIRECT, always (a buffered read returns yesterday's page cache, safety 2.6), and
 //! O_EXCL to be changed. All their I/O runs on one thread a disk, in order, so that a hung disk costs its caller
-//! the deadline and not the process. Image files are buffered, locked, and never extended.
+//! the deadline and not the process; that thread is started with the first I/O. (Looking at many disks is a crew's
+//! work, and a [`BareDisk`] in its hands needs no thread of its own.) Image files are buffered, locked, and never
+//! extended.
 //!
 //! A disk that missed its deadline or failed to flush is given up: what it holds is not known any more, and a
 //! second try on the same descriptor may claim a success that is none.
@@ -16,18 +18,46 @@ use std::time::Duration;
 
 use crate::base::limits::IO_BYTES_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
+use crate::host::device::DeviceNumber;
+pub use crate::host::disk_bare::BareDisk;
 use crate::host::disk_error::{DiskError, Doing};
 pub use crate::host::disk_kind::{Identity, Medium, Want};
 use crate::host::disk_open::{self, Measured, Opened};
 use crate::host::sys::AlignedBuffer;
-use crate::host::worker::{NoAnswer, Worker};
+use crate::host::worker::{NoAnswer, OnCall, Worker};
 
 /// Milliseconds that one I/O of a block device (at most [`IO_BYTES_MAX`] bytes), or its opening, may take.
 pub const IO_DEADLINE_MS: u64 = 10_000;
 
 enum Way {
     Image(File),
-    Device(Worker<Opened>),
+    Device(OnCall<Opened>),
+}
+
+/// What can be read in whole blocks, whoever does the reading.
+pub trait Blocks {
+    /// Its true size when it was opened.
+    fn size(&self) -> Bytes;
+
+    /// Bytes of a logical block.
+    fn logical_block(&self) -> u32;
+
+    /// Reads `len` bytes at `at`; both multiples of 4096.
+    fn read(&self, at: Bytes, len: usize) -> Result<Vec<u8>, DiskError>;
+}
+
+impl Blocks for OpenDisk {
+    fn size(&self) -> Bytes {
+        OpenDisk::size(self)
+    }
+
+    fn logical_block(&self) -> u32 {
+        OpenDisk::logical_block(self)
+    }
+
+    fn read(&self, at: Bytes, len: usize) -> Result<Vec<u8>, DiskError> {
+        OpenDisk::read(self, at, len)
+    }
 }
 
 /// An open disk. Closed when dropped; the lock or claim ends with it.
@@ -56,6 +86,18 @@ impl OpenDisk {
             Medium::BlockDevice => open_on_own_thread(path, want, limit_ms)?,
         };
         Ok(OpenDisk { path: path.into(), want, measured, way, limit_ms, given_up: OnceLock::new() })
+    }
+
+    /// Takes over a disk that was opened by who could wait for it.
+    pub fn of(bare: BareDisk) -> OpenDisk {
+        let (path, want, opened) = bare.into_parts();
+        let measured = opened.measured;
+        let limit = Duration::from_millis(IO_DEADLINE_MS);
+        let way = match measured.medium {
+            Medium::Image => Way::Image(opened.file),
+            Medium::BlockDevice => Way::Device(OnCall::new(limit, opened)),
+        };
+        OpenDisk { path, want, measured, way, limit_ms: IO_DEADLINE_MS, given_up: OnceLock::new() }
     }
 
     /// The path it was opened by.
@@ -91,6 +133,11 @@ impl OpenDisk {
     /// What it is opened for.
     pub fn want(&self) -> Want {
         self.want
+    }
+
+    /// The kernel's number of it; nothing for an image file.
+    pub fn number(&self) -> Option<DeviceNumber> {
+        self.measured.number
     }
 
     /// Which disk it is, whatever it was called.
@@ -192,19 +239,12 @@ impl OpenDisk {
 
     fn check(&self, doing: Doing, at: Bytes, len: usize) -> Result<(), DiskError> {
         self.check_given_up(doing)?;
-        if !at.0.is_multiple_of(BLOCK_BYTES) || !(len as u64).is_multiple_of(BLOCK_BYTES) {
-            return Err(DiskError::Unaligned { path: self.path.clone(), doing });
-        }
-        let reachable = self.size().round_down(BLOCK_BYTES);
-        match at.plus(Bytes(len as u64)) {
-            Some(end) if end <= reachable => Ok(()),
-            _ => Err(DiskError::OutOfRange { path: self.path.clone(), doing, size: self.size() }),
-        }
+        check_place(&self.path, self.size(), doing, at, len)
     }
 
     fn ask<R: Send + 'static>(
         &self,
-        worker: &Worker<Opened>,
+        worker: &OnCall<Opened>,
         doing: Doing,
         job: impl FnOnce(&mut Opened) -> R + Send + 'static,
     ) -> Result<R, DiskError> {
@@ -216,7 +256,7 @@ impl OpenDisk {
 
     fn read_part(
         &self,
-        worker: &Worker<Opened>,
+        worker: &OnCall<Opened>,
         doing: Doing,
         at: Bytes,
         len: usize,
@@ -234,7 +274,7 @@ impl OpenDisk {
 
     fn write_part(
         &self,
-        worker: &Worker<Opened>,
+        worker: &OnCall<Opened>,
         doing: Doing,
         at: Bytes,
         data: &[u8],
@@ -279,7 +319,25 @@ fn open_on_own_thread(path: &Path, want: Want, limit_ms: u64) -> Result<(Way, Me
     let limit = Duration::from_millis(limit_ms);
     let worker = Worker::start(limit, move || disk_open::open_device(&owned, want)).map_err(lost)??;
     let measured = worker.ask(|opened| opened.measured).map_err(lost)?;
-    Ok((Way::Device(worker), measured))
+    Ok((Way::Device(OnCall::hired(worker)), measured))
+}
+
+/// Whole blocks, inside of the disk?
+pub(super) fn check_place(
+    path: &Path,
+    size: Bytes,
+    doing: Doing,
+    at: Bytes,
+    len: usize,
+) -> Result<(), DiskError> {
+    if !at.0.is_multiple_of(BLOCK_BYTES) || !(len as u64).is_multiple_of(BLOCK_BYTES) {
+        return Err(DiskError::Unaligned { path: path.into(), doing });
+    }
+    let reachable = size.round_down(BLOCK_BYTES);
+    match at.plus(Bytes(len as u64)) {
+        Some(end) if end <= reachable => Ok(()),
+        _ => Err(DiskError::OutOfRange { path: path.into(), doing, size }),
+    }
 }
 
 fn no_answer(path: &Path, doing: Doing, limit_ms: u64, why: NoAnswer) -> DiskError {
@@ -298,7 +356,7 @@ fn parts(at: Bytes, len: usize) -> impl Iterator<Item = (Bytes, usize)> {
 }
 
 /// Reads until `out` is full or the file ends; the bytes read.
-fn read_whole(file: &File, out: &mut [u8], at: Bytes) -> io::Result<usize> {
+pub(super) fn read_whole(file: &File, out: &mut [u8], at: Bytes) -> io::Result<usize> {
     let mut done = 0;
     while done < out.len() {
         match file.read_at(&mut out[done..], at.0 + done as u64) {

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use crate::base::failure::{Failure, Kind};
 use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::host::crew::Missed;
 
 /// What was being done to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Doing {
     Open,
     /// Asking its size and block sizes.
     Measure,
+    /// Opening it and reading both ends and, of a member, its slots.
+    Look,
     /// Reading.
     Read {
         /// Where, from the start of the disk.
@@ -38,7 +41,7 @@ impl Doing {
     /// What may have been touched when this failed half way.
     fn touched(self) -> &'static str {
         match self {
-            Doing::Open | Doing::Measure | Doing::Read { .. } => "nothing was written",
+            Doing::Open | Doing::Measure | Doing::Look | Doing::Read { .. } => "nothing was written",
             Doing::Write { .. } => "a part of it may have been written",
             Doing::Flush => "what was written since the last flush may be lost",
         }
@@ -50,6 +53,7 @@ impl fmt::Display for Doing {
         match self {
             Doing::Open => f.write_str("opening it"),
             Doing::Measure => f.write_str("asking its size"),
+            Doing::Look => f.write_str("looking at it"),
             Doing::Read { at, len } => write!(f, "reading {len} bytes at byte {}", at.0),
             Doing::Write { at, len } => write!(f, "writing {len} bytes at byte {}", at.0),
             Doing::Flush => f.write_str("flushing it"),
@@ -214,6 +218,15 @@ impl DiskError {
             | DiskError::Io { path, .. }
             | DiskError::TimedOut { path, .. }
             | DiskError::GivenUp { path, .. } => path,
+        }
+    }
+
+    /// A look that a crew could not end.
+    pub fn missed(path: &Path, why: Missed, limit_ms: u64) -> DiskError {
+        let path = path.to_path_buf();
+        match why {
+            Missed::TooLate => DiskError::TimedOut { path, doing: Doing::Look, limit_ms },
+            Missed::NoThread => DiskError::Io { path, doing: Doing::Look, errno: Errno::EAGAIN },
         }
     }
 

@@ -14,7 +14,7 @@ use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 use crate::host::disk_error::{DiskError, Doing};
 use crate::host::disk_kind::{Identity, Medium, Want};
 use crate::host::sys;
-use crate::host::sysfs::{self, Roots};
+use crate::host::sysfs::{self, DeviceNumber, Roots};
 
 /// The major number of the loop driver (`linux/major.h`).
 const LOOP_MAJOR: u64 = 7;
@@ -28,6 +28,8 @@ pub(super) struct Measured {
     pub physical_block: u32,
     pub read_only: bool,
     pub identity: Identity,
+    /// The kernel's number of a block device.
+    pub number: Option<DeviceNumber>,
 }
 
 /// An open file with its measures.
@@ -94,6 +96,7 @@ pub(super) fn open_image(path: &Path, want: Want) -> Result<Opened, DiskError> {
         physical_block: BLOCK_BYTES as u32,
         read_only: !want.writes() && access(path, AccessFlags::W_OK).is_err(),
         identity: Identity::File { device: metadata.dev(), inode: metadata.ino() },
+        number: None,
     };
     Ok(Opened { file, measured })
 }
@@ -132,18 +135,14 @@ fn is_read_only(path: &Path) -> bool {
 
 fn holders_of(path: &Path) -> Vec<String> {
     let Ok(metadata) = fs::metadata(path) else { return Vec::new() };
-    sysfs::uses_of(&Roots::default(), number_of(metadata.rdev()))
+    sysfs::uses_of(&Roots::default(), DeviceNumber::of_rdev(metadata.rdev()))
         .map(|uses| uses.in_words())
         .unwrap_or_default()
 }
 
-fn number_of(rdev: u64) -> sysfs::DeviceNumber {
-    sysfs::DeviceNumber { major: libc::major(rdev).into(), minor: libc::minor(rdev).into() }
-}
-
 fn only_our_gates(path: &Path, rdev: u64) -> Result<(), DiskError> {
     let busy = |by| Err(DiskError::Busy { path: path.into(), by });
-    match sysfs::uses_of(&Roots::default(), number_of(rdev)) {
+    match sysfs::uses_of(&Roots::default(), DeviceNumber::of_rdev(rdev)) {
         Ok(uses) if uses.only_ours() => Ok(()),
         Ok(uses) => busy(uses.in_words()),
         Err(error) => busy(vec![error.to_string()]),
@@ -158,12 +157,13 @@ fn measure(file: &File, metadata: &Metadata) -> Result<Measured, Errno> {
         physical_block: sys::physical_block(file)?,
         read_only: sys::is_read_only(file)?,
         identity: identity_of(file, metadata.rdev()),
+        number: Some(DeviceNumber::of_rdev(metadata.rdev())),
     })
 }
 
 /// A loop device over the whole of a file is that file; one over a part of it, or a partition of one, is itself.
 fn identity_of(file: &File, rdev: u64) -> Identity {
-    let number = number_of(rdev);
+    let number = DeviceNumber::of_rdev(rdev);
     if number.major == LOOP_MAJOR
         && !sysfs::is_partition(&Roots::default(), number)
         && let Ok(backing) = sys::loop_backing(file)

@@ -20,6 +20,9 @@ use wire::{Command, Listed, State, Target, TooLong, flag};
 
 /// The way to device-mapper.
 const CONTROL: &str = "/dev/mapper/control";
+/// Bytes of a request that brings no table and wants no list. The kernel copies as many as it is told: the fewer the better.
+const SHORT_BYTES: usize = 512;
+const _: () = assert!(wire::HEADER_BYTES + wire::NAME_BYTES <= SHORT_BYTES);
 /// Bytes of the buffer at first; a table or list that needs more makes it grow.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Bytes that the buffer may grow to: the longest list or table that is asked for.
@@ -126,6 +129,24 @@ impl Dm {
         Ok(Dm { control, buffer: vec![0; BUFFER_BYTES] })
     }
 
+    /// Asks for something that is said with these first bytes of the buffer.
+    fn ask_with(
+        &mut self,
+        bytes: usize,
+        command: Command,
+        name: &str,
+        flags: u32,
+        fill: impl Fn(&mut [u8]) -> Result<(), TooLong>,
+    ) -> Result<(), DmError> {
+        let buffer = &mut self.buffer[..bytes];
+        wire::begin(buffer, flags);
+        let filled = wire::set_name(buffer, name).and_then(|()| fill(buffer));
+        filled.map_err(|TooLong| DmError::TooLong { name: name.into() })?;
+        let refused = |errno| DmError::Refused { command, name: name.into(), errno };
+        sys::dm_ioctl(&self.control, command as u8, buffer).map_err(refused)
+    }
+
+    /// Asks for something whose answer is no longer than the question.
     fn ask(
         &mut self,
         command: Command,
@@ -133,12 +154,13 @@ impl Dm {
         flags: u32,
         fill: impl Fn(&mut [u8]) -> Result<(), TooLong>,
     ) -> Result<(), DmError> {
+        self.ask_with(SHORT_BYTES, command, name, flags, fill)
+    }
+
+    /// Asks for something whose answer may be long: until it fits.
+    fn ask_long(&mut self, command: Command, name: &str, flags: u32) -> Result<(), DmError> {
         loop {
-            wire::begin(&mut self.buffer, flags);
-            let filled = wire::set_name(&mut self.buffer, name).and_then(|()| fill(&mut self.buffer));
-            filled.map_err(|TooLong| DmError::TooLong { name: name.into() })?;
-            let refused = |errno| DmError::Refused { command, name: name.into(), errno };
-            sys::dm_ioctl(&self.control, command as u8, &mut self.buffer).map_err(refused)?;
+            self.ask_with(self.buffer.len(), command, name, flags, |_| Ok(()))?;
             if wire::flags(&self.buffer) & flag::BUFFER_FULL == 0 {
                 return Ok(());
             }
@@ -156,7 +178,7 @@ impl Dm {
 
     /// All devices of the machine.
     pub fn list(&mut self) -> Result<Vec<Listed>, DmError> {
-        self.ask(Command::List, "", 0, |_| Ok(()))?;
+        self.ask_long(Command::List, "", 0)?;
         wire::list(&self.buffer).ok_or(DmError::Nonsense { command: Command::List, name: "list".into() })
     }
 
@@ -175,7 +197,9 @@ impl Dm {
         if needed > self.buffer.len() {
             self.buffer.resize(needed, 0);
         }
-        self.ask(Command::Load, name, 0, |buffer| wire::set_table(buffer, targets))
+        self.ask_with(needed.max(SHORT_BYTES), Command::Load, name, 0, |buffer| {
+            wire::set_table(buffer, targets)
+        })
     }
 
     /// Empties the inactive slot.
@@ -225,7 +249,7 @@ impl Dm {
 
     /// The live table of a device.
     pub fn table(&mut self, name: &str) -> Result<Vec<Target>, DmError> {
-        self.ask(Command::TableStatus, name, flag::TABLE, |_| Ok(()))?;
+        self.ask_long(Command::TableStatus, name, flag::TABLE)?;
         let nonsense = || DmError::Nonsense { command: Command::TableStatus, name: name.into() };
         wire::table(&self.buffer).ok_or_else(nonsense)
     }

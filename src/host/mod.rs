@@ -2,7 +2,9 @@
 //! never guess; whoever asks them has already decided (the engine), and hears every failure as a typed error
 //! with the path, the place and the reason in it.
 //!
-//! - `disk` opens, reads, writes and flushes one disk or image (`disk_open`, `disk_error`, `worker` belong to it);
+//! - `disk` opens, reads, writes and flushes one disk or image (`disk_open`, `disk_bare`, `disk_error`, `worker` belong
+//!   to it);
+//! - `crew` does many jobs of which any may hang, by as few threads as will do;
 //! - `sysfs` and `mounts` say which disks the machine has and what holds them, without opening any;
 //! - `dm` makes, loads, stops and removes device-mapper devices (`dm::wire` has their bytes);
 //! - `openers` says which processes have a device open;
@@ -12,8 +14,10 @@
 //! - `sys` is the only room with `unsafe`.
 
 pub mod clock;
+pub mod crew;
 pub mod device;
 pub mod disk;
+pub mod disk_bare;
 pub mod disk_error;
 pub mod disk_kind;
 mod disk_open;

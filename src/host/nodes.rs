@@ -22,23 +22,38 @@ pub fn path_of(volume: &VolumePath) -> PathBuf {
 /// Makes the node of a volume, in place of whatever stood there.
 pub fn make(volume: &VolumePath, number: DeviceNumber) -> io::Result<()> {
     let path = path_of(volume);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+    match place(&path, number) {
+        // The first of its container.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path.parent().unwrap_or(Path::new(ROOT)))?;
+            place(&path, number)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::read_link(&path).is_ok_and(|to| to == link_to(number)) {
+                return Ok(());
+            }
+            fs::remove_file(&path)?;
+            place(&path, number)
+        }
+        done => done,
     }
-    let kernel = format!("dm-{}", number.minor);
-    let wanted = Path::new("../..").join(&kernel);
-    if fs::read_link(&path).is_ok_and(|to| to == wanted) {
-        return Ok(());
-    }
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => (),
-    }
-    if Path::new("/dev").join(&kernel).exists() {
-        return symlink(&wanted, &path);
+}
+
+fn kernel_name(number: DeviceNumber) -> String {
+    format!("dm-{}", number.minor)
+}
+
+fn link_to(number: DeviceNumber) -> PathBuf {
+    Path::new("../..").join(kernel_name(number))
+}
+
+/// A link where the kernel keeps the node itself (devtmpfs), a node of our own elsewhere.
+fn place(path: &Path, number: DeviceNumber) -> io::Result<()> {
+    if Path::new("/dev").join(kernel_name(number)).exists() {
+        return symlink(link_to(number), path);
     }
     let mode = Mode::from_bits_truncate(0o600);
-    mknod(&path, SFlag::S_IFBLK, mode, makedev(number.major, number.minor)).map_err(io::Error::from)
+    mknod(path, SFlag::S_IFBLK, mode, makedev(number.major, number.minor)).map_err(io::Error::from)
 }
 
 /// Takes the node of a volume away, and its folder when that was the last one.

@@ -10,7 +10,7 @@ use crate::base::limits::{CANDIDATE_DISKS_MAX, WWID_BYTES_MAX};
 use crate::base::units::{Bytes, SECTOR_BYTES, Sectors};
 pub use crate::host::device::{DeviceNumber, SysfsError};
 use crate::host::mounts::InUse;
-use crate::volume::plugins::local_disk::{DiskFacts, DiskKind, Holder, Uses};
+use crate::volume::plugins::local_disk::{self, DiskFacts, DiskKind, Holder, Standing, Uses};
 
 /// Bytes read of one attribute; sysfs gives one page at most.
 const ATTRIBUTE_BYTES_MAX: u64 = 4096;
@@ -32,13 +32,20 @@ impl Default for Roots {
     }
 }
 
-/// All whole disks, by kernel name, in one pass. One that vanishes meanwhile is left out.
-pub fn disks(roots: &Roots) -> Result<Vec<DiskFacts>, SysfsError> {
+/// Kernel names of all whole disks, in order; what each of them is is not asked.
+pub fn names(roots: &Roots) -> Result<Vec<String>, SysfsError> {
     let block = roots.sys.join("block");
     let names = names_in(&block).map_err(|_| SysfsError::NoSys { path: block.clone() })?;
     if names.len() > CANDIDATE_DISKS_MAX {
         return Err(SysfsError::TooMany { found: names.len() });
     }
+    Ok(names)
+}
+
+/// All whole disks, by kernel name, in one pass. One that vanishes meanwhile is left out.
+pub fn disks(roots: &Roots) -> Result<Vec<DiskFacts>, SysfsError> {
+    let block = roots.sys.join("block");
+    let names = names(roots)?;
     let walk = Walk::start(roots)?;
     let found = names.iter().map(|name| walk.facts(&block.join(name), name));
     found.filter_map(Result::transpose).collect()
@@ -52,6 +59,26 @@ pub fn disk(roots: &Roots, kernel_name: &str) -> Result<DiskFacts, SysfsError> {
     }
     let dir = roots.sys.join("class/block").join(kernel_name);
     Walk::start(roots)?.facts(&dir, kernel_name)?.ok_or_else(not_found)
+}
+
+/// The device-mapper uuid of a block device by its kernel name; nothing where there is none.
+pub fn dm_uuid(roots: &Roots, kernel_name: &str) -> Option<String> {
+    text(&roots.sys.join("block").join(kernel_name), "dm/uuid")
+}
+
+/// The little that decides whether a disk that carries a label of ours may be used: two attributes.
+pub fn standing(roots: &Roots, kernel_name: &str) -> Standing {
+    let dir = roots.sys.join("block").join(kernel_name);
+    let names = names_in(&dir.join("holders")).unwrap_or_default();
+    Standing {
+        removable: flag(&dir, "removable"),
+        holders: names.iter().map(|name| holder(roots, name)).collect(),
+    }
+}
+
+/// The node of a block device by its kernel name, which has `!` where the node's name has a slash.
+pub fn node_of(kernel_name: &str) -> String {
+    format!("/dev/{}", kernel_name.replace('!', "/"))
 }
 
 /// Who uses the block device of this number: its partitions count, and for a partition the whole disk's own users.
@@ -90,15 +117,16 @@ impl<'a> Walk<'a> {
     /// `None` when the disk has vanished.
     fn facts(&self, dir: &Path, kernel_name: &str) -> Result<Option<DiskFacts>, SysfsError> {
         let Some(size) = number(dir, "size")? else { return Ok(None) };
-        let is_partition = dir.join("partition").exists();
+        let has = Attributes::of(dir);
+        let is_partition = has.attribute("partition");
         let uses = self.uses_with_parts(dir)?;
         let map = uses.holders.iter().find(|holder| holder.is_multipath_map());
         let path_of_multipath = map.map(|map| map.dm_name.clone().unwrap_or_else(|| map.name.clone()));
         Ok(Some(DiskFacts {
             path: node_of(kernel_name),
             kernel_name: kernel_name.into(),
-            kind: kind_of(dir, kernel_name),
-            wwid: wwid_of(dir),
+            kind: kind_of(dir, kernel_name, &has),
+            wwid: wwid_of(dir, &has),
             size: Sectors(size).to_bytes().unwrap_or(Bytes(u64::MAX)),
             logical_block: logical_block(dir, is_partition)?,
             read_only: flag(dir, "ro"),
@@ -106,16 +134,16 @@ impl<'a> Walk<'a> {
             hidden: flag(dir, "hidden"),
             is_partition,
             uses,
-            dm_name: text(dir, "dm/name"),
-            dm_uuid: text(dir, "dm/uuid"),
+            dm_name: has.text(dir, "dm/name"),
+            dm_uuid: has.text(dir, "dm/uuid"),
             path_of_multipath,
         }))
     }
 
     fn uses_with_parts(&self, dir: &Path) -> Result<Uses, SysfsError> {
+        let has = Attributes::of(dir);
         let mut uses = self.uses(dir)?;
-        for name in names_in(dir).unwrap_or_default() {
-            let part = dir.join(name);
+        for part in has.folders_named_after(dir).map(|name| dir.join(name)) {
             if part.join("partition").exists() {
                 uses.absorb(self.uses(&part)?);
             }
@@ -130,12 +158,14 @@ impl<'a> Walk<'a> {
         };
         let Some(number) = device_number(dir)? else { return Ok(Uses::default()) };
         let mut nodes = vec![node_of(&kernel_name)];
-        nodes.extend(text(dir, "dm/name").map(|name| format!("/dev/mapper/{name}")));
+        let is_map = local_disk::kind_by_name(&kernel_name) == DiskKind::DeviceMapper;
+        nodes
+            .extend(is_map.then(|| text(dir, "dm/name")).flatten().map(|name| format!("/dev/mapper/{name}")));
         let mut uses = Uses {
             holders: names_in(&dir.join("holders"))
                 .unwrap_or_default()
                 .iter()
-                .map(|name| self.holder(name))
+                .map(|name| holder(self.roots, name))
                 .collect(),
             mounted_at: self.in_use.mounted_at(number, &nodes),
             swap: self.in_use.is_swap(&nodes),
@@ -145,10 +175,45 @@ impl<'a> Walk<'a> {
         uses.holders.extend(btrfs);
         Ok(uses)
     }
+}
 
-    fn holder(&self, name: &str) -> Holder {
-        let dir = self.roots.sys.join("block").join(name);
-        Holder { name: name.into(), dm_name: text(&dir, "dm/name"), dm_uuid: text(&dir, "dm/uuid") }
+fn holder(roots: &Roots, name: &str) -> Holder {
+    let dir = roots.sys.join("block").join(name);
+    Holder { name: name.into(), dm_name: text(&dir, "dm/name"), dm_uuid: text(&dir, "dm/uuid") }
+}
+
+/// What a device's folder holds, read once: asking for an attribute that is not there costs as much as for one that is.
+struct Attributes {
+    names: BTreeSet<String>,
+    folders: Vec<String>,
+}
+
+impl Attributes {
+    fn of(dir: &Path) -> Attributes {
+        let mut has = Attributes { names: BTreeSet::new(), folders: Vec::new() };
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                has.folders.push(name.clone());
+            }
+            has.names.insert(name);
+        }
+        has.folders.sort();
+        has
+    }
+
+    fn attribute(&self, name: &str) -> bool {
+        self.names.contains(name.split('/').next().unwrap_or(name))
+    }
+
+    fn text(&self, dir: &Path, attribute: &str) -> Option<String> {
+        if self.attribute(attribute) { text(dir, attribute) } else { None }
+    }
+
+    /// Where partitions are: their names begin with their disk's.
+    fn folders_named_after(&self, dir: &Path) -> impl Iterator<Item = &String> {
+        let disk = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        self.folders.iter().filter(move |name| name.starts_with(&disk) && **name != disk)
     }
 }
 
@@ -210,36 +275,27 @@ fn logical_block(dir: &Path, is_partition: bool) -> Result<u32, SysfsError> {
     Ok(found.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(SECTOR_BYTES as u32))
 }
 
-/// The kernel writes `!` where a device's name has a slash.
-fn node_of(kernel_name: &str) -> String {
-    format!("/dev/{}", kernel_name.replace('!', "/"))
-}
-
-fn kind_of(dir: &Path, kernel_name: &str) -> DiskKind {
-    let driver = kernel_name.trim_end_matches(|c: char| c.is_ascii_digit());
-    match driver {
-        "loop" => DiskKind::Loop,
-        "ram" => DiskKind::Ram,
-        "zram" => DiskKind::Zram,
-        "nbd" => DiskKind::Nbd,
-        "sr" => DiskKind::Optical,
-        "dm-" => DiskKind::DeviceMapper,
-        _ if dir.join("md").exists() => DiskKind::Md,
-        _ if text(dir, "device/type").as_deref() == Some(SCSI_TYPE_OPTICAL) => DiskKind::Optical,
-        _ => DiskKind::Plain,
+fn kind_of(dir: &Path, kernel_name: &str, has: &Attributes) -> DiskKind {
+    match local_disk::kind_by_name(kernel_name) {
+        DiskKind::Plain if has.attribute("md") => DiskKind::Md,
+        DiskKind::Plain if has.text(dir, "device/type").as_deref() == Some(SCSI_TYPE_OPTICAL) => {
+            DiskKind::Optical
+        }
+        kind => kind,
     }
 }
 
 /// The disk's own name for itself: SCSI and NVMe as the kernel prints it, a multipath map as its paths, then md's
 /// uuid, then the serial number of a virtio disk (which is only as unique as who set it up made it).
-fn wwid_of(dir: &Path) -> Option<String> {
-    let plain = |attribute| text(dir, attribute).and_then(clean_wwid);
+fn wwid_of(dir: &Path, has: &Attributes) -> Option<String> {
+    let plain = |attribute| has.text(dir, attribute).and_then(clean_wwid);
     let tagged =
-        |tag: &str, attribute| text(dir, attribute).and_then(|own| clean_wwid(format!("{tag}.{own}")));
+        |tag: &str, attribute| has.text(dir, attribute).and_then(|own| clean_wwid(format!("{tag}.{own}")));
     plain("device/wwid")
         .or_else(|| plain("wwid"))
         .or_else(|| {
-            text(dir, "dm/uuid").and_then(|uuid| clean_wwid(wwid_of_map(uuid.strip_prefix("mpath-")?)))
+            let uuid = has.text(dir, "dm/uuid")?;
+            clean_wwid(wwid_of_map(uuid.strip_prefix("mpath-")?))
         })
         .or_else(|| tagged("md", "md/uuid"))
         .or_else(|| tagged("virtio", "serial"))

@@ -63,8 +63,7 @@ pub struct Slow;
 
 /// Does a udevd run here that gives cookies back? One without libdevmapper's rules never would.
 pub fn runs() -> bool {
-    let rules = RULES.iter().any(|folder| Path::new(folder).join(NOTIFY).exists());
-    Path::new(CONTROL).exists() && rules
+    Path::new(CONTROL).exists() && RULES.iter().any(|folder| Path::new(folder).join(NOTIFY).exists())
 }
 
 impl Cookie {

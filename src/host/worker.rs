@@ -5,8 +5,9 @@
 //! and no longer, and if the clerk has not come back, closes the hatch for ever and goes away. The clerk is left
 //! alone; when the kernel lets go of him he finds the hatch closed, shuts the file and is gone.
 
+use std::convert::Infallible;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -112,6 +113,41 @@ impl<T> Drop for Worker<T> {
     }
 }
 
+/// A thing that gets a worker of its own with the first job; until then it costs no thread.
+pub struct OnCall<T> {
+    resting: Mutex<Option<T>>,
+    worker: OnceLock<Result<Worker<T>, NoAnswer>>,
+    limit: Duration,
+}
+
+impl<T: Send + 'static> OnCall<T> {
+    /// Keeps `thing`; each job may take `limit`.
+    pub fn new(limit: Duration, thing: T) -> OnCall<T> {
+        OnCall { resting: Mutex::new(Some(thing)), worker: OnceLock::new(), limit }
+    }
+
+    /// A worker that is there already.
+    pub fn hired(worker: Worker<T>) -> OnCall<T> {
+        let limit = worker.limit;
+        OnCall { resting: Mutex::new(None), worker: OnceLock::from(Ok(worker)), limit }
+    }
+
+    /// As [`Worker::ask`].
+    pub fn ask<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, NoAnswer> {
+        self.worker.get_or_init(|| self.hire()).as_ref().map_err(|why| *why)?.ask(job)
+    }
+
+    fn hire(&self) -> Result<Worker<T>, NoAnswer> {
+        let thing = self.resting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thing = thing.ok_or(NoAnswer::Closed)?;
+        let worker = Worker::start(self.limit, move || Ok::<T, Infallible>(thing))?;
+        worker.map_err(|never| match never {})
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +167,16 @@ mod tests {
         for n in 0..10 {
             assert_eq!(worker.ask(move |count| std::mem::replace(count, n + 1)), Ok(n));
         }
+    }
+
+    #[test]
+    fn a_thing_on_call_is_kept_without_a_thread_until_the_first_job() {
+        let here = thread::current().id();
+        let resting = OnCall::new(LONG, 5u32);
+        assert!(resting.worker.get().is_none());
+        assert_eq!(resting.ask(|count| std::mem::replace(count, 6)), Ok(5));
+        assert_eq!(resting.ask(move |count| (*count, thread::current().id() == here)), Ok((6, false)));
+        assert_eq!(OnCall::hired(counter(LONG)).ask(|count| *count), Ok(0));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! first, by an opening; what is nobody's yet is claimed (safety 3.3).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
 
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::DiskNumber;
@@ -44,7 +43,7 @@ impl Context {
     /// `activate --all`: every container that this machine may use; the others are told, each with its reason.
     pub fn activate_all(&mut self) -> Result<Activated, RunError> {
         let names = {
-            let scene = self.look()?;
+            let scene = self.look_for_members()?;
             scene.containers.iter().map(|found| found.id.to_string()).collect::<Vec<_>>()
         };
         let mut answer = Activated::default();
@@ -61,9 +60,8 @@ impl Context {
     }
 
     fn activate_one(&mut self, wanted: &Wanted, answer: &mut Activated) -> Result<(), RunError> {
-        let name = self.ready(&wanted.container)?;
+        let (scene, name) = self.ready(&wanted.container)?;
         let name = name.as_str();
-        let scene = self.look()?;
         let (found, chosen) = find(&scene, name)?;
         let model = &chosen.model;
         guard::may(model, &self.machine, scene.place_of(found), Act::Change).map_err(RunError::Denied)?;
@@ -108,11 +106,11 @@ impl Context {
         Ok(raised)
     }
 
-    /// Claims what is nobody's, and settles what a crash left: only a committed model may be mapped. Gives the word that
-    /// the container answers to afterwards: a template that is claimed gets other ids.
-    fn ready(&mut self, name: &str) -> Result<String, RunError> {
+    /// A look at a container that may be mapped: what is nobody's was claimed, and what a crash left was settled, for only
+    /// a committed model may be. With the word that it answers to: a template that is claimed gets other ids.
+    fn ready(&mut self, name: &str) -> Result<(Scene, String), RunError> {
+        let scene = self.look_for_members()?;
         let (claim, settle, after) = {
-            let scene = self.look()?;
             let (found, chosen) = find(&scene, name)?;
             if scene.place_of(found) == Place::Images {
                 return Err(RunError::say(
@@ -133,13 +131,18 @@ impl Context {
             let after = if container.template { container.name.to_string() } else { name.to_string() };
             (claim, !chosen.committed || chosen.model.table.old_set.is_some(), after)
         };
+        if !claim && !settle {
+            return Ok((scene, after));
+        }
+        // What is opened for a change must not be open here.
+        drop(scene);
         if claim {
             self.container_import(name)?;
-        } else if settle {
+        } else {
             let held = self.hold(name, Act::Change)?;
             self.run(Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() })?;
         }
-        Ok(after)
+        Ok((self.look_for_members()?, after))
     }
 
     fn enough(&self, name: &str, found: &Found) -> Result<(), RunError> {
@@ -161,8 +164,8 @@ pub(crate) fn numbers(scene: &Scene, found: &Found) -> BTreeMap<DiskNumber, Devi
     let member = |word| !matches!(word, DiskWord::NotMember | DiskWord::Released);
     let reads = found.disks.iter().filter(|read| member(found.word(read)));
     let numbers = reads.filter_map(|read| {
-        let metadata = std::fs::metadata(&scene.disks.get(read.place)?.path).ok()?;
-        Some((read.labelled.label.number, DeviceNumber::of_rdev(metadata.rdev())))
+        let disk = scene.disks.get(read.place)?.open.as_ref().ok()?;
+        Some((read.labelled.label.number, disk.number()?))
     });
     numbers.collect()
 }

@@ -23,6 +23,7 @@ use crate::volume::commit::Unopened;
 use crate::volume::discover::{DiskWord, Found, Read};
 use crate::volume::mistake::Rules;
 use crate::volume::plan::{self, Outcome};
+use crate::volume::plugins::local_disk::Filter;
 use crate::volume::request::Request;
 
 /// A container and its disks, held open for a change.
@@ -94,24 +95,26 @@ pub fn refuse_clones(scene: &Scene, found: &Found, name: &str) -> Result<(), Run
 }
 
 impl Context {
-    /// Looks, as the options say.
+    /// Looks at every disk, as the options say, and learns all that the kernel says of each.
     pub fn look(&self) -> Result<Scene, RunError> {
-        if self.options.disks.is_empty() {
-            return Scene::of_machine(&self.filter()?, Want::Look).map_err(RunError::Scene);
-        }
-        Scene::of_named(&self.options.disks, Want::Look).map_err(RunError::Scene)
+        self.look_by(Scene::of_machine)
     }
 
-    fn filter(&self) -> Result<crate::volume::plugins::local_disk::Filter, RunError> {
-        let words = |list: &'_ [String]| list.to_vec();
-        let (include, exclude) = (words(&self.options.include), words(&self.options.exclude));
-        let borrow =
-            |list: &'_ [String]| list.iter().map(String::as_str).map(str::to_owned).collect::<Vec<_>>();
-        let (include, exclude) = (borrow(&include), borrow(&exclude));
-        let include = include.iter().map(String::as_str).collect::<Vec<_>>();
-        let exclude = exclude.iter().map(String::as_str).collect::<Vec<_>>();
-        crate::volume::plugins::local_disk::Filter::parse(&include, &exclude, super::context::DISK_BYTES_MIN)
-            .map_err(|bad| RunError::say(Kind::Usage, bad.to_string()))
+    /// Looks for members, as the options say: of other disks nothing is told.
+    pub fn look_for_members(&self) -> Result<Scene, RunError> {
+        self.look_by(Scene::of_members)
+    }
+
+    fn look_by(&self, way: impl Fn(&Filter) -> Result<Scene, SceneError>) -> Result<Scene, RunError> {
+        let options = &self.options;
+        if !options.disks.is_empty() {
+            return Scene::of_named(&options.disks, Want::Look).map_err(RunError::Scene);
+        }
+        let include = options.include.iter().map(String::as_str).collect::<Vec<_>>();
+        let exclude = options.exclude.iter().map(String::as_str).collect::<Vec<_>>();
+        let filter = Filter::parse(&include, &exclude, super::context::DISK_BYTES_MIN)
+            .map_err(|bad| RunError::say(Kind::Usage, bad.to_string()))?;
+        way(&filter).map_err(RunError::Scene)
     }
 
     /// Finds a container and opens its disks for a change. `act` is what the guard is asked, before anything is locked
@@ -130,7 +133,7 @@ impl Context {
     /// The same, though the front of a disk holds what nobody knows: for who was told to write it anew.
     pub fn hold_to_mend(&self, name: &str, act: Act, left: &[PathBuf]) -> Result<Held, RunError> {
         let mut paths = {
-            let scene = self.look()?;
+            let scene = self.look_for_members()?;
             let (found, chosen) = find(&scene, name)?;
             guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
             paths_of(&scene, found)

@@ -17,7 +17,10 @@ use crate::volume::plugins::{self, local_disk::DiskFacts};
 impl Context {
     /// `list`.
     pub fn list(&self, what: ListWhat) -> Result<Listing, RunError> {
-        let scene = self.look()?;
+        let scene = match what {
+            ListWhat::Containers | ListWhat::Volumes | ListWhat::Regions => self.look_for_members()?,
+            ListWhat::Overview | ListWhat::Disks | ListWhat::Segments | ListWhat::Objects => self.look()?,
+        };
         let wants = |part| what == ListWhat::Overview || what == part;
         let graph = matches!(what, ListWhat::Segments | ListWhat::Regions | ListWhat::Objects);
         Ok(Listing {

@@ -1,5 +1,5 @@
 //! Floor 5: the loops. A command looks at disks, asks the engine, lets the hands carry out what it says, and hands a
-//! report up. `scene` looks, `perform` carries out, `change` is one change from finding to report; the other rooms are
+//! report up. `look` and `scene` look, `perform` carries out, `change` is one change from finding to report; the other rooms are
 //! one family of commands each.
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod info;
 pub mod labels;
 pub mod listing;
 pub mod live;
+pub mod look;
 pub mod members;
 pub mod new_ids;
 pub mod perform;

@@ -4,20 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::base::id::{ContainerId, DiskId};
-use crate::base::limits::{IO_BYTES_MAX, LOOK_BYTES};
-use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::base::id::ContainerId;
 use crate::engine::guard::Place;
-use crate::format::damage::{Damage, Fault, What};
-use crate::format::intent::Intent;
-use crate::format::layout::{Area, AreaKind, End, SlotIndex};
-use crate::format::slot::{SlotHeader, SlotImage};
 use crate::host::disk::{Identity, Medium, OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::host::sysfs::{self, Roots, SysfsError};
-use crate::volume::choose::{Copy, DiskCopies};
-use crate::volume::discover::{self, Found, Labelled, Read, Sighting, Unusable};
-use crate::volume::plugins::local_disk::{self, DiskFacts, Filter};
+use crate::run::look::{self, Looked};
+use crate::volume::discover::{Found, Labelled, Read, Sighting};
+use crate::volume::plugins::local_disk::{self, Declined, DiskFacts, DiskKind, Filter};
 
 /// A disk that was looked at.
 pub struct Seen {
@@ -27,7 +21,7 @@ pub struct Seen {
     pub open: Result<OpenDisk, DiskError>,
     /// What both ends show; an error of the device ends the look.
     pub sighting: Result<Sighting, DiskError>,
-    /// What sysfs says of it; nothing for image files.
+    /// What sysfs says of it, where that was asked for all disks; see [`Seen::facts_now`].
     pub facts: Option<DiskFacts>,
     /// Why it was not looked at or may not be taken, in words.
     pub declined: Option<String>,
@@ -85,101 +79,15 @@ impl crate::base::failure::Failure for SceneError {
     }
 }
 
-/// Reads `length` bytes in pieces that no device refuses.
-pub fn read_long(disk: &OpenDisk, at: Bytes, length: u64) -> Result<Vec<u8>, DiskError> {
-    let mut bytes = Vec::new();
-    let mut done = 0;
-    while done < length {
-        let piece = (length - done).min(IO_BYTES_MAX);
-        bytes.extend(disk.read(Bytes(at.0 + done), piece as usize)?);
-        done += piece;
-    }
-    Ok(bytes)
-}
-
-/// The first and the last `length` bytes of a disk, as far as it has them.
-pub fn read_ends(disk: &OpenDisk, length: u64) -> Result<(Vec<u8>, Vec<u8>), DiskError> {
-    let usable = disk.size().round_down(BLOCK_BYTES).0;
-    let length = length.min(usable);
-    Ok((read_long(disk, Bytes(0), length)?, read_long(disk, Bytes(usable - length), length)?))
-}
-
-fn look(disk: &OpenDisk) -> Result<Sighting, DiskError> {
-    let (head, tail) = read_ends(disk, LOOK_BYTES)?;
-    let judge = |tail: &[u8]| discover::sight(disk.size(), disk.logical_block(), &head, tail);
-    match judge(&tail) {
-        // A crash between the two labels of a change of ids: the intent explains both, and the front one counts.
-        Sighting::Unusable(Unusable::TwoLabels { front, tail: new }) => match judge(&vec![0; tail.len()]) {
-            Sighting::Ours(labelled) if between_labels(disk, &labelled, front, new)? => {
-                Ok(Sighting::Ours(labelled))
-            }
-            _ => Ok(Sighting::Unusable(Unusable::TwoLabels { front, tail: new })),
-        },
-        other => Ok(other),
-    }
-}
-
-/// Does the intent on this disk tell of just this change, from the ids in front to those in the tail?
-fn between_labels(
-    disk: &OpenDisk,
-    labelled: &Labelled,
-    front: (ContainerId, DiskId),
-    tail: (ContainerId, DiskId),
-) -> Result<bool, DiskError> {
-    let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
-    let intent = Intent::decode(&disk.read(at, Intent::BYTES.0 as usize)?);
-    Ok(intent.is_ok_and(|intent| {
-        (intent.old_container, intent.old_disk) == front && (intent.new_container, intent.new_disk) == tail
-    }))
-}
-
-fn read_copy(disk: &OpenDisk, area: &Area) -> Copy {
-    let unreadable = |_| Damage::new(What::SlotBody, Fault::Short);
-    let first = disk.read(area.start_bytes(), BLOCK_BYTES as usize).map_err(unreadable)?;
-    let header = SlotHeader::decode(&first)?;
-    let length = header.slot_bytes().0.min(area.length_bytes().0);
-    SlotImage::decode(&read_long(disk, area.start_bytes(), length).map_err(unreadable)?)
-}
-
-/// Reads slots and intent of a labelled disk. What cannot be read is a damaged copy, not an end of the look.
-pub fn read_member(disk: &OpenDisk, place: usize, labelled: &Labelled) -> Read {
-    let slots = End::BOTH.into_iter().flat_map(|end| SlotIndex::BOTH.map(|index| (end, index)));
-    let copies = slots.map(|(end, index)| {
-        let copy = read_copy(disk, &labelled.layout.slot(index, end));
-        let stranger = |image: &SlotImage| image.header.container != labelled.label.container;
-        let copy = match copy {
-            Ok(image) if stranger(&image) => Err(Damage::new(What::SlotHeader, Fault::Foreign)),
-            other => other,
-        };
-        (end, index, copy)
-    });
-    let copies =
-        DiskCopies { number: labelled.label.number, id: labelled.label.disk, slots: copies.collect() };
-    let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
-    let unreadable = |_| Damage::new(What::Intent, Fault::Short);
-    let block = disk.read(at, Intent::BYTES.0 as usize).map_err(unreadable);
-    let (intent, intent_damage) = match block.and_then(|block| Intent::decode(&block)) {
-        Ok(intent) => (Some(intent), None),
-        Err(damage) => (None, Some(damage).filter(|damage| !damage.is_blank())),
-    };
-    Read { place, labelled: labelled.clone(), copies, intent, intent_damage }
-}
-
 impl Seen {
-    /// Opens and looks at one disk.
-    pub fn at(path: &Path, want: Want, facts: Option<DiskFacts>) -> Seen {
-        let open = OpenDisk::open(path, want);
-        let sighting = match &open {
-            Ok(disk) => look(disk),
-            Err(error) => Err(error.clone()),
-        };
-        Seen { path: path.to_path_buf(), open, sighting, facts, declined: None }
+    fn new(path: PathBuf, looked: Looked) -> (Seen, Option<Read>) {
+        let Looked { open, sighting, read } = looked;
+        (Seen { path, open, sighting, facts: None, declined: None }, read)
     }
 
-    fn declined(facts: DiskFacts, why: String) -> Seen {
-        let path = PathBuf::from(&facts.path);
+    fn declined(path: PathBuf, facts: Option<DiskFacts>, why: &Declined) -> Seen {
         let error = DiskError::NotFound { path: path.clone() };
-        Seen { path, open: Err(error.clone()), sighting: Err(error), facts: Some(facts), declined: Some(why) }
+        Seen { path, open: Err(error.clone()), sighting: Err(error), facts, declined: Some(why.to_string()) }
     }
 
     /// Its label, when it is a usable member.
@@ -190,60 +98,109 @@ impl Seen {
         }
     }
 
+    /// What the kernel says of it: as it was asked for all disks, or else asked now. Nothing for image files.
+    pub fn facts_now(&self) -> Option<DiskFacts> {
+        let is_device = self.open.as_ref().is_ok_and(|disk| disk.medium() == Medium::BlockDevice);
+        let ask = || is_device.then(|| facts_of(&self.path)).flatten();
+        self.facts.clone().or_else(ask)
+    }
+
     /// Its WWID, or nothing.
     pub fn wwid(&self) -> String {
-        self.facts.as_ref().and_then(|facts| facts.wwid.clone()).unwrap_or_default()
+        self.facts_now().and_then(|facts| facts.wwid).unwrap_or_default()
     }
 }
 
 impl Scene {
     /// Looks at the named disks; any that cannot be opened ends the look, for the user meant it.
     pub fn of_named(paths: &[PathBuf], want: Want) -> Result<Scene, SceneError> {
-        let roots = Roots::default();
-        let mut disks: Vec<Seen> = Vec::new();
+        let mut scene = Scene { disks: Vec::new(), containers: Vec::new(), named: true };
+        let mut reads = Vec::new();
         let mut known: BTreeMap<Identity, PathBuf> = BTreeMap::new();
-        for path in paths {
-            let mut seen = Seen::at(path, want, None);
-            match &seen.open {
-                // A second lock of one file by one process would deny itself: tell that from another's.
-                Err(DiskError::Locked { .. }) if disks.iter().any(|other| same_file(&other.path, path)) => {
-                    return Err(SceneError::Twice(other_path(&disks, path), path.clone()));
+        for (place, (path, looked)) in paths.iter().zip(look::at_all(paths, want)).enumerate() {
+            match &looked.open {
+                // A second lock or claim of one disk by one process denies itself: tell that from another's.
+                Err(DiskError::Locked { .. } | DiskError::Busy { .. }) => {
+                    let others = paths.iter().enumerate().filter(|(other, _)| *other != place);
+                    if let Some((_, other)) = others.into_iter().find(|(_, other)| same_file(other, path)) {
+                        return Err(SceneError::Twice(other.clone(), path.clone()));
+                    }
                 }
-                Err(DiskError::Busy { .. }) if disks.iter().any(|other| same_file(&other.path, path)) => {
-                    return Err(SceneError::Twice(other_path(&disks, path), path.clone()));
-                }
-                Err(error) => return Err(SceneError::Open(error.clone())),
+                Err(_) => (),
                 Ok(disk) => {
                     if let Some(other) = known.insert(disk.identity(), path.clone()) {
                         return Err(SceneError::Twice(other, path.clone()));
                     }
-                    if disk.medium() == Medium::BlockDevice {
-                        seen.facts = kernel_name(path).and_then(|name| sysfs::disk(&roots, &name).ok());
+                }
+            }
+            if let Err(error) = &looked.open {
+                return Err(SceneError::Open(error.clone()));
+            }
+            scene.add(path.clone(), looked, &mut reads);
+        }
+        scene.containers = Found::join(reads);
+        Ok(scene)
+    }
+
+    /// Looks at all disks of the machine that the filter lets through, and learns all that the kernel says of each.
+    pub fn of_machine(filter: &Filter) -> Result<Scene, SceneError> {
+        let facts = sysfs::disks(&Roots::default()).map_err(SceneError::Walk)?;
+        let judged = facts
+            .into_iter()
+            .map(|facts| (PathBuf::from(&facts.path), local_disk::judge(&facts, filter), facts));
+        let judged = judged.collect::<Vec<_>>();
+        let paths = judged
+            .iter()
+            .filter(|(_, word, _)| word.is_ok())
+            .map(|(path, _, _)| path.clone())
+            .collect::<Vec<_>>();
+        let mut looked = look::at_all(&paths, Want::Look).into_iter();
+        let mut scene = Scene { disks: Vec::new(), containers: Vec::new(), named: false };
+        let mut reads = Vec::new();
+        for (path, word, facts) in judged {
+            match word {
+                Err(why) => scene.disks.push(Seen::declined(path, Some(facts), &why)),
+                Ok(()) => {
+                    if let Some(looked) = looked.next() {
+                        scene.add(path, looked, &mut reads).facts = Some(facts);
                     }
                 }
             }
-            disks.push(seen);
         }
-        Ok(Scene::join(disks, true))
+        scene.containers = Found::join(reads);
+        Ok(scene)
     }
 
-    /// Looks at all disks of the machine that the filter lets through.
-    pub fn of_machine(filter: &Filter, want: Want) -> Result<Scene, SceneError> {
-        let facts = sysfs::disks(&Roots::default()).map_err(SceneError::Walk)?;
-        let disks = facts.into_iter().map(|facts| match local_disk::judge(&facts, filter) {
-            Ok(()) => Seen::at(Path::new(&facts.path.clone()), want, Some(facts)),
-            Err(declined) => Seen::declined(facts, declined.to_string()),
-        });
-        Ok(Scene::join(disks.collect(), false))
+    /// Looks for members among all disks of the machine: what carries no label of ours is read at both ends and no
+    /// more is asked of it. Asking sysfs for one attribute costs three times as much as reading a block.
+    pub fn of_members(filter: &Filter) -> Result<Scene, SceneError> {
+        if !filter.is_empty() {
+            return Scene::of_machine(filter);
+        }
+        let roots = Roots::default();
+        let mut names = sysfs::names(&roots).map_err(SceneError::Walk)?;
+        let is_map = |name: &str| local_disk::kind_by_name(name) == DiskKind::DeviceMapper;
+        let uuid = |name: &str| is_map(name).then(|| sysfs::dm_uuid(&roots, name)).flatten();
+        names.retain(|name| local_disk::judge_name(name, uuid(name).as_deref()).is_ok());
+        let paths = names.iter().map(|name| PathBuf::from(sysfs::node_of(name))).collect::<Vec<_>>();
+        let mut scene = Scene { disks: Vec::new(), containers: Vec::new(), named: false };
+        let mut reads = Vec::new();
+        for ((name, path), looked) in names.iter().zip(&paths).zip(look::at_all(&paths, Want::Look)) {
+            match judge_looked(&roots, name, &looked, filter) {
+                Ok(()) => drop(scene.add(path.clone(), looked, &mut reads)),
+                Err(why) => scene.disks.push(Seen::declined(path.clone(), None, &why)),
+            }
+        }
+        scene.containers = Found::join(reads);
+        Ok(scene)
     }
 
-    fn join(disks: Vec<Seen>, named: bool) -> Scene {
-        let reads = disks.iter().enumerate().filter_map(|(place, seen)| {
-            let disk = seen.open.as_ref().ok()?;
-            Some(read_member(disk, place, seen.labelled()?))
-        });
-        let containers = Found::join(reads.collect());
-        Scene { disks, containers, named }
+    fn add(&mut self, path: PathBuf, looked: Looked, reads: &mut Vec<Read>) -> &mut Seen {
+        let place = self.disks.len();
+        let (seen, read) = Seen::new(path, looked);
+        reads.extend(read.map(|read| Read { place, ..read }));
+        self.disks.push(seen);
+        &mut self.disks[place]
     }
 
     /// Containers of this name, or with this identity.
@@ -278,14 +235,19 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn other_path(disks: &[Seen], path: &Path) -> PathBuf {
-    disks
-        .iter()
-        .find(|other| same_file(&other.path, path))
-        .map_or_else(|| path.to_path_buf(), |other| other.path.clone())
+/// What the kernel says of the block device behind this path.
+fn facts_of(path: &Path) -> Option<DiskFacts> {
+    let real = std::fs::canonicalize(path).ok()?;
+    sysfs::disk(&Roots::default(), real.file_name()?.to_str()?).ok()
 }
 
-fn kernel_name(path: &Path) -> Option<String> {
-    let real = std::fs::canonicalize(path).ok()?;
-    Some(real.file_name()?.to_str()?.to_string())
+/// What carries our label is judged by how it stands, what could not be read by all that is known, and the rest not.
+fn judge_looked(roots: &Roots, name: &str, looked: &Looked, filter: &Filter) -> Result<(), Declined> {
+    match (&looked.open, &looked.sighting) {
+        (Ok(disk), Ok(Sighting::Ours(_) | Sighting::Unusable(_))) => {
+            local_disk::judge_standing(&sysfs::standing(roots, name), disk.read_only())
+        }
+        (Ok(_), Ok(_)) => Ok(()),
+        _ => sysfs::disk(roots, name).map_or(Ok(()), |facts| local_disk::judge(&facts, filter)),
+    }
 }

@@ -15,7 +15,8 @@ use crate::host::clock;
 use crate::host::disk::Want;
 use crate::host::disk_error::DiskError;
 use crate::run::failure::RunError;
-use crate::run::scene::{Scene, Seen, read_ends};
+use crate::run::look::read_ends;
+use crate::run::scene::{Scene, Seen};
 use crate::volume::commit::Member;
 use crate::volume::discover::{Sighting, Unusable};
 use crate::volume::plugins::foreign::{self, Ends};
@@ -111,11 +112,11 @@ impl Taking {
     }
 
     fn refuse_facts(&self, seen: &Seen) -> Result<(), RunError> {
-        let Some(facts) = &seen.facts else { return Ok(()) };
+        let Some(facts) = seen.facts_now() else { return Ok(()) };
         // The user named it, so filters of names do not speak; what it is does. Removable disks are refused as well.
         let filter = Filter::parse(&[], &[], Bytes(0))
             .map_err(|bad| RunError::say(crate::base::failure::Kind::Usage, bad.to_string()))?;
-        local_disk::judge(facts, &filter).map_err(|declined| RunError::Taken {
+        local_disk::judge(&facts, &filter).map_err(|declined| RunError::Taken {
             path: seen.path.clone(),
             why: declined.to_string(),
             next: "name another disk".into(),

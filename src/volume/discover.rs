@@ -8,6 +8,7 @@ use crate::base::bits::Access;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
 use crate::base::name::Name;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
+use crate::format::cursor::is_zero;
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::first_block;
 use crate::format::intent::Intent;
@@ -156,7 +157,7 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
         let front_label = labelled.damaged.iter().all(|(end, _)| *end != End::Primary);
         labelled.front_lost = front_is_strange(size, head, front_label);
         if !first_block::is_ours(head) {
-            let blank = head.iter().take(first_block::BYTES).all(|&byte| byte == 0);
+            let blank = is_zero(head.get(..first_block::BYTES).unwrap_or(head));
             let fault = if blank { Fault::Blank } else { Fault::Foreign };
             labelled.damaged.push((End::Primary, Damage::new(What::FirstBlock, fault)));
         }
@@ -177,7 +178,11 @@ fn by_labels(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
         return Sighting::Unusable(Unusable::Damaged(damage.clone()));
     }
     match (front, back) {
-        (front, back) if (front.is_ok() || back.is_ok()) && overwritten(size, head).is_some() => {
+        (front, back)
+            if (front.is_ok() || back.is_ok())
+                && !(front.is_ok() && front_is_as_written(size, head))
+                && overwritten(size, head).is_some() =>
+        {
             overwritten(size, head)
                 .map_or(Sighting::Blank, |signature| Sighting::Unusable(Unusable::Overwritten(signature)))
         }
@@ -200,6 +205,10 @@ fn by_labels(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
 
 /// No label of ours at either end.
 fn strange(size: Bytes, head: &[u8], tail: &[u8]) -> Sighting {
+    // Nothing is known by zeroes.
+    if is_zero(head) && is_zero(tail) {
+        return Sighting::Blank;
+    }
     // The recogniser wants a tail that ends at the last sector; ours ends at the last block.
     let missing = size.round_down(SECTOR_BYTES).0 - size.round_down(BLOCK_BYTES).0;
     let tail = [tail, &[0; BLOCK_BYTES as usize][..missing as usize]].concat();
@@ -241,6 +250,17 @@ fn first_block_is_ours(size: Bytes, head: &[u8]) -> bool {
     let sector = head.get(..SECTOR_BYTES as usize).unwrap_or_default();
     let rotten = sector.iter().zip(&wanted).filter(|(one, other)| one != other).count();
     sector.len() == SECTOR_BYTES as usize && rotten <= ROTTEN_BYTES_MAX
+}
+
+/// Is the front to the byte what was written there, before a label that is whole? Then nobody put anything into it.
+fn front_is_as_written(size: Bytes, head: &[u8]) -> bool {
+    let (Some(sector), Some(rest)) =
+        (head.get(..SECTOR_BYTES as usize), head.get(SECTOR_BYTES as usize..HEAD_LABEL_AT.0 as usize))
+    else {
+        return false;
+    };
+    let behind = head.get(HEAD_LABEL_AT.0 as usize + BLOCK_BYTES as usize..).unwrap_or_default();
+    first_block::encode(size).starts_with(sector) && is_zero(rest) && is_zero(behind)
 }
 
 /// What somebody else put in front of a disk on which a label of ours is left. `mkswap`, `sfdisk`, `mkfs.vfat` and

@@ -1,5 +1,5 @@
-//! What stands in the kernel when a container is active: one gate for each member disk that is here, and the volumes on
-//! the gates. Pure: names, uuids and lines as values; the hands turn them into devices (safety 4.3).
+//! What stands in the kernel when a container is active: one gate for each member disk that an active volume stands on,
+//! and the volumes on the gates. A disk that carries nothing active has no I/O to be stopped, and so no gate. Pure: names, uuids and lines as values; the hands turn them into devices (safety 4.3).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ pub enum Down {
 /// The devices of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
-    /// Gates, by disk.
+    /// Gates that the volumes need, by disk.
     pub gates: BTreeMap<DiskNumber, Gate>,
     /// Volumes that can come up.
     pub volumes: Vec<Mapped>,
@@ -121,26 +121,31 @@ pub fn stack(model: &Model, epoch: Epoch, here: &BTreeSet<DiskNumber>, only: &[N
     let members = model.table.disks.iter().filter(|disk| disk.is_member() && here.contains(&disk.number));
     let gates = members.filter_map(|disk| Some((disk.number, gate(model, epoch, disk)?)));
     let mut stack = Stack { gates: gates.collect(), volumes: Vec::new(), down: Vec::new() };
+    let mut carrying = BTreeSet::new();
     let wanted = |volume: &&Volume| only.is_empty() || only.contains(&volume.name);
     for volume in model.volumes.iter().filter(wanted) {
         let path = VolumePath { container: model.container.name.clone(), volume: volume.name.clone() };
         let on = model.region_of(volume).map(|region| region.columns.iter().flatten().map(|run| run.disk));
-        let away = on.into_iter().flatten().filter(|disk| !stack.gates.contains_key(disk));
-        let away = away.collect::<BTreeSet<_>>();
+        let on = on.into_iter().flatten().collect::<BTreeSet<_>>();
+        let away = on.iter().filter(|disk| !stack.gates.contains_key(disk)).copied().collect::<BTreeSet<_>>();
         if !away.is_empty() {
             stack.down.push((path, Down::Disks(away)));
             continue;
         }
         match lines(model, volume) {
             None => stack.down.push((path, Down::NoLines)),
-            Some(lines) => stack.volumes.push(Mapped {
-                name: volume_name(&path),
-                uuid: volume_uuid(model.container.id, volume),
-                path,
-                lines,
-            }),
+            Some(lines) => {
+                carrying.extend(on);
+                stack.volumes.push(Mapped {
+                    name: volume_name(&path),
+                    uuid: volume_uuid(model.container.id, volume),
+                    path,
+                    lines,
+                });
+            }
         }
     }
+    stack.gates.retain(|disk, _| carrying.contains(disk));
     stack
 }
 
@@ -195,7 +200,9 @@ mod tests {
         let [(path, Down::Disks(away))] = stack.down.as_slice() else { panic!("{:?}", stack.down) };
         assert_eq!((path.volume.as_str(), away.len()), ("fast", 1));
         let only = super::stack(&model, Epoch(1 << 16), &disks(&[1, 2]), &[name("fast")]);
-        assert_eq!(only.volumes.len(), 1);
+        assert_eq!((only.volumes.len(), only.gates.len()), (1, 2));
+        let lone = super::stack(&model, Epoch(1 << 16), &disks(&[1, 2]), &[name("lin")]);
+        assert_eq!(lone.gates.keys().copied().collect::<Vec<_>>(), [on], "no gate where nothing stands");
     }
 
     #[test]

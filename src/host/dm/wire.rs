@@ -9,7 +9,7 @@ pub const HEADER_BYTES: usize = 312;
 /// The interface that is asked for: every kernel since 3.x answers it.
 const VERSION: [u32; 3] = [4, 0, 0];
 /// Bytes of a name, its end included (`DM_NAME_LEN`).
-const NAME_BYTES: usize = 128;
+pub const NAME_BYTES: usize = 128;
 /// Bytes of a uuid, its end included (`DM_UUID_LEN`).
 const UUID_BYTES: usize = 129;
 /// Bytes of `struct dm_target_spec`.

@@ -195,6 +195,11 @@ impl Filter {
             |texts: &[&str]| texts.iter().map(|text| Glob::parse(text)).collect::<Result<Vec<_>, _>>();
         Ok(Filter { include: parse(include)?, exclude: parse(exclude)?, size_min })
     }
+
+    /// Does no pattern name a disk?
+    pub fn is_empty(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
 }
 
 /// Why a disk is left alone. Its sentence speaks of "it": put the disk's path and a colon before.
@@ -315,6 +320,67 @@ pub fn judge(facts: &DiskFacts, filter: &Filter) -> Result<(), Declined> {
     judge_uses(&facts.uses)
 }
 
+/// What drives a disk, as far as its name in the kernel tells.
+pub fn kind_by_name(kernel_name: &str) -> DiskKind {
+    match without_number(kernel_name) {
+        "loop" => DiskKind::Loop,
+        "ram" => DiskKind::Ram,
+        "zram" => DiskKind::Zram,
+        "nbd" => DiskKind::Nbd,
+        "sr" => DiskKind::Optical,
+        "dm-" => DiskKind::DeviceMapper,
+        _ => DiskKind::Plain,
+    }
+}
+
+fn without_number(kernel_name: &str) -> &str {
+    kernel_name.trim_end_matches(|c: char| c.is_ascii_digit())
+}
+
+/// Floppy drives: opening an empty one takes seconds and is heard.
+const FLOPPY: &str = "fd";
+
+/// May this disk be opened to see whether it carries a label of ours? Judged by the little that is known of it before:
+/// its name, and of a device-mapper device its uuid. What carries a label is judged again, by [`judge_standing`].
+pub fn judge_name(kernel_name: &str, dm_uuid: Option<&str>) -> Result<(), Declined> {
+    let mapping = || kernel_name.to_string();
+    match kind_by_name(kernel_name) {
+        DiskKind::Optical => Err(Declined::Optical),
+        DiskKind::Ram | DiskKind::Zram => Err(Declined::Memory),
+        DiskKind::DeviceMapper => match dm_uuid {
+            Some(uuid) if uuid.starts_with(OUR_DM_UUID) => Err(Declined::Ours { name: mapping() }),
+            Some(uuid) if uuid.starts_with(MULTIPATH_DM_UUID) => Ok(()),
+            _ => Err(Declined::OtherMapping { name: mapping() }),
+        },
+        DiskKind::Plain if without_number(kernel_name) == FLOPPY => Err(Declined::Removable),
+        _ => Ok(()),
+    }
+}
+
+/// What decides whether a disk that carries a label of ours may be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Can its medium be taken out?
+    pub removable: bool,
+    /// What stands on it.
+    pub holders: Vec<Holder>,
+}
+
+/// May a disk that carries a label of ours be used? Where it is mounted or swapped to is not asked: what carries our
+/// label is neither, and who opens it for a change claims it.
+pub fn judge_standing(standing: &Standing, read_only: bool) -> Result<(), Declined> {
+    if let Some(map) = standing.holders.iter().find(|holder| holder.is_multipath_map()) {
+        return Err(Declined::PathOf { map: map.dm_name.clone().unwrap_or_else(|| map.name.clone()) });
+    }
+    if read_only {
+        return Err(Declined::ReadOnly);
+    }
+    if standing.removable {
+        return Err(Declined::Removable);
+    }
+    judge_uses(&Uses { holders: standing.holders.clone(), ..Uses::default() })
+}
+
 fn judge_filter(facts: &DiskFacts, filter: &Filter) -> Result<(), Declined> {
     if let Some(glob) = filter.exclude.iter().find(|glob| facts.matches(glob)) {
         return Err(Declined::Excluded { pattern: glob.to_string() });
@@ -413,6 +479,40 @@ pub fn duplicates(disks: &[DiskFacts]) -> Vec<Duplicates> {
 mod tests {
     use super::*;
     use crate::base::units::GIB;
+
+    /// What a name tells agrees with what all facts tell, wherever the name is enough to decline.
+    #[test]
+    fn a_name_declines_only_what_all_facts_decline() {
+        let mapping = |name: &str| Declined::OtherMapping { name: name.into() };
+        for (name, uuid, wanted) in [
+            ("sda", None, Ok(())),
+            ("nvme0n1", None, Ok(())),
+            ("loop3", None, Ok(())),
+            ("md127", None, Ok(())),
+            ("sr0", None, Err(Declined::Optical)),
+            ("zram0", None, Err(Declined::Memory)),
+            ("fd0", None, Err(Declined::Removable)),
+            ("dm-1", Some("LVM-abc"), Err(mapping("dm-1"))),
+            ("dm-1", None, Err(mapping("dm-1"))),
+            ("dm-1", Some("mpath-36001"), Ok(())),
+            ("dm-1", Some("EVMS-gate-1"), Err(Declined::Ours { name: "dm-1".into() })),
+        ] {
+            assert_eq!(judge_name(name, uuid), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_labelled_disk_is_declined_for_its_map_its_medium_and_its_holders() {
+        let holder = |uuid: &str| Holder { name: "dm-9".into(), dm_name: None, dm_uuid: Some(uuid.into()) };
+        let standing = |uuid: &str| Standing { removable: false, holders: vec![holder(uuid)] };
+        assert_eq!(judge_standing(&Standing::default(), false), Ok(()));
+        assert_eq!(judge_standing(&standing("EVMS-gate-1"), false), Ok(()));
+        assert_eq!(judge_standing(&standing("mpath-1"), false), Err(Declined::PathOf { map: "dm-9".into() }));
+        assert!(matches!(judge_standing(&standing("CRYPT-1"), false), Err(Declined::Held { .. })));
+        assert_eq!(judge_standing(&Standing::default(), true), Err(Declined::ReadOnly));
+        let removable = Standing { removable: true, holders: Vec::new() };
+        assert_eq!(judge_standing(&removable, false), Err(Declined::Removable));
+    }
 
     fn disk(kernel_name: &str) -> DiskFacts {
         DiskFacts {

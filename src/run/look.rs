@@ -1,0 +1,151 @@
+//! Looking at one disk: what both ends show, and what its slots hold when it is a member. Reads only. A disk may hang: a
+//! crew looks at many, and leaves who stands before a hung one standing there.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::id::{ContainerId, DiskId};
+use crate::base::limits::{IO_BYTES_MAX, LOOK_BYTES, SLOT_BYTES_MIN};
+use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::format::damage::{Damage, Fault, What};
+use crate::format::intent::Intent;
+use crate::format::layout::{Area, AreaKind, End, SlotIndex};
+use crate::format::slot::{SlotHeader, SlotImage};
+use crate::host::crew;
+use crate::host::disk::{BareDisk, Blocks, IO_DEADLINE_MS, Medium, OpenDisk, Want};
+use crate::host::disk_bare;
+use crate::host::disk_error::DiskError;
+use crate::volume::choose::{Copy, DiskCopies};
+use crate::volume::discover::{self, Labelled, Read, Sighting, Unusable};
+
+/// What one look saw.
+pub struct Looked {
+    /// The disk, open; or why not.
+    pub open: Result<OpenDisk, DiskError>,
+    /// What both ends show; an error of the device ends the look.
+    pub sighting: Result<Sighting, DiskError>,
+    /// What a member holds; its place is for who made the list.
+    pub read: Option<Read>,
+}
+
+impl Looked {
+    /// A disk that could not be looked at.
+    pub fn failed(error: DiskError) -> Looked {
+        Looked { open: Err(error.clone()), sighting: Err(error), read: None }
+    }
+
+    fn at(path: &Path, want: Want) -> Looked {
+        let bare = match BareDisk::open(path, want) {
+            Ok(bare) => bare,
+            Err(error) => return Looked::failed(error),
+        };
+        let sighting = look(&bare);
+        let read = match &sighting {
+            Ok(Sighting::Ours(labelled)) => Some(read_member(&bare, labelled)),
+            _ => None,
+        };
+        Looked { open: Ok(OpenDisk::of(bare)), sighting, read }
+    }
+}
+
+/// Looks at all of these disks, in their order. Image files are read here and now; devices by a crew, so that a hung one
+/// costs its deadline and delays none of the others.
+pub fn at_all(paths: &[PathBuf], want: Want) -> Vec<Looked> {
+    let limit = Duration::from_millis(IO_DEADLINE_MS);
+    let is_image = |path: &PathBuf| disk_bare::medium_of(path).is_ok_and(|medium| medium == Medium::Image);
+    if paths.iter().all(is_image) {
+        return paths.iter().map(|path| Looked::at(path, want)).collect();
+    }
+    let looked = crew::each(paths.to_vec(), limit, move |path: PathBuf| Looked::at(&path, want));
+    let missed = |path: &PathBuf, why| Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS));
+    looked.into_iter().zip(paths).map(|(end, path)| end.unwrap_or_else(|why| missed(path, why))).collect()
+}
+
+/// Reads `length` bytes in pieces that no device refuses.
+pub fn read_long(disk: &impl Blocks, at: Bytes, length: u64) -> Result<Vec<u8>, DiskError> {
+    let mut bytes = Vec::new();
+    let mut done = 0;
+    while done < length {
+        let piece = (length - done).min(IO_BYTES_MAX);
+        bytes.extend(disk.read(Bytes(at.0 + done), piece as usize)?);
+        done += piece;
+    }
+    Ok(bytes)
+}
+
+/// The first and the last `length` bytes of a disk, as far as it has them.
+pub fn read_ends(disk: &impl Blocks, length: u64) -> Result<(Vec<u8>, Vec<u8>), DiskError> {
+    let usable = disk.size().round_down(BLOCK_BYTES).0;
+    let length = length.min(usable);
+    Ok((read_long(disk, Bytes(0), length)?, read_long(disk, Bytes(usable - length), length)?))
+}
+
+fn look(disk: &impl Blocks) -> Result<Sighting, DiskError> {
+    let (head, tail) = read_ends(disk, LOOK_BYTES)?;
+    let judge = |tail: &[u8]| discover::sight(disk.size(), disk.logical_block(), &head, tail);
+    match judge(&tail) {
+        // A crash between the two labels of a change of ids: the intent explains both, and the front one counts.
+        Sighting::Unusable(Unusable::TwoLabels { front, tail: new }) => match judge(&vec![0; tail.len()]) {
+            Sighting::Ours(labelled) if between_labels(disk, &labelled, front, new)? => {
+                Ok(Sighting::Ours(labelled))
+            }
+            _ => Ok(Sighting::Unusable(Unusable::TwoLabels { front, tail: new })),
+        },
+        other => Ok(other),
+    }
+}
+
+/// Does the intent on this disk tell of just this change, from the ids in front to those in the tail?
+fn between_labels(
+    disk: &impl Blocks,
+    labelled: &Labelled,
+    front: (ContainerId, DiskId),
+    tail: (ContainerId, DiskId),
+) -> Result<bool, DiskError> {
+    let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
+    let intent = Intent::decode(&disk.read(at, Intent::BYTES.0 as usize)?);
+    Ok(intent.is_ok_and(|intent| {
+        (intent.old_container, intent.old_disk) == front && (intent.new_container, intent.new_disk) == tail
+    }))
+}
+
+/// One copy. Most models fit the least slot: one read brings header and body.
+fn read_copy(disk: &impl Blocks, area: &Area, twin: Option<&SlotImage>) -> Copy {
+    let unreadable = |_| Damage::new(What::SlotBody, Fault::Short);
+    let least = SLOT_BYTES_MIN.min(area.length_bytes().0);
+    let mut bytes = read_long(disk, area.start_bytes(), least).map_err(unreadable)?;
+    let header = SlotHeader::decode(&bytes)?;
+    let length = header.slot_bytes().0.min(area.length_bytes().0);
+    if let Some(more) = length.checked_sub(least).filter(|&more| more > 0) {
+        let rest = Bytes(area.start_bytes().0 + least);
+        bytes.extend(read_long(disk, rest, more).map_err(unreadable)?);
+    }
+    SlotImage::behind(header, &bytes, twin)
+}
+
+/// Reads slots and intent of a labelled disk. What cannot be read is a damaged copy, not an end of the look.
+fn read_member(disk: &impl Blocks, labelled: &Labelled) -> Read {
+    let mut slots: Vec<(End, SlotIndex, Copy)> = Vec::new();
+    for end in End::BOTH {
+        for index in SlotIndex::BOTH {
+            let twin = slots.iter().find(|(_, other, _)| *other == index);
+            let twin = twin.and_then(|(_, _, copy)| copy.as_ref().ok());
+            let copy = match read_copy(disk, &labelled.layout.slot(index, end), twin) {
+                Ok(image) if image.header.container != labelled.label.container => {
+                    Err(Damage::new(What::SlotHeader, Fault::Foreign))
+                }
+                other => other,
+            };
+            slots.push((end, index, copy));
+        }
+    }
+    let copies = DiskCopies { number: labelled.label.number, id: labelled.label.disk, slots };
+    let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
+    let unreadable = |_| Damage::new(What::Intent, Fault::Short);
+    let block = disk.read(at, Intent::BYTES.0 as usize).map_err(unreadable);
+    let (intent, intent_damage) = match block.and_then(|block| Intent::decode(&block)) {
+        Ok(intent) => (Some(intent), None),
+        Err(damage) => (None, Some(damage).filter(|damage| !damage.is_blank())),
+    };
+    Read { place: 0, labelled: labelled.clone(), copies, intent, intent_damage }
+}
