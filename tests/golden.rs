@@ -232,7 +232,7 @@ fn slots_are_read_as_they_were_meant() {
         let expected = specimen::image_at(&model, generation);
         assert_eq!(image, expected, "{name}");
         assert_eq!(Model::of(&image), Ok(model.clone()), "{name}");
-        assert_eq!(Model::of(&image).unwrap().encode().unwrap(), image.body, "{name}");
+        assert_eq!(Model::of(&image).unwrap().encode().unwrap(), *image.body, "{name}");
         assert_eq!(image.encode(), bytes, "{name}");
     }
 }
@@ -262,7 +262,7 @@ fn newer_words_in_a_slot_are_obeyed() {
 fn unknown_sections_are_written_back_as_they_were() {
     let sections = section::decode(&specimen::image().body).unwrap();
     assert_eq!(sections.last(), Some(&specimen::unknown(0)));
-    assert_eq!(section::encode(&sections), specimen::image().body);
+    assert_eq!(section::encode(&sections), *specimen::image().body);
 }
 
 #[test]

@@ -243,10 +243,10 @@ fn header_and_body_must_tell_one_story() {
     };
     let mut header = specimen::image().header;
     header.old_set = true;
-    let image = SlotImage::new(header, specimen::image().body).unwrap();
+    let image = SlotImage::new(header, specimen::image().body.to_vec()).unwrap();
     assert_eq!(field(image), Damage::new(What::SlotBody, Fault::Field("old set")));
     let header = SlotHeader { container: ContainerId([5; 16]), ..specimen::image().header };
-    let image = SlotImage::new(header, specimen::image().body).unwrap();
+    let image = SlotImage::new(header, specimen::image().body.to_vec()).unwrap();
     assert_eq!(field(image), Damage::new(What::SlotBody, Fault::Field("container")));
     // The highest order counts even if nobody can read it: the one below is never taken instead.
     let garbage = specimen::image_of_body(vec![7; 40]);
@@ -308,14 +308,14 @@ fn lists_of_sections_that_lie_are_refused() {
     assert!(Model::of(&unknown(SECTIONS_MAX - 6)).is_ok());
     assert_eq!(fault(Model::of(&unknown(SECTIONS_MAX - 5))), Fault::Field("section count"));
     let patched = |at: usize, bytes: &[u8]| {
-        let mut body = specimen::image().body;
+        let mut body = specimen::image().body.to_vec();
         body[at..at + bytes.len()].copy_from_slice(bytes);
         fault(Model::of(&specimen::image_of_body(body)))
     };
     assert_eq!(patched(6, &[1]), Fault::Field("reserved"));
     assert_eq!(patched(8, &[0xff; 4]), Fault::Short);
     assert_eq!(patched(12, &[0; 4]), Fault::Checksum);
-    let mut body = specimen::image().body;
+    let mut body = specimen::image().body.to_vec();
     body.push(1);
     assert_eq!(fault(Model::of(&specimen::image_of_body(body))), Fault::Short);
 }

@@ -117,9 +117,9 @@ fn read(verb: &Verb, behind: &[&str]) -> Result<Words, Refused> {
 }
 
 fn tell(answer: &Answer, json: bool) -> Exit {
-    let printed = match (json, answer.json()) {
-        (true, Some(value)) => out::json(&value),
-        _ => out::text(&answer.text()),
+    let printed = match json.then(|| answer.json()).flatten() {
+        Some(value) => out::json(&value),
+        None => out::text(&answer.text()),
     };
     match printed {
         Ok(()) => answer.exit(),

@@ -16,6 +16,9 @@ pub struct Table {
 
 /// Text that comes from a disk, fit for a terminal: no control characters, one line.
 pub fn clean(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.into();
+    }
     let shown = |c: char| {
         if c.is_control() { c.escape_default().collect::<String>() } else { c.to_string() }
     };
@@ -50,8 +53,13 @@ impl Table {
             return String::new();
         }
         let heads = self.heads.iter().map(|head| head.trim_start_matches('>').to_string()).collect();
-        let lines = std::iter::once(&heads).chain(&self.rows).map(|row| self.line(row));
-        lines.collect::<Vec<_>>().concat()
+        // Once for all rows: a thousand volumes are a thousand rows.
+        let widths = (0..self.heads.len()).map(|column| self.width(column)).collect::<Vec<_>>();
+        let mut text = String::new();
+        for row in std::iter::once(&heads).chain(&self.rows) {
+            self.line(row, &widths, &mut text);
+        }
+        text
     }
 
     fn width(&self, column: usize) -> usize {
@@ -60,16 +68,16 @@ impl Table {
         cells.max().unwrap_or(0).max(head)
     }
 
-    fn line(&self, row: &[String]) -> String {
-        let cell = |(column, text): (usize, &String)| {
-            let width = self.width(column);
-            match self.heads.get(column) {
-                Some(head) if head.starts_with('>') => format!("{text:>width$}"),
-                _ => format!("{text:<width$}"),
+    fn line(&self, row: &[String], widths: &[usize], text: &mut String) {
+        for ((cell, &width), head) in row.iter().zip(widths).zip(self.heads) {
+            let fill = " ".repeat(width - cell.chars().count().min(width));
+            let (before, behind) = if head.starts_with('>') { (&*fill, "") } else { ("", &*fill) };
+            for part in [before, cell, behind, BETWEEN] {
+                text.push_str(part);
             }
-        };
-        let cells = row.iter().enumerate().map(cell).collect::<Vec<_>>();
-        format!("{}\n", cells.join(BETWEEN).trim_end())
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
     }
 }
 

@@ -61,6 +61,13 @@ pub fn is_zero(bytes: &[u8]) -> bool {
     words.iter().all(|word| u64::from_ne_bytes(*word) == 0) && rest.iter().all(|&byte| byte == 0)
 }
 
+/// Are these the same bytes? Eight at a time, where the C library of a static binary goes one by one.
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let same = |(word, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*word) == u64::from_ne_bytes(*other);
+    one.len() == other.len() && words.iter().zip(other_words).all(same) && rest == other_rest
+}
+
 /// Writes fields one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
@@ -112,5 +119,24 @@ impl Writer {
     /// The bytes.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_counts_at_every_length() {
+        for length in 0..40 {
+            let zero = vec![0; length];
+            assert!(is_zero(&zero) && is_same(&zero, &zero));
+            assert!(!is_same(&zero, &vec![0; length + 1]));
+            for at in 0..length {
+                let mut other = zero.clone();
+                other[at] = 1;
+                assert!(!is_zero(&other) && !is_same(&zero, &other), "byte {at} of {length}");
+            }
+        }
     }
 }

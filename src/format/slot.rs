@@ -1,12 +1,14 @@
 //! A slot: one whole copy of a container's model. Header and body are named by one 128-bit hash, equal on every disk
 //! that holds the same commit, so a commit in doubt is retried with the very same bytes (safety 2.3).
 
+use std::sync::Arc;
+
 use crate::base::epoch::{Epoch, Generation, Order};
 use crate::base::hash::Hash128;
 use crate::base::id::{ContainerId, Incarnation, NodeUuid};
 use crate::base::limits::{SLOT_BYTES_MAX, SLOT_BYTES_MIN};
 use crate::base::units::{BLOCK_BYTES, Bytes};
-use crate::format::cursor::{Reader, Writer};
+use crate::format::cursor::{Reader, Writer, is_same};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::seal::{self, BLOCK};
 
@@ -45,8 +47,8 @@ pub struct SlotHeader {
 pub struct SlotImage {
     /// The header.
     pub header: SlotHeader,
-    /// The body, without padding.
-    pub body: Vec<u8>,
+    /// The body, without padding. Every disk of a container holds the same one four times: it is kept once.
+    pub body: Arc<[u8]>,
 }
 
 impl SlotHeader {
@@ -134,7 +136,7 @@ impl SlotImage {
         }
         let header = SlotHeader { body_bytes, ..header };
         let hash = header.hash_with(&body);
-        Some(SlotImage { header: SlotHeader { hash, ..header }, body })
+        Some(SlotImage { header: SlotHeader { hash, ..header }, body: body.into() })
     }
 
     /// Header and body as they stand on disk, padded to blocks.
@@ -159,11 +161,13 @@ impl SlotImage {
     ) -> Result<SlotImage, Damage> {
         let body = bytes.get(BLOCK..).and_then(|rest| rest.get(..header.body_bytes as usize));
         let body = body.ok_or(Damage::new(What::SlotBody, Fault::Short))?;
-        let same = checked.is_some_and(|twin| twin.header == header && twin.body == body);
-        if !same && header.hash_with(body) != header.hash {
+        if let Some(twin) = checked.filter(|twin| twin.header == header && is_same(&twin.body, body)) {
+            return Ok(twin.clone());
+        }
+        if header.hash_with(body) != header.hash {
             return Err(Damage::new(What::SlotBody, Fault::Checksum));
         }
-        Ok(SlotImage { header, body: body.to_vec() })
+        Ok(SlotImage { header, body: body.into() })
     }
 }
 

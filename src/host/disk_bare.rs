@@ -32,6 +32,12 @@ impl BareDisk {
         Ok(BareDisk { path: path.into(), want, opened })
     }
 
+    /// Opens a block device to look at it: what is none is refused after it was opened.
+    pub fn open_device(path: &Path) -> Result<BareDisk, DiskError> {
+        let opened = disk_open::open_device(path, Want::Look)?;
+        Ok(BareDisk { path: path.into(), want: Want::Look, opened })
+    }
+
     pub(super) fn into_parts(self) -> (PathBuf, Want, Opened) {
         (self.path, self.want, self.opened)
     }

@@ -24,7 +24,7 @@ const CONTROL: &str = "/dev/mapper/control";
 const SHORT_BYTES: usize = 512;
 const _: () = assert!(wire::HEADER_BYTES + wire::NAME_BYTES <= SHORT_BYTES);
 /// Bytes of the buffer at first; a table or list that needs more makes it grow.
-const BUFFER_BYTES: usize = 16 * 1024;
+const BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes that the buffer may grow to: the longest list or table that is asked for.
 const BUFFER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -164,7 +164,7 @@ impl Dm {
             if wire::flags(&self.buffer) & flag::BUFFER_FULL == 0 {
                 return Ok(());
             }
-            let larger = self.buffer.len() * 2;
+            let larger = self.buffer.len() * 4;
             if larger > BUFFER_BYTES_MAX {
                 return Err(DmError::Nonsense { command, name: name.into() });
             }

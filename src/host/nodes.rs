@@ -1,9 +1,9 @@
-//! `/dev/evms/CONTAINER/VOLUME`: links to the kernel's own nodes, or nodes where there is no devtmpfs. Made and taken away
-//! by us alone, with udev and without.
+//! `/dev/evms/CONTAINER/VOLUME`: where udev runs, links to the kernel's own nodes, as its users expect them; elsewhere
+//! nodes. Made and taken away by us alone.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -19,41 +19,49 @@ pub fn path_of(volume: &VolumePath) -> PathBuf {
     Path::new(ROOT).join(volume.container.as_str()).join(volume.volume.as_str())
 }
 
+/// How a volume's device is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A link to the node that the kernel keeps in devtmpfs.
+    Link,
+    /// A node of its own.
+    Node,
+}
+
 /// Makes the node of a volume, in place of whatever stood there.
-pub fn make(volume: &VolumePath, number: DeviceNumber) -> io::Result<()> {
+pub fn make(volume: &VolumePath, number: DeviceNumber, way: Way) -> io::Result<()> {
     let path = path_of(volume);
-    match place(&path, number) {
+    match place(&path, number, way) {
         // The first of its container.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(path.parent().unwrap_or(Path::new(ROOT)))?;
-            place(&path, number)
+            place(&path, number, way)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if fs::read_link(&path).is_ok_and(|to| to == link_to(number)) {
+            if leads_to(&path, number) {
                 return Ok(());
             }
             fs::remove_file(&path)?;
-            place(&path, number)
+            place(&path, number, way)
         }
         done => done,
     }
 }
 
-fn kernel_name(number: DeviceNumber) -> String {
-    format!("dm-{}", number.minor)
+/// Is it that device already, by link or by itself?
+fn leads_to(path: &Path, number: DeviceNumber) -> bool {
+    let is_it = |metadata: &fs::Metadata| DeviceNumber::of_rdev(metadata.rdev()) == number;
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device() && is_it(&metadata))
 }
 
-fn link_to(number: DeviceNumber) -> PathBuf {
-    Path::new("../..").join(kernel_name(number))
-}
-
-/// A link where the kernel keeps the node itself (devtmpfs), a node of our own elsewhere.
-fn place(path: &Path, number: DeviceNumber) -> io::Result<()> {
-    if Path::new("/dev").join(kernel_name(number)).exists() {
-        return symlink(link_to(number), path);
+fn place(path: &Path, number: DeviceNumber, way: Way) -> io::Result<()> {
+    match way {
+        Way::Link => symlink(format!("../../dm-{}", number.minor), path),
+        Way::Node => {
+            let mode = Mode::from_bits_truncate(0o600);
+            mknod(path, SFlag::S_IFBLK, mode, makedev(number.major, number.minor)).map_err(io::Error::from)
+        }
     }
-    let mode = Mode::from_bits_truncate(0o600);
-    mknod(path, SFlag::S_IFBLK, mode, makedev(number.major, number.minor)).map_err(io::Error::from)
 }
 
 /// Takes the node of a volume away, and its folder when that was the last one.

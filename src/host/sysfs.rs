@@ -10,7 +10,7 @@ use crate::base::limits::{CANDIDATE_DISKS_MAX, WWID_BYTES_MAX};
 use crate::base::units::{Bytes, SECTOR_BYTES, Sectors};
 pub use crate::host::device::{DeviceNumber, SysfsError};
 use crate::host::mounts::InUse;
-use crate::volume::plugins::local_disk::{self, DiskFacts, DiskKind, Holder, Standing, Uses};
+use crate::volume::plugins::local_disk::{self, DiskFacts, DiskKind, Holder, Uses};
 
 /// Bytes read of one attribute; sysfs gives one page at most.
 const ATTRIBUTE_BYTES_MAX: u64 = 4096;
@@ -66,14 +66,10 @@ pub fn dm_uuid(roots: &Roots, kernel_name: &str) -> Option<String> {
     text(&roots.sys.join("block").join(kernel_name), "dm/uuid")
 }
 
-/// The little that decides whether a disk that carries a label of ours may be used: two attributes.
-pub fn standing(roots: &Roots, kernel_name: &str) -> Standing {
-    let dir = roots.sys.join("block").join(kernel_name);
-    let names = names_in(&dir.join("holders")).unwrap_or_default();
-    Standing {
-        removable: flag(&dir, "removable"),
-        holders: names.iter().map(|name| holder(roots, name)).collect(),
-    }
+/// What stands on a disk by its kernel name.
+pub fn holders(roots: &Roots, kernel_name: &str) -> Vec<Holder> {
+    let names = names_in(&roots.sys.join("block").join(kernel_name).join("holders")).unwrap_or_default();
+    names.iter().map(|name| holder(roots, name)).collect()
 }
 
 /// The node of a block device by its kernel name, which has `!` where the node's name has a slash.

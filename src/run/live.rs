@@ -10,7 +10,7 @@ use crate::host::device::DeviceNumber;
 use crate::host::dm::wire::{Listed, Target};
 use crate::host::dm::{Dm, DmError, Event};
 use crate::host::nodes;
-use crate::host::udev::{Cookie, Role};
+use crate::host::udev::{self, Cookie, Role};
 use crate::run::failure::RunError;
 use crate::volume::lines::DmLine;
 use crate::volume::stack::{Gate, Mapped, NAME_PREFIX, Stack, UUID_PREFIX};
@@ -242,8 +242,9 @@ pub fn fail_gates(dm: &mut Dm, names: &[String]) -> Result<(), DmError> {
 /// Makes the nodes of volumes that are up; those that could not be made, in words.
 pub fn make_nodes(raised: &Raised) -> Vec<String> {
     let all = raised.up.iter().chain(&raised.already);
+    let way = if udev::runs() { nodes::Way::Link } else { nodes::Way::Node };
     let failed = all.filter_map(|(path, number)| {
-        let error = nodes::make(path, *number).err()?;
+        let error = nodes::make(path, *number, way).err()?;
         Some(format!(
             "{path} is up as dm-{}, and its node {} could not be made: {error}",
             number.minor,

@@ -2,6 +2,7 @@
 //! crew looks at many, and leaves who stands before a hung one standing there.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::base::id::{ContainerId, DiskId};
@@ -17,6 +18,9 @@ use crate::host::disk_bare;
 use crate::host::disk_error::DiskError;
 use crate::volume::choose::{Copy, DiskCopies};
 use crate::volume::discover::{self, Labelled, Read, Sighting, Unusable};
+
+/// Copies that are kept to compare others with.
+const CHECKED_MAX: usize = 8;
 
 /// What one look saw.
 pub struct Looked {
@@ -34,29 +38,62 @@ impl Looked {
         Looked { open: Err(error.clone()), sighting: Err(error), read: None }
     }
 
-    fn at(path: &Path, want: Want) -> Looked {
-        let bare = match BareDisk::open(path, want) {
+    fn at(bare: Result<BareDisk, DiskError>, checked: &Checked) -> Looked {
+        let bare = match bare {
             Ok(bare) => bare,
             Err(error) => return Looked::failed(error),
         };
         let sighting = look(&bare);
         let read = match &sighting {
-            Ok(Sighting::Ours(labelled)) => Some(read_member(&bare, labelled)),
+            Ok(Sighting::Ours(labelled)) => Some(read_member(&bare, labelled, checked)),
             _ => None,
         };
         Looked { open: Ok(OpenDisk::of(bare)), sighting, read }
     }
 }
 
+/// Copies of which the hash was compared. Every disk of a container holds the same two models, as a rule, at both ends:
+/// each is hashed once, and the other copies are compared with it to the byte.
+#[derive(Default)]
+struct Checked(Mutex<Vec<SlotImage>>);
+
+impl Checked {
+    fn twin(&self, header: &SlotHeader) -> Option<SlotImage> {
+        let images = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        images.iter().find(|image| image.header == *header).cloned()
+    }
+
+    fn keep(&self, image: &SlotImage) {
+        let mut images = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if images.len() < CHECKED_MAX {
+            images.push(image.clone());
+        }
+    }
+}
+
 /// Looks at all of these disks, in their order. Image files are read here and now; devices by a crew, so that a hung one
 /// costs its deadline and delays none of the others.
 pub fn at_all(paths: &[PathBuf], want: Want) -> Vec<Looked> {
-    let limit = Duration::from_millis(IO_DEADLINE_MS);
     let is_image = |path: &PathBuf| disk_bare::medium_of(path).is_ok_and(|medium| medium == Medium::Image);
     if paths.iter().all(is_image) {
-        return paths.iter().map(|path| Looked::at(path, want)).collect();
+        let checked = Checked::default();
+        return paths.iter().map(|path| Looked::at(BareDisk::open(path, want), &checked)).collect();
     }
-    let looked = crew::each(paths.to_vec(), limit, move |path: PathBuf| Looked::at(&path, want));
+    by_crew(paths, move |path| BareDisk::open(path, want))
+}
+
+/// Looks at block devices that the kernel has named itself.
+pub fn at_devices(paths: &[PathBuf]) -> Vec<Looked> {
+    by_crew(paths, BareDisk::open_device)
+}
+
+fn by_crew(
+    paths: &[PathBuf],
+    open: impl Fn(&Path) -> Result<BareDisk, DiskError> + Send + Sync + 'static,
+) -> Vec<Looked> {
+    let limit = Duration::from_millis(IO_DEADLINE_MS);
+    let checked = Checked::default();
+    let looked = crew::each(paths.to_vec(), limit, move |path: PathBuf| Looked::at(open(&path), &checked));
     let missed = |path: &PathBuf, why| Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS));
     looked.into_iter().zip(paths).map(|(end, path)| end.unwrap_or_else(|why| missed(path, why))).collect()
 }
@@ -110,7 +147,7 @@ fn between_labels(
 }
 
 /// One copy. Most models fit the least slot: one read brings header and body.
-fn read_copy(disk: &impl Blocks, area: &Area, twin: Option<&SlotImage>) -> Copy {
+fn read_copy(disk: &impl Blocks, area: &Area, checked: &Checked) -> Copy {
     let unreadable = |_| Damage::new(What::SlotBody, Fault::Short);
     let least = SLOT_BYTES_MIN.min(area.length_bytes().0);
     let mut bytes = read_long(disk, area.start_bytes(), least).map_err(unreadable)?;
@@ -120,25 +157,27 @@ fn read_copy(disk: &impl Blocks, area: &Area, twin: Option<&SlotImage>) -> Copy 
         let rest = Bytes(area.start_bytes().0 + least);
         bytes.extend(read_long(disk, rest, more).map_err(unreadable)?);
     }
-    SlotImage::behind(header, &bytes, twin)
+    let twin = checked.twin(&header);
+    let image = SlotImage::behind(header, &bytes, twin.as_ref())?;
+    if twin.is_none() {
+        checked.keep(&image);
+    }
+    Ok(image)
 }
 
 /// Reads slots and intent of a labelled disk. What cannot be read is a damaged copy, not an end of the look.
-fn read_member(disk: &impl Blocks, labelled: &Labelled) -> Read {
-    let mut slots: Vec<(End, SlotIndex, Copy)> = Vec::new();
-    for end in End::BOTH {
-        for index in SlotIndex::BOTH {
-            let twin = slots.iter().find(|(_, other, _)| *other == index);
-            let twin = twin.and_then(|(_, _, copy)| copy.as_ref().ok());
-            let copy = match read_copy(disk, &labelled.layout.slot(index, end), twin) {
-                Ok(image) if image.header.container != labelled.label.container => {
-                    Err(Damage::new(What::SlotHeader, Fault::Foreign))
-                }
-                other => other,
-            };
-            slots.push((end, index, copy));
-        }
-    }
+fn read_member(disk: &impl Blocks, labelled: &Labelled, checked: &Checked) -> Read {
+    let slots = End::BOTH.into_iter().flat_map(|end| SlotIndex::BOTH.map(|index| (end, index)));
+    let slots = slots.map(|(end, index)| {
+        let copy = match read_copy(disk, &labelled.layout.slot(index, end), checked) {
+            Ok(image) if image.header.container != labelled.label.container => {
+                Err(Damage::new(What::SlotHeader, Fault::Foreign))
+            }
+            other => other,
+        };
+        (end, index, copy)
+    });
+    let slots = slots.collect();
     let copies = DiskCopies { number: labelled.label.number, id: labelled.label.disk, slots };
     let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
     let unreadable = |_| Damage::new(What::Intent, Fault::Short);

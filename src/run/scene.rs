@@ -179,14 +179,15 @@ impl Scene {
         }
         let roots = Roots::default();
         let mut names = sysfs::names(&roots).map_err(SceneError::Walk)?;
+        let held = names.iter().any(|name| local_disk::may_hold(name));
         let is_map = |name: &str| local_disk::kind_by_name(name) == DiskKind::DeviceMapper;
         let uuid = |name: &str| is_map(name).then(|| sysfs::dm_uuid(&roots, name)).flatten();
         names.retain(|name| local_disk::judge_name(name, uuid(name).as_deref()).is_ok());
         let paths = names.iter().map(|name| PathBuf::from(sysfs::node_of(name))).collect::<Vec<_>>();
         let mut scene = Scene { disks: Vec::new(), containers: Vec::new(), named: false };
         let mut reads = Vec::new();
-        for ((name, path), looked) in names.iter().zip(&paths).zip(look::at_all(&paths, Want::Look)) {
-            match judge_looked(&roots, name, &looked, filter) {
+        for ((name, path), looked) in names.iter().zip(&paths).zip(look::at_devices(&paths)) {
+            match judge_looked(&roots, name, held, &looked, filter) {
                 Ok(()) => drop(scene.add(path.clone(), looked, &mut reads)),
                 Err(why) => scene.disks.push(Seen::declined(path.clone(), None, &why)),
             }
@@ -242,10 +243,18 @@ fn facts_of(path: &Path) -> Option<DiskFacts> {
 }
 
 /// What carries our label is judged by how it stands, what could not be read by all that is known, and the rest not.
-fn judge_looked(roots: &Roots, name: &str, looked: &Looked, filter: &Filter) -> Result<(), Declined> {
+/// `held`: is there any device at all that may hold another?
+fn judge_looked(
+    roots: &Roots,
+    name: &str,
+    held: bool,
+    looked: &Looked,
+    filter: &Filter,
+) -> Result<(), Declined> {
     match (&looked.open, &looked.sighting) {
         (Ok(disk), Ok(Sighting::Ours(_) | Sighting::Unusable(_))) => {
-            local_disk::judge_standing(&sysfs::standing(roots, name), disk.read_only())
+            let holders = if held { sysfs::holders(roots, name) } else { Vec::new() };
+            local_disk::judge_labelled(&holders, disk.read_only())
         }
         (Ok(_), Ok(_)) => Ok(()),
         _ => sysfs::disk(roots, name).map_or(Ok(()), |facts| local_disk::judge(&facts, filter)),

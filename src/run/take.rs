@@ -20,7 +20,7 @@ use crate::run::scene::{Scene, Seen};
 use crate::volume::commit::Member;
 use crate::volume::discover::{Sighting, Unusable};
 use crate::volume::plugins::foreign::{self, Ends};
-use crate::volume::plugins::local_disk::{self, Filter};
+use crate::volume::plugins::local_disk;
 use crate::volume::request::NewDisk;
 
 /// The word by which `--wipe` means a disk that carries an evms label.
@@ -113,10 +113,7 @@ impl Taking {
 
     fn refuse_facts(&self, seen: &Seen) -> Result<(), RunError> {
         let Some(facts) = seen.facts_now() else { return Ok(()) };
-        // The user named it, so filters of names do not speak; what it is does. Removable disks are refused as well.
-        let filter = Filter::parse(&[], &[], Bytes(0))
-            .map_err(|bad| RunError::say(crate::base::failure::Kind::Usage, bad.to_string()))?;
-        local_disk::judge(&facts, &filter).map_err(|declined| RunError::Taken {
+        local_disk::judge_taking(&facts).map_err(|declined| RunError::Taken {
             path: seen.path.clone(),
             why: declined.to_string(),
             next: "name another disk".into(),

@@ -104,11 +104,12 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
     let all = disks.iter().flat_map(|disk| {
         disk.slots.iter().filter_map(|(_, _, copy)| Some((disk.number, copy.as_ref().ok()?)))
     });
-    let all = all.collect::<Vec<_>>();
-    let all = at_home(disks, all);
+    let mut models = BTreeMap::new();
+    let all = at_home(disks, all.collect(), &mut models);
     conflict(&all, rules)?;
     let (disk, image) = highest(&all, rules).ok_or(Unchosen::Nothing)?;
-    let model = Model::of(image).map_err(|damage| Unchosen::Unreadable { disk, damage })?;
+    let model = models.remove(&image.header.hash).unwrap_or_else(|| Model::of(image));
+    let model = model.map_err(|damage| Unchosen::Unreadable { disk, damage })?;
     let quorum = Quorum::of(&model.table);
     let counted = |disk: &&DiskCopies| quorum.knows(disk.number, disk.id);
     let held = |disk: &&DiskCopies| disk.holds(image.header.hash);
@@ -120,19 +121,20 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
 }
 
 /// A copy speaks only on a disk that its own model knows by number and identity: every commit is written to just these.
-/// What stands elsewhere was copied there by hand. A body that cannot be decoded is kept, for it must be told.
+/// What stands elsewhere was copied there by hand. A body that cannot be decoded is kept, for it must be told. `models`
+/// takes every model that was decoded, by its hash.
 fn at_home<'a>(
     disks: &[DiskCopies],
     all: Vec<(DiskNumber, &'a SlotImage)>,
+    models: &mut BTreeMap<Hash128, Result<Model, Damage>>,
 ) -> Vec<(DiskNumber, &'a SlotImage)> {
-    let mut quorums: BTreeMap<Hash128, Option<Quorum>> = BTreeMap::new();
     let mut home = |number: DiskNumber, image: &SlotImage| {
-        let decode = || Model::of(image).ok().map(|model| Quorum::of(&model.table));
-        let quorum = quorums.entry(image.header.hash).or_insert_with(decode);
+        let model = models.entry(image.header.hash).or_insert_with(|| Model::of(image));
         let held = |disk: &&DiskCopies| disk.number == number && disk.holds(image.header.hash);
-        quorum
-            .as_ref()
-            .is_none_or(|quorum| disks.iter().filter(held).any(|disk| quorum.knows(number, disk.id)))
+        model.as_ref().map_or(true, |model| {
+            let quorum = Quorum::of(&model.table);
+            disks.iter().filter(held).any(|disk| quorum.knows(number, disk.id))
+        })
     };
     all.into_iter().filter(|(number, image)| home(*number, image)).collect()
 }

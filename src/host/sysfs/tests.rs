@@ -50,7 +50,7 @@ fn every_disk_is_judged_by_what_sysfs_says() {
         ("sdc", path.clone()),
         ("sdd", path),
         ("sde", held("md0")),
-        ("sdf", "its medium can be taken out".into()),
+        ("sdf", taken()),
         ("sdg", "it is read-only".into()),
         ("sdh", held("dm-1 (vg-home)")),
         ("sdi", taken()),

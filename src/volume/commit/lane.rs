@@ -322,7 +322,7 @@ fn slot_copy(bytes: &[u8], member: &Member, rules: Rules) -> Copy {
         let header = SlotHeader::decode(bytes)?;
         let body = bytes.get(BLOCK_BYTES as usize..).unwrap_or_default();
         let body = body.get(..header.body_bytes as usize).unwrap_or(body).to_vec();
-        return Ok(SlotImage { header, body });
+        return Ok(SlotImage { header, body: body.into() });
     }
     let image = SlotImage::decode(bytes)?;
     // A whole slot of another container: left from an earlier life of the disk, or copied here by hand.

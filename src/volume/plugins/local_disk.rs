@@ -333,6 +333,11 @@ pub fn kind_by_name(kernel_name: &str) -> DiskKind {
     }
 }
 
+/// May a device of this name stand on another one? Those alone are listed as holders: device-mapper's, md's, bcache's.
+pub fn may_hold(kernel_name: &str) -> bool {
+    ["dm-", "md", "bcache"].iter().any(|driver| kernel_name.starts_with(driver))
+}
+
 fn without_number(kernel_name: &str) -> &str {
     kernel_name.trim_end_matches(|c: char| c.is_ascii_digit())
 }
@@ -341,7 +346,7 @@ fn without_number(kernel_name: &str) -> &str {
 const FLOPPY: &str = "fd";
 
 /// May this disk be opened to see whether it carries a label of ours? Judged by the little that is known of it before:
-/// its name, and of a device-mapper device its uuid. What carries a label is judged again, by [`judge_standing`].
+/// its name, and of a device-mapper device its uuid. What carries a label is judged again, by [`judge_labelled`].
 pub fn judge_name(kernel_name: &str, dm_uuid: Option<&str>) -> Result<(), Declined> {
     let mapping = || kernel_name.to_string();
     match kind_by_name(kernel_name) {
@@ -357,28 +362,23 @@ pub fn judge_name(kernel_name: &str, dm_uuid: Option<&str>) -> Result<(), Declin
     }
 }
 
-/// What decides whether a disk that carries a label of ours may be used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Can its medium be taken out?
-    pub removable: bool,
-    /// What stands on it.
-    pub holders: Vec<Holder>,
-}
-
 /// May a disk that carries a label of ours be used? Where it is mounted or swapped to is not asked: what carries our
 /// label is neither, and who opens it for a change claims it.
-pub fn judge_standing(standing: &Standing, read_only: bool) -> Result<(), Declined> {
-    if let Some(map) = standing.holders.iter().find(|holder| holder.is_multipath_map()) {
+pub fn judge_labelled(holders: &[Holder], read_only: bool) -> Result<(), Declined> {
+    if let Some(map) = holders.iter().find(|holder| holder.is_multipath_map()) {
         return Err(Declined::PathOf { map: map.dm_name.clone().unwrap_or_else(|| map.name.clone()) });
     }
     if read_only {
         return Err(Declined::ReadOnly);
     }
-    if standing.removable {
-        return Err(Declined::Removable);
-    }
-    judge_uses(&Uses { holders: standing.holders.clone(), ..Uses::default() })
+    judge_uses(&Uses { holders: holders.to_vec(), ..Uses::default() })
+}
+
+/// May a disk that somebody named become a member? Filters do not speak; what it is does, and a medium that can be
+/// taken out is refused too. (Looked at it is: a stick with an appliance's image on it boots.)
+pub fn judge_taking(facts: &DiskFacts) -> Result<(), Declined> {
+    judge(facts, &Filter::default())?;
+    if facts.removable { Err(Declined::Removable) } else { Ok(()) }
 }
 
 fn judge_filter(facts: &DiskFacts, filter: &Filter) -> Result<(), Declined> {
@@ -418,9 +418,6 @@ fn judge_medium(facts: &DiskFacts, filter: &Filter) -> Result<(), Declined> {
     }
     if facts.read_only {
         return Err(Declined::ReadOnly);
-    }
-    if facts.removable {
-        return Err(Declined::Removable);
     }
     Ok(())
 }
@@ -502,16 +499,21 @@ mod tests {
     }
 
     #[test]
-    fn a_labelled_disk_is_declined_for_its_map_its_medium_and_its_holders() {
+    fn a_labelled_disk_is_declined_for_its_map_and_its_holders() {
         let holder = |uuid: &str| Holder { name: "dm-9".into(), dm_name: None, dm_uuid: Some(uuid.into()) };
-        let standing = |uuid: &str| Standing { removable: false, holders: vec![holder(uuid)] };
-        assert_eq!(judge_standing(&Standing::default(), false), Ok(()));
-        assert_eq!(judge_standing(&standing("EVMS-gate-1"), false), Ok(()));
-        assert_eq!(judge_standing(&standing("mpath-1"), false), Err(Declined::PathOf { map: "dm-9".into() }));
-        assert!(matches!(judge_standing(&standing("CRYPT-1"), false), Err(Declined::Held { .. })));
-        assert_eq!(judge_standing(&Standing::default(), true), Err(Declined::ReadOnly));
-        let removable = Standing { removable: true, holders: Vec::new() };
-        assert_eq!(judge_standing(&removable, false), Err(Declined::Removable));
+        assert_eq!(judge_labelled(&[], false), Ok(()));
+        assert_eq!(judge_labelled(&[holder("EVMS-gate-1")], false), Ok(()));
+        assert_eq!(judge_labelled(&[holder("mpath-1")], false), Err(Declined::PathOf { map: "dm-9".into() }));
+        assert!(matches!(judge_labelled(&[holder("CRYPT-1")], false), Err(Declined::Held { .. })));
+        assert_eq!(judge_labelled(&[], true), Err(Declined::ReadOnly));
+    }
+
+    #[test]
+    fn a_stick_is_looked_at_and_not_taken() {
+        let stick = DiskFacts { removable: true, ..disk("sda") };
+        assert_eq!(judge(&stick, &Filter::default()), Ok(()));
+        assert_eq!(judge_taking(&stick), Err(Declined::Removable));
+        assert_eq!(judge_taking(&disk("sda")), Ok(()));
     }
 
     fn disk(kernel_name: &str) -> DiskFacts {
@@ -576,7 +578,6 @@ mod tests {
                 "its logical blocks have 8192 bytes and 4096 is the most",
             ),
             (DiskFacts { read_only: true, ..sda() }, "it is read-only"),
-            (DiskFacts { removable: true, ..sda() }, "its medium can be taken out"),
             (DiskFacts { uses: mounted, ..sda() }, "it, or a partition of it, is mounted at /srv"),
             (DiskFacts { uses: swap, ..sda() }, "the machine swaps to it"),
             (DiskFacts { uses: held_by("LVM-1"), ..sda() }, "it, or a partition of it, is held by dm-1 (x)"),

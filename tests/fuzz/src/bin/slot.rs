@@ -40,7 +40,7 @@ fuzz_target!(|input: &[u8]| {
 fn believed(image: &SlotImage, slot: &[u8]) {
     let written = image.encode();
     assert_eq!(&written[..BLOCK + image.body.len()], &slot[..BLOCK + image.body.len()]);
-    assert_eq!(SlotImage::new(image.header.clone(), image.body.clone()).as_ref(), Some(image));
+    assert_eq!(SlotImage::new(image.header.clone(), image.body.to_vec()).as_ref(), Some(image));
     if let Ok(model) = Model::of(image) {
         assert_eq!(
             (model.container.id, model.table.old_set.is_some()),
