@@ -288,15 +288,26 @@ demo_guest() {
 
 # ---- bench
 
-bench_names() { { find tests/bench -name '*.py' -printf '%f\n' | sed 's/\.py$//'; if has vm; then echo activation; fi; } | sort; }
+GUEST_BENCHES="activation discovery throughput"
 
-# In a guest whose clock counts instructions: evms beside the least that would do.
-bench_activation() {
-  local name folder=target/vm/bench
+bench_names() {
+  { find tests/bench -name '*.py' -printf '%f\n' | sed 's/\.py$//'; if has vm; then printf '%s\n' $GUEST_BENCHES; fi; } | sort
+}
+
+# Small static programs that guests need: what is measured beside evms, and what asks the kernel without a library.
+guest_programs() {
+  local source
+  mkdir -p target/vm/bench
+  for source in vm-tests/bench/*.c; do
+    gcc -O2 -static -pthread -o "target/vm/bench/$(basename "$source" .c)" "$source"
+  done
+}
+
+# In a guest: evms beside the least that would do, and beside LVM.
+bench_guest() {
   vm-tests/parts.sh
-  mkdir -p "$folder"
-  for name in bare span; do gcc -O2 -static -o "$folder/$name" "vm-tests/bench/$name.c"; done
-  vm_cargo run --bin bench -- "$folder/bare" "$folder/span"
+  guest_programs
+  vm_cargo run --bin bench -- "$1" target/vm/bench
 }
 
 bench() {
@@ -308,7 +319,7 @@ bench() {
   fi
   build_release
   for name in "${names[@]}"; do
-    if [[ $name == activation ]]; then bench_activation; else python3 "tests/bench/$name.py" "$RELEASE"; fi
+    if [[ " $GUEST_BENCHES " == *" $name "* ]]; then bench_guest "$name"; else python3 "tests/bench/$name.py" "$RELEASE"; fi
   done
 }
 

@@ -49,12 +49,14 @@ struct Crew<T, R, J> {
     job: J,
 }
 
-/// Does all jobs; each may take `limit` at most. The answers are in the order of the jobs.
-pub fn each<T, R, J>(jobs: Vec<T>, limit: Duration, job: J) -> Vec<Result<R, Missed>>
+/// Does all jobs; each may take `limit` at most. The answers are in the order of the jobs. Every worker has tools of his
+/// own, which he brings from job to job.
+pub fn each<T, R, W, J>(jobs: Vec<T>, limit: Duration, job: J) -> Vec<Result<R, Missed>>
 where
     T: Send + 'static,
     R: Send + 'static,
-    J: Fn(T) -> R + Send + Sync + 'static,
+    W: Default,
+    J: Fn(&mut W, T) -> R + Send + Sync + 'static,
 {
     let open = jobs.len();
     let state = State {
@@ -71,7 +73,7 @@ where
         let more = state.workers_wanted(now);
         if more > 0 {
             drop(state);
-            let sent = (0..more).filter(|_| Crew::send(&crew)).count();
+            let sent = (0..more).filter(|_| Crew::send::<W>(&crew)).count();
             state = crew.lock();
             if sent == 0 && state.posts.is_empty() {
                 state.give_up();
@@ -134,12 +136,7 @@ impl<T, R> State<T, R> {
     }
 }
 
-impl<T, R, J> Crew<T, R, J>
-where
-    T: Send + 'static,
-    R: Send + 'static,
-    J: Fn(T) -> R + Send + Sync + 'static,
-{
+impl<T: Send + 'static, R: Send + 'static, J: Send + Sync + 'static> Crew<T, R, J> {
     fn lock(&self) -> MutexGuard<'_, State<T, R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +147,10 @@ where
     }
 
     /// The job is begun here, so that it is seen under way before its thread runs.
-    fn send(crew: &Arc<Self>) -> bool {
+    fn send<W: Default>(crew: &Arc<Self>) -> bool
+    where
+        J: Fn(&mut W, T) -> R,
+    {
         let Some((place, first)) = crew.lock().begin() else { return false };
         let worker = Arc::clone(crew);
         let first = Arc::new(Mutex::new(Some(first)));
@@ -174,9 +174,13 @@ where
         false
     }
 
-    fn work(&self, mut place: usize, mut job: T) {
+    fn work<W: Default>(&self, mut place: usize, mut job: T)
+    where
+        J: Fn(&mut W, T) -> R,
+    {
+        let mut tools = W::default();
         loop {
-            let end = (self.job)(job);
+            let end = (self.job)(&mut tools, job);
             let mut state = self.lock();
             if !state.end(place, end) {
                 return;
@@ -203,9 +207,9 @@ mod tests {
 
     #[test]
     fn answers_come_in_the_order_of_the_jobs() {
-        let ends = each((0..1000u32).collect(), LONG, |number| number * 2);
+        let ends = each((0..1000u32).collect(), LONG, |(): &mut (), number| number * 2);
         assert_eq!(ends, (0..1000u32).map(|number| Ok(number * 2)).collect::<Vec<_>>());
-        assert_eq!(each(Vec::<u32>::new(), LONG, |number| number), []);
+        assert_eq!(each(Vec::<u32>::new(), LONG, |(): &mut (), number| number), []);
     }
 
     /// Every job waits for all others to have begun: with fewer workers than jobs it would never end.
@@ -213,7 +217,7 @@ mod tests {
     fn who_stands_still_gets_others_beside() {
         let jobs = 8;
         let barrier = Arc::new(std::sync::Barrier::new(jobs));
-        let ends = each((0..jobs).collect(), LONG, move |number| {
+        let ends = each((0..jobs).collect(), LONG, move |(): &mut (), number| {
             barrier.wait();
             (number, thread::current().id())
         });
@@ -225,7 +229,7 @@ mod tests {
     fn a_hung_job_is_late_and_the_others_are_done() {
         let (release, held) = mpsc::channel::<()>();
         let held = Mutex::new(held);
-        let ends = each((0..100u32).collect(), Duration::from_millis(50), move |number| {
+        let ends = each((0..100u32).collect(), Duration::from_millis(50), move |(): &mut (), number| {
             if number == 7 {
                 let _ = held.lock().unwrap().recv();
             }
@@ -243,7 +247,7 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(Mutex::new(held));
         let hung = WORKERS_MAX as u32 + 3;
-        let ends = each((0..hung + 5).collect(), Duration::from_millis(60), move |number| {
+        let ends = each((0..hung + 5).collect(), Duration::from_millis(60), move |(): &mut (), number| {
             if number < hung {
                 // All queue for one lock whose holder waits for the test's end.
                 let _ = held.lock().map(|held| held.recv());

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::units::Bytes;
+use crate::base::limits::LOOK_BYTES;
+use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::host::disk::{Blocks, check_place, read_whole};
 use crate::host::disk_error::{DiskError, Doing};
 use crate::host::disk_kind::{Medium, Want};
@@ -15,6 +16,32 @@ pub struct BareDisk {
     path: PathBuf,
     want: Want,
     opened: Opened,
+}
+
+/// The first and the last [`LOOK_BYTES`] of a disk, as far as it has them; one piece of memory for one disk after another.
+pub struct Ends {
+    head: AlignedBuffer,
+    tail: AlignedBuffer,
+    bytes: usize,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        let zeroed = || AlignedBuffer::zeroed(LOOK_BYTES as usize);
+        Ends { head: zeroed(), tail: zeroed(), bytes: 0 }
+    }
+}
+
+impl Ends {
+    /// From the first byte on.
+    pub fn head(&self) -> &[u8] {
+        &self.head.bytes()[..self.bytes]
+    }
+
+    /// Up to the last whole block.
+    pub fn tail(&self) -> &[u8] {
+        &self.tail.bytes()[..self.bytes]
+    }
 }
 
 /// What `path` is, told without opening it.
@@ -32,10 +59,29 @@ impl BareDisk {
         Ok(BareDisk { path: path.into(), want, opened })
     }
 
-    /// Opens a block device to look at it: what is none is refused after it was opened.
-    pub fn open_device(path: &Path) -> Result<BareDisk, DiskError> {
-        let opened = disk_open::open_device(path, Want::Look)?;
-        Ok(BareDisk { path: path.into(), want: Want::Look, opened })
+    /// Opens a block device that the kernel has named itself, to look at it; reads both ends into `ends`, and goes on only
+    /// where they are `wanted`. Of the many disks that are not, no more is asked than this.
+    pub fn open_if(
+        path: &Path,
+        ends: &mut Ends,
+        wanted: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Result<Option<BareDisk>, DiskError> {
+        let bare = disk_open::open_unmeasured(path)?;
+        let usable = bare.size.round_down(BLOCK_BYTES).0;
+        ends.bytes = usable.min(LOOK_BYTES) as usize;
+        for (at, buffer) in [(0, &mut ends.head), (usable - ends.bytes as u64, &mut ends.tail)] {
+            let doing = Doing::Read { at: Bytes(at), len: ends.bytes };
+            let done = read_whole(&bare.file, &mut buffer.bytes_mut()[..ends.bytes], Bytes(at))
+                .map_err(|error| DiskError::from_io(path, doing, &error))?;
+            if done < ends.bytes {
+                return Err(DiskError::Short { path: path.into(), doing, done });
+            }
+        }
+        if !wanted(ends.head(), ends.tail()) {
+            return Ok(None);
+        }
+        let opened = bare.measure(path)?;
+        Ok(Some(BareDisk { path: path.into(), want: Want::Look, opened }))
     }
 
     pub(super) fn into_parts(self) -> (PathBuf, Want, Opened) {

@@ -117,6 +117,34 @@ pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> 
     Ok(Opened { file, measured })
 }
 
+/// A block device of which nothing but the size is known yet.
+pub(super) struct Unmeasured {
+    pub file: File,
+    pub size: Bytes,
+}
+
+/// Opens a block device to look at it, and asks its size alone.
+pub(super) fn open_unmeasured(path: &Path) -> Result<Unmeasured, DiskError> {
+    let (file, _) = open_file(path, false, libc::O_DIRECT, Medium::BlockDevice)?;
+    let size = sys::device_size(&file).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
+    if size == Bytes::ZERO {
+        return Err(DiskError::NoMedium { path: path.into() });
+    }
+    Ok(Unmeasured { file, size })
+}
+
+impl Unmeasured {
+    /// The rest of its measures.
+    pub fn measure(self, path: &Path) -> Result<Opened, DiskError> {
+        let metadata =
+            self.file.metadata().map_err(|error| DiskError::from_io(path, Doing::Measure, &error))?;
+        let measured = measure(&self.file, &metadata)
+            .map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
+        judge(path, Want::Look, &measured)?;
+        Ok(Opened { file: self.file, measured })
+    }
+}
+
 /// Finds the words behind "busy" and "permission denied".
 fn explain(path: &Path, error: DiskError) -> DiskError {
     match error {

@@ -14,7 +14,7 @@ use crate::format::layout::{Area, AreaKind, End, SlotIndex};
 use crate::format::slot::{SlotHeader, SlotImage};
 use crate::host::crew;
 use crate::host::disk::{BareDisk, Blocks, IO_DEADLINE_MS, Medium, OpenDisk, Want};
-use crate::host::disk_bare;
+use crate::host::disk_bare::{self, Ends};
 use crate::host::disk_error::DiskError;
 use crate::volume::choose::{Copy, DiskCopies};
 use crate::volume::discover::{self, Labelled, Read, Sighting, Unusable};
@@ -38,12 +38,19 @@ impl Looked {
         Looked { open: Err(error.clone()), sighting: Err(error), read: None }
     }
 
-    fn at(bare: Result<BareDisk, DiskError>, checked: &Checked) -> Looked {
-        let bare = match bare {
+    fn at(path: &Path, want: Want, checked: &Checked) -> Looked {
+        let bare = match BareDisk::open(path, want) {
             Ok(bare) => bare,
             Err(error) => return Looked::failed(error),
         };
-        let sighting = look(&bare);
+        match read_ends(&bare, LOOK_BYTES) {
+            Ok((head, tail)) => Looked::of(bare, &head, &tail, checked),
+            Err(error) => Looked { open: Ok(OpenDisk::of(bare)), sighting: Err(error), read: None },
+        }
+    }
+
+    fn of(bare: BareDisk, head: &[u8], tail: &[u8], checked: &Checked) -> Looked {
+        let sighting = look(&bare, head, tail);
         let read = match &sighting {
             Ok(Sighting::Ours(labelled)) => Some(read_member(&bare, labelled, checked)),
             _ => None,
@@ -71,30 +78,39 @@ impl Checked {
     }
 }
 
+/// How long a look at one disk may take.
+const LOOK_LIMIT: Duration = Duration::from_millis(IO_DEADLINE_MS);
+
 /// Looks at all of these disks, in their order. Image files are read here and now; devices by a crew, so that a hung one
 /// costs its deadline and delays none of the others.
 pub fn at_all(paths: &[PathBuf], want: Want) -> Vec<Looked> {
     let is_image = |path: &PathBuf| disk_bare::medium_of(path).is_ok_and(|medium| medium == Medium::Image);
-    if paths.iter().all(is_image) {
-        let checked = Checked::default();
-        return paths.iter().map(|path| Looked::at(BareDisk::open(path, want), &checked)).collect();
-    }
-    by_crew(paths, move |path| BareDisk::open(path, want))
-}
-
-/// Looks at block devices that the kernel has named itself.
-pub fn at_devices(paths: &[PathBuf]) -> Vec<Looked> {
-    by_crew(paths, BareDisk::open_device)
-}
-
-fn by_crew(
-    paths: &[PathBuf],
-    open: impl Fn(&Path) -> Result<BareDisk, DiskError> + Send + Sync + 'static,
-) -> Vec<Looked> {
-    let limit = Duration::from_millis(IO_DEADLINE_MS);
     let checked = Checked::default();
-    let looked = crew::each(paths.to_vec(), limit, move |path: PathBuf| Looked::at(open(&path), &checked));
+    if paths.iter().all(is_image) {
+        return paths.iter().map(|path| Looked::at(path, want, &checked)).collect();
+    }
+    let looked = crew::each(paths.to_vec(), LOOK_LIMIT, move |(): &mut (), path: PathBuf| {
+        Looked::at(&path, want, &checked)
+    });
     let missed = |path: &PathBuf, why| Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS));
+    looked.into_iter().zip(paths).map(|(end, path)| end.unwrap_or_else(|why| missed(path, why))).collect()
+}
+
+/// Looks for members among block devices that the kernel has named itself; `None` is a disk that carries nothing of ours.
+pub fn for_members(paths: &[PathBuf]) -> Vec<Option<Looked>> {
+    let checked = Checked::default();
+    let looked =
+        crew::each(
+            paths.to_vec(),
+            LOOK_LIMIT,
+            move |ends: &mut Ends, path: PathBuf| match BareDisk::open_if(&path, ends, |head, tail| {
+                !discover::is_stranger(head, tail)
+            }) {
+                Ok(bare) => Some(Looked::of(bare?, ends.head(), ends.tail(), &checked)),
+                Err(error) => Some(Looked::failed(error)),
+            },
+        );
+    let missed = |path: &PathBuf, why| Some(Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS)));
     looked.into_iter().zip(paths).map(|(end, path)| end.unwrap_or_else(|why| missed(path, why))).collect()
 }
 
@@ -117,10 +133,9 @@ pub fn read_ends(disk: &impl Blocks, length: u64) -> Result<(Vec<u8>, Vec<u8>), 
     Ok((read_long(disk, Bytes(0), length)?, read_long(disk, Bytes(usable - length), length)?))
 }
 
-fn look(disk: &impl Blocks) -> Result<Sighting, DiskError> {
-    let (head, tail) = read_ends(disk, LOOK_BYTES)?;
-    let judge = |tail: &[u8]| discover::sight(disk.size(), disk.logical_block(), &head, tail);
-    match judge(&tail) {
+fn look(disk: &impl Blocks, head: &[u8], tail: &[u8]) -> Result<Sighting, DiskError> {
+    let judge = |tail: &[u8]| discover::sight(disk.size(), disk.logical_block(), head, tail);
+    match judge(tail) {
         // A crash between the two labels of a change of ids: the intent explains both, and the front one counts.
         Sighting::Unusable(Unusable::TwoLabels { front, tail: new }) => match judge(&vec![0; tail.len()]) {
             Sighting::Ours(labelled) if between_labels(disk, &labelled, front, new)? => {

@@ -186,7 +186,9 @@ impl Scene {
         let paths = names.iter().map(|name| PathBuf::from(sysfs::node_of(name))).collect::<Vec<_>>();
         let mut scene = Scene { disks: Vec::new(), containers: Vec::new(), named: false };
         let mut reads = Vec::new();
-        for ((name, path), looked) in names.iter().zip(&paths).zip(look::at_devices(&paths)) {
+        for ((name, path), looked) in names.iter().zip(&paths).zip(look::for_members(&paths)) {
+            // What carries nothing of ours is nobody's business here.
+            let Some(looked) = looked else { continue };
             match judge_looked(&roots, name, held, &looked, filter) {
                 Ok(()) => drop(scene.add(path.clone(), looked, &mut reads)),
                 Err(why) => scene.disks.push(Seen::declined(path.clone(), None, &why)),

@@ -165,6 +165,15 @@ pub fn sight(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sight
     sighting
 }
 
+/// Is there nothing of ours at either end: no label, and no first block? [`sight`] calls such a disk foreign or blank.
+/// What exactly it is costs a hundred times as much to tell.
+pub fn is_stranger(head: &[u8], tail: &[u8]) -> bool {
+    let front = head.get(HEAD_LABEL_AT.0 as usize..).unwrap_or_default();
+    let back =
+        tail.len().checked_sub(TAIL_LABEL_BYTES as usize).and_then(|at| tail.get(at..)).unwrap_or_default();
+    !front.starts_with(label::MAGIC) && !back.starts_with(label::MAGIC) && !first_block::is_ours(head)
+}
+
 fn by_labels(size: Bytes, logical_block: u32, head: &[u8], tail: &[u8]) -> Sighting {
     let front_block = head.get(HEAD_LABEL_AT.0 as usize..).unwrap_or_default();
     let tail_block =
@@ -468,5 +477,45 @@ impl Found {
     /// Is a change of ids under way on any of its disks?
     pub fn intent(&self) -> Option<&Intent> {
         self.disks.iter().find_map(|read| read.intent.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::dice::Dice;
+    use crate::base::units::MIB;
+
+    const SIZE: Bytes = Bytes(64 * MIB);
+    const ENDS: usize = 8192;
+
+    /// The quick look and the thorough one agree: what is called a stranger is foreign or blank, whatever stands there.
+    #[test]
+    fn a_stranger_is_foreign_or_blank() {
+        let mut dice = Dice::from_seed([3; 32]);
+        let mut swap = vec![0; ENDS];
+        swap[4086..4096].copy_from_slice(b"SWAPSPACE2");
+        let noise = (0..ENDS).map(|_| dice.number() as u8).collect::<Vec<_>>();
+        for head in [vec![0; ENDS], swap, noise, vec![0; 512], Vec::new()] {
+            let tail = vec![0; head.len()];
+            assert!(is_stranger(&head, &tail));
+            assert!(matches!(sight(SIZE, 512, &head, &tail), Sighting::Foreign(_) | Sighting::Blank));
+        }
+    }
+
+    /// A magic at either end, or our first block alone, is enough to be looked at thoroughly, however damaged the rest.
+    #[test]
+    fn what_carries_anything_of_ours_is_no_stranger() {
+        let zero = vec![0; ENDS];
+        let mut front = zero.clone();
+        front[HEAD_LABEL_AT.0 as usize..][..16].copy_from_slice(label::MAGIC);
+        let mut back = zero.clone();
+        back[ENDS - TAIL_LABEL_BYTES as usize..][..16].copy_from_slice(label::MAGIC);
+        let mut first = zero.clone();
+        first[..4096].copy_from_slice(&first_block::encode(SIZE));
+        for (head, tail) in [(&front, &zero), (&zero, &back), (&first, &zero)] {
+            assert!(!is_stranger(head, tail));
+            assert!(matches!(sight(SIZE, 512, head, tail), Sighting::Unusable(_)));
+        }
     }
 }

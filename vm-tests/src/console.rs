@@ -48,8 +48,8 @@ impl Console {
     }
 
     /// Waits until the shell is there; what was said before is answered.
-    pub fn wait_for_boot(&self) -> Result<Vec<u8>, Trouble> {
-        self.stream.wait_for(READY, limits::BOOT)
+    pub fn wait_for_boot(&self, limit: Limit) -> Result<Vec<u8>, Trouble> {
+        self.stream.wait_for(READY, limit)
     }
 
     /// Waits until the machine is off.

@@ -250,7 +250,12 @@ impl Guest {
 
     /// Waits for the shell, after [`Plan::power_on`].
     pub fn wait_for_boot(&mut self) -> Result<(), Trouble> {
-        self.console.wait_for_boot()?;
+        self.wait_for_boot_within(limits::BOOT)
+    }
+
+    /// The same for a machine that has more to find than is usual.
+    pub fn wait_for_boot_within(&mut self, limit: Limit) -> Result<(), Trouble> {
+        self.console.wait_for_boot(limit)?;
         self.boot_time = self.begin.elapsed();
         Ok(())
     }

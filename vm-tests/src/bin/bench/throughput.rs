@@ -1,0 +1,63 @@
+//! I/O through volume and gate beside the same I/O on the raw disk, at the same places, in one guest. By the clock, for
+//! that is what a user has; so the guest runs free and no instructions are counted.
+
+use std::path::Path;
+
+use vm_tests::guest::Guest;
+use vm_tests::scene;
+use vm_tests::trouble::Trouble;
+
+use crate::measure::{NODE, Values, cost, image, ratio};
+
+const DISK_MIB: u64 = 320;
+const VOLUME_MIB: u64 = 256;
+/// Rounds: raw and mapped in turn, so that what disturbs disturbs both.
+const ROUNDS: usize = 15;
+
+/// Prints the table.
+pub fn bench(programs: &Path) {
+    scene::play("bench-throughput", |scene| {
+        let disk = scene.disk("a", DISK_MIB)?;
+        let image = scene.image("bench", image(scene.parts(), programs, &["io", "span"])?)?;
+        let mut guest = scene.guest("bench")?.image(&image).disk(&disk).start()?;
+        let device = guest.device(&disk)?;
+        guest.ok(&format!("mkdir -p /etc/evms; echo {NODE} >/etc/evms/node"))?;
+        guest.ok(&format!("evms container create data --private --extent 1M {device}"))?;
+        guest.ok(&format!("evms volume create data/v --size {VOLUME_MIB}M; evms activate data"))?;
+        let first = first_byte(&mut guest)?;
+        println!("until it ended, in ms, median of {ROUNDS} (least..most)");
+        println!("{:>18}  {:>30}  {:>30}  {:>10}", "what", "raw disk", "volume on gate", "throughput");
+        for (what, count) in [
+            ("read random", 3000),
+            ("write random", 3000),
+            ("read sequential", 200),
+            ("write sequential", 200),
+        ] {
+            row(&mut guest, &device, first, what, count)?;
+        }
+        Ok(())
+    });
+}
+
+/// Where the volume's first sector is on the disk: gate's start and volume's start on the gate.
+fn first_byte(guest: &mut Guest) -> Result<u64, Trouble> {
+    let text =
+        guest.ok("for name in $(dmsetup ls | grep -o '^evms[^\t ]*'); do dmsetup table $name; done")?;
+    let starts = text.lines().filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok());
+    let starts = starts.collect::<Vec<_>>();
+    match starts.as_slice() {
+        [one, other] => Ok((one + other) * 512),
+        _ => Err(Trouble::Unexpected(format!("not a gate and a volume: {text}"))),
+    }
+}
+
+fn row(guest: &mut Guest, device: &str, first: u64, what: &str, count: u32) -> Result<(), Trouble> {
+    let (mut raw, mut mapped) = (Values::new(), Values::new());
+    let bytes = VOLUME_MIB << 20;
+    for _ in 0..ROUNDS {
+        raw.add(cost(guest, &format!("io {device} {first} {bytes} {what} {count}"))?.took_ns);
+        mapped.add(cost(guest, &format!("io /dev/evms/data/v 0 {bytes} {what} {count}"))?.took_ns);
+    }
+    println!("{what:>18}  {:>30}  {:>30}  {:>9.3}x", raw.ms(), mapped.ms(), ratio(&raw, &mapped));
+    Ok(())
+}
