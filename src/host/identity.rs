@@ -152,7 +152,8 @@ fn read_text(path: &Path) -> Result<Option<String>, IdentityError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| io_failed(path, "opening", &e))?,
     };
-    let mut bytes = Vec::new();
+    // Room for all of it at once: else it is read in pieces that begin small.
+    let mut bytes = Vec::with_capacity(FILE_BYTES_MAX as usize + 1);
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|e| io_failed(path, "reading", &e))?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -6,6 +6,7 @@
 //!   to it);
 //! - `crew` does many jobs of which any may hang, by as few threads as will do;
 //! - `sysfs` and `mounts` say which disks the machine has and what holds them, without opening any;
+//! - `folder` lists names for both;
 //! - `dm` makes, loads, stops and removes device-mapper devices (`dm::wire` has their bytes);
 //! - `openers` says which processes have a device open;
 //! - `file_system` grows what is mounted;
@@ -24,6 +25,7 @@ mod disk_open;
 pub mod dm;
 pub mod entropy;
 pub mod file_system;
+mod folder;
 pub mod identity;
 pub mod mounts;
 pub mod nodes;

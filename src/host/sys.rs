@@ -115,6 +115,14 @@ pub fn dm_ioctl(control: &File, command: u8, buffer: &mut [u8]) -> Result<(), Er
     Errno::result(unsafe { libc::ioctl(control.as_raw_fd(), request as _, buffer.as_mut_ptr()) }).map(drop)
 }
 
+/// The next entries of an open folder as the kernel writes them (`struct linux_dirent64`, one behind the other); how many
+/// bytes of `out` they take, zero at the end.
+pub fn next_entries(folder: &File, out: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most `out.len()` bytes into `out`, which is writable for so many.
+    let got = unsafe { libc::syscall(libc::SYS_getdents64, folder.as_raw_fd(), out.as_mut_ptr(), out.len()) };
+    Errno::result(got).map(|got| usize::try_from(got).unwrap_or(0))
+}
+
 /// A new System V semaphore under this key, readable and writable by root alone; EEXIST when the key is taken.
 pub fn new_semaphore(key: i32) -> Result<i32, Errno> {
     // SAFETY: takes three integers and touches no memory of ours.

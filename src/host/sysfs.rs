@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::base::limits::{CANDIDATE_DISKS_MAX, WWID_BYTES_MAX};
 use crate::base::units::{Bytes, SECTOR_BYTES, Sectors};
 pub use crate::host::device::{DeviceNumber, SysfsError};
+use crate::host::folder;
 use crate::host::mounts::InUse;
 use crate::volume::plugins::local_disk::{self, DiskFacts, DiskKind, Holder, Uses};
 
@@ -186,16 +187,10 @@ struct Attributes {
 
 impl Attributes {
     fn of(dir: &Path) -> Attributes {
-        let mut has = Attributes { names: BTreeSet::new(), folders: Vec::new() };
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                has.folders.push(name.clone());
-            }
-            has.names.insert(name);
-        }
-        has.folders.sort();
-        has
+        let entries = folder::entries(dir).unwrap_or_default();
+        let folders =
+            entries.iter().filter(|entry| entry.is_folder).map(|entry| entry.name.clone()).collect();
+        Attributes { folders, names: entries.into_iter().map(|entry| entry.name).collect() }
     }
 
     fn attribute(&self, name: &str) -> bool {
@@ -223,11 +218,7 @@ fn btrfs_members(dir: &Path) -> BTreeSet<(String, String)> {
 
 /// The names in a directory, in order.
 fn names_in(dir: &Path) -> io::Result<Vec<String>> {
-    let entries = fs::read_dir(dir)?.flatten();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    Ok(names)
+    Ok(folder::entries(dir)?.into_iter().map(|entry| entry.name).collect())
 }
 
 /// An attribute without the blanks around it; `None` when absent, empty, or refused by the driver.

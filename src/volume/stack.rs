@@ -7,7 +7,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::{ContainerId, DiskNumber};
 use crate::base::name::{Name, VolumePath};
 use crate::base::units::Sectors;
-use crate::format::model::{Disk, Model, Volume};
+use crate::format::model::{Disk, Model, ObjectRef, Region, Volume};
 use crate::volume::lines::{DmLine, Geometry};
 use crate::volume::plugins;
 
@@ -100,9 +100,8 @@ fn gate(model: &Model, epoch: Epoch, disk: &Disk) -> Option<Gate> {
 }
 
 /// Lines that cover just the volume: a linear one may be shorter than what it stands on.
-fn lines(model: &Model, volume: &Volume) -> Option<Vec<DmLine>> {
-    let region = model.region_of(volume)?;
-    let mut lines = plugins::manager(region)?.lines(region, &Geometry::of(model))?;
+fn lines(region: &Region, volume: &Volume, geometry: &Geometry) -> Option<Vec<DmLine>> {
+    let mut lines = plugins::manager(region)?.lines(region, geometry)?;
     while let Some(last) = lines.last_mut() {
         if last.start >= volume.size {
             lines.pop();
@@ -122,17 +121,21 @@ pub fn stack(model: &Model, epoch: Epoch, here: &BTreeSet<DiskNumber>, only: &[N
     let gates = members.filter_map(|disk| Some((disk.number, gate(model, epoch, disk)?)));
     let mut stack = Stack { gates: gates.collect(), volumes: Vec::new(), down: Vec::new() };
     let mut carrying = BTreeSet::new();
+    let geometry = Geometry::of(model);
+    let regions = model.regions.iter().map(|region| (region.id, region)).collect::<BTreeMap<_, _>>();
     let wanted = |volume: &&Volume| only.is_empty() || only.contains(&volume.name);
     for volume in model.volumes.iter().filter(wanted) {
         let path = VolumePath { container: model.container.name.clone(), volume: volume.name.clone() };
-        let on = model.region_of(volume).map(|region| region.columns.iter().flatten().map(|run| run.disk));
-        let on = on.into_iter().flatten().collect::<BTreeSet<_>>();
+        let ObjectRef::Region(region) = volume.on;
+        let region = regions.get(&region).copied();
+        let on = region.into_iter().flat_map(|region| region.columns.iter().flatten().map(|run| run.disk));
+        let on = on.collect::<BTreeSet<_>>();
         let away = on.iter().filter(|disk| !stack.gates.contains_key(disk)).copied().collect::<BTreeSet<_>>();
         if !away.is_empty() {
             stack.down.push((path, Down::Disks(away)));
             continue;
         }
-        match lines(model, volume) {
+        match region.and_then(|region| lines(region, volume, &geometry)) {
             None => stack.down.push((path, Down::NoLines)),
             Some(lines) => {
                 carrying.extend(on);
