@@ -21,16 +21,21 @@
 //! ```
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
-//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`].
+//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`]; and for looking at disks without a
+//! guest: [`dice`], [`log_writes`], [`content`], [`images`].
 
 pub mod archive;
 pub mod cases;
 pub mod console;
+pub mod content;
 pub mod control;
+pub mod dice;
 pub mod disk;
 pub mod guest;
 pub mod image;
+pub mod images;
 pub mod limits;
+pub mod log_writes;
 pub mod modules;
 pub mod parts;
 pub mod scene;
