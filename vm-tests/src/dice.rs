@@ -26,7 +26,7 @@ impl Dice {
     }
 
     /// The next throw.
-    pub fn next(&mut self) -> u64 {
+    pub fn throw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -37,7 +37,7 @@ impl Dice {
     /// A number below `end`, which is not zero.
     pub fn below(&mut self, end: usize) -> usize {
         assert!(end > 0, "a die has sides");
-        (self.next() % end as u64) as usize
+        (self.throw() % end as u64) as usize
     }
 
     /// One of them.
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn a_seed_is_a_row() {
         let row = |seed| {
-            Vec::from_iter(std::iter::repeat_with(|| 0).take(4).scan(Dice::new(seed), |d, _| Some(d.next())))
+            Vec::from_iter(std::iter::repeat_with(|| 0).take(4).scan(Dice::new(seed), |d, _| Some(d.throw())))
         };
         assert_eq!(row(7), row(7));
         assert_ne!(row(7), row(8));

@@ -78,27 +78,48 @@ impl Drop for Images {
 }
 
 /// What `evms list` shows of containers and volumes, without what changes with every commit: `data private OWNER 3 1
-/// 24 MiB` (disks, volumes, size) and `data/home 3 MiB linear 1`.
+/// 24 MiB` (disks, volumes, size) and `data/home 3 MiB linear 1`. A container of which too few disks are here to say
+/// what counts shows nothing.
 pub fn model(listed: &str) -> Vec<String> {
-    let mut rows = Vec::new();
-    for table in listed.split("\n\n") {
-        let mut lines =
-            table.lines().map(|line| line.split("  ").map(str::trim).filter(|word| !word.is_empty()));
-        let kind = lines.next().and_then(|mut words| words.next()).unwrap_or_default();
-        for words in lines.map(Iterator::collect::<Vec<_>>) {
-            match (kind, words.as_slice()) {
-                ("CONTAINER", [name, kind, owner, disks, volumes, size, ..])
-                    if !["deleted", "-"].contains(kind) =>
-                {
-                    let disks = disks.rsplit('/').next().unwrap_or_default();
-                    rows.push([name, kind, owner, disks, volumes, size].join(" "));
-                }
-                ("VOLUME", [name, size, layout, disks, ..]) => {
-                    rows.push([name, size, layout, disks].map(|word| *word).join(" "))
-                }
-                _ => (),
-            }
-        }
+    let containers = rows(listed, "CONTAINER");
+    let speaks = |row: &&Vec<&str>| {
+        row.len() > 5 && !["deleted", "-"].contains(&row[1]) && row.last() != Some(&"incomplete")
+    };
+    let containers: Vec<Vec<&str>> = containers.iter().filter(speaks).cloned().collect();
+    let is_of = |row: &&Vec<&str>| containers.iter().any(|of| row[0].split('/').next() == Some(of[0]));
+    let lines = containers.iter().map(|row| {
+        let disks = row[3].rsplit('/').next().unwrap_or_default();
+        [row[0], row[1], row[2], disks, row[4], row[5]].join(" ")
+    });
+    let volumes = rows(listed, "VOLUME");
+    let volumes = volumes.iter().filter(is_of).map(|row| row[..row.len().min(4)].join(" "));
+    lines.chain(volumes).collect()
+}
+
+/// The rows of the table whose head begins so, as words.
+fn rows<'a>(listed: &'a str, head: &str) -> Vec<Vec<&'a str>> {
+    let table = listed.split("\n\n").find(|table| table.starts_with(head)).unwrap_or_default();
+    let words = |line: &'a str| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
+    table.lines().skip(1).map(words).filter(|row: &Vec<&str>| !row.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_and_what_does_not_count_left_out() {
+        let listed = "CONTAINER  TYPE     OWNER  DISKS  VOLUMES    SIZE    FREE  GENERATION  STATE\n\
+                      data       private  me       3/3        1  24 MiB  21 MiB           3  committed\n\
+                      lone       private  me       1/3        1  24 MiB  21 MiB           1  incomplete\n\
+                      \n\
+                      VOLUME      SIZE  LAYOUT  DISKS  STATE\n\
+                      data/home  3 MiB  linear  1      whole\n\
+                      lone/home  3 MiB  linear  1      whole\n\
+                      \n\
+                      DISK     SIZE  STATE\n\
+                      a.img  16 MiB  member\n";
+        assert_eq!(model(listed), ["data private me 3 1 24 MiB", "data/home 3 MiB linear 1"]);
+        assert_eq!(model("DISK  SIZE\na.img  16 MiB\n"), Vec::<String>::new());
     }
-    rows
 }

@@ -22,7 +22,7 @@
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
 //! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`]; and for looking at disks without a
-//! guest: [`dice`], [`log_writes`], [`content`], [`images`].
+//! guest: [`dice`], [`log_writes`], [`content`], [`states`], [`images`].
 
 pub mod archive;
 pub mod cases;
@@ -39,5 +39,6 @@ pub mod log_writes;
 pub mod modules;
 pub mod parts;
 pub mod scene;
+pub mod states;
 pub mod stream;
 pub mod trouble;

@@ -148,7 +148,7 @@ mod tests {
 
     /// By the kernel's page: a write of two sectors at sector 8, a flush without data, a discard, a mark, a FUA write.
     fn log() -> Vec<u8> {
-        let mut log = sector([0x6a73_6677_7368_72, 1, 5, SECTOR as u64], &[]);
+        let mut log = sector([0x006a_7366_7773_6872, 1, 5, SECTOR as u64], &[]);
         log.extend(sector([8, 2, 0, 0], &[]));
         log.extend([7; 2 * SECTOR]);
         log.extend(sector([0, 0, FLUSH, 0], &[]));
