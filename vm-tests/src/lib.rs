@@ -22,7 +22,7 @@
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
 //! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`]; and for looking at disks without a
-//! guest: [`dice`], [`log_writes`], [`content`], [`states`], [`images`].
+//! guest: [`dice`], [`log_writes`], [`content`], [`states`], [`images`], [`work`].
 
 pub mod archive;
 pub mod cases;
@@ -42,3 +42,4 @@ pub mod scene;
 pub mod states;
 pub mod stream;
 pub mod trouble;
+pub mod work;

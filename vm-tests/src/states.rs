@@ -149,8 +149,8 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// F41: on one disk or on all, what was not flushed is there in part, and one write of it is torn between two
-    /// sectors, of 4096 bytes and of 512.
+    /// F41: on one disk or on all, what was not flushed is there in part, its writes torn between two sectors, of 4096
+    /// bytes and of 512.
     pub fn put_torn(&mut self) {
         for _ in 0..TEARS {
             let number = self.dice.below(self.depth() - 1);
@@ -176,18 +176,21 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// What the disk holds when of the writes between two flushes some are there, some are not, and one is in part.
+    /// What the disk holds when of each write between two flushes all is there, or nothing, or a part: up to some
+    /// sector, or any sectors at all.
     fn torn(&mut self, disk: usize, from: usize, to: usize, unit: usize) -> Content {
         let history = &self.histories[disk];
         let mut content = history.content(from);
-        let writes: Vec<_> = history.writes(from, to).collect();
-        let torn = self.dice.below(writes.len().max(1));
-        for (number, (at, bytes)) in writes.into_iter().enumerate() {
-            let is_whole = number != torn && self.dice.below(2) == 0;
-            let prefix = (self.dice.below(2) == 0).then(|| self.dice.below(bytes.len() / unit + 1));
+        for (at, bytes) in history.writes(from, to) {
+            let count = bytes.len().div_ceil(unit);
+            let prefix = match self.dice.below(4) {
+                0 => Some(0),
+                1 => Some(count),
+                2 => Some(self.dice.below(count + 1)),
+                _ => None,
+            };
             for (place, piece) in bytes.chunks(unit).enumerate() {
-                let is_there = prefix.map_or_else(|| self.dice.below(2) == 0, |prefix| place < prefix);
-                if is_whole || (number == torn && is_there) {
+                if prefix.map_or_else(|| self.dice.below(2) == 0, |prefix| place < prefix) {
                     content.write(at + (place * unit) as u64, piece);
                 }
             }
