@@ -22,7 +22,8 @@
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
 //! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`]; and for looking at disks without a
-//! guest: [`dice`], [`log_writes`], [`content`], [`states`], [`images`], [`work`].
+//! guest: [`dice`], [`log_writes`], [`content`], [`states`], [`images`], [`work`];
+//! [`volatile`] is a disk that forgets when the cord is pulled.
 
 pub mod archive;
 pub mod cases;
@@ -42,4 +43,5 @@ pub mod scene;
 pub mod states;
 pub mod stream;
 pub mod trouble;
+pub mod volatile;
 pub mod work;

@@ -1,7 +1,7 @@
 //! The cord is pulled at random moments of a machine at work: changes of the container one after another, files synced
 //! onto a mounted volume meanwhile. What was acknowledged is known here, outside. After every cut the machine boots
 //! again on the same disks: the model is the last that was acknowledged or the one under way, every synced file is
-//! whole, and the work goes on.
+//! whole, and the work goes on. The disks have caches that forget what was not flushed.
 //!
 //! `EVMS_VM_LONG=1`: 50 cuts instead of a few. `EVMS_VM_SEED`: the seed of an earlier run. What was cut so far, and
 //! what it brought to light: `../LEDGER.md`.
@@ -19,6 +19,7 @@ use vm_tests::image::Image;
 use vm_tests::images::model;
 use vm_tests::scene::{self, Scene};
 use vm_tests::trouble::Trouble;
+use vm_tests::volatile::Volatile;
 use vm_tests::work::{Change, Model};
 
 const SIZE_MIB: u64 = 48;
@@ -195,14 +196,16 @@ fn well(guest: &mut Guest) -> Result<(), Trouble> {
 #[test]
 fn nothing_acknowledged_is_lost_when_the_cord_is_pulled() {
     scene::play("power-cut", |scene| {
-        let disks = ["a", "b", "c", "d"].iter().map(|name| scene.disk(name, SIZE_MIB));
-        let disks = disks.collect::<Result<Vec<_>, _>>()?;
         let image =
             Image::usual(scene.parts())?.program("/usr/sbin/mkfs.ext4")?.program("/usr/sbin/e2fsck")?;
         let image = scene.image("tools", image.file("bin/writer", 0o755, WRITER))?;
         let seed = Dice::seed();
         let cuts = if env::var_os(LONG_VARIABLE).is_some() { CUTS_LONG } else { CUTS };
         eprintln!("  seed {seed} (EVMS_VM_SEED), {cuts} cuts");
+        let disk = |name, number| Volatile::over(&scene.disk(name, SIZE_MIB)?, seed << 8 | number);
+        let disks = ["a", "b", "c", "d"].into_iter().zip(0..).map(|(name, number)| disk(name, number));
+        let (disks, caches): (Vec<_>, Vec<_>) =
+            disks.collect::<Result<Vec<_>, Trouble>>()?.into_iter().unzip();
         let (dice, model) = (Dice::new(seed), Model::default());
         let counts = Counts::default();
         let mut bench = Bench { scene, image, disks, dice, model, usual: USUAL, counts };
@@ -217,6 +220,7 @@ fn nothing_acknowledged_is_lost_when_the_cord_is_pulled() {
         guest.ok("umount /mnt; e2fsck -fn /dev/evms/data/files 2>&1")?;
         guest.power_off()?;
         eprintln!("  seed {seed}, {cuts} cuts: {:?}", bench.counts);
+        caches.iter().for_each(|cache| eprintln!("  {:?}", cache.losses()));
         Ok(())
     });
 }
