@@ -8,12 +8,13 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::dice::Dice;
 use crate::disk::Disk;
@@ -44,6 +45,8 @@ const ERROR_INVALID: u32 = 22;
 /// No option, and no single request, is longer.
 const OPTION_BYTES_MAX: u32 = 4096;
 const REQUEST_BYTES_MAX: u32 = 32 << 20;
+/// So long a flush takes, as on a disk that turns: the cord may be pulled meanwhile.
+const FLUSH_TIME: Duration = Duration::from_millis(20);
 /// Where a write may tear.
 const TEAR_BYTES: u64 = 4096;
 
@@ -181,12 +184,12 @@ impl Cache {
     }
 }
 
-fn bytes<const N: usize>(line: &mut UnixStream) -> io::Result<[u8; N]> {
+fn bytes<const N: usize>(line: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     line.read_exact(&mut bytes).map(|()| bytes)
 }
 
-fn long(line: &mut UnixStream, length: u32, most: u32) -> io::Result<Vec<u8>> {
+fn long(line: &mut impl Read, length: u32, most: u32) -> io::Result<Vec<u8>> {
     if length > most {
         return Err(io::Error::new(ErrorKind::InvalidData, "longer than anything that is sent here"));
     }
@@ -199,6 +202,8 @@ fn serve(mut line: UnixStream, cache: &mut Cache) -> io::Result<End> {
     if !shake_hands(&mut line, cache.file.metadata()?.len())? {
         return Ok(End::Orderly);
     }
+    let mut out = line.try_clone()?;
+    let mut line = BufReader::new(line);
     loop {
         let magic = u32::from_be_bytes(bytes(&mut line)?);
         let flags = u16::from_be_bytes(bytes(&mut line)?);
@@ -214,6 +219,7 @@ fn serve(mut line: UnixStream, cache: &mut Cache) -> io::Result<End> {
                 let bytes = long(&mut line, length, REQUEST_BYTES_MAX)?;
                 cache.pending.push_back(Pending { at, bytes, is_kept: flags & FLAG_FUA != 0 });
             }
+            FLUSH if is_cut_within(&mut line, FLUSH_TIME)? => return Ok(End::Cut),
             FLUSH => cache.flush()?,
             DISCONNECT => return cache.flush().map(|()| End::Orderly),
             _ => error = ERROR_INVALID,
@@ -222,8 +228,20 @@ fn serve(mut line: UnixStream, cache: &mut Cache) -> io::Result<End> {
         reply.extend(u32::to_be_bytes(error));
         reply.extend(handle);
         reply.extend(answer);
-        line.write_all(&reply)?;
+        out.write_all(&reply)?;
     }
+}
+
+/// Does the other end go within so long? What it asks meanwhile waits.
+fn is_cut_within(line: &mut BufReader<UnixStream>, time: Duration) -> io::Result<bool> {
+    line.get_ref().set_read_timeout(Some(time))?;
+    let is_cut = match line.fill_buf() {
+        Ok(more) => more.is_empty(),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => false,
+        Err(error) => return Err(error),
+    };
+    line.get_ref().set_read_timeout(None)?;
+    Ok(is_cut)
 }
 
 /// Until the emulator has chosen the one export there is. False when it thought better of it.

@@ -51,12 +51,16 @@ impl Change {
         }
     }
 
-    /// How many commands it is, about: those that take longer count as more.
-    pub fn parts(&self) -> u32 {
+    /// Changes of one kind take about as long as each other.
+    pub fn kind(&self) -> &'static str {
         match self {
-            Self::Join => 2,
-            Self::Leave => 6,
-            _ => 1,
+            Self::Create(..) => "create",
+            Self::Delete(_) => "delete",
+            Self::Rename(..) => "rename",
+            Self::Grow(name, _) if name == "files" => "grow with file system",
+            Self::Grow(..) => "grow",
+            Self::Join => "join",
+            Self::Leave => "leave",
         }
     }
 }

@@ -45,8 +45,8 @@ struct Bench<'a> {
     dice: Dice,
     /// What was acknowledged.
     model: Model,
-    /// How long a part of a change takes, as far as seen.
-    usual: Duration,
+    /// How long a change of each kind took when it was last made.
+    usual: BTreeMap<&'static str, Duration>,
     counts: Counts,
 }
 
@@ -137,11 +137,12 @@ impl Bench<'_> {
             let change = self.model.draw(&mut self.dice);
             let begin = Instant::now();
             guest.ok(&change.line(&joining))?;
-            self.usual = (self.usual + begin.elapsed() / change.parts()) / 2;
+            self.usual.insert(change.kind(), begin.elapsed());
             self.acknowledge(&change);
         }
         let change = self.model.draw(&mut self.dice);
-        let later = self.usual.mul_f64(f64::from(change.parts()) * self.dice.below(120) as f64 / 100.0);
+        let usual = self.usual.get(change.kind()).copied().unwrap_or(USUAL);
+        let later = usual.mul_f64(self.dice.below(85) as f64 / 100.0);
         match guest.run_into_cut(&change.line(&joining), later)? {
             None => Ok(Some(change)),
             Some(0) => {
@@ -208,7 +209,7 @@ fn nothing_acknowledged_is_lost_when_the_cord_is_pulled() {
             disks.collect::<Result<Vec<_>, Trouble>>()?.into_iter().unzip();
         let (dice, model) = (Dice::new(seed), Model::default());
         let counts = Counts::default();
-        let mut bench = Bench { scene, image, disks, dice, model, usual: USUAL, counts };
+        let mut bench = Bench { scene, image, disks, dice, model, usual: BTreeMap::new(), counts };
         bench.found()?;
         let mut under_way = None;
         for cut in 1..=cuts {
