@@ -21,9 +21,9 @@
 //! ```
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
-//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`]; and for looking at disks without a
-//! guest: [`dice`], [`log_writes`], [`content`], [`states`], [`images`], [`work`];
-//! [`volatile`] is a disk that forgets when the cord is pulled.
+//! [`nbd`], [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`]. For looking at disks without
+//! a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`dice`], [`steps`], [`work`]; and
+//! [`volatile`], a disk that forgets when the cord is pulled.
 
 pub mod archive;
 pub mod cases;
@@ -38,9 +38,11 @@ pub mod images;
 pub mod limits;
 pub mod log_writes;
 pub mod modules;
+pub mod nbd;
 pub mod parts;
 pub mod scene;
 pub mod states;
+pub mod steps;
 pub mod stream;
 pub mod trouble;
 pub mod volatile;

@@ -3,16 +3,19 @@
 //! Disks have caches of their own, so each is at any of its own moments; what evms waits for between two disks is left
 //! out of account, so that more states are judged than a crash alone can leave.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::content::{Content, History};
 use crate::dice::Dice;
 use crate::trouble::Trouble;
 
+/// A disk on which nothing happened in a step has its begin and its end.
+const QUIET_CUTS: usize = 2;
 /// Of more than two disks that differ, so many mixtures of each step are drawn.
 const MIXTURES: usize = 60;
 /// Of each step's torn writes, so many are drawn.
-const TEARS: usize = 60;
+const TEARS: usize = 100;
 /// One in so many states is also finished: the same command again, then `check`.
 const FINISHED: usize = 8;
 
@@ -51,6 +54,8 @@ pub struct Window<'a> {
     cuts: Vec<Vec<usize>>,
     /// What was put.
     pub states: Vec<State>,
+    /// Which cuts were put already. A disk on which nothing happened is always at its first.
+    put: BTreeSet<Vec<usize>>,
     dice: Dice,
 }
 
@@ -59,7 +64,14 @@ impl<'a> Window<'a> {
     pub fn of(step: usize, histories: &'a [History], marks: [&str; 2], seed: u64) -> Result<Self, Trouble> {
         let cuts = |history: &History| Ok(history.cuts(history.mark(marks[0])?, history.mark(marks[1])?));
         let cuts = histories.iter().map(cuts).collect::<Result<Vec<_>, Trouble>>()?;
-        Ok(Self { step, histories, cuts, states: Vec::new(), dice: Dice::new(seed ^ (step as u64) << 32) })
+        Ok(Self {
+            step,
+            histories,
+            cuts,
+            states: Vec::new(),
+            put: BTreeSet::new(),
+            dice: Dice::new(seed ^ (step as u64) << 32),
+        })
     }
 
     /// All disks as they were when the step began.
@@ -89,16 +101,27 @@ impl<'a> Window<'a> {
     /// Can a crash of evms alone leave this? It waits for all disks before it goes on, so none is far ahead. What is
     /// no crash is a disk that forgot.
     fn is_crash(&self, numbers: &[usize]) -> bool {
-        let changed =
-            || numbers.iter().zip(&self.cuts).filter(|(_, cuts)| cuts.len() > 2).map(|(number, _)| *number);
+        let changed = || {
+            numbers
+                .iter()
+                .zip(&self.cuts)
+                .filter(|(_, cuts)| cuts.len() > QUIET_CUTS)
+                .map(|(number, _)| *number)
+        };
         let (least, most) = (changed().min().unwrap_or_default(), changed().max().unwrap_or_default());
         most <= least + 1
     }
 
     /// The state in which each disk is at its cut of this number.
     fn put_cuts(&mut self, numbers: &[usize]) {
+        let is_quiet = |disk: &usize| self.cuts[*disk].len() <= QUIET_CUTS;
+        let told = numbers.iter().enumerate().map(|(disk, number)| if is_quiet(&disk) { 0 } else { *number });
+        if !self.put.insert(told.collect()) {
+            return;
+        }
         let is_at = |end: fn(&[usize]) -> usize| {
-            numbers.iter().zip(&self.cuts).all(|(number, cuts)| *number == end(cuts))
+            let quiet = |cuts: &[usize]| cuts.len() <= QUIET_CUTS;
+            numbers.iter().zip(&self.cuts).all(|(number, cuts)| quiet(cuts) || *number == end(cuts))
         };
         let may = match (is_at(|_| 0), is_at(|cuts| cuts.len() - 1)) {
             (true, _) => May::Old,

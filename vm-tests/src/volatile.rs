@@ -2,13 +2,12 @@
 //! guest had not yet handed over; here also what was handed over and not flushed is lost, or is there in part, each
 //! write by itself.
 //!
-//! The emulator reaches the disk by NBD over a socket; this file is the other end, as far as the emulator needs it (NBD's
-//! `doc/proto.md`: fixed newstyle, simple replies). One connection is one time that the machine was on: it ends in good
-//! order, or the cord was pulled.
+//! The emulator reaches the disk by NBD over a socket. One connection is one time that the machine was on: it ends in
+//! good order, or the cord was pulled.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -18,33 +17,9 @@ use std::time::Duration;
 
 use crate::dice::Dice;
 use crate::disk::Disk;
+use crate::nbd::{self, Request};
 use crate::trouble::Trouble;
 
-const MAGIC_SERVER: &[u8; 8] = b"NBDMAGIC";
-const MAGIC_OPTION: &[u8; 8] = b"IHAVEOPT";
-const MAGIC_OPTION_REPLY: u64 = 0x0003_e889_0455_65a9;
-const MAGIC_REQUEST: u32 = 0x2560_9513;
-const MAGIC_REPLY: u32 = 0x6744_6698;
-/// Fixed newstyle, and no zeros after the handshake.
-const HANDSHAKE_FLAGS: u16 = 1 | 2;
-const OPTION_ABORT: u32 = 2;
-const OPTION_GO: u32 = 7;
-const REPLY_ACK: u32 = 1;
-const REPLY_INFO: u32 = 3;
-const REPLY_UNSUPPORTED: u32 = 1 << 31 | 1;
-const INFO_EXPORT: u16 = 0;
-/// Has flags, takes flushes, takes FUA.
-const EXPORT_FLAGS: u16 = 1 | 4 | 8;
-const READ: u16 = 0;
-const WRITE: u16 = 1;
-const DISCONNECT: u16 = 2;
-const FLUSH: u16 = 3;
-const FLAG_FUA: u16 = 1;
-const ERROR_INVALID: u32 = 22;
-
-/// No option, and no single request, is longer.
-const OPTION_BYTES_MAX: u32 = 4096;
-const REQUEST_BYTES_MAX: u32 = 32 << 20;
 /// So long a flush takes, as on a disk that turns: the cord may be pulled meanwhile.
 const FLUSH_TIME: Duration = Duration::from_millis(20);
 /// Where a write may tear.
@@ -184,51 +159,28 @@ impl Cache {
     }
 }
 
-fn bytes<const N: usize>(line: &mut impl Read) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    line.read_exact(&mut bytes).map(|()| bytes)
-}
-
-fn long(line: &mut impl Read, length: u32, most: u32) -> io::Result<Vec<u8>> {
-    if length > most {
-        return Err(io::Error::new(ErrorKind::InvalidData, "longer than anything that is sent here"));
-    }
-    let mut bytes = vec![0; length as usize];
-    line.read_exact(&mut bytes).map(|()| bytes)
-}
-
 /// One time that the machine is on.
 fn serve(mut line: UnixStream, cache: &mut Cache) -> io::Result<End> {
-    if !shake_hands(&mut line, cache.file.metadata()?.len())? {
+    if !nbd::shake_hands(&mut line, cache.file.metadata()?.len())? {
         return Ok(End::Orderly);
     }
     let mut out = line.try_clone()?;
     let mut line = BufReader::new(line);
     loop {
-        let magic = u32::from_be_bytes(bytes(&mut line)?);
-        let flags = u16::from_be_bytes(bytes(&mut line)?);
-        let kind = u16::from_be_bytes(bytes(&mut line)?);
-        let handle: [u8; 8] = bytes(&mut line)?;
-        let at = u64::from_be_bytes(bytes(&mut line)?);
-        let length = u32::from_be_bytes(bytes(&mut line)?);
+        let request = Request::read(&mut line)?;
         let (mut error, mut answer) = (0, Vec::new());
-        match kind {
-            _ if magic != MAGIC_REQUEST => return Ok(End::Cut),
-            READ if length <= REQUEST_BYTES_MAX => answer = cache.read(at, length as usize)?,
-            WRITE => {
-                let bytes = long(&mut line, length, REQUEST_BYTES_MAX)?;
-                cache.pending.push_back(Pending { at, bytes, is_kept: flags & FLAG_FUA != 0 });
+        match request.kind {
+            nbd::READ => answer = cache.read(request.at, request.length as usize)?,
+            nbd::WRITE => {
+                let (at, bytes, is_kept) = (request.at, request.data.clone(), request.is_kept);
+                cache.pending.push_back(Pending { at, bytes, is_kept });
             }
-            FLUSH if is_cut_within(&mut line, FLUSH_TIME)? => return Ok(End::Cut),
-            FLUSH => cache.flush()?,
-            DISCONNECT => return cache.flush().map(|()| End::Orderly),
-            _ => error = ERROR_INVALID,
+            nbd::FLUSH if is_cut_within(&mut line, FLUSH_TIME)? => return Ok(End::Cut),
+            nbd::FLUSH => cache.flush()?,
+            nbd::DISCONNECT => return cache.flush().map(|()| End::Orderly),
+            _ => error = nbd::ERROR_INVALID,
         }
-        let mut reply = MAGIC_REPLY.to_be_bytes().to_vec();
-        reply.extend(u32::to_be_bytes(error));
-        reply.extend(handle);
-        reply.extend(answer);
-        out.write_all(&reply)?;
+        request.answer(&mut out, error, &answer)?;
     }
 }
 
@@ -244,44 +196,12 @@ fn is_cut_within(line: &mut BufReader<UnixStream>, time: Duration) -> io::Result
     Ok(is_cut)
 }
 
-/// Until the emulator has chosen the one export there is. False when it thought better of it.
-fn shake_hands(line: &mut UnixStream, size: u64) -> io::Result<bool> {
-    line.write_all(MAGIC_SERVER)?;
-    line.write_all(MAGIC_OPTION)?;
-    line.write_all(&HANDSHAKE_FLAGS.to_be_bytes())?;
-    let _client_flags: [u8; 4] = bytes(line)?;
-    loop {
-        let _magic: [u8; 8] = bytes(line)?;
-        let option = u32::from_be_bytes(bytes(line)?);
-        let length = u32::from_be_bytes(bytes(line)?);
-        long(line, length, OPTION_BYTES_MAX)?;
-        match option {
-            OPTION_GO => {
-                let mut info = INFO_EXPORT.to_be_bytes().to_vec();
-                info.extend(size.to_be_bytes());
-                info.extend(EXPORT_FLAGS.to_be_bytes());
-                reply(line, option, REPLY_INFO, &info)?;
-                return reply(line, option, REPLY_ACK, &[]).map(|()| true);
-            }
-            OPTION_ABORT => return reply(line, option, REPLY_ACK, &[]).map(|()| false),
-            _ => reply(line, option, REPLY_UNSUPPORTED, &[])?,
-        }
-    }
-}
-
-fn reply(line: &mut UnixStream, option: u32, kind: u32, data: &[u8]) -> io::Result<()> {
-    let mut reply = MAGIC_OPTION_REPLY.to_be_bytes().to_vec();
-    reply.extend(option.to_be_bytes());
-    reply.extend(kind.to_be_bytes());
-    reply.extend((data.len() as u32).to_be_bytes());
-    reply.extend(data);
-    line.write_all(&reply)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nbd::{DISCONNECT, FLUSH, READ, WRITE, bytes};
     use std::fs;
+    use std::io::Write;
 
     /// A disk of 1 MiB in a folder of its own.
     fn disk(name: &str) -> (PathBuf, Disk) {

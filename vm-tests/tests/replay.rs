@@ -15,14 +15,12 @@ use vm_tests::image::Image;
 use vm_tests::images::{Images, model};
 use vm_tests::scene::{self, Scene};
 use vm_tests::states::{May, State, Window};
+use vm_tests::steps::{ME, NAMES, OTHER, STEPS, Step, with_disks};
 use vm_tests::trouble::Trouble;
 
 const SIZE_MIB: u64 = 16;
 const LOG_MIB: u64 = 64;
-const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const SECTORS: [Sectors; 4] = [Sectors::Plain512, Sectors::Emulated512, Sectors::Native4k, Sectors::Plain512];
-const ME: &str = "11111111-2222-4333-8444-555555555555";
-const OTHER: &str = "99999999-8888-4777-a666-555555555555";
 /// How many threads judge.
 const JUDGES: usize = 2;
 /// The exit code of a change that is not this machine's to make.
@@ -30,105 +28,9 @@ const NOT_OWNER: i32 = 4;
 /// So many wrong states of a step are told.
 const TOLD: usize = 8;
 
-/// One change: who makes it, what brings it about after a cut, and what the disks show from then on.
-struct Step {
-    node: &'static str,
-    change: &'static str,
-    /// What finishes it, where that is not the change itself.
-    again: &'static str,
-    shows: &'static [&'static str],
-}
-
-const CREATE: &str = "container create data --private --owner me --extent 1M --slot 64K a b c";
-const CREATE_AGAIN: &str =
-    "container create data --private --owner me --extent 1M --slot 64K a b c --wipe evms";
-
-/// A disk of 16 MiB has ends of 4 MiB each, so a container has 8 MiB of each disk.
-const STEPS: &[Step] = &[
-    Step { node: ME, change: CREATE, again: CREATE_AGAIN, shows: &["data private me 3 0 24 MiB"] },
-    Step {
-        node: ME,
-        change: "volume create data/home --size 3M",
-        again: "",
-        shows: &["data private me 3 1 24 MiB", "data/home 3 MiB linear 1"],
-    },
-    Step {
-        node: ME,
-        change: "volume create data/fast --size 6M --stripes 3",
-        again: "",
-        shows: &[
-            "data private me 3 2 24 MiB",
-            "data/home 3 MiB linear 1",
-            "data/fast 6 MiB stripe 3 x 64 KiB 1 2 3",
-        ],
-    },
-    Step {
-        node: ME,
-        change: "container expand data d",
-        again: "container expand data d --wipe evms",
-        shows: &[
-            "data private me 4 2 32 MiB",
-            "data/home 3 MiB linear 1",
-            "data/fast 6 MiB stripe 3 x 64 KiB 1 2 3",
-        ],
-    },
-    Step {
-        node: ME,
-        change: "volume expand data/home --size 5M",
-        again: "",
-        shows: &[
-            "data private me 4 2 32 MiB",
-            "data/home 5 MiB linear 1",
-            "data/fast 6 MiB stripe 3 x 64 KiB 1 2 3",
-        ],
-    },
-    Step {
-        node: ME,
-        change: "container shrink data d",
-        again: "",
-        shows: &[
-            "data private me 3 2 24 MiB",
-            "data/home 5 MiB linear 1",
-            "data/fast 6 MiB stripe 3 x 64 KiB 1 2 3",
-        ],
-    },
-    Step {
-        node: ME,
-        change: "volume delete data/fast",
-        again: "",
-        shows: &["data private me 3 1 24 MiB", "data/home 5 MiB linear 1"],
-    },
-    Step {
-        node: ME,
-        change: "container modify data --owner 99999999-8888-4777-a666-555555555555",
-        again: "",
-        shows: &["data private other 3 1 24 MiB", "data/home 5 MiB linear 1"],
-    },
-    Step {
-        node: OTHER,
-        change: "container deport data",
-        again: "",
-        shows: &["data deported - 3 1 24 MiB", "data/home 5 MiB linear 1"],
-    },
-    Step {
-        node: ME,
-        change: "container import data",
-        again: "",
-        shows: &["data private me 3 1 24 MiB", "data/home 5 MiB linear 1"],
-    },
-    Step { node: ME, change: "volume delete data/home", again: "", shows: &["data private me 3 0 24 MiB"] },
-    Step { node: ME, change: "container delete data", again: "", shows: &[] },
-];
-
 /// The mark that says that so many steps are acknowledged.
 fn mark(count: usize) -> String {
     format!("done-{count}")
-}
-
-/// A line for the guest or for images: disks are `a` to `d` in [`STEPS`].
-fn with_disks(line: &str, node_of: impl Fn(&str) -> String) -> String {
-    let words = line.split(' ').map(|word| if NAMES.contains(&word) { node_of(word) } else { word.into() });
-    words.collect::<Vec<String>>().join(" ")
 }
 
 /// Puts a `dm-log-writes` device over each disk. A multipath map is the only device-mapper device that evms takes for
