@@ -45,15 +45,17 @@ pub struct Volatile {
 }
 
 impl Volatile {
-    /// Lays a cache over a disk: give the guests the disk that is answered. The seed decides what is lost.
-    pub fn over(disk: &Disk, seed: u64) -> Result<(Disk, Self), Trouble> {
+    /// Lays a cache over a disk: give the guests the disk that is answered. The seed decides what is lost: disks of one
+    /// machine have the same seed, so that there are cuts in which all of them lose everything, and numbers of their own.
+    pub fn over(disk: &Disk, seed: u64, number: u64) -> Result<(Disk, Self), Trouble> {
         let socket: PathBuf = disk.path().with_extension("nbd");
         let listener = UnixListener::bind(&socket).map_err(Trouble::file("listening on", &socket))?;
         let file = File::options().read(true).write(true).open(disk.path());
         let file = file.map_err(Trouble::file("opening", disk.path()))?;
         let losses = Arc::new(Mutex::new(Losses::default()));
         let told = Arc::clone(&losses);
-        let mut cache = Cache { file, pending: VecDeque::new(), dice: Dice::new(seed) };
+        let dice = Dice::new(seed ^ (number + 1) << 32);
+        let mut cache = Cache { file, pending: VecDeque::new(), shared: Dice::new(seed), dice };
         thread::spawn(move || {
             for line in listener.incoming().flatten() {
                 if serve(line, &mut cache).unwrap_or(End::Cut) == End::Cut {
@@ -95,6 +97,8 @@ struct Pending {
 struct Cache {
     file: File,
     pending: VecDeque<Pending>,
+    /// What falls alike on all disks of a machine.
+    shared: Dice,
     dice: Dice,
 }
 
@@ -120,10 +124,10 @@ impl Cache {
         Ok(())
     }
 
-    /// The cord was pulled. In one of three cuts all is lost; else each write is lost, is there, or tears.
+    /// The cord was pulled. In half of the cuts all is lost, on every disk; else each write is lost, is there, or tears.
     fn forget(&mut self) -> io::Result<Losses> {
         let mut losses = Losses::default();
-        let is_all_lost = self.dice.below(3) == 0;
+        let is_all_lost = self.shared.below(2) == 0;
         while let Some(write) = self.pending.pop_front() {
             if write.is_kept {
                 self.file.write_all_at(&write.bytes, write.at)?;
@@ -242,7 +246,7 @@ mod tests {
     #[test]
     fn flushed_writes_stay_and_others_may_go() {
         let (folder, disk) = disk("cut");
-        let (disk, end) = Volatile::over(&disk, 5).unwrap();
+        let (disk, end) = Volatile::over(&disk, 5, 0).unwrap();
         for round in 1..=20_u8 {
             let mut line = connect(&disk);
             ask(&mut line, WRITE, 4096, 4096, &[round; 4096]);
@@ -264,7 +268,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_in_good_order() {
         let (folder, disk) = disk("order");
-        let (disk, end) = Volatile::over(&disk, 5).unwrap();
+        let (disk, end) = Volatile::over(&disk, 5, 0).unwrap();
         let mut line = connect(&disk);
         ask(&mut line, WRITE, 0, 4096, &[7; 4096]);
         ask(&mut line, DISCONNECT, 0, 0, &[]);

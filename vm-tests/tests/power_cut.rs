@@ -203,7 +203,7 @@ fn nothing_acknowledged_is_lost_when_the_cord_is_pulled() {
         let seed = Dice::seed();
         let cuts = if env::var_os(LONG_VARIABLE).is_some() { CUTS_LONG } else { CUTS };
         eprintln!("  seed {seed} (EVMS_VM_SEED), {cuts} cuts");
-        let disk = |name, number| Volatile::over(&scene.disk(name, SIZE_MIB)?, seed << 8 | number);
+        let disk = |name, number| Volatile::over(&scene.disk(name, SIZE_MIB)?, seed, number);
         let disks = ["a", "b", "c", "d"].into_iter().zip(0..).map(|(name, number)| disk(name, number));
         let (disks, caches): (Vec<_>, Vec<_>) =
             disks.collect::<Result<Vec<_>, Trouble>>()?.into_iter().unzip();
