@@ -118,16 +118,20 @@ impl Judge {
         Ok(is_new)
     }
 
-    /// Who gave it away already is not its owner any more: then the new owner says the same. Where the first block was
-    /// torn inside, its rest could be anybody's: then the way is gone that the refusal tells.
+    /// Who gave it away already is not its owner any more: then the new owner says the same. Where a first block was
+    /// torn inside, it could be anybody's: then the way is gone that the refusal tells.
     fn say_again(&self, step: &Step, line: &str) -> Result<String, Trouble> {
         let said = self.images.evms(step.node, line)?;
         match said.code {
+            0 => Ok(said.text),
             NOT_OWNER => self.done(OTHER, line),
             1 if said.text.contains("--wipe evms,unknown") => {
                 self.done(step.node, &format!("{line},unknown"))
             }
-            0 => Ok(said.text),
+            5 if said.text.contains("evms check data --repair") => {
+                self.images.evms(step.node, "check data --repair")?;
+                self.done(step.node, line)
+            }
             code => Err(Trouble::Code { command: format!("evms {line}"), code, output: said.text }),
         }
     }
