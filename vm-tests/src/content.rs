@@ -75,12 +75,8 @@ impl History {
 
     /// What stands on the disk after so many entries.
     pub fn content(&self, cut: usize) -> Content {
-        self.on(Content::default(), 0, cut)
-    }
-
-    /// What stands on a disk that had this after `from` entries, after `to`.
-    pub fn on(&self, mut content: Content, from: usize, to: usize) -> Content {
-        self.writes(from, to).for_each(|(at, bytes)| content.write(at, bytes));
+        let mut content = Content::default();
+        self.writes(0, cut).for_each(|(at, bytes)| content.write(at, bytes));
         content
     }
 

@@ -3,7 +3,8 @@
 //! Disks have caches of their own, so each is at any of its own moments; what evms waits for between two disks is left
 //! out of account, so that more states are judged than a crash alone can leave.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::content::{Content, History};
@@ -56,6 +57,8 @@ pub struct Window<'a> {
     pub states: Vec<State>,
     /// Which cuts were put already. A disk on which nothing happened is always at its first.
     put: BTreeSet<Vec<usize>>,
+    /// What each disk held at each cut, as far as asked: a log is long, and states share what they can.
+    contents: RefCell<BTreeMap<(usize, usize), Arc<Content>>>,
     dice: Dice,
 }
 
@@ -70,6 +73,7 @@ impl<'a> Window<'a> {
             cuts,
             states: Vec::new(),
             put: BTreeSet::new(),
+            contents: RefCell::default(),
             dice: Dice::new(seed ^ (step as u64) << 32),
         })
     }
@@ -90,7 +94,10 @@ impl<'a> Window<'a> {
     }
 
     fn content(&self, disk: usize, cut: usize) -> Arc<Content> {
-        Arc::new(self.histories[disk].content(cut))
+        let mut contents = self.contents.borrow_mut();
+        let content =
+            contents.entry((disk, cut)).or_insert_with(|| Arc::new(self.histories[disk].content(cut)));
+        Arc::clone(content)
     }
 
     fn put(&mut self, told: String, disks: Vec<Arc<Content>>, may: May, is_crash: bool) {
@@ -203,7 +210,7 @@ impl<'a> Window<'a> {
     /// sector, or any sectors at all.
     fn torn(&mut self, disk: usize, from: usize, to: usize, unit: usize) -> Content {
         let history = &self.histories[disk];
-        let mut content = history.content(from);
+        let mut content = (*self.content(disk, from)).clone();
         for (at, bytes) in history.writes(from, to) {
             let count = bytes.len().div_ceil(unit);
             let prefix = match self.dice.below(4) {

@@ -94,9 +94,9 @@ impl Bench<'_> {
         if seen != self.model && settled != seen {
             return Err(Trouble::Unexpected(format!("{seen:?} was shown before, and then {settled:?}")));
         }
-        match under_way.is_some() && settled == self.model {
-            true => self.counts.inside_old += usize::from(under_way.is_some()),
-            false => self.counts.inside_new += usize::from(under_way.is_some()),
+        if under_way.is_some() {
+            let is_old = settled == self.model;
+            *(if is_old { &mut self.counts.inside_old } else { &mut self.counts.inside_new }) += 1;
         }
         self.model = settled;
         guest.ok("head -c 4194304 /dev/evms/data/raw | cmp - /tmp/pattern")?;
