@@ -71,17 +71,11 @@ impl Console {
         self.send(format!("run {mark} {}\n", quoted(command)).as_bytes())
     }
 
-    /// Sends a command and waits so long at most for its end, which may never come. Ask [`Console::last_code`] for it
-    /// once the machine is off.
-    pub fn run_for(&mut self, command: &str, limit: Limit) -> Result<Option<i32>, Trouble> {
-        let mark = self.next_mark()?;
+    /// Sends a command of which no answer is awaited. Ask [`Console::last_code`] once the machine is off.
+    pub fn send_unawaited(&mut self, command: &str) -> Result<(), Trouble> {
+        self.send_last(command)?;
         self.hangs_in = Some(command.into());
-        self.send(format!("run {mark} {}\n", quoted(command)).as_bytes())?;
-        match self.stream.wait_for(format!("{mark}>>").as_bytes(), limit) {
-            Ok(_) => self.code(limits::COMMAND).map(Some),
-            Err(Trouble::Late { .. }) => Ok(None),
-            Err(trouble) => Err(trouble),
-        }
+        Ok(())
     }
 
     /// The exit code of a command that nobody waited for, when it came before the machine was off.

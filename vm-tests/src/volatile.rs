@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -38,6 +38,31 @@ pub struct Losses {
     pub torn: usize,
 }
 
+/// Counts the writes and flushes that arrive at the disks of a machine: a moment among them can be waited for, however
+/// slow the machine is.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse {
+    shared: Arc<(Mutex<u64>, Condvar)>,
+}
+
+impl Pulse {
+    /// So many arrived so far.
+    pub fn count(&self) -> u64 {
+        *self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until so many have arrived, or the limit is over.
+    pub fn wait_for(&self, count: u64, limit: Duration) {
+        let counted = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.shared.1.wait_timeout_while(counted, limit, |counted| *counted < count));
+    }
+
+    fn beat(&self) {
+        *self.shared.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.shared.1.notify_all();
+    }
+}
+
 /// The end of a disk that is outside the machine.
 #[derive(Debug)]
 pub struct Volatile {
@@ -47,7 +72,7 @@ pub struct Volatile {
 impl Volatile {
     /// Lays a cache over a disk: give the guests the disk that is answered. The seed decides what is lost: disks of one
     /// machine have the same seed, so that there are cuts in which all of them lose everything, and numbers of their own.
-    pub fn over(disk: &Disk, seed: u64, number: u64) -> Result<(Disk, Self), Trouble> {
+    pub fn over(disk: &Disk, seed: u64, number: u64, pulse: &Pulse) -> Result<(Disk, Self), Trouble> {
         let socket: PathBuf = disk.path().with_extension("nbd");
         let listener = UnixListener::bind(&socket).map_err(Trouble::file("listening on", &socket))?;
         let file = File::options().read(true).write(true).open(disk.path());
@@ -55,7 +80,8 @@ impl Volatile {
         let losses = Arc::new(Mutex::new(Losses::default()));
         let told = Arc::clone(&losses);
         let dice = Dice::new(seed ^ (number + 1) << 32);
-        let mut cache = Cache { file, pending: VecDeque::new(), shared: Dice::new(seed), dice };
+        let mut cache =
+            Cache { file, pending: VecDeque::new(), shared: Dice::new(seed), dice, pulse: pulse.clone() };
         thread::spawn(move || {
             for line in listener.incoming().flatten() {
                 if serve(line, &mut cache).unwrap_or(End::Cut) == End::Cut {
@@ -100,6 +126,7 @@ struct Cache {
     /// What falls alike on all disks of a machine.
     shared: Dice,
     dice: Dice,
+    pulse: Pulse,
 }
 
 impl Cache {
@@ -173,6 +200,9 @@ fn serve(mut line: UnixStream, cache: &mut Cache) -> io::Result<End> {
     loop {
         let request = Request::read(&mut line)?;
         let (mut error, mut answer) = (0, Vec::new());
+        if [nbd::WRITE, nbd::FLUSH].contains(&request.kind) {
+            cache.pulse.beat();
+        }
         match request.kind {
             nbd::READ => answer = cache.read(request.at, request.length as usize)?,
             nbd::WRITE => {
@@ -246,7 +276,7 @@ mod tests {
     #[test]
     fn flushed_writes_stay_and_others_may_go() {
         let (folder, disk) = disk("cut");
-        let (disk, end) = Volatile::over(&disk, 5, 0).unwrap();
+        let (disk, end) = Volatile::over(&disk, 5, 0, &Pulse::default()).unwrap();
         for round in 1..=20_u8 {
             let mut line = connect(&disk);
             ask(&mut line, WRITE, 4096, 4096, &[round; 4096]);
@@ -268,7 +298,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_in_good_order() {
         let (folder, disk) = disk("order");
-        let (disk, end) = Volatile::over(&disk, 5, 0).unwrap();
+        let (disk, end) = Volatile::over(&disk, 5, 0, &Pulse::default()).unwrap();
         let mut line = connect(&disk);
         ask(&mut line, WRITE, 0, 4096, &[7; 4096]);
         ask(&mut line, DISCONNECT, 0, 0, &[]);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vm_tests::dice::Dice;
 use vm_tests::disk::Disk;
@@ -19,7 +19,7 @@ use vm_tests::image::Image;
 use vm_tests::images::model;
 use vm_tests::scene::{self, Scene};
 use vm_tests::trouble::Trouble;
-use vm_tests::volatile::Volatile;
+use vm_tests::volatile::{Pulse, Volatile};
 use vm_tests::work::{Change, Model};
 
 const SIZE_MIB: u64 = 48;
@@ -34,8 +34,10 @@ const KEPT: u64 = 24;
 const KEPT_SLACK: u64 = 10;
 const WRITER: &[u8] = include_bytes!("../guest/writer");
 const PATTERN: &str = "yes a raw volume of evms | head -c 4194304";
-/// At first a change is taken to last so long.
-const USUAL: Duration = Duration::from_millis(400);
+/// At first a change is taken to be so many writes and flushes.
+const USUAL: u64 = 40;
+/// The cord is pulled after so long when fewer of them come.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// The machine between two cuts: what is known of it from outside.
 struct Bench<'a> {
@@ -45,8 +47,9 @@ struct Bench<'a> {
     dice: Dice,
     /// What was acknowledged.
     model: Model,
-    /// How long a change of each kind took when it was last made.
-    usual: BTreeMap<&'static str, Duration>,
+    pulse: Pulse,
+    /// How many writes and flushes a change of each kind was when it was last made.
+    usual: BTreeMap<&'static str, u64>,
     counts: Counts,
 }
 
@@ -137,9 +140,9 @@ impl Bench<'_> {
         let joining = guest.device(&self.disks[3])?;
         for _ in 0..self.dice.below(CHANGES_MAX) {
             let change = self.model.draw(&mut self.dice);
-            let begin = Instant::now();
+            let begin = self.pulse.count();
             guest.ok(&change.line(&joining))?;
-            self.usual.insert(change.kind(), begin.elapsed());
+            self.usual.insert(change.kind(), self.pulse.count() - begin);
             self.acknowledge(&change);
         }
         let change = self.model.draw(&mut self.dice);
@@ -147,9 +150,10 @@ impl Bench<'_> {
         if self.dice.below(2) == 0 {
             guest.ok("touch /tmp/pause")?;
         }
-        let usual = self.usual.get(change.kind()).copied().unwrap_or(USUAL);
-        let later = usual.mul_f64(self.dice.below(85) as f64 / 100.0);
-        match guest.run_into_cut(&change.line(&joining), later)? {
+        let usual = self.usual.get(change.kind()).copied().unwrap_or(USUAL).max(1);
+        let moment = self.pulse.count() + 1 + self.dice.below(usual as usize) as u64;
+        let pulse = self.pulse.clone();
+        match guest.run_into_cut(&change.line(&joining), || pulse.wait_for(moment, QUIET))? {
             None => Ok(Some(change)),
             Some(0) => {
                 self.acknowledge(&change);
@@ -209,13 +213,14 @@ fn nothing_acknowledged_is_lost_when_the_cord_is_pulled() {
         let seed = Dice::seed();
         let cuts = if env::var_os(LONG_VARIABLE).is_some() { CUTS_LONG } else { CUTS };
         eprintln!("  seed {seed} (EVMS_VM_SEED), {cuts} cuts");
-        let disk = |name, number| Volatile::over(&scene.disk(name, SIZE_MIB)?, seed, number);
+        let pulse = Pulse::default();
+        let disk = |name, number| Volatile::over(&scene.disk(name, SIZE_MIB)?, seed, number, &pulse);
         let disks = ["a", "b", "c", "d"].into_iter().zip(0..).map(|(name, number)| disk(name, number));
         let (disks, caches): (Vec<_>, Vec<_>) =
             disks.collect::<Result<Vec<_>, Trouble>>()?.into_iter().unzip();
         let (dice, model) = (Dice::new(seed), Model::default());
         let counts = Counts::default();
-        let mut bench = Bench { scene, image, disks, dice, model, usual: BTreeMap::new(), counts };
+        let mut bench = Bench { scene, image, disks, dice, model, pulse, usual: BTreeMap::new(), counts };
         bench.found()?;
         let mut under_way = None;
         for cut in 1..=cuts {
