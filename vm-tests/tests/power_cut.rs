@@ -150,7 +150,9 @@ impl Bench<'_> {
         if self.dice.below(2) == 0 {
             guest.ok("touch /tmp/pause")?;
         }
-        let usual = self.usual.get(change.kind()).copied().unwrap_or(USUAL).max(1);
+        // One cut in four comes when the change is acknowledged and nothing more is written.
+        let usual = self.usual.get(change.kind()).copied().unwrap_or(USUAL).max(3);
+        let usual = usual + usual / 3;
         let moment = self.pulse.count() + 1 + self.dice.below(usual as usize) as u64;
         let pulse = self.pulse.clone();
         match guest.run_into_cut(&change.line(&joining), || pulse.wait_for(moment, QUIET))? {
