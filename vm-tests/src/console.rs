@@ -71,6 +71,27 @@ impl Console {
         self.send(format!("run {mark} {}\n", quoted(command)).as_bytes())
     }
 
+    /// Sends a command of which no answer is awaited. Ask [`Console::last_code`] once the machine is off.
+    pub fn send_unawaited(&mut self, command: &str) -> Result<(), Trouble> {
+        self.send_last(command)?;
+        self.hangs_in = Some(command.into());
+        Ok(())
+    }
+
+    /// The exit code of a command that nobody waited for, when it came before the machine was off.
+    pub fn last_code(&self) -> Result<Option<i32>, Trouble> {
+        let end = format!("mark-of-command-{}>>", self.commands_count);
+        match self
+            .stream
+            .wait_for(end.as_bytes(), limits::POWER_OFF)
+            .and_then(|_| self.code(limits::POWER_OFF))
+        {
+            Ok(code) => Ok(Some(code)),
+            Err(Trouble::Off { .. }) => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
     /// Appends bytes to a file in the guest.
     pub fn append(&mut self, path: &str, bytes: &[u8]) -> Result<(), Trouble> {
         for piece in bytes.chunks(PIECE_BYTES_MAX) {
@@ -108,9 +129,13 @@ impl Console {
     fn answer(&self, mark: &str, limit: Limit) -> Result<Output, Trouble> {
         self.stream.wait_for(format!("<<{mark}\n").as_bytes(), limit)?;
         let bytes = self.stream.wait_for(format!("{mark}>>").as_bytes(), limit)?;
+        Ok(Output { code: self.code(limit)?, bytes })
+    }
+
+    /// The number behind an end's mark.
+    fn code(&self, limit: Limit) -> Result<i32, Trouble> {
         let code = String::from_utf8_lossy(&self.stream.wait_for_line(limit)?).into_owned();
-        let code = code.parse().map_err(|_| Trouble::Unexpected(format!("'{code}' is no exit code")))?;
-        Ok(Output { code, bytes })
+        code.trim().parse().map_err(|_| Trouble::Unexpected(format!("'{code}' is no exit code")))
     }
 
     fn note_hanging(&mut self, command: &str, output: Result<Output, Trouble>) -> Result<Output, Trouble> {

@@ -51,6 +51,8 @@ pub enum Cache {
 #[derive(Clone, Debug)]
 pub struct Disk {
     path: PathBuf,
+    /// Where it is reached by NBD instead of as a file.
+    socket: Option<PathBuf>,
     serial: String,
     /// Where guests see it.
     pub bus: Bus,
@@ -74,6 +76,7 @@ impl Disk {
         file.set_len(size_mib << 20).map_err(Trouble::file("sizing the disk", &path))?;
         Ok(Self {
             path,
+            socket: None,
             serial: name.into(),
             bus: Bus::VirtioBlk,
             sectors: Sectors::Plain512,
@@ -110,6 +113,13 @@ impl Disk {
         self
     }
 
+    /// The same disk, reached through somebody who listens on a socket.
+    #[must_use]
+    pub(crate) fn behind(mut self, socket: &Path) -> Self {
+        self.socket = Some(socket.into());
+        self
+    }
+
     /// The raw file, for looking at it or damaging it from outside.
     pub fn path(&self) -> &Path {
         &self.path
@@ -142,6 +152,10 @@ impl Disk {
 
     /// `locking=off`: the emulator would refuse a second guest.
     fn file_words(&self, number: usize) -> String {
+        if let Some(socket) = &self.socket {
+            let path = socket.display().to_string().replace(',', ",,");
+            return format!("driver=nbd,node-name=disk{number},server.type=unix,server.path={path}");
+        }
         let direct = if self.cache == Cache::Writeback { "off" } else { "on" };
         format!(
             "driver=raw,node-name=disk{number},cache.direct={direct},file.driver=file,file.locking=off,\

@@ -336,6 +336,16 @@ impl Guest {
         self.cord.pull()
     }
 
+    /// Sends a command and pulls the cord once `moment` is back. The command's exit code, if that came out of the machine
+    /// before; and the kernel's line is in its log to the last word.
+    pub fn run_into_cut(mut self, command: &str, moment: impl FnOnce()) -> Result<Option<i32>, Trouble> {
+        self.console.send_unawaited(command)?;
+        moment();
+        self.cord.pull()?;
+        self.kernel.wait_for_end("the end of the kernel's line", limits::POWER_OFF)?;
+        self.console.last_code()
+    }
+
     /// Turns it off in good order, file systems synced.
     pub fn power_off(mut self) -> Result<(), Trouble> {
         self.console.send_last("sync; poweroff -f")?;

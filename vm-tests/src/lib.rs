@@ -21,18 +21,29 @@
 //! ```
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
-//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`].
+//! [`nbd`], [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`]. For looking at disks without
+//! a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`dice`], [`steps`], [`work`]; and
+//! [`volatile`], a disk that forgets when the cord is pulled.
 
 pub mod archive;
 pub mod cases;
 pub mod console;
+pub mod content;
 pub mod control;
+pub mod dice;
 pub mod disk;
 pub mod guest;
 pub mod image;
+pub mod images;
 pub mod limits;
+pub mod log_writes;
 pub mod modules;
+pub mod nbd;
 pub mod parts;
 pub mod scene;
+pub mod states;
+pub mod steps;
 pub mod stream;
 pub mod trouble;
+pub mod volatile;
+pub mod work;

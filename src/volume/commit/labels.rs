@@ -91,6 +91,8 @@ impl Labels {
         lane.push(Job::Flush);
         let tail = member.layout.area(AreaKind::Label, End::Secondary);
         push_blank(lane, tail.start_bytes(), tail.length_bytes().0, Purpose::Label);
+        // A label that is left over a model that is gone could never be explained: no label stands when the slots go.
+        lane.push(Job::Flush);
         for end in End::BOTH {
             for index in SlotIndex::BOTH {
                 push_blank(lane, member.layout.slot(index, end).start_bytes(), BLOCK_BYTES, Purpose::Blank);
