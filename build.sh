@@ -258,6 +258,15 @@ vm_names() { find vm-tests/tests -name '*.rs' -printf '%f\n' | sed 's/\.rs$//' |
 
 vm_cargo() { CARGO_TARGET_DIR=target/vm/build cargo "$1" --quiet --locked --manifest-path vm-tests/Cargo.toml "${@:2}"; }
 
+# What guests run besides: small programs in C, static, for what no tool does.
+vm_programs() {
+  local source folder=target/vm/programs
+  mkdir -p "$folder"
+  for source in vm-tests/guest/*.c; do
+    gcc -O2 -Wall -Wextra -static -pthread -o "$folder/$(basename "$source" .c)" "$source"
+  done
+}
+
 vm() {
   has vm || die "vm: not built yet"
   local name names known
@@ -269,6 +278,7 @@ vm() {
   done
   build_release
   vm-tests/parts.sh
+  vm_programs
   for name in "${names[@]}"; do
     stage "guest tests: $name" vm_cargo test --test "$name" -- --test-threads=1 --nocapture
   done

@@ -80,6 +80,16 @@ impl Image {
         Ok(self)
     }
 
+    /// Carries a program of `guest/`, which `build.sh vm` compiles.
+    pub fn own_program(mut self, parts: &Parts, name: &str) -> Result<Self, Trouble> {
+        let path = parts.home.join("programs").join(name);
+        if !path.exists() {
+            return Err(Trouble::Missing { path, remedy: "./build.sh vm compiles it from vm-tests/guest" });
+        }
+        self.archive.file(&format!("bin/{name}"), 0o755, read(&path)?);
+        Ok(self)
+    }
+
     /// The archive's bytes.
     pub fn pack(mut self) -> Result<Vec<u8>, Trouble> {
         let version = self.modules.folder().file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
-//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`].
+//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`task`], [`scene`], [`cases`].
 
 pub mod archive;
 pub mod cases;
@@ -35,4 +35,5 @@ pub mod modules;
 pub mod parts;
 pub mod scene;
 pub mod stream;
+pub mod task;
 pub mod trouble;
