@@ -21,7 +21,7 @@
 //! ```
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
-//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`task`], [`scene`], [`cases`].
+//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`task`], [`udev`], [`scene`], [`cases`].
 
 pub mod archive;
 pub mod cases;
@@ -37,3 +37,4 @@ pub mod scene;
 pub mod stream;
 pub mod task;
 pub mod trouble;
+pub mod udev;
