@@ -55,7 +55,7 @@ impl Task {
 
     /// Waits until it sleeps in a function of the kernel whose name has this in it.
     pub fn wait_until_in(&self, guest: &mut Guest, function: &str) -> Result<(), Trouble> {
-        wait_until(guest, &format!("grep -q '{function}' /proc/{}/wchan", self.pid))
+        wait_until(guest, &format!("grep -qs '{function}' /proc/{}/wchan", self.pid))
     }
 
     /// Kills it in a way that it cannot refuse.

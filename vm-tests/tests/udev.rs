@@ -16,6 +16,8 @@ const NODE: &str = "11111111-2222-4333-8444-555555555555";
 const EVENTS_MAX: usize = 4;
 /// Rounds of up, in use, down.
 const ROUNDS: usize = 8;
+/// Each round waits so many microseconds longer before it takes down what was just written to.
+const ROUND_STEP_US: usize = 5000;
 
 struct Bench {
     guest: Guest,
@@ -30,7 +32,10 @@ fn udev_and_evms_get_on() {
         let disks = ["a", "b", "idle"].map(|name| scene.disk(name, SIZE_MIB));
         let disks = disks.into_iter().collect::<Result<Vec<_>, _>>()?;
         let image = udev::carried_by(Image::usual(scene.parts())?, scene.parts())?;
-        let image = scene.image("udev", image.program("/usr/sbin/mkfs.ext4")?)?;
+        let image = scene.image(
+            "udev",
+            image.program("/usr/sbin/mkfs.ext4")?.program("/usr/sbin/blkid")?.program("/usr/bin/flock")?,
+        )?;
         let mut guest = scene.guest("one")?.image(&image).disks(&disks).start()?;
         guest.ok(&format!("mkdir -p /etc/evms; echo {NODE} >/etc/evms/node"))?;
         let disks = disks.iter().map(|disk| guest.device(disk)).collect::<Result<Vec<_>, _>>()?;
@@ -48,6 +53,7 @@ fn udev_and_evms_get_on() {
                 ("each_device_is_told_of_a_few_times", each_device_is_told_of_a_few_times),
                 ("r7_looking_wakes_nobody", r7_looking_wakes_nobody),
                 ("what_udev_has_open_is_waited_for", what_udev_has_open_is_waited_for),
+                ("what_udev_has_locked_is_waited_for", what_udev_has_locked_is_waited_for),
                 ("t9_a_daemon_that_stands_still_stops_nobody", t9_a_daemon_that_stands_still_stops_nobody),
             ],
         )
@@ -152,7 +158,7 @@ fn r7_looking_wakes_nobody(bench: &mut Bench) -> Result<(), Trouble> {
             "check",
             "check data",
             "--json list",
-            "activate --dry-run data",
+            "volume create data/dry --size 1M --dry-run",
         ] {
             bench.guest.ok(&format!("evms {look}"))?;
         }
@@ -163,15 +169,36 @@ fn r7_looking_wakes_nobody(bench: &mut Bench) -> Result<(), Trouble> {
 }
 
 /// udev looks into what was written to as soon as it is closed, and has it open meanwhile: a command that takes it down
-/// right then waits for that instead of refusing.
+/// right then waits for that instead of refusing. One that only calls itself udev stands for a slow look.
 fn what_udev_has_open_is_waited_for(bench: &mut Bench) -> Result<(), Trouble> {
     bench.fresh()?;
     for round in 0..ROUNDS {
-        let line = "evms activate data && mkfs.ext4 -q -F /dev/evms/data/lin && evms deactivate data";
-        let output = bench.guest.run(line)?;
+        let line = format!(
+            "evms activate data && mkfs.ext4 -q -F /dev/evms/data/lin && usleep {} && evms deactivate data",
+            round * ROUND_STEP_US
+        );
+        let output = bench.guest.run(&line)?;
         assert_eq!(output.code, 0, "round {round}: {}", output.text());
     }
+    bench.guest.ok("evms activate data")?;
+    let slow = "sh -c 'echo systemd-udevd >/proc/$$/comm; exec 3</dev/evms/data/lin; sleep 1 3<&-'";
+    let slow = Task::start(&mut bench.guest, "slow", slow)?;
+    wait_until(&mut bench.guest, &format!("[ -b /proc/{}/fd/3 ]", slow.pid()))?;
+    bench.guest.ok("evms deactivate data")?;
+    assert!(slow.is_over(&mut bench.guest)?, "it was waited for");
     Ok(())
+}
+
+/// udev locks a disk that was written to while it looks into it: the next change waits for that instead of failing.
+fn what_udev_has_locked_is_waited_for(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.guest.ok("evms activate data")?;
+    let slow = format!("flock -s {} sleep 1", bench.disks[0]);
+    let slow = Task::start(&mut bench.guest, "slow", &slow)?;
+    wait_until(&mut bench.guest, &format!("! flock -n {} true", bench.disks[0]))?;
+    bench.guest.ok("evms volume create data/new --size 2M")?;
+    assert!(slow.is_over(&mut bench.guest)?, "it was waited for");
+    bench.guest.ok("evms volume delete data/new").map(drop)
 }
 
 /// T9: the daemon is stopped. dmsetup waits for it without an end; evms says so in time and everything is there.
