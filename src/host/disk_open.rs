@@ -13,7 +13,6 @@ use nix::libc;
 use nix::unistd::{AccessFlags, access};
 
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
-use crate::host::disk::IO_DEADLINE_MS;
 use crate::host::disk_error::{DiskError, Doing};
 use crate::host::disk_kind::{Identity, Medium, Want};
 use crate::host::sys;
@@ -24,7 +23,8 @@ const LOOP_MAJOR: u64 = 7;
 /// Tries to lock a disk before the one who holds the lock is told of, and milliseconds between two.
 const LOCK_TRIES_MAX: u32 = 150;
 const LOCK_STEP_MS: u64 = 20;
-const _: () = assert!((LOCK_TRIES_MAX as u64) * LOCK_STEP_MS < IO_DEADLINE_MS);
+/// Milliseconds until a disk that is locked is given up.
+pub(super) const LOCK_MS: u64 = LOCK_TRIES_MAX as u64 * LOCK_STEP_MS;
 
 /// What a disk is, as found when it was opened.
 #[derive(Clone, Copy, Debug)]

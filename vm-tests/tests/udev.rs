@@ -181,9 +181,9 @@ fn what_udev_has_open_is_waited_for(bench: &mut Bench) -> Result<(), Trouble> {
         assert_eq!(output.code, 0, "round {round}: {}", output.text());
     }
     bench.guest.ok("evms activate data")?;
-    let slow = "sh -c 'echo systemd-udevd >/proc/$$/comm; exec 3</dev/evms/data/lin; sleep 1 3<&-'";
+    let slow = "sh -c 'echo systemd-udevd >/proc/$$/comm; exec 3</dev/evms/data/lin; sleep 2 3<&-; true'";
     let slow = Task::start(&mut bench.guest, "slow", slow)?;
-    wait_until(&mut bench.guest, &format!("[ -b /proc/{}/fd/3 ]", slow.pid()))?;
+    wait_until(&mut bench.guest, &format!("ls -l /proc/{}/fd | grep -q dm-", slow.pid()))?;
     bench.guest.ok("evms deactivate data")?;
     assert!(slow.is_over(&mut bench.guest)?, "it was waited for");
     Ok(())
