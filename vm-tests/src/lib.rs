@@ -21,13 +21,14 @@
 //! ```
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
-//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`task`], [`udev`], [`scene`], [`cases`].
+//! [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`task`], [`udev`], [`fault`], [`scene`], [`cases`].
 
 pub mod archive;
 pub mod cases;
 pub mod console;
 pub mod control;
 pub mod disk;
+pub mod fault;
 pub mod guest;
 pub mod image;
 pub mod limits;
