@@ -4,8 +4,6 @@
 use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -20,11 +18,6 @@ use crate::host::sysfs::{self, Roots};
 
 /// The major number of the loop driver (`linux/major.h`).
 const LOOP_MAJOR: u64 = 7;
-/// Tries to lock a disk before the one who holds the lock is told of, and milliseconds between two.
-const LOCK_TRIES_MAX: u32 = 150;
-const LOCK_STEP_MS: u64 = 20;
-/// Milliseconds until a disk that is locked is given up.
-pub(super) const LOCK_MS: u64 = LOCK_TRIES_MAX as u64 * LOCK_STEP_MS;
 
 /// What a disk is, as found when it was opened.
 #[derive(Clone, Copy, Debug)]
@@ -116,22 +109,9 @@ pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> 
     if want == Want::ChangeUnderGates {
         only_our_gates(path, metadata.rdev())?;
         // No claim keeps a second command of ours away: this lock does.
-        lock_patiently(&file).map_err(|_| DiskError::Locked { path: path.into() })?;
+        file.try_lock().map_err(|_| DiskError::Locked { path: path.into() })?;
     }
     Ok(Opened { file, measured })
-}
-
-/// udev holds such a lock too, shared, while it looks into a disk that was written to: a lock that goes away in a moment
-/// is waited for.
-fn lock_patiently(file: &File) -> Result<(), TryLockError> {
-    let mut tries = LOCK_TRIES_MAX;
-    loop {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) if tries > 0 => tries -= 1,
-            other => return other,
-        }
-        thread::sleep(Duration::from_millis(LOCK_STEP_MS));
-    }
 }
 
 /// Finds the words behind "busy" and "permission denied".

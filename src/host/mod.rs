@@ -9,6 +9,7 @@
 //! - `file_system` grows what is mounted;
 //! - `udev` waits for udevd with a limit, `nodes` keeps `/dev/evms`;
 //! - `identity` says who this machine is; `clock` and `entropy` bring in time and seeds at the door;
+//! - `front` lets a command end though a disk hangs;
 //! - `sys` is the only room with `unsafe`.
 
 pub mod clock;
@@ -20,6 +21,7 @@ mod disk_open;
 pub mod dm;
 pub mod entropy;
 pub mod file_system;
+pub mod front;
 pub mod identity;
 pub mod mounts;
 pub mod nodes;

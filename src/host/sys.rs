@@ -115,6 +115,46 @@ pub fn dm_ioctl(control: &File, command: u8, buffer: &mut [u8]) -> Result<(), Er
     Errno::result(unsafe { libc::ioctl(control.as_raw_fd(), request as _, buffer.as_mut_ptr()) }).map(drop)
 }
 
+/// A second process that goes on from here; its number in the first one, and `None` in the second. The second one ends
+/// with the first.
+pub fn fork() -> Result<Option<i32>, Errno> {
+    // SAFETY: both calls take no pointers. Only the calling thread goes on in the second process, so this is called while
+    // there is no other one (`front::behind` is, by `main`, before anything is started).
+    unsafe {
+        let first = libc::getpid();
+        match Errno::result(libc::fork())? {
+            0 => {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                if libc::getppid() != first {
+                    libc::raise(libc::SIGKILL);
+                }
+                Ok(None)
+            }
+            child => Ok(Some(child)),
+        }
+    }
+}
+
+/// Waits until a child has ended; its exit code, or nothing when a signal ended it.
+pub fn wait_for_child(child: i32) -> Option<i32> {
+    let mut status = 0;
+    // SAFETY: `status` outlives the call, which writes one int into it.
+    while unsafe { libc::waitpid(child, &mut status, 0) } == -1 {
+        if Errno::last() != Errno::EINTR {
+            return None;
+        }
+    }
+    libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status))
+}
+
+/// Closes the three that every program is started with.
+pub fn close_standard_streams() {
+    for fd in 0..=2 {
+        // SAFETY: no Rust object owns these three; who writes to them afterwards is told EBADF.
+        unsafe { libc::close(fd) };
+    }
+}
+
 /// A new System V semaphore under this key, readable and writable by root alone; EEXIST when the key is taken.
 pub fn new_semaphore(key: i32) -> Result<i32, Errno> {
     // SAFETY: takes three integers and touches no memory of ours.

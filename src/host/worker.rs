@@ -5,6 +5,7 @@
 //! and no longer, and if the clerk has not come back, closes the hatch for ever and goes away. The clerk is left
 //! alone; when the kernel lets go of him he finds the hatch closed, shuts the file and is gone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -14,6 +15,19 @@ use nix::errno::Errno;
 
 /// Bytes of stack of a worker; its buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
+
+/// Was a thread of this process ever left alone? Then the process may not end when it should (`front`).
+static ANY_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Was a thread of this process left alone because it did not come back in time?
+pub fn any_left() -> bool {
+    ANY_LEFT.load(Ordering::SeqCst)
+}
+
+fn leave() -> NoAnswer {
+    ANY_LEFT.store(true, Ordering::SeqCst);
+    NoAnswer::TooLate
+}
 
 type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 
@@ -69,7 +83,7 @@ impl<T: 'static> Worker<T> {
         match made.recv_timeout(limit) {
             Ok(Ok(())) => Ok(Ok(Worker { line: Mutex::new(Line { jobs: Some(jobs), gone }), limit })),
             Ok(Err(error)) => Ok(Err(error)),
-            Err(RecvTimeoutError::Timeout) => Err(NoAnswer::TooLate),
+            Err(RecvTimeoutError::Timeout) => Err(leave()),
             Err(RecvTimeoutError::Disconnected) => Err(NoAnswer::Closed),
         }
     }
@@ -88,7 +102,7 @@ impl<T: 'static> Worker<T> {
         answer.recv_timeout(self.limit).map_err(|why| {
             line.jobs = None;
             match why {
-                RecvTimeoutError::Timeout => NoAnswer::TooLate,
+                RecvTimeoutError::Timeout => leave(),
                 RecvTimeoutError::Disconnected => NoAnswer::Closed,
             }
         })
@@ -116,7 +130,6 @@ impl<T> Drop for Worker<T> {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     const LONG: Duration = Duration::from_secs(30);
     const SHORT: Duration = Duration::from_millis(20);
