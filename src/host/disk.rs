@@ -12,10 +12,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::base::limits::IO_BYTES_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
+use crate::host::clock;
 use crate::host::disk_error::{DiskError, Doing};
 pub use crate::host::disk_kind::{Identity, Medium, Want};
 use crate::host::disk_open::{self, Measured, Opened};
@@ -38,6 +40,7 @@ pub struct OpenDisk {
     way: Way,
     limit_ms: u64,
     given_up: OnceLock<()>,
+    slowest_ms: AtomicU64,
 }
 
 impl OpenDisk {
@@ -55,7 +58,15 @@ impl OpenDisk {
             }
             Medium::BlockDevice => open_on_own_thread(path, want, limit_ms)?,
         };
-        Ok(OpenDisk { path: path.into(), want, measured, way, limit_ms, given_up: OnceLock::new() })
+        Ok(OpenDisk {
+            path: path.into(),
+            want,
+            measured,
+            way,
+            limit_ms,
+            given_up: OnceLock::new(),
+            slowest_ms: AtomicU64::new(0),
+        })
     }
 
     /// The path it was opened by.
@@ -208,10 +219,18 @@ impl OpenDisk {
         doing: Doing,
         job: impl FnOnce(&mut Opened) -> R + Send + 'static,
     ) -> Result<R, DiskError> {
-        worker.ask(job).map_err(|why| {
+        let begin = clock::boot_now();
+        let answer = worker.ask(job);
+        self.slowest_ms.fetch_max(clock::boot_now().ms.saturating_sub(begin.ms), Ordering::Relaxed);
+        answer.map_err(|why| {
             self.give_up();
             no_answer(&self.path, doing, self.limit_ms, why)
         })
+    }
+
+    /// Milliseconds that its slowest answer took until now, the opening not counted.
+    pub fn slowest_ms(&self) -> u64 {
+        self.slowest_ms.load(Ordering::Relaxed)
     }
 
     fn read_part(

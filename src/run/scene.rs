@@ -19,6 +19,9 @@ use crate::volume::choose::{Copy, DiskCopies};
 use crate::volume::discover::{self, Found, Labelled, Read, Sighting, Unusable};
 use crate::volume::plugins::local_disk::{self, DiskFacts, Filter};
 
+/// Milliseconds from which on an answer of a disk is worth a word: a healthy one answers a hundred times in it (F33).
+const SLOW_MS: u64 = 1000;
+
 /// A disk that was looked at.
 pub struct Seen {
     /// The device or file.
@@ -186,6 +189,22 @@ impl Seen {
     pub fn labelled(&self) -> Option<&Labelled> {
         match &self.sighting {
             Ok(Sighting::Ours(labelled)) => Some(labelled),
+            _ => None,
+        }
+    }
+
+    /// Why it is not to be relied on, though nobody left it alone: it failed, or takes too long to answer.
+    pub fn trouble(&self) -> Option<String> {
+        if self.declined.is_some() {
+            return None;
+        }
+        match (&self.sighting, &self.open) {
+            (Err(error), _) => Some(error.to_string()),
+            (Ok(_), Ok(disk)) if disk.slowest_ms() >= SLOW_MS => Some(format!(
+                "{}: it is slow, one answer took {} ms; look at the disk and its paths",
+                self.path.display(),
+                disk.slowest_ms()
+            )),
             _ => None,
         }
     }
