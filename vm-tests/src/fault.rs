@@ -16,8 +16,8 @@ pub enum Way {
     FailsWrites,
     /// Writes are taken and never land.
     LosesWrites,
-    /// Each read comes back with one byte of it wrong, everywhere on the disk.
-    Rots,
+    /// Writes land with one byte of each wrong. (Spoiling reads does nothing in Linux 6.1, though it can be asked for.)
+    SpoilsWrites,
     /// Reads fail in so many sectors from one on.
     Unreadable {
         /// The first of them.
@@ -40,7 +40,7 @@ pub struct Faulty {
     sectors: u64,
 }
 
-/// Byte of every piece that is read which is not as it was written, and what it is instead.
+/// Byte of every piece that lands wrong, and what it is instead.
 const ROTTEN_BYTE: u32 = 32;
 const ROTTEN_VALUE: u32 = 0xa5;
 
@@ -74,9 +74,20 @@ impl Faulty {
         let suspend = format!("dmsetup suspend --noflush --nolockfs {name}");
         match way {
             Way::Hangs => guest.ok(&suspend),
-            _ => guest.ok(&format!("{suspend} && printf '{table}' | dmsetup load {name} && dmsetup resume {name}")),
+            _ => guest
+                .ok(&format!("{suspend} && printf '{table}' | dmsetup load {name} && dmsetup resume {name}")),
         }
         .map(drop)
+    }
+
+    /// Lets sectors rot: what stands there is random from now on. Places and lengths are multiples of eight.
+    pub fn rot(&self, guest: &mut Guest, begin: u64, count: u64) -> Result<(), Trouble> {
+        let (disk, seek, count) = (&self.disk, begin / 8, count / 8);
+        guest
+            .ok(&format!(
+                "dd if=/dev/urandom of={disk} bs=4k seek={seek} count={count} oflag=direct conv=notrunc 2>&1"
+            ))
+            .map(drop)
     }
 
     fn table(&self, way: Way) -> String {
@@ -88,7 +99,7 @@ impl Faulty {
             Way::Gone => format!("0 {sectors} error\\n"),
             Way::FailsWrites => flakey("1 error_writes"),
             Way::LosesWrites => flakey("1 drop_writes"),
-            Way::Rots => flakey(&format!("5 corrupt_bio_byte {ROTTEN_BYTE} r {ROTTEN_VALUE} 0")),
+            Way::SpoilsWrites => flakey(&format!("5 corrupt_bio_byte {ROTTEN_BYTE} w {ROTTEN_VALUE} 0")),
             Way::Unreadable { begin, count } => {
                 let end = begin + count;
                 format!(
