@@ -212,8 +212,9 @@ fn f42_rot_in_one_header_or_one_end(bench: &mut Bench) -> Result<(), Trouble> {
         bench.done("activate data")?;
         assert!(bench.is_up("v2")?, "what is rotten is not the volume");
         bench.done("deactivate data")?;
-        bench.ends("check --repair", 0, &["all mended"])?;
-        bench.ends("check", 0, &["all is well"])?;
+        bench.done("check data --repair")?;
+        let said = bench.done("check")?;
+        assert!(!said.contains("damage:"), "{said}");
     }
     let (begin, count) = LABEL;
     bench.faults[2].becomes(&mut bench.guest, Way::Unreadable { begin, count })?;
@@ -253,7 +254,7 @@ fn f43_a_stale_disk_returns(bench: &mut Bench) -> Result<(), Trouble> {
         assert!(said.contains("data/newer") && !said.contains("data/v1"), "{faults:?}: {said}");
     }
     bench.ends("list disks", 0, &["stale"])?;
-    bench.ends("check", 5, &["evms container readmit data 3"])?;
+    bench.ends("check", 0, &["evms container readmit data 3"])?;
     bench.done("activate data")?;
     assert!(bench.is_up("newer")? && !bench.is_up("v1")? && bench.is_up("v3")?);
     bench.done("container readmit data 3")?;
@@ -294,7 +295,7 @@ fn f46_disks_found_in_another_order(bench: &mut Bench) -> Result<(), Trouble> {
     bench.fresh()?;
     bench.done("activate data")?;
     for volume in ["v1", "v2", "v3"] {
-        bench.guest.ok(&format!("yes {volume} | head -c 65536 | dd of=/dev/evms/data/{volume} bs=64k iflag=fullblock oflag=direct 2>&1"))?;
+        bench.guest.ok(&format!("yes {volume}. | head -c 65536 | dd of=/dev/evms/data/{volume} bs=64k iflag=fullblock oflag=direct 2>&1"))?;
     }
     bench.done("deactivate data")?;
     let names =
@@ -305,14 +306,7 @@ fn f46_disks_found_in_another_order(bench: &mut Bench) -> Result<(), Trouble> {
     bench.other.ok(&format!("echo {NODE} >/etc/evms/node; evms activate data"))?;
     for volume in ["v1", "v2", "v3"] {
         let read = format!("dd if=/dev/evms/data/{volume} bs=64k count=1 iflag=direct 2>/dev/null | uniq");
-        assert_eq!(
-            bench.other.ok(&read)?,
-            format!("{volume}\n{volume}")
-                .split('\n')
-                .next()
-                .map(|line| format!("{line}\n"))
-                .unwrap_or_default()
-        );
+        assert_eq!(bench.other.ok(&read)?, format!("{volume}.\n"));
     }
     bench.other.ok("evms deactivate data").map(drop)
 }
