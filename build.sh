@@ -258,6 +258,15 @@ vm_names() { find vm-tests/tests -name '*.rs' -printf '%f\n' | sed 's/\.rs$//' |
 
 vm_cargo() { CARGO_TARGET_DIR=target/vm/build cargo "$1" --quiet --locked --manifest-path vm-tests/Cargo.toml "${@:2}"; }
 
+# What guests run besides: small programs in C, static, for what no tool does or what is measured beside evms.
+vm_programs() {
+  local source folder=target/vm/programs
+  mkdir -p "$folder"
+  for source in vm-tests/guest/*.c vm-tests/bench/*.c; do
+    gcc -O2 -Wall -Wextra -static -pthread -o "$folder/$(basename "$source" .c)" "$source"
+  done
+}
+
 vm() {
   has vm || die "vm: not built yet"
   local name names known
@@ -269,6 +278,7 @@ vm() {
   done
   build_release
   vm-tests/parts.sh
+  vm_programs
   for name in "${names[@]}"; do
     stage "guest tests: $name" vm_cargo test --test "$name" -- --test-threads=1 --nocapture
   done
@@ -294,20 +304,11 @@ bench_names() {
   { find tests/bench -name '*.py' -printf '%f\n' | sed 's/\.py$//'; if has vm; then printf '%s\n' $GUEST_BENCHES; fi; } | sort
 }
 
-# Small static programs that guests need: what is measured beside evms, and what asks the kernel without a library.
-guest_programs() {
-  local source
-  mkdir -p target/vm/bench
-  for source in vm-tests/bench/*.c; do
-    gcc -O2 -static -pthread -o "target/vm/bench/$(basename "$source" .c)" "$source"
-  done
-}
-
 # In a guest: evms beside the least that would do, and beside LVM.
 bench_guest() {
   vm-tests/parts.sh
-  guest_programs
-  vm_cargo run --bin bench -- "$1" target/vm/bench
+  vm_programs
+  vm_cargo run --bin bench -- "$1" target/vm/programs
 }
 
 bench() {

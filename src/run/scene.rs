@@ -13,6 +13,9 @@ use crate::run::look::{self, Looked};
 use crate::volume::discover::{Found, Labelled, Read, Sighting};
 use crate::volume::plugins::local_disk::{self, Declined, DiskFacts, DiskKind, Filter};
 
+/// Milliseconds from which on an answer of a disk is worth a word: a healthy one answers a hundred times in it (F33).
+const SLOW_MS: u64 = 1000;
+
 /// A disk that was looked at.
 pub struct Seen {
     /// The device or file.
@@ -103,6 +106,22 @@ impl Seen {
         let is_device = self.open.as_ref().is_ok_and(|disk| disk.medium() == Medium::BlockDevice);
         let ask = || is_device.then(|| facts_of(&self.path)).flatten();
         self.facts.clone().or_else(ask)
+    }
+
+    /// Why it is not to be relied on, though nobody left it alone: it failed, or takes too long to answer.
+    pub fn trouble(&self) -> Option<String> {
+        if self.declined.is_some() {
+            return None;
+        }
+        match (&self.sighting, &self.open) {
+            (Err(error), _) => Some(error.to_string()),
+            (Ok(_), Ok(disk)) if disk.slowest_ms() >= SLOW_MS => Some(format!(
+                "{}: it is slow, one answer took {} ms; look at the disk and its paths",
+                self.path.display(),
+                disk.slowest_ms()
+            )),
+            _ => None,
+        }
     }
 
     /// Its WWID, or nothing.

@@ -21,9 +21,9 @@
 //! ```
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
-//! [`nbd`], [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`scene`], [`cases`]. For looking at disks without
-//! a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`dice`], [`steps`], [`work`]; and
-//! [`volatile`], a disk that forgets when the cord is pulled.
+//! [`nbd`], [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`task`], [`udev`], [`fault`], [`scene`], [`cases`].
+//! For looking at disks without a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them:
+//! [`dice`], [`steps`], [`work`]; and [`volatile`], a disk that forgets when the cord is pulled.
 
 pub mod archive;
 pub mod cases;
@@ -32,6 +32,7 @@ pub mod content;
 pub mod control;
 pub mod dice;
 pub mod disk;
+pub mod fault;
 pub mod guest;
 pub mod image;
 pub mod images;
@@ -44,6 +45,8 @@ pub mod scene;
 pub mod states;
 pub mod steps;
 pub mod stream;
+pub mod task;
 pub mod trouble;
 pub mod volatile;
 pub mod work;
+pub mod udev;

@@ -59,6 +59,14 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// A file or folder that was fetched, by its place below the root; Debian moved what was in `lib` to `usr/lib`.
+    pub fn fetched(&self, path: &str) -> Result<PathBuf, Trouble> {
+        let moved = format!("usr/{path}");
+        either(&self.home.join("root"), &[path, &moved])
+    }
+}
+
 fn present(path: PathBuf, remedy: &'static str) -> Result<PathBuf, Trouble> {
     if path.exists() { Ok(path) } else { Err(Trouble::Missing { path, remedy }) }
 }
