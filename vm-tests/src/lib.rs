@@ -47,6 +47,6 @@ pub mod steps;
 pub mod stream;
 pub mod task;
 pub mod trouble;
+pub mod udev;
 pub mod volatile;
 pub mod work;
-pub mod udev;

@@ -151,10 +151,12 @@ fn f30_a_disk_lost_only_here(bench: &mut Bench) -> Result<(), Trouble> {
     bench.ends("list", 6, &[&node, "EIO", "disk 2 is missing"])?;
     let said = bench.done("info data")?;
     assert!(
-        said.lines().any(|line| line.starts_with("data/v2") && line.ends_with("a disk is missing")),
+        said.lines()
+            .any(|line| line.starts_with("data/v2") && line.contains("a disk is missing, active on dm-")),
         "{said}"
     );
-    assert!(said.lines().any(|line| line.starts_with("data/v1") && line.ends_with("whole")), "{said}");
+    let is_well = |line: &str| line.starts_with("data/v1") && line.contains("whole, active on dm-");
+    assert!(said.lines().any(is_well), "{said}");
     bench.ends("volume create data/new --size 2M", 0, &["disk 2 missed this change"])?;
     bench.goes_on("v1")?;
     for task in [one, three] {
