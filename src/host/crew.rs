@@ -214,11 +214,12 @@ impl<T: Send + 'static, R: Send + 'static, J: Send + Sync + 'static> Crew<T, R, 
                 return;
             }
             let next = state.begin();
-            // Who waits is woken once: by the last job that ends.
-            if state.open == 0 {
+            let is_last = state.open == 0;
+            drop(state);
+            // Who waits is woken once, and finds nobody in his way.
+            if is_last {
                 self.moved.notify_all();
             }
-            drop(state);
             let Some(next) = next else { return };
             (place, pulse, job) = next;
         }

@@ -1,7 +1,7 @@
 //! One disk, open, read on the very thread that asks: what a crew's worker has in hand. A hung disk holds him, and the
 //! crew goes on without.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 use crate::base::limits::LOOK_BYTES;
@@ -24,6 +24,13 @@ pub struct BareDisk {
     slowest_ms: Cell<u64>,
     /// Told of every answer.
     pulse: Option<Pulse>,
+    /// What one answer after another is read into.
+    scratch: RefCell<AlignedBuffer>,
+}
+
+/// Grows with the first answer.
+fn no_scratch() -> RefCell<AlignedBuffer> {
+    RefCell::new(AlignedBuffer::zeroed(0))
 }
 
 /// Milliseconds since then.
@@ -70,7 +77,14 @@ impl BareDisk {
             Medium::Image => disk_open::open_image(path, want)?,
             Medium::BlockDevice => disk_open::open_device(path, want)?,
         };
-        Ok(BareDisk { path: path.into(), want, opened, slowest_ms: Cell::new(since(begin)), pulse: None })
+        Ok(BareDisk {
+            path: path.into(),
+            want,
+            opened,
+            slowest_ms: Cell::new(since(begin)),
+            pulse: None,
+            scratch: no_scratch(),
+        })
     }
 
     /// Opens a block device that the kernel has named itself, to look at it; reads both ends into `ends`, and goes on only
@@ -107,6 +121,7 @@ impl BareDisk {
             opened,
             slowest_ms,
             pulse: Some(pulse.clone()),
+            scratch: no_scratch(),
         }))
     }
 
@@ -133,7 +148,10 @@ impl Blocks for BareDisk {
     fn read(&self, at: Bytes, len: usize) -> Result<Vec<u8>, DiskError> {
         let doing = Doing::Read { at, len };
         check_place(&self.path, self.size(), doing, at, len)?;
-        let mut buffer = AlignedBuffer::zeroed(len);
+        let mut buffer = self.scratch.borrow_mut();
+        if buffer.bytes().len() < len {
+            *buffer = AlignedBuffer::zeroed(len);
+        }
         let bytes = &mut buffer.bytes_mut()[..len];
         let begin = clock::boot_now();
         let done = read_whole(&self.opened.file, bytes, at);

@@ -112,6 +112,9 @@ pub fn for_members(paths: &[PathBuf]) -> Vec<Option<Looked>> {
 
 /// Reads `length` bytes in pieces that no device refuses.
 pub fn read_long(disk: &impl Blocks, at: Bytes, length: u64) -> Result<Vec<u8>, DiskError> {
+    if length <= IO_BYTES_MAX {
+        return disk.read(at, length as usize);
+    }
     let mut bytes = Vec::new();
     let mut done = 0;
     while done < length {
