@@ -4,12 +4,18 @@
 use crate::base::epoch::Epoch;
 use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId, NodeUuid};
 use crate::base::units::{BLOCK_BYTES, Bytes};
-use crate::format::cursor::{Reader, Writer};
+use crate::format::cursor::{Reader, Writer, is_zero};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::layout::Area;
 use crate::format::seal;
 
 const MAGIC: &[u8; 8] = b"EVMSNODE";
+
+/// Is there nothing in these blocks but whole node blocks and zeroes? That is what a wipe leaves that a crash cut short:
+/// the label goes first.
+pub fn are_all(bytes: &[u8]) -> bool {
+    bytes.chunks(seal::BLOCK).all(|block| is_zero(block) || seal::open(block, MAGIC, What::NodeBlock).is_ok())
+}
 const VERSION: u16 = 1;
 /// Blocks per node.
 pub const BLOCKS_PER_NODE: u64 = 2;

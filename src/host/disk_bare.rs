@@ -87,10 +87,11 @@ impl BareDisk {
         })
     }
 
-    /// Opens a block device that the kernel has named itself, to look at it; reads both ends into `ends`, and goes on only
+    /// Opens a block device that the kernel has named itself, to look at it or to read it steadily; reads both ends into `ends`, and goes on only
     /// where they are `wanted`. Of the many disks that are not, no more is asked than this.
     pub fn open_if(
         path: &Path,
+        want: Want,
         ends: &mut Ends,
         pulse: &Pulse,
         wanted: impl Fn(&[u8], &[u8]) -> bool,
@@ -112,12 +113,12 @@ impl BareDisk {
         if !wanted(ends.head(), ends.tail()) {
             return Ok(None);
         }
-        let opened = bare.measure(path)?;
+        let opened = bare.measure(path, want)?;
         // Three answers; they are not told apart.
         let slowest_ms = Cell::new(since(begin) / 3);
         Ok(Some(BareDisk {
             path: path.into(),
-            want: Want::Look,
+            want,
             opened,
             slowest_ms,
             pulse: Some(pulse.clone()),

@@ -290,7 +290,7 @@ impl DiskError {
             }
             DiskError::Busy { by, .. } => busy(f, by),
             DiskError::Locked { .. } => f.write_str(
-                "another process has this image locked; nothing was touched; wait until that process has ended",
+                "another process has it locked; nothing was touched; wait until that process has ended",
             ),
             DiskError::NoMedium { .. } => f.write_str(
                 "it has no medium, its size is 0 bytes; nothing was touched; insert a medium or attach what it stands for",

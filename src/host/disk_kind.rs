@@ -14,17 +14,19 @@ pub enum Medium {
 pub enum Want {
     /// To read. Opened read-only: no write, no claim, no udev event when it is closed.
     Look,
-    /// To write, and nobody else uses it: O_EXCL, or an exclusive lock on an image.
+    /// To read what nobody changes meanwhile: as [`Want::Look`], and locked against who would, for as long as it is open.
+    Steady,
+    /// To write, and nobody else uses it: O_EXCL on a device, and an exclusive lock.
     Change,
     /// To write while our own gates may hold it: a gate claims its disk, so O_EXCL fails there, and any other holder,
-    /// mount or swap in sight refuses; where no gate is, O_EXCL claims it as with [`Want::Change`]. An image is locked.
+    /// mount or swap in sight refuses; where no gate is, O_EXCL claims it as with [`Want::Change`]. Locked like that.
     ChangeUnderGates,
 }
 
 impl Want {
     /// Is it opened for writing?
     pub fn writes(self) -> bool {
-        self != Want::Look
+        matches!(self, Want::Change | Want::ChangeUnderGates)
     }
 }
 

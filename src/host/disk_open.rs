@@ -113,10 +113,7 @@ pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> 
     let measured =
         measure(&file, &metadata).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
     judge(path, want, &measured)?;
-    if want == Want::ChangeUnderGates {
-        // No claim keeps a second command of ours away from a gate's disk: this lock does, on every disk alike.
-        file.try_lock().map_err(|_| DiskError::Locked { path: path.into() })?;
-    }
+    lock(path, &file, want)?;
     Ok(Opened { file, measured })
 }
 
@@ -125,6 +122,17 @@ fn open_under_gates(path: &Path) -> Result<(File, Metadata), DiskError> {
     let (file, metadata) = open_file(path, true, libc::O_DIRECT, Medium::BlockDevice)?;
     only_our_gates(path, metadata.rdev())?;
     Ok((file, metadata))
+}
+
+/// Keeps other commands of ours away: O_EXCL says nothing to who only reads, and cannot be had below a gate. One change at
+/// a time, none while somebody maps what he has read; any number may read.
+fn lock(path: &Path, file: &File, want: Want) -> Result<(), DiskError> {
+    let locked = match want {
+        Want::Look => return Ok(()),
+        Want::Steady => file.try_lock_shared(),
+        Want::Change | Want::ChangeUnderGates => file.try_lock(),
+    };
+    locked.map_err(|_| DiskError::Locked { path: path.into() })
 }
 
 /// A block device of which nothing but the size is known yet.
@@ -144,13 +152,14 @@ pub(super) fn open_unmeasured(path: &Path) -> Result<Unmeasured, DiskError> {
 }
 
 impl Unmeasured {
-    /// The rest of its measures.
-    pub fn measure(self, path: &Path) -> Result<Opened, DiskError> {
+    /// The rest of its measures, and its lock.
+    pub fn measure(self, path: &Path, want: Want) -> Result<Opened, DiskError> {
         let metadata =
             self.file.metadata().map_err(|error| DiskError::from_io(path, Doing::Measure, &error))?;
         let measured = measure(&self.file, &metadata)
             .map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
-        judge(path, Want::Look, &measured)?;
+        judge(path, want, &measured)?;
+        lock(path, &self.file, want)?;
         Ok(Opened { file: self.file, measured })
     }
 }
@@ -181,7 +190,8 @@ fn holders_of(path: &Path) -> Vec<String> {
 fn only_our_gates(path: &Path, rdev: u64) -> Result<(), DiskError> {
     let busy = |by| Err(DiskError::Busy { path: path.into(), by });
     match sysfs::uses_of(&Roots::default(), DeviceNumber::of_rdev(rdev)) {
-        Ok(uses) if uses.only_ours() => Ok(()),
+        // Held, and by nobody that is seen: another process has claimed it.
+        Ok(uses) if uses.only_ours() && !uses.holders.is_empty() => Ok(()),
         Ok(uses) => busy(uses.in_words()),
         Err(error) => busy(vec![error.to_string()]),
     }

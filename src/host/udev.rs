@@ -92,6 +92,11 @@ impl Patience {
         Patience { ends: Path::new(CONTROL).exists().then(ends) }
     }
 
+    /// For another command of ours, which has locked what this one needs: it ends by itself, with udev and without.
+    pub fn for_a_lock() -> Patience {
+        Patience { ends: Some(BootTime { ms: clock::boot_now().ms.saturating_add(LOOK_MS) }) }
+    }
+
     /// Waits a moment; false, at once, when there is no patience left.
     pub fn wait(&self) -> bool {
         let left = self.ends.is_some_and(|ends| clock::boot_now() < ends);

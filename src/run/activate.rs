@@ -34,21 +34,22 @@ impl Context {
     /// `activate NAME…`: any that is refused ends it; what came up before stays up.
     pub fn activate(&mut self, wanted: &[Wanted]) -> Result<Activated, RunError> {
         let mut answer = Activated::default();
+        let mut scene = None;
         for one in wanted {
-            self.activate_one(one, &mut answer)?;
+            self.activate_one(&mut scene, one, &mut answer)?;
         }
         Ok(answer)
     }
 
     /// `activate --all`: every container that this machine may use; the others are told, each with its reason.
     pub fn activate_all(&mut self) -> Result<Activated, RunError> {
-        let names = {
-            let scene = self.look_for_members()?;
-            scene.containers.iter().map(|found| found.id.to_string()).collect::<Vec<_>>()
-        };
+        let scene = self.look_steadily()?;
+        let names = scene.containers.iter().map(|found| found.id.to_string()).collect::<Vec<_>>();
+        let mut scene = Some(scene);
         let mut answer = Activated::default();
         for container in names {
-            if let Err(error) = self.activate_one(&Wanted { container, volumes: Vec::new() }, &mut answer) {
+            let wanted = Wanted { container, volumes: Vec::new() };
+            if let Err(error) = self.activate_one(&mut scene, &wanted, &mut answer) {
                 answer.left.push(error.to_string());
                 // What belongs to others is not this command's failure.
                 if error.kind() != Kind::NotOwner {
@@ -59,10 +60,21 @@ impl Context {
         Ok(answer)
     }
 
-    fn activate_one(&mut self, wanted: &Wanted, answer: &mut Activated) -> Result<(), RunError> {
-        let (scene, name) = self.ready(&wanted.container)?;
+    /// `kept` is the look that serves one container after the other, as long as nothing has to be changed.
+    fn activate_one(
+        &mut self,
+        kept: &mut Option<Scene>,
+        wanted: &Wanted,
+        answer: &mut Activated,
+    ) -> Result<(), RunError> {
+        let name = self.ready(kept, &wanted.container)?;
         let name = name.as_str();
-        let (found, chosen) = find(&scene, name)?;
+        let scene = match kept {
+            Some(scene) => scene,
+            // Something was changed: only what is read again may be mapped.
+            None => kept.insert(self.look_steadily()?),
+        };
+        let (found, chosen) = find(scene, name)?;
         let model = &chosen.model;
         guard::may(model, &self.machine, scene.place_of(found), Act::Change).map_err(RunError::Denied)?;
         check::laws(model).map_err(|broken| RunError::Unusable {
@@ -78,7 +90,7 @@ impl Context {
                 hint: format!("see what there is with: evms info {name}"),
             });
         }
-        let disks = numbers(&scene, found);
+        let disks = numbers(scene, found);
         let here = disks.keys().copied().collect::<BTreeSet<_>>();
         let stack = stack::stack(model, chosen.image.header.order.epoch, &here, &wanted.volumes);
         // A disk that fails or hangs may be the one that is missing, and a slow one is why it took so long.
@@ -110,12 +122,16 @@ impl Context {
         Ok(raised)
     }
 
-    /// A look at a container that may be mapped: what is nobody's was claimed, and what a crash left was settled, for only
-    /// a committed model may be. With the word that it answers to: a template that is claimed gets other ids.
-    fn ready(&mut self, name: &str) -> Result<(Scene, String), RunError> {
-        let scene = self.look_for_members()?;
+    /// Claims what is nobody's, and settles what a crash left: only a committed model may be mapped. Gives the word that
+    /// the container answers to afterwards: a template that is claimed gets other ids. The look is gone when something was
+    /// changed.
+    fn ready(&mut self, kept: &mut Option<Scene>, name: &str) -> Result<String, RunError> {
+        let scene = match kept {
+            Some(scene) => scene,
+            None => kept.insert(self.look_steadily()?),
+        };
         let (claim, settle, after) = {
-            let (found, chosen) = find(&scene, name)?;
+            let (found, chosen) = find(scene, name)?;
             if scene.place_of(found) == Place::Images {
                 return Err(RunError::say(
                     Kind::Refused,
@@ -136,17 +152,17 @@ impl Context {
             (claim, !chosen.committed || chosen.model.table.old_set.is_some(), after)
         };
         if !claim && !settle {
-            return Ok((scene, after));
+            return Ok(after);
         }
-        // What is opened for a change must not be open here.
-        drop(scene);
+        // What is opened for a change must not be locked here.
+        *kept = None;
         if claim {
             self.container_import(name)?;
         } else {
             let held = self.hold(name, Act::Change)?;
             self.run(Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() })?;
         }
-        Ok((self.look_for_members()?, after))
+        Ok(after)
     }
 
     fn enough(&self, name: &str, found: &Found) -> Result<(), RunError> {

@@ -98,24 +98,47 @@ pub fn refuse_clones(scene: &Scene, found: &Found, name: &str) -> Result<(), Run
 impl Context {
     /// Looks at every disk, as the options say, and learns all that the kernel says of each.
     pub fn look(&self) -> Result<Scene, RunError> {
-        self.look_by(Scene::of_machine)
+        self.look_by(Scene::of_machine, Want::Look)
     }
 
     /// Looks for members, as the options say: of other disks nothing is told.
     pub fn look_for_members(&self) -> Result<Scene, RunError> {
-        self.look_by(Scene::of_members)
+        self.look_by(Scene::of_members, Want::Look)
     }
 
-    fn look_by(&self, way: impl Fn(&Filter) -> Result<Scene, SceneError>) -> Result<Scene, RunError> {
+    /// The same, and nothing of it is changed by another command as long as the scene is there: for who maps what he read.
+    /// A change that is under way is waited for.
+    pub fn look_steadily(&self) -> Result<Scene, RunError> {
+        let patience = Patience::for_a_lock();
+        loop {
+            let scene = match self.look_by(Scene::of_members, Want::Steady) {
+                Err(RunError::Scene(SceneError::Open(DiskError::Locked { .. }))) if patience.wait() => {
+                    continue;
+                }
+                other => other?,
+            };
+            match scene.locked() {
+                None => return Ok(scene),
+                Some(_) if patience.wait() => (),
+                Some(error) => return Err(RunError::Disk(error.clone())),
+            }
+        }
+    }
+
+    fn look_by(
+        &self,
+        way: impl Fn(&Filter, Want) -> Result<Scene, SceneError>,
+        want: Want,
+    ) -> Result<Scene, RunError> {
         let options = &self.options;
         if !options.disks.is_empty() {
-            return Scene::of_named(&options.disks, Want::Look).map_err(RunError::Scene);
+            return Scene::of_named(&options.disks, want).map_err(RunError::Scene);
         }
         let include = options.include.iter().map(String::as_str).collect::<Vec<_>>();
         let exclude = options.exclude.iter().map(String::as_str).collect::<Vec<_>>();
         let filter = Filter::parse(&include, &exclude, super::context::DISK_BYTES_MIN)
             .map_err(|bad| RunError::say(Kind::Usage, bad.to_string()))?;
-        way(&filter).map_err(RunError::Scene)
+        way(&filter, want).map_err(RunError::Scene)
     }
 
     /// Finds a container and opens its disks for a change. `act` is what the guard is asked, before anything is locked
@@ -142,9 +165,11 @@ impl Context {
         paths.retain(|path| !left.contains(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
         // A dry run writes nothing and so needs no lock against others; it may run while the disks are in use.
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
-        let scene = match Scene::of_named(&paths, want) {
+        let scene = match Scene::opened(&paths, want) {
             // Its own gates hold the disks of a container that is active.
-            Err(SceneError::Open(DiskError::Busy { .. })) if want == Want::Change => under_gates(&paths),
+            Err(SceneError::Open(DiskError::Busy { .. })) if want == Want::Change => {
+                Scene::opened(&paths, Want::ChangeUnderGates)
+            }
             other => other,
         };
         let scene = scene.map_err(RunError::Scene)?;
@@ -153,18 +178,6 @@ impl Context {
         writable::refuse_newer(name, found)?;
         let found = found.clone();
         Ok(Held { name: name.into(), found, scene })
-    }
-}
-
-/// Opens disks that our own gates hold. udev locks a disk, too, while it looks into what was written to it: where it runs,
-/// a lock is given the time to go.
-fn under_gates(paths: &[PathBuf]) -> Result<Scene, SceneError> {
-    let patience = Patience::new();
-    loop {
-        match Scene::of_named(paths, Want::ChangeUnderGates) {
-            Err(SceneError::Open(DiskError::Locked { .. })) if patience.wait() => (),
-            other => return other,
-        }
     }
 }
 

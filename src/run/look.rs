@@ -97,11 +97,12 @@ pub fn at_all(paths: &[PathBuf], want: Want) -> Vec<Looked> {
 }
 
 /// Looks for members among block devices that the kernel has named itself; `None` is a disk that carries nothing of ours.
-pub fn for_members(paths: &[PathBuf]) -> Vec<Option<Looked>> {
+pub fn for_members(paths: &[PathBuf], want: Want) -> Vec<Option<Looked>> {
     let checked = Checked::default();
     let looked =
         crew::each(paths.to_vec(), LOOK_LIMIT, move |ends: &mut Ends, pulse: &Pulse, path: PathBuf| {
-            match BareDisk::open_if(&path, ends, pulse, |head, tail| !discover::is_stranger(head, tail)) {
+            match BareDisk::open_if(&path, want, ends, pulse, |head, tail| !discover::is_stranger(head, tail))
+            {
                 Ok(bare) => Some(Looked::of(bare?, ends.head(), ends.tail(), &checked)),
                 Err(error) => Some(Looked::failed(error)),
             }

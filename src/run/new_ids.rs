@@ -56,7 +56,7 @@ impl Context {
                 .collect::<Vec<_>>()
         };
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
-        let scene = Scene::of_named(&paths, want).map_err(RunError::Scene)?;
+        let scene = Scene::opened(&paths, want).map_err(RunError::Scene)?;
         let founds = named(&scene, name);
         let (old, done) = halves(name, &founds)?;
         crate::run::change::refuse_clones(&scene, old, name)?;

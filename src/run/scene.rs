@@ -9,6 +9,7 @@ use crate::engine::guard::Place;
 use crate::host::disk::{Identity, Medium, OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::host::sysfs::{self, Roots, SysfsError};
+use crate::host::udev::Patience;
 use crate::run::look::{self, Looked};
 use crate::volume::discover::{Found, Labelled, Read, Sighting};
 use crate::volume::plugins::local_disk::{self, Declined, DiskFacts, DiskKind, Filter};
@@ -163,8 +164,20 @@ impl Scene {
         Ok(scene)
     }
 
+    /// Looks at the named disks to change them. A lock on a device is given the time to go: udev locks what it looks into,
+    /// and another command of ours ends. An image file that is locked is refused at once.
+    pub fn opened(paths: &[PathBuf], want: Want) -> Result<Scene, SceneError> {
+        let patience = Patience::for_a_lock();
+        loop {
+            match Scene::of_named(paths, want) {
+                Err(SceneError::Open(DiskError::Locked { path })) if !path.is_file() && patience.wait() => (),
+                other => return other,
+            }
+        }
+    }
+
     /// Looks at all disks of the machine that the filter lets through, and learns all that the kernel says of each.
-    pub fn of_machine(filter: &Filter) -> Result<Scene, SceneError> {
+    pub fn of_machine(filter: &Filter, want: Want) -> Result<Scene, SceneError> {
         let facts = sysfs::disks(&Roots::default()).map_err(SceneError::Walk)?;
         let judged = facts
             .into_iter()
@@ -175,7 +188,7 @@ impl Scene {
             .filter(|(_, word, _)| word.is_ok())
             .map(|(path, _, _)| path.clone())
             .collect::<Vec<_>>();
-        let mut looked = look::at_all(&paths, Want::Look).into_iter();
+        let mut looked = look::at_all(&paths, want).into_iter();
         let mut scene = Scene { disks: Vec::new(), containers: Vec::new(), named: false };
         let mut reads = Vec::new();
         for (path, word, facts) in judged {
@@ -194,9 +207,9 @@ impl Scene {
 
     /// Looks for members among all disks of the machine: what carries no label of ours is read at both ends and no
     /// more is asked of it. Asking sysfs for one attribute costs three times as much as reading a block.
-    pub fn of_members(filter: &Filter) -> Result<Scene, SceneError> {
+    pub fn of_members(filter: &Filter, want: Want) -> Result<Scene, SceneError> {
         if !filter.is_empty() {
-            return Scene::of_machine(filter);
+            return Scene::of_machine(filter, want);
         }
         let roots = Roots::default();
         let mut names = sysfs::names(&roots).map_err(SceneError::Walk)?;
@@ -207,7 +220,7 @@ impl Scene {
         let paths = names.iter().map(|name| PathBuf::from(sysfs::node_of(name))).collect::<Vec<_>>();
         let mut scene = Scene { disks: Vec::new(), containers: Vec::new(), named: false };
         let mut reads = Vec::new();
-        for ((name, path), looked) in names.iter().zip(&paths).zip(look::for_members(&paths)) {
+        for ((name, path), looked) in names.iter().zip(&paths).zip(look::for_members(&paths, want)) {
             // What carries nothing of ours is nobody's business here.
             let Some(looked) = looked else { continue };
             match judge_looked(&roots, name, held, &looked, filter) {
@@ -217,6 +230,12 @@ impl Scene {
         }
         scene.containers = Found::join(reads);
         Ok(scene)
+    }
+
+    /// A disk that another command has locked.
+    pub fn locked(&self) -> Option<&DiskError> {
+        let errors = self.disks.iter().filter_map(|seen| seen.open.as_ref().err());
+        errors.into_iter().find(|error| matches!(error, DiskError::Locked { .. }))
     }
 
     fn add(&mut self, path: PathBuf, looked: Looked, reads: &mut Vec<Read>) -> &mut Seen {

@@ -11,6 +11,7 @@ use crate::base::units::Bytes;
 use crate::engine::change::Joiner;
 use crate::format::label::Label;
 use crate::format::layout::{Layout, Recipe};
+use crate::format::node_block;
 use crate::host::clock;
 use crate::host::disk::Want;
 use crate::host::disk_error::DiskError;
@@ -170,15 +171,20 @@ impl Taking {
             );
         }
         let ours = matches!(seen.sighting, Ok(Sighting::Ours(_) | Sighting::Unusable(_)));
-        match foreign::unknown_content(&head) {
-            Some(at) if found.is_empty() && !ours && !self.may_wipe(WIPE_UNKNOWN) => refuse(
-                format!("it holds data that no known signature explains (from byte {})", at.0),
-                format!(
-                    "name another disk, or, if that may be destroyed, say so with: --wipe {WIPE_UNKNOWN}"
-                ),
-            ),
-            _ => Ok(()),
+        let Some(at) = foreign::unknown_content(&head).filter(|_| found.is_empty() && !ours) else {
+            return Ok(());
+        };
+        let (what, word) = match node_block::are_all(&head) {
+            true => ("what is left of a disk of evms", WIPE_EVMS),
+            false => ("data that no known signature explains", WIPE_UNKNOWN),
+        };
+        if self.may_wipe(word) {
+            return Ok(());
         }
+        refuse(
+            format!("it holds {what} (from byte {})", at.0),
+            format!("name another disk, or, if that may be destroyed, say so with: --wipe {word}"),
+        )
     }
 }
 
@@ -198,5 +204,5 @@ fn unusable_next(why: &Unusable) -> String {
 /// Opens disks that shall be taken.
 pub fn open(paths: &[PathBuf], dry: bool) -> Result<Scene, RunError> {
     let want = if dry { Want::Look } else { Want::Change };
-    Scene::of_named(paths, want).map_err(RunError::Scene)
+    Scene::opened(paths, want).map_err(RunError::Scene)
 }

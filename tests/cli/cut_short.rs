@@ -186,3 +186,20 @@ fn a_disk_that_was_let_go_while_away_is_freed_with_a_word() {
     );
     assert!(bench.done("check").contains("all is well"));
 }
+
+/// A disk that was let go, and the wipe was cut after the labels: what is left is known as ours. One byte of anything else
+/// among it, and it is unknown.
+#[test]
+fn what_a_wipe_left_is_told_from_what_nobody_knows() {
+    let bench = Bench::with_container();
+    let (_, layout) = label(&bench.read("b.img"));
+    let tail = layout.area(AreaKind::Label, End::Secondary);
+    bench.write("b.img", 0, &[0; 2 * BLOCK_BYTES]);
+    bench.write("b.img", tail.start_bytes().0, &vec![0; tail.length_bytes().0 as usize]);
+    let create = "container create other --private --owner none b.img";
+    bench.refused(create, 1, &["what is left of a disk of evms", "--wipe evms"]);
+    bench.write("b.img", 900_000, b"x");
+    bench.refused(&format!("{create} --wipe evms"), 1, &["no known signature explains", "--wipe unknown"]);
+    bench.write("b.img", 900_000, &[0]);
+    bench.done(&format!("{create} --wipe evms"));
+}

@@ -13,7 +13,7 @@ fn an_image_that_another_has_locked_is_refused() {
     let bench = Bench::with_container();
     let image = File::open(bench.path("b.img")).unwrap();
     image.lock_shared().unwrap();
-    bench.refused("volume create data/x --size 1M", 1, &["b.img: another process has this image locked"]);
+    bench.refused("volume create data/x --size 1M", 1, &["b.img: another process has it locked"]);
     bench.done("volume create data/x --size 1M --dry-run");
     assert!(bench.done("list").contains("committed"));
     image.unlock().unwrap();

@@ -78,9 +78,13 @@ fn volumes_come_up_go_down_and_change() {
         let disks = ["a", "b", "c", "d"].iter().map(|name| scene.disk(name, SIZE_MIB));
         let disks: Vec<Disk> = disks.collect::<Result<_, _>>()?;
         let mut image = Image::usual(scene.parts())?.module("xfs").module("btrfs");
-        for program in
-            ["/usr/sbin/dmsetup", "/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.xfs", "/usr/sbin/mkfs.btrfs"]
-        {
+        for program in [
+            "/usr/sbin/dmsetup",
+            "/usr/sbin/mkfs.ext4",
+            "/usr/sbin/mkfs.xfs",
+            "/usr/sbin/mkfs.btrfs",
+            "/usr/bin/flock",
+        ] {
             image = image.program(program)?;
         }
         let image = scene.image("tools", image)?;
@@ -94,6 +98,7 @@ fn volumes_come_up_go_down_and_change() {
                 ("comes_up_and_goes_down", comes_up_and_goes_down),
                 ("what_was_written_lies_where_the_model_says", what_was_written_lies_where_the_model_says),
                 ("changes_are_made_under_gates", changes_are_made_under_gates),
+                ("what_is_mapped_is_not_changed_meanwhile", what_is_mapped_is_not_changed_meanwhile),
                 ("what_is_active_is_not_changed_away", what_is_active_is_not_changed_away),
                 ("grows_under_a_mounted_file_system", grows_under_a_mounted_file_system),
                 ("grows_an_xfs_and_a_btrfs", grows_an_xfs_and_a_btrfs),
@@ -176,6 +181,43 @@ fn changes_are_made_under_gates(bench: &mut Bench) -> Result<(), Trouble> {
         &["held by", "evms:gate:"],
     )?;
     Ok(())
+}
+
+/// Between looking and mapping nobody changes the model: a change waits for who reads it to map it, and who would map it
+/// waits for the change. (Else extents that were freed and given away meanwhile would be mapped twice.) A lock of somebody
+/// else stands for the other command, because it can be held as long as the test wants.
+fn what_is_mapped_is_not_changed_meanwhile(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    let disk = bench.disks[1].clone();
+    let lock = |how: &str| {
+        format!(
+            "rm -f /tmp/held; flock {how} {disk} -c 'touch /tmp/held; exec sleep 600' >/dev/null 2>&1 &
+             n=0; until [ -e /tmp/held ]; do usleep 10000; n=$((n + 1)); [ $n -lt 500 ] || exit 1; done"
+        )
+    };
+    let unlock = "kill $(pidof sleep); while pidof sleep flock >/dev/null; do usleep 10000; done";
+    bench.done(&lock("-x"))?;
+    bench.refused(
+        "evms activate data",
+        1,
+        &[&disk, "another process has it locked", "nothing was touched"],
+    )?;
+    assert!(bench.devices()?.is_empty());
+    bench.refused("evms volume create data/x --size 1M", 1, &[&disk, "another process has it locked"])?;
+    bench.done(&format!("{unlock}; evms activate data/lin"))?;
+    bench.done(&lock("-s"))?;
+    bench.done("evms activate data")?;
+    bench.refused("evms volume create data/x --size 1M", 1, &["another process has it locked"])?;
+    bench.done(&format!("{unlock}; evms volume create data/x --size 1M"))?;
+    // What is claimed by somebody, and not by a gate of ours, is not written below a claim.
+    bench.done("evms deactivate data")?;
+    bench.done(&format!("echo 0 2048 linear {disk} 0 | dmsetup create theirs"))?;
+    bench.refused(
+        "evms --disk {disk} volume create data/y --size 1M".replace("{disk}", &disk).as_str(),
+        1,
+        &["theirs"],
+    )?;
+    bench.done("dmsetup remove theirs").map(drop)
 }
 
 fn what_is_active_is_not_changed_away(bench: &mut Bench) -> Result<(), Trouble> {
