@@ -185,15 +185,34 @@ fn a_mounted_partition_takes_the_whole_disk() {
     assert!(sysfs::disk(&Roots::default(), name).unwrap().is_partition);
 }
 
+/// Where no gate is, a change claims the disk as ever; a claim of somebody who is not seen is no gate of ours.
 #[test]
-fn under_gates_a_free_disk_opens_beside_a_claim() {
+fn under_gates_a_claim_that_is_no_gate_refuses() {
     let Some(mut bench) = Bench::new() else { return };
     let image = bench.image("disk.img", MIB);
     let device = bench.attach(&image, &[]);
-    let _claim = OpenDisk::open(&device, Want::Change).unwrap(); // stands for the gate: a claim without other holder
     let disk = OpenDisk::open(&device, Want::ChangeUnderGates).unwrap();
     disk.write(Bytes(0), &[7; 4096]).unwrap();
     disk.flush().unwrap();
+    for want in [Want::Change, Want::ChangeUnderGates] {
+        assert!(matches!(refusal(&device, want), DiskError::Busy { .. }), "{want:?}");
+    }
+}
+
+/// One change at a time, none beside who reads steadily; any number of these, and looking beside anything.
+#[test]
+fn a_steady_reader_and_a_change_keep_each_other_away() {
+    let Some(mut bench) = Bench::new() else { return };
+    let image = bench.image("disk.img", MIB);
+    let device = bench.attach(&image, &[]);
+    let change = OpenDisk::open(&device, Want::Change).unwrap();
+    assert!(matches!(refusal(&device, Want::Steady), DiskError::Locked { .. }));
+    OpenDisk::open(&device, Want::Look).unwrap();
+    drop(change);
+    let _one = OpenDisk::open(&device, Want::Steady).unwrap();
+    let _other = OpenDisk::open(&device, Want::Steady).unwrap();
+    assert!(matches!(refusal(&device, Want::Change), DiskError::Locked { .. }));
+    OpenDisk::open(&device, Want::Look).unwrap();
 }
 
 #[test]
