@@ -3,14 +3,17 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::console::{Console, Output};
 use crate::control::Control;
+use crate::cord::Cord;
 use crate::disk::{Bus, Disk};
+use crate::events::Events;
 use crate::limits::{self, Limit};
 use crate::modules::{self, Modules};
+use crate::network::{Card, Network};
 use crate::parts::Parts;
 use crate::stream::Stream;
 use crate::trouble::Trouble;
@@ -29,8 +32,12 @@ pub struct Plan {
     parts: Parts,
     folder: PathBuf,
     name: String,
+    number: u8,
+    events: Events,
     image: PathBuf,
     disks: Vec<Disk>,
+    networks: Vec<Network>,
+    clock: Option<String>,
     memory_mib: u32,
     load: Vec<String>,
     kernel_words: Vec<String>,
@@ -39,13 +46,23 @@ pub struct Plan {
 
 impl Plan {
     /// A guest without disks whose logs are in `folder`.
-    pub(crate) fn new(parts: &Parts, folder: &Path, name: &str, image: PathBuf) -> Self {
+    pub(crate) fn new(
+        parts: &Parts,
+        folder: &Path,
+        events: &Events,
+        (name, number): (&str, u8),
+        image: PathBuf,
+    ) -> Self {
         Self {
             parts: parts.clone(),
             folder: folder.into(),
             name: name.into(),
+            number,
+            events: events.clone(),
             image,
             disks: Vec::new(),
+            networks: Vec::new(),
+            clock: None,
             memory_mib: MEMORY_MIB,
             load: modules::USUAL.iter().map(ToString::to_string).collect(),
             kernel_words: Vec::new(),
@@ -64,6 +81,20 @@ impl Plan {
     #[must_use]
     pub fn disks<'a>(mut self, disks: impl IntoIterator<Item = &'a Disk>) -> Self {
         self.disks.extend(disks.into_iter().cloned());
+        self
+    }
+
+    /// Gives it a card in a network, called as the network is, with the guest's address.
+    #[must_use]
+    pub fn nic(mut self, network: &Network) -> Self {
+        self.networks.push(network.clone());
+        self
+    }
+
+    /// Its hardware clock shows this at power on, `2031-02-03T04:05:06` in UTC, and its wall clock with it.
+    #[must_use]
+    pub fn clock_at(mut self, moment: &str) -> Self {
+        self.clock = Some(moment.into());
         self
     }
 
@@ -114,15 +145,23 @@ impl Plan {
         let (control_here, control_there) = pair()?;
         let (console_here, console_there) = pair()?;
         let (kernel_here, kernel_there) = pair()?;
+        let events = self.folder.join(format!("{}.events", self.name));
+        self.events.listen(&self.name, &events)?;
+        let cards = self.networks.iter().map(|network| network.card(&self.name, self.number));
+        let cards = cards.collect::<Result<Vec<_>, _>>()?;
         let begin = Instant::now();
-        let cord = Cord::plug(self.command(control_there, console_there, kernel_there)?)?;
+        self.events.say(&self.name, "power on");
+        let cord =
+            Cord::plug(self.command([control_there, console_there, kernel_there], &events, &cards)?)?;
         let log = |kind: &str| self.folder.join(format!("{}.{kind}.log", self.name));
         Ok(Guest {
             cord,
             console: Console::on(console_here, &log("console"))?,
             kernel: Stream::listen(kernel_here, &log("kernel"))?,
             control: Control::on(control_here)?,
+            events: self.events,
             name: self.name,
+            number: self.number,
             begin,
             boot_time: Duration::ZERO,
         })
@@ -130,7 +169,8 @@ impl Plan {
 
     /// The emulator's three first files are sockets: control, console, and the kernel's messages along with whatever
     /// the emulator itself complains about. So no file has to be waited for, and an end is an event.
-    fn command(&self, control: OwnedFd, console: OwnedFd, kernel: OwnedFd) -> Result<Command, Trouble> {
+    fn command(&self, lines: [OwnedFd; 3], events: &Path, cards: &[Card]) -> Result<Command, Trouble> {
+        let [control, console, kernel] = lines;
         let mut command = Command::new(&self.parts.qemu);
         command.env("LD_LIBRARY_PATH", &self.parts.libraries);
         command.env("QEMU_MODULE_DIR", &self.parts.qemu_modules);
@@ -146,7 +186,15 @@ impl Plan {
         command.args(["-chardev", "socket,id=console,fd=1", "-serial", "chardev:console"]);
         command.args(["-chardev", "socket,id=kernel,fd=2", "-serial", "chardev:kernel"]);
         command.arg("-kernel").arg(&self.parts.kernel).arg("-initrd").arg(&self.image);
-        command.arg("-append").arg(self.append()?);
+        command.arg("-append").arg(self.append(cards)?);
+        command.args(["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=events", "-chardev"]);
+        command.arg(format!("socket,id=events,path={}", escaped(events)));
+        for (number, card) in cards.iter().enumerate() {
+            command.args(card_words(number, card));
+        }
+        if let Some(moment) = &self.clock {
+            command.args(["-rtc", &format!("base={moment}")]);
+        }
         if self.disks.iter().any(|disk| disk.bus == Bus::VirtioScsi) {
             command.args(["-device", "virtio-scsi-pci,id=scsi"]);
         }
@@ -157,67 +205,44 @@ impl Plan {
         Ok(command)
     }
 
-    fn append(&self) -> Result<String, Trouble> {
+    fn append(&self, cards: &[Card]) -> Result<String, Trouble> {
         let modules = Modules::read(&self.parts.modules)?;
         let mut load = Vec::new();
-        for module in &self.load {
+        let network = modules::NETWORK.iter().filter(|_| !cards.is_empty());
+        for module in
+            self.load.iter().map(String::as_str).chain(modules::EVENTS.iter().chain(network).copied())
+        {
             if modules.is_loadable(module)? {
-                load.push(module.as_str());
+                load.push(module);
             }
         }
-        let own = format!("vm.name={} vm.load={} vm.disks={}", self.name, load.join(","), self.disks.len());
+        let mut own =
+            format!("vm.name={} vm.load={} vm.disks={}", self.name, load.join(","), self.disks.len());
+        for card in cards {
+            own.push_str(&format!(" vm.card={}", card.word));
+        }
         Ok(format!("{KERNEL_WORDS} {own} {}", self.kernel_words.join(" ")))
     }
+}
+
+/// `romfile=`: nobody boots from the network.
+fn card_words(number: usize, card: &Card) -> [String; 4] {
+    [
+        "-netdev".into(),
+        format!("stream,id=card{number},server=off,addr.type=unix,addr.path={}", escaped(&card.socket)),
+        "-device".into(),
+        format!("virtio-net-pci,netdev=card{number},mac={},romfile=", card.mac),
+    ]
+}
+
+/// A path among the emulator's words.
+fn escaped(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 fn pair() -> Result<(UnixStream, OwnedFd), Trouble> {
     let (here, there) = UnixStream::pair().map_err(Trouble::io("making a line to the machine"))?;
     Ok((here, OwnedFd::from(there)))
-}
-
-/// The running emulator. However the test ends, even killed, the emulator ends with it: a second process sleeps on a
-/// pipe that only the test holds, and pulls the cord when it closes.
-#[derive(Debug)]
-struct Cord {
-    machine: Child,
-    watcher: Child,
-}
-
-impl Cord {
-    fn plug(mut command: Command) -> Result<Self, Trouble> {
-        let mut machine = command.spawn().map_err(Trouble::io("starting the emulator"))?;
-        let watcher = Command::new("/bin/sh")
-            .args(["-c", "read -r _; kill -9 $1", "watcher", &machine.id().to_string()])
-            .stdin(Stdio::piped())
-            .spawn();
-        match watcher {
-            Ok(watcher) => Ok(Self { machine, watcher }),
-            Err(source) => {
-                let _ = machine.kill();
-                let _ = machine.wait();
-                Err(Trouble::Io { doing: "starting the watcher".into(), source })
-            }
-        }
-    }
-
-    /// The watcher goes before the machine is waited for: until then nobody else can have its number.
-    fn pull(&mut self) -> Result<(), Trouble> {
-        self.machine.kill().map_err(Trouble::io("pulling the cord"))?;
-        self.collect()
-    }
-
-    fn collect(&mut self) -> Result<(), Trouble> {
-        let _ = self.watcher.kill();
-        self.watcher.wait().map_err(Trouble::io("ending the watcher"))?;
-        self.machine.wait().map_err(Trouble::io("ending the emulator"))?;
-        Ok(())
-    }
-}
-
-impl Drop for Cord {
-    fn drop(&mut self) {
-        let _ = self.pull();
-    }
 }
 
 /// A machine that was turned on.
@@ -227,7 +252,9 @@ pub struct Guest {
     console: Console,
     kernel: Stream,
     control: Control,
+    events: Events,
     name: String,
+    number: u8,
     begin: Instant,
     boot_time: Duration,
 }
@@ -236,6 +263,11 @@ impl Guest {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its number in the scene, from 1: the last byte of its addresses.
+    pub fn number(&self) -> u8 {
+        self.number
     }
 
     /// From power on until its shell was there.
@@ -257,6 +289,7 @@ impl Guest {
     pub fn wait_for_boot_within(&mut self, limit: Limit) -> Result<(), Trouble> {
         self.console.wait_for_boot(limit)?;
         self.boot_time = self.begin.elapsed();
+        self.events.say(&self.name, "shell is there");
         Ok(())
     }
 
@@ -318,11 +351,14 @@ impl Guest {
 
     /// Stops its clock and all it does. Its disks stand still, its peers hear nothing.
     pub fn pause(&mut self) -> Result<(), Trouble> {
-        self.control.ask("stop", "{}").map(drop)
+        self.control.ask("stop", "{}")?;
+        self.events.say(&self.name, "paused");
+        Ok(())
     }
 
     /// Lets it go on.
     pub fn resume(&mut self) -> Result<(), Trouble> {
+        self.events.say(&self.name, "resumed");
         self.control.ask("cont", "{}").map(drop)
     }
 
@@ -333,7 +369,9 @@ impl Guest {
 
     /// Pulls the cord: what no flush has brought to the disks is gone with the machine.
     pub fn cut_power(mut self) -> Result<(), Trouble> {
-        self.cord.pull()
+        self.cord.pull()?;
+        self.events.say(&self.name, "power cut");
+        Ok(())
     }
 
     /// Sends a command and pulls the cord once `moment` is back. The command's exit code, if that came out of the machine
@@ -342,6 +380,7 @@ impl Guest {
         self.console.send_unawaited(command)?;
         moment();
         self.cord.pull()?;
+        self.events.say(&self.name, "power cut");
         self.kernel.wait_for_end("the end of the kernel's line", limits::POWER_OFF)?;
         self.console.last_code()
     }
@@ -355,6 +394,7 @@ impl Guest {
     /// Waits until it is off by itself, after a panic or when a watchdog bit.
     pub fn wait_for_off(&mut self, limit: Limit) -> Result<(), Trouble> {
         self.console.wait_for_end(&format!("{} turning off", self.name), limit)?;
+        self.events.say(&self.name, "power off");
         self.cord.collect()
     }
 }
