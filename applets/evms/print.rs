@@ -155,8 +155,7 @@ pub fn volumes(lines: &[VolumeLine]) -> String {
     let mut table = Table::new(&["VOLUME", ">SIZE", "LAYOUT", "DISKS", "STATE"]);
     for line in lines {
         let disks = line.disks.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
-        let state = if line.whole { "whole" } else { "a disk is missing" };
-        table.row([line.name.clone(), size(line.size_bytes), layout(line), disks, state.into()]);
+        table.row([line.name.clone(), size(line.size_bytes), layout(line), disks, line.state()]);
     }
     table.text()
 }

@@ -118,7 +118,7 @@ fn volume_facts(line: &VolumeLine, content: &str) -> String {
             ("size", size(line.size_bytes)),
             ("layout", layout(line)),
             ("on disks", disks),
-            ("state", if line.whole { "whole".into() } else { "a disk is missing".into() }),
+            ("state", line.state()),
             ("holds", content.into()),
         ],
     )

@@ -264,7 +264,7 @@ pub const VERBS: &[Verb] = &[
         options: &[
             value("--size", "[+]SIZE", "its new size, or by how much; +100%FREE takes all that is free"),
             ON,
-            flag("--fs", "also grow the file system on it, which is mounted here (ext2 to ext4, btrfs)"),
+            flag("--fs", "also grow the file system on it, which is mounted here (ext2 to ext4, btrfs, xfs)"),
             DRY_RUN,
         ],
         names_max: 1,

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use crate::base::limits::IO_BYTES_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
+pub use crate::host::blocks::Blocks;
+use crate::host::blocks::{check_place, read_whole};
 use crate::host::device::DeviceNumber;
 pub use crate::host::disk_bare::BareDisk;
 use crate::host::disk_error::{DiskError, Doing};
@@ -32,18 +34,6 @@ pub const IO_DEADLINE_MS: u64 = 10_000;
 enum Way {
     Image(File),
     Device(OnCall<Opened>),
-}
-
-/// What can be read in whole blocks, whoever does the reading.
-pub trait Blocks {
-    /// Its true size when it was opened.
-    fn size(&self) -> Bytes;
-
-    /// Bytes of a logical block.
-    fn logical_block(&self) -> u32;
-
-    /// Reads `len` bytes at `at`; both multiples of 4096.
-    fn read(&self, at: Bytes, len: usize) -> Result<Vec<u8>, DiskError>;
 }
 
 impl Blocks for OpenDisk {
@@ -322,24 +312,6 @@ fn open_on_own_thread(path: &Path, want: Want, limit_ms: u64) -> Result<(Way, Me
     Ok((Way::Device(OnCall::hired(worker)), measured))
 }
 
-/// Whole blocks, inside of the disk?
-pub(super) fn check_place(
-    path: &Path,
-    size: Bytes,
-    doing: Doing,
-    at: Bytes,
-    len: usize,
-) -> Result<(), DiskError> {
-    if !at.0.is_multiple_of(BLOCK_BYTES) || !(len as u64).is_multiple_of(BLOCK_BYTES) {
-        return Err(DiskError::Unaligned { path: path.into(), doing });
-    }
-    let reachable = size.round_down(BLOCK_BYTES);
-    match at.plus(Bytes(len as u64)) {
-        Some(end) if end <= reachable => Ok(()),
-        _ => Err(DiskError::OutOfRange { path: path.into(), doing, size }),
-    }
-}
-
 fn no_answer(path: &Path, doing: Doing, limit_ms: u64, why: NoAnswer) -> DiskError {
     let path = path.to_path_buf();
     match why {
@@ -353,20 +325,6 @@ fn no_answer(path: &Path, doing: Doing, limit_ms: u64, why: NoAnswer) -> DiskErr
 fn parts(at: Bytes, len: usize) -> impl Iterator<Item = (Bytes, usize)> {
     let step = IO_BYTES_MAX as usize;
     (0..len).step_by(step).map(move |done| (Bytes(at.0 + done as u64), step.min(len - done)))
-}
-
-/// Reads until `out` is full or the file ends; the bytes read.
-pub(super) fn read_whole(file: &File, out: &mut [u8], at: Bytes) -> io::Result<usize> {
-    let mut done = 0;
-    while done < out.len() {
-        match file.read_at(&mut out[done..], at.0 + done as u64) {
-            Ok(0) => break,
-            Ok(got) => done += got,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(done)
 }
 
 /// Writes until all is written or the file takes no more; the bytes written.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::limits::LOOK_BYTES;
 use crate::base::units::{BLOCK_BYTES, Bytes};
-use crate::host::disk::{Blocks, check_place, read_whole};
+use crate::host::blocks::{Blocks, check_place, read_whole};
 use crate::host::disk_error::{DiskError, Doing};
 use crate::host::disk_kind::{Medium, Want};
 use crate::host::disk_open::{self, Opened};

@@ -16,8 +16,8 @@ pub enum Want {
     Look,
     /// To write, and nobody else uses it: O_EXCL, or an exclusive lock on an image.
     Change,
-    /// To write while our own gates hold it: a gate claims its disk, so O_EXCL would fail. Any other holder,
-    /// mount or swap in sight refuses. An image is locked as with [`Want::Change`].
+    /// To write while our own gates may hold it: a gate claims its disk, so O_EXCL fails there, and any other holder,
+    /// mount or swap in sight refuses; where no gate is, O_EXCL claims it as with [`Want::Change`]. An image is locked.
     ChangeUnderGates,
 }
 

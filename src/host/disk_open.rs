@@ -101,20 +101,30 @@ pub(super) fn open_image(path: &Path, want: Want) -> Result<Opened, DiskError> {
     Ok(Opened { file, measured })
 }
 
-/// Opens a block device. May hang as long as the device does: call it on the disk's own thread.
+/// Opens a block device. May hang as long as the device does: call it on a thread that may.
 pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> {
-    let exclusive = if want == Want::Change { libc::O_EXCL } else { 0 };
+    let exclusive = if want.writes() { libc::O_EXCL } else { 0 };
     let opened = open_file(path, want.writes(), libc::O_DIRECT | exclusive, Medium::BlockDevice);
-    let (file, metadata) = opened.map_err(|error| explain(path, error))?;
+    let opened = match opened.map_err(|error| explain(path, error)) {
+        Err(DiskError::Busy { .. }) if want == Want::ChangeUnderGates => open_under_gates(path)?,
+        opened => opened?,
+    };
+    let (file, metadata) = opened;
     let measured =
         measure(&file, &metadata).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
     judge(path, want, &measured)?;
     if want == Want::ChangeUnderGates {
-        only_our_gates(path, metadata.rdev())?;
-        // No claim keeps a second command of ours away: this lock does.
+        // No claim keeps a second command of ours away from a gate's disk: this lock does, on every disk alike.
         file.try_lock().map_err(|_| DiskError::Locked { path: path.into() })?;
     }
     Ok(Opened { file, measured })
+}
+
+/// A disk that cannot be claimed, because our own gate has claimed it.
+fn open_under_gates(path: &Path) -> Result<(File, Metadata), DiskError> {
+    let (file, metadata) = open_file(path, true, libc::O_DIRECT, Medium::BlockDevice)?;
+    only_our_gates(path, metadata.rdev())?;
+    Ok((file, metadata))
 }
 
 /// A block device of which nothing but the size is known yet.

@@ -87,6 +87,7 @@ pub fn grow(node: &Path) -> Result<String, GrowError> {
     let grown = match kind.as_str() {
         "ext4" | "ext3" | "ext2" => grow_ext(&folder, size),
         "btrfs" => sys::grow_btrfs(&folder),
+        "xfs" => sys::grow_xfs(&folder, size),
         _ => return Err(GrowError::Unknown { kind, at }),
     };
     grown.map_err(|errno| GrowError::Refused { at: at.clone(), errno })?;

@@ -2,8 +2,8 @@
 //! never guess; whoever asks them has already decided (the engine), and hears every failure as a typed error
 //! with the path, the place and the reason in it.
 //!
-//! - `disk` opens, reads, writes and flushes one disk or image (`disk_open`, `disk_bare`, `disk_error`, `worker` belong
-//!   to it);
+//! - `disk` opens, reads, writes and flushes one disk or image (`blocks`, `disk_open`, `disk_bare`, `disk_error`,
+//!   `worker` belong to it);
 //! - `crew` does many jobs of which any may hang, by as few threads as will do;
 //! - `sysfs` and `mounts` say which disks the machine has and what holds them, without opening any;
 //! - `folder` lists names for both;
@@ -14,6 +14,7 @@
 //! - `identity` says who this machine is; `clock` and `entropy` bring in time and seeds at the door;
 //! - `sys` is the only room with `unsafe`.
 
+pub mod blocks;
 pub mod clock;
 pub mod crew;
 pub mod device;

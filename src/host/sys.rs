@@ -11,7 +11,7 @@ use crate::base::units::{BLOCK_BYTES, Bytes};
 
 /// The raw ioctls; numbers from `linux/fs.h` and `linux/loop.h`.
 mod raw {
-    use super::{BtrfsArguments, LoopWords, libc};
+    use super::{BtrfsArguments, LoopWords, XfsGeometry, libc};
 
     nix::ioctl_read!(blkgetsize64, 0x12, 114, libc::size_t);
     nix::ioctl_read_bad!(blksszget, nix::request_code_none!(0x12, 104), libc::c_int);
@@ -19,6 +19,8 @@ mod raw {
     nix::ioctl_read_bad!(blkroget, nix::request_code_none!(0x12, 94), libc::c_int);
     nix::ioctl_write_ptr!(ext4_resize, b'f', 16, u64);
     nix::ioctl_write_ptr!(btrfs_resize, 0x94, 3, BtrfsArguments);
+    nix::ioctl_read!(xfs_geometry, b'X', 100, XfsGeometry);
+    nix::ioctl_write_ptr!(xfs_grow, b'X', 110, [u64; 2]);
     nix::ioctl_read_bad!(loop_get_status64, 0x4C05, LoopWords);
 }
 
@@ -30,6 +32,10 @@ type LoopWords = [u64; 29];
 const _: () = assert!(size_of::<LoopWords>() == 232);
 
 /// `struct btrfs_ioctl_vol_args`.
+/// `struct xfs_fsop_geom_v1` as words of 64 bits; evms runs on little-endian machines alone.
+type XfsGeometry = [u64; 14];
+const _: () = assert!(size_of::<XfsGeometry>() == 112 && cfg!(target_endian = "little"));
+
 type BtrfsArguments = [u8; 4096];
 
 /// The size of a block device in bytes (BLKGETSIZE64).
@@ -97,6 +103,21 @@ pub fn grow_btrfs(folder: &File) -> Result<(), Errno> {
     arguments[8..11].copy_from_slice(b"max");
     // SAFETY: `arguments` outlives the call and the kernel reads exactly the 4096 bytes of it.
     unsafe { raw::btrfs_resize(folder.as_raw_fd(), &arguments) }.map(drop)
+}
+
+/// Grows the mounted XFS of this open folder to as many whole blocks of its own as `size` has (XFS_IOC_FSGROWFSDATA).
+pub fn grow_xfs(folder: &File, size: Bytes) -> Result<(), Errno> {
+    let mut geometry: XfsGeometry = [0; 14];
+    // SAFETY: `geometry` outlives the call and the kernel writes exactly the 112 bytes of it; every bit pattern is a value.
+    unsafe { raw::xfs_geometry(folder.as_raw_fd(), &mut geometry) }?;
+    // Eight words of 32 bits come first: the block size, and as the last of them the share that inodes may take, which
+    // the kernel wants to be told again or it would change it.
+    let (block, inodes_percent) = (geometry[0] as u32, geometry[3] >> 32);
+    let blocks = size.0.checked_div(u64::from(block)).ok_or(Errno::EINVAL)?;
+    // `struct xfs_growfs_data`: blocks, then the share in 32 bits of which a little-endian word has the low half.
+    let arguments = [blocks, inodes_percent];
+    // SAFETY: `arguments` outlives the call and the kernel reads exactly the sixteen bytes of it.
+    unsafe { raw::xfs_grow(folder.as_raw_fd(), &arguments) }.map(drop)
 }
 
 /// Asks device-mapper (ioctl `command` of type 0xfd). `buffer` begins with a `struct dm_ioctl` whose `data_size` is its

@@ -75,7 +75,8 @@ pub fn holders(roots: &Roots, kernel_name: &str) -> Vec<Holder> {
 
 /// The node of a block device by its kernel name, which has `!` where the node's name has a slash.
 pub fn node_of(kernel_name: &str) -> String {
-    format!("/dev/{}", kernel_name.replace('!', "/"))
+    let node = ["/dev/", kernel_name].concat();
+    if node.contains('!') { node.replace('!', "/") } else { node }
 }
 
 /// Who uses the block device of this number: its partitions count, and for a partition the whole disk's own users.

@@ -167,7 +167,7 @@ impl Context {
     }
 
     fn created_here(&mut self, ask: &CreateAsk) -> Result<Option<Changed>, RunError> {
-        let scene = self.look()?;
+        let scene = self.look_for_members()?;
         let Some(found) = scene.containers_named(ask.name.as_str()).first().copied() else { return Ok(None) };
         let exists = |why: String| {
             Err(RunError::say(
@@ -289,7 +289,7 @@ impl Context {
     /// Said twice: all of it is as it was asked, or the old name is gone, the new one is there and nothing else was
     /// asked. Looking needs no leave, so that who gave a container away may ask again.
     fn modified_already(&self, name: &str, ask: &ModifyAsk) -> Result<Option<Changed>, RunError> {
-        let scene = self.look()?;
+        let scene = self.look_for_members()?;
         let renamed = scene.containers_named(name).is_empty();
         let (found, words) = match ask {
             ModifyAsk { owner: None, kind: None, name: Some(new) } if renamed => {

@@ -21,7 +21,7 @@ impl Context {
     /// `container delete`: opens it, so that nobody else has it, then takes the labels of its disks away.
     pub fn container_delete(&mut self, name: &str) -> Result<Changed, RunError> {
         {
-            let scene = self.look()?;
+            let scene = self.look_for_members()?;
             if scene.containers_named(name).is_empty()
                 && let Err(RunError::NotFound { .. }) = find(&scene, name)
             {

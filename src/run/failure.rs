@@ -351,7 +351,7 @@ impl fmt::Display for RunError {
             RunError::GateBusy { name, disk } => write!(
                 f,
                 "disk {disk} has a gate from before ({name}) that maps something else than the container says now; nothing was \
-                 activated; take it away first with: evms deactivate"
+                 activated; take it away first with: evms deactivate --all"
             ),
             RunError::LiveDiffers { volume, name } => write!(
                 f,

@@ -48,7 +48,7 @@ impl Context {
 
     /// Gives the live volume its table anew; tells whether it was live.
     fn reload(&mut self, path: &VolumePath) -> Result<bool, RunError> {
-        let scene = self.look()?;
+        let scene = self.look_for_members()?;
         let (found, chosen) = find(&scene, path.container.as_str())?;
         if scene.place_of(found) == Place::Images {
             return Ok(false);

@@ -119,7 +119,7 @@ fn line(kept: &Kept, present: &Chosen) -> Option<HistoryLine> {
 impl Context {
     /// `history NAME [--compare G1 [G2]]`; without G2 the present model is compared.
     pub fn history(&self, name: &str, compare: Option<(Which, Option<Which>)>) -> Result<History, RunError> {
-        let scene = self.look()?;
+        let scene = self.look_for_members()?;
         let (found, chosen) = find(&scene, name)?;
         let kept = kept(&scene, found);
         let differences = match compare {
@@ -139,7 +139,7 @@ impl Context {
 
     /// `backup NAME FILE`: the present model, whole, into a new file.
     pub fn backup(&self, name: &str, file: &Path) -> Result<BackedUp, RunError> {
-        let scene = self.look()?;
+        let scene = self.look_for_members()?;
         let (_, chosen) = find(&scene, name)?;
         let bytes = chosen.image.encode();
         write_new(file, &bytes).map_err(|error| {

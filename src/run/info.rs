@@ -7,6 +7,7 @@ use crate::base::name::VolumePath;
 use crate::base::units::Extents;
 use crate::format::layout::{AreaKind, End};
 use crate::format::model::{DiskState, Model};
+use crate::run::activity::Activity;
 use crate::run::change::{Held, find};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
@@ -81,7 +82,7 @@ fn volume_info(scene: Scene, path: &VolumePath) -> Result<Info, RunError> {
         name: path.to_string(),
         hint: format!("see the volumes of {container} with: evms info {container}"),
     })?;
-    let line = volume_line(&found, &model, volume);
+    let line = volume_line(&found, &model, volume, &Activity::of(&scene));
     let pieces = model.region_of(volume).map_or(Vec::new(), |region| {
         let lines = plugins::manager(region).and_then(|manager| manager.lines(region, &Geometry::of(&model)));
         lines.unwrap_or_default().iter().map(piece).collect()
@@ -125,7 +126,7 @@ fn container_info(scene: &Scene, name: &str) -> Result<Info, RunError> {
         template: model.container.template,
         created: model.container.created.to_string(),
         members: members(scene, found, chosen),
-        volumes: volume_lines(found, model),
+        volumes: volume_lines(found, model, &Activity::of(scene)),
         room: Room {
             used_bytes: fill.used.0,
             of_bytes: fill.of.0,

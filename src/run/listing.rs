@@ -2,6 +2,7 @@
 
 use crate::base::units::{Bytes, Extents, SECTOR_BYTES};
 use crate::format::model::{ContainerKind, Model, Volume};
+use crate::run::activity::Activity;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::report::{ContainerLine, DiskLine, ListWhat, Listing, ObjectLine, VolumeLine};
@@ -265,17 +266,19 @@ pub fn unsettled(chosen: &Chosen, name: &str) -> Vec<String> {
 }
 
 fn all_volumes(scene: &Scene) -> Vec<VolumeLine> {
+    let activity = Activity::of(scene);
     let readable = scene.containers.iter().filter_map(|found| Some((found, found.chosen.as_ref().ok()?)));
-    readable.flat_map(|(found, chosen)| volume_lines(found, &chosen.model)).collect()
+    readable.flat_map(|(found, chosen)| volume_lines(found, &chosen.model, &activity)).collect()
 }
 
 /// The volumes of one container.
-pub fn volume_lines(found: &Found, model: &Model) -> Vec<VolumeLine> {
-    model.volumes.iter().map(|volume| volume_line(found, model, volume)).collect()
+pub fn volume_lines(found: &Found, model: &Model, activity: &Activity) -> Vec<VolumeLine> {
+    model.volumes.iter().map(|volume| volume_line(found, model, volume, activity)).collect()
 }
 
 /// One volume in a list.
-pub fn volume_line(found: &Found, model: &Model, volume: &Volume) -> VolumeLine {
+pub fn volume_line(found: &Found, model: &Model, volume: &Volume, activity: &Activity) -> VolumeLine {
+    let standing = activity.standing(model.container.id, volume);
     let region = model.region_of(volume);
     let shape = region.and_then(|region| plugins::manager(region)?.shape(region).ok());
     let plugin = region.and_then(|region| plugins::by_id(region.plugin));
@@ -293,6 +296,8 @@ pub fn volume_line(found: &Found, model: &Model, volume: &Volume) -> VolumeLine 
         stripe_bytes: shape.and_then(|shape| shape.chunk).unwrap_or(Bytes(0)).0,
         whole: disks.iter().all(|number| !missing.contains(number)),
         disks: disks.into_iter().map(|number| number.0).collect(),
+        device: standing.device,
+        suspended: standing.suspended,
     }
 }
 

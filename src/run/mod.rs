@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod activate;
+pub mod activity;
 pub mod change;
 pub mod check;
 pub mod container;

@@ -40,7 +40,7 @@ impl Context {
     /// `container import NAME --new-ids`.
     pub fn container_new_ids(&mut self, name: &str) -> Result<Changed, RunError> {
         let paths = {
-            let scene = self.look()?;
+            let scene = self.look_for_members()?;
             let found = named(&scene, name);
             if found.is_empty() {
                 return Err(RunError::NotFound {

@@ -136,6 +136,22 @@ pub struct VolumeLine {
     pub disks: Vec<u16>,
     /// Are all of these here?
     pub whole: bool,
+    /// Its device in this machine's kernel, `dm-3`; empty when it is not active here.
+    pub device: String,
+    /// Is it active and its I/O waits?
+    pub suspended: bool,
+}
+
+impl VolumeLine {
+    /// How it is, in a few words.
+    pub fn state(&self) -> String {
+        let whole = if self.whole { "whole" } else { "a disk is missing" };
+        match (self.device.as_str(), self.suspended) {
+            ("", _) => whole.into(),
+            (device, false) => format!("{whole}, active on {device}"),
+            (device, true) => format!("{whole}, active on {device}, its I/O waits"),
+        }
+    }
 }
 
 /// One object of the graph.

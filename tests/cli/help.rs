@@ -271,7 +271,7 @@ system on it grows with --fs only.
 Options:
   --size [+]SIZE    its new size, or by how much; +100%FREE takes all that is free
   --on DISK         only on this disk, by path or number; may be given several times
-  --fs              also grow the file system on it, which is mounted here (ext2 to ext4, btrfs)
+  --fs              also grow the file system on it, which is mounted here (ext2 to ext4, btrfs, xfs)
   --dry-run         write nothing; print every write that would be made, to the sector
 
 Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, --json) and exit codes: evms --help

@@ -54,6 +54,14 @@ impl Image {
         Ok(image)
     }
 
+    /// An appliance's image in which something else runs first, and ends with `exec /init.appliance`.
+    #[must_use]
+    pub fn behind(mut self, first: &[u8]) -> Self {
+        self.archive.file("init.appliance", 0o755, APPLIANCE_INIT.to_vec());
+        self.archive.file("init", 0o755, first.to_vec());
+        self
+    }
+
     /// Carries a module, and what it needs, beside the usual ones.
     #[must_use]
     pub fn module(mut self, name: &str) -> Self {

@@ -11,7 +11,10 @@ mod lvm;
 mod measure;
 mod throughput;
 
-const NAMES: &[(&str, fn(&Path))] =
+/// A bench and the folder of its programs.
+type Bench = fn(&Path);
+
+const NAMES: &[(&str, Bench)] =
     &[("activation", activation::bench), ("discovery", discovery::bench), ("throughput", throughput::bench)];
 
 fn main() -> ExitCode {
