@@ -199,7 +199,7 @@ impl Plan {
             command.args(["-device", "virtio-scsi-pci,id=scsi"]);
         }
         for (number, disk) in self.disks.iter().enumerate() {
-            command.args(disk.words(number));
+            command.args(disk.words(number, &self.name));
         }
         command.args(&self.machine_words);
         Ok(command)

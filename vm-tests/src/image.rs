@@ -77,15 +77,28 @@ impl Image {
     }
 
     /// Carries a program of this machine, with the libraries that it loads.
-    pub fn program(mut self, path: &str) -> Result<Self, Trouble> {
-        let said = Command::new("ldd").arg(path).output().map_err(Trouble::io("asking for libraries"))?;
+    pub fn program(self, path: &str) -> Result<Self, Trouble> {
+        self.with_libraries(Path::new(path), Path::new("/"), "")
+    }
+
+    /// Carries a program that was fetched, with the libraries that it loads, fetched ones first.
+    pub fn part(self, parts: &Parts, path: &str) -> Result<Self, Trouble> {
+        let root = parts.root();
+        self.with_libraries(&root.join(path), &root, &parts.libraries)
+    }
+
+    /// Libraries stand where they stood below `root`, or on this machine.
+    fn with_libraries(mut self, path: &Path, root: &Path, folders: &str) -> Result<Self, Trouble> {
+        let said = Command::new("ldd").arg(path).env("LD_LIBRARY_PATH", folders).output();
+        let said = said.map_err(Trouble::io("asking for libraries"))?;
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         let libraries = said.split_whitespace().filter(|word| word.starts_with('/') && !word.ends_with(':'));
-        for library in libraries {
-            self.archive.file(library.trim_start_matches('/'), 0o755, read(Path::new(library))?);
+        for library in libraries.map(Path::new) {
+            let place = library.strip_prefix(root).unwrap_or(library).to_string_lossy().into_owned();
+            self.archive.file(place.trim_start_matches('/'), 0o755, read(library)?);
         }
-        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.archive.file(&format!("bin/{name}"), 0o755, read(Path::new(path))?);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.archive.file(&format!("bin/{name}"), 0o755, read(path)?);
         Ok(self)
     }
 

@@ -22,7 +22,7 @@
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
 //! [`nbd`], [`disk`], [`stream`], [`events`], [`dice`], [`fabric`], [`network`], [`console`], [`control`], `cord`,
-//! [`guest`], [`clock`], [`scene`], [`cases`]. For looking at disks without a guest: [`log_writes`], [`content`],
+//! [`guest`], [`clock`], [`san`], [`scene`], [`cases`]. For looking at disks without a guest: [`log_writes`], [`content`],
 //! [`states`], [`images`]. What is tried on them: [`steps`], [`work`]; and [`volatile`], a disk that forgets when the
 //! cord is pulled.
 
@@ -46,6 +46,7 @@ pub mod modules;
 pub mod nbd;
 pub mod network;
 pub mod parts;
+pub mod san;
 pub mod scene;
 pub mod states;
 pub mod steps;

@@ -40,6 +40,11 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Where what was fetched is laid out as on a machine of its own.
+    pub fn root(&self) -> PathBuf {
+        self.home.join("root")
+    }
+
     /// Looks for every part.
     pub fn find() -> Result<Self, Trouble> {
         let home = absolute(env::var_os(HOME_VARIABLE).map_or_else(|| HOME.into(), PathBuf::from), FETCH)?;

@@ -13,6 +13,7 @@ use crate::guest::Plan;
 use crate::image::Image;
 use crate::network::Network;
 use crate::parts::Parts;
+use crate::san::San;
 use crate::stream::tail;
 use crate::trouble::Trouble;
 
@@ -101,6 +102,11 @@ impl Scene {
     pub fn network(&self, name: &str) -> Network {
         let number = number_of(&self.networks, name);
         Network::new(&self.folder, &self.events, name, number, Dice::seed())
+    }
+
+    /// Serves disks over a storage network of their own: give guests [`San::disks`]. One for a scene.
+    pub fn san(&self, disks: &[&Disk]) -> Result<San, Trouble> {
+        San::start(&self.parts, &self.folder, disks)
     }
 
     /// What happens in the scene.
