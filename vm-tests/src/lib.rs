@@ -22,7 +22,7 @@
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
 //! [`nbd`], [`disk`], [`stream`], [`events`], [`dice`], [`fabric`], [`network`], [`console`], [`control`], `cord`,
-//! [`guest`], [`clock`], [`san`], [`scene`], [`cases`]. For looking at disks without a guest: [`log_writes`], [`content`],
+//! [`guest`], [`clock`], [`san`], [`lio`], [`scene`], [`cases`]. For looking at disks without a guest: [`log_writes`], [`content`],
 //! [`states`], [`images`]. What is tried on them: [`steps`], [`work`]; and [`volatile`], a disk that forgets when the
 //! cord is pulled.
 
@@ -41,6 +41,7 @@ pub mod guest;
 pub mod image;
 pub mod images;
 pub mod limits;
+pub mod lio;
 pub mod log_writes;
 pub mod modules;
 pub mod nbd;
