@@ -27,7 +27,7 @@ help() {
   echo "usage: ./build.sh VERB"
   echo
   row "setup" "install what is missing: packages, targets, tools; says what, quiet when nothing is"
-  row "test" "setup, check, every test, the release with its size: what CI runs"
+  row "test [--long]" "setup, check, every test, the release with its size, guests: what CI runs; --long: hours more"
   row "check" "format, clippy, tidy, licences; writes nothing in the tree"
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
@@ -193,15 +193,26 @@ fix() {
 
 # ---- test
 
+# What takes hours is not for every change: `test --long` has it behind everything else, and its ledgers are in the tree.
 verb_test() {
+  local long=${1:-}
+  [[ -z $long || $long == --long ]] || die "test: '$long' is not known; see ./build.sh help" 2
   stage setup setup
   stage format cargo fmt --check
   stage clippy cargo clippy --quiet --locked --all-targets -- -D warnings
+  if has vm; then stage "guest tests' format and clippy" vm_check; fi
   stage licences licences
   stage tests cargo test --locked
   if has sim; then stage "crash model" crash_model; fi
   release
+  if has vm; then stage "guest tests" vm_all; fi
+  if [[ $long ]]; then test_long; fi
   echo "== all passed in $SECONDS s"
+}
+
+test_long() {
+  stage "crash model, long" sim --long
+  EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
 }
 
 # The crash model and its deliberate mistakes, at full speed and with every assertion.
@@ -258,6 +269,15 @@ vm_names() { find vm-tests/tests -name '*.rs' -printf '%f\n' | sed 's/\.rs$//' |
 
 vm_cargo() { CARGO_TARGET_DIR=target/vm/build cargo "$1" --quiet --locked --manifest-path vm-tests/Cargo.toml "${@:2}"; }
 
+# What guests run besides: small programs in C, static, for what no tool does or what is measured beside evms.
+vm_programs() {
+  local source folder=target/vm/programs
+  mkdir -p "$folder"
+  for source in vm-tests/guest/*.c vm-tests/bench/*.c; do
+    gcc -O2 -Wall -Wextra -static -pthread -o "$folder/$(basename "$source" .c)" "$source"
+  done
+}
+
 vm() {
   has vm || die "vm: not built yet"
   local name names known
@@ -269,9 +289,32 @@ vm() {
   done
   build_release
   vm-tests/parts.sh
+  vm_programs
   for name in "${names[@]}"; do
     stage "guest tests: $name" vm_cargo test --test "$name" -- --test-threads=1 --nocapture
   done
+}
+
+# All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end.
+vm_all() {
+  local names
+  vm-tests/parts.sh
+  vm_programs
+  vm_cargo test --lib --no-run && vm_cargo test --tests --no-run
+  vm_cargo test --lib
+  mapfile -t names < <(vm_names | awk '
+    BEGIN { split("faults power_cut replay appliance activation udev san network", first); for (i in first) rank[first[i]] = i }
+    { print ($0 in rank ? rank[$0] : 99), $0 }' | sort -n | cut -d' ' -f2)
+  printf '%s\n' "${names[@]}" | EVMS_VM_SLOW=${EVMS_VM_SLOW:-3} xargs -P 2 -I NAME ./build.sh vm-one NAME
+}
+
+# One of several at a time: what it says is shown when it ends, in one piece.
+vm_one() {
+  local name=$1 begin=$SECONDS said=target/vm/$1.said code=0
+  vm_cargo test --test "$name" -- --test-threads=1 --nocapture >"$said" 2>&1 || code=$?
+  { echo "-- guest tests: $name: $((SECONDS - begin)) s"; cat "$said"; } | flock target/vm cat
+  # 255 would be the word for xargs to stop at once.
+  return $((code == 0 ? 0 : 1))
 }
 
 image() {
@@ -294,20 +337,11 @@ bench_names() {
   { find tests/bench -name '*.py' -printf '%f\n' | sed 's/\.py$//'; if has vm; then printf '%s\n' $GUEST_BENCHES; fi; } | sort
 }
 
-# Small static programs that guests need: what is measured beside evms, and what asks the kernel without a library.
-guest_programs() {
-  local source
-  mkdir -p target/vm/bench
-  for source in vm-tests/bench/*.c; do
-    gcc -O2 -static -pthread -o "target/vm/bench/$(basename "$source" .c)" "$source"
-  done
-}
-
 # In a guest: evms beside the least that would do, and beside LVM.
 bench_guest() {
   vm-tests/parts.sh
-  guest_programs
-  vm_cargo run --bin bench -- "$1" target/vm/bench
+  vm_programs
+  vm_cargo run --bin bench -- "$1" target/vm/programs
 }
 
 bench() {
@@ -379,7 +413,8 @@ verb=${1:-}
 if (($#)); then shift; fi
 case $verb in
   setup | release | check | fix | image) usage "$verb" 0 "$@" && "$verb" ;;
-  test) usage test 0 "$@" && verb_test ;;
+  test) usage test 1 "$@" && verb_test "$@" ;;
+  vm-one) vm_one "$1" ;;
   demo) usage demo 1 "$@" && demo "$@" ;;
   sim) sim "$@" ;;
   vm) vm "$@" ;;

@@ -39,6 +39,20 @@ Exit codes (the most specific wins):
 ";
 
 impl Exit {
+    /// The exit with this number.
+    pub fn of(code: u8) -> Exit {
+        let all = [
+            Exit::Done,
+            Exit::Refused,
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::NotOwner,
+            Exit::Damage,
+            Exit::NoDaemon,
+        ];
+        all.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Device)
+    }
+
     /// The number the shell sees.
     pub fn code(self) -> u8 {
         self as u8

@@ -6,9 +6,12 @@
 //! door is reported late, whatever comes of it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::host::stragglers;
 
 /// How long all workers may be busy with one job each before more are sent.
 const STALL: Duration = Duration::from_millis(10);
@@ -26,10 +29,33 @@ pub enum Missed {
     NoThread,
 }
 
+/// What a worker shows that he gets on: a job of many steps, each of which may hang, beats after every one, and has the
+/// whole limit again for the next.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    begin: Instant,
+    last_ms: Arc<AtomicU64>,
+}
+
+impl Pulse {
+    fn new() -> Pulse {
+        Pulse { begin: Instant::now(), last_ms: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// One step is done.
+    pub fn beat(&self) {
+        self.last_ms.store(self.begin.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.begin + Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
+    }
+}
+
 /// Where one worker stands.
 struct Post {
     place: usize,
-    since: Instant,
+    pulse: Pulse,
 }
 
 struct State<T, R> {
@@ -49,14 +75,14 @@ struct Crew<T, R, J> {
     job: J,
 }
 
-/// Does all jobs; each may take `limit` at most. The answers are in the order of the jobs. Every worker has tools of his
+/// Does all jobs; each step of one may take `limit` at most. The answers are in the order of the jobs. Every worker has tools of his
 /// own, which he brings from job to job.
 pub fn each<T, R, W, J>(jobs: Vec<T>, limit: Duration, job: J) -> Vec<Result<R, Missed>>
 where
     T: Send + 'static,
     R: Send + 'static,
     W: Default,
-    J: Fn(&mut W, T) -> R + Send + Sync + 'static,
+    J: Fn(&mut W, &Pulse, T) -> R + Send + Sync + 'static,
 {
     let open = jobs.len();
     let state = State {
@@ -91,7 +117,7 @@ impl<T, R> State<T, R> {
     /// Workers to send: one to begin with, and as many again as stand still when none of them gets on.
     fn workers_wanted(&self, now: Instant) -> usize {
         let busy = self.posts.len();
-        let stands = self.posts.iter().all(|post| now.saturating_duration_since(post.since) >= STALL);
+        let stands = self.posts.iter().all(|post| now.saturating_duration_since(post.pulse.begin) >= STALL);
         if self.waiting.is_empty() || !stands {
             return 0;
         }
@@ -99,9 +125,10 @@ impl<T, R> State<T, R> {
     }
 
     fn leave_standing(&mut self, now: Instant, limit: Duration) {
-        let late = |post: &Post| now.saturating_duration_since(post.since) >= limit;
+        let late = |post: &Post| now.saturating_duration_since(post.pulse.last()) >= limit;
         for post in self.posts.extract_if(.., |post| late(post)) {
             if let Some(end @ None) = self.ends.get_mut(post.place) {
+                stragglers::leave();
                 *end = Some(Err(Missed::TooLate));
                 self.open -= 1;
             }
@@ -118,10 +145,11 @@ impl<T, R> State<T, R> {
         }
     }
 
-    fn begin(&mut self) -> Option<(usize, T)> {
+    fn begin(&mut self) -> Option<(usize, Pulse, T)> {
         let (place, job) = self.waiting.pop_front()?;
-        self.posts.push(Post { place, since: Instant::now() });
-        Some((place, job))
+        let pulse = Pulse::new();
+        self.posts.push(Post { place, pulse: pulse.clone() });
+        Some((place, pulse, job))
     }
 
     /// False when the job was given up meanwhile: another goes on in this worker's place.
@@ -149,16 +177,16 @@ impl<T: Send + 'static, R: Send + 'static, J: Send + Sync + 'static> Crew<T, R, 
     /// The job is begun here, so that it is seen under way before its thread runs.
     fn send<W: Default>(crew: &Arc<Self>) -> bool
     where
-        J: Fn(&mut W, T) -> R,
+        J: Fn(&mut W, &Pulse, T) -> R,
     {
-        let Some((place, first)) = crew.lock().begin() else { return false };
+        let Some((place, pulse, first)) = crew.lock().begin() else { return false };
         let worker = Arc::clone(crew);
         let first = Arc::new(Mutex::new(Some(first)));
         let taken = Arc::clone(&first);
         let life = move || {
             let job = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(job) = job {
-                worker.work(place, job);
+                worker.work(place, pulse, job);
             }
         };
         let builder = thread::Builder::new().name("evms-crew".into()).stack_size(STACK_BYTES);
@@ -174,25 +202,26 @@ impl<T: Send + 'static, R: Send + 'static, J: Send + Sync + 'static> Crew<T, R, 
         false
     }
 
-    fn work<W: Default>(&self, mut place: usize, mut job: T)
+    fn work<W: Default>(&self, mut place: usize, mut pulse: Pulse, mut job: T)
     where
-        J: Fn(&mut W, T) -> R,
+        J: Fn(&mut W, &Pulse, T) -> R,
     {
         let mut tools = W::default();
         loop {
-            let end = (self.job)(&mut tools, job);
+            let end = (self.job)(&mut tools, &pulse, job);
             let mut state = self.lock();
             if !state.end(place, end) {
                 return;
             }
             let next = state.begin();
-            // Who waits is woken once: by the last job that ends.
-            if state.open == 0 {
+            let is_last = state.open == 0;
+            drop(state);
+            // Who waits is woken once, and finds nobody in his way.
+            if is_last {
                 self.moved.notify_all();
             }
-            drop(state);
             let Some(next) = next else { return };
-            (place, job) = next;
+            (place, pulse, job) = next;
         }
     }
 }
@@ -207,9 +236,9 @@ mod tests {
 
     #[test]
     fn answers_come_in_the_order_of_the_jobs() {
-        let ends = each((0..1000u32).collect(), LONG, |(): &mut (), number| number * 2);
+        let ends = each((0..1000u32).collect(), LONG, |(): &mut (), _: &Pulse, number| number * 2);
         assert_eq!(ends, (0..1000u32).map(|number| Ok(number * 2)).collect::<Vec<_>>());
-        assert_eq!(each(Vec::<u32>::new(), LONG, |(): &mut (), number| number), []);
+        assert_eq!(each(Vec::<u32>::new(), LONG, |(): &mut (), _: &Pulse, number| number), []);
     }
 
     /// Every job waits for all others to have begun: with fewer workers than jobs it would never end.
@@ -217,7 +246,7 @@ mod tests {
     fn who_stands_still_gets_others_beside() {
         let jobs = 8;
         let barrier = Arc::new(std::sync::Barrier::new(jobs));
-        let ends = each((0..jobs).collect(), LONG, move |(): &mut (), number| {
+        let ends = each((0..jobs).collect(), LONG, move |(): &mut (), _: &Pulse, number| {
             barrier.wait();
             (number, thread::current().id())
         });
@@ -229,16 +258,30 @@ mod tests {
     fn a_hung_job_is_late_and_the_others_are_done() {
         let (release, held) = mpsc::channel::<()>();
         let held = Mutex::new(held);
-        let ends = each((0..100u32).collect(), Duration::from_millis(50), move |(): &mut (), number| {
-            if number == 7 {
-                let _ = held.lock().unwrap().recv();
-            }
-            number
-        });
+        let ends =
+            each((0..100u32).collect(), Duration::from_millis(50), move |(): &mut (), _: &Pulse, number| {
+                if number == 7 {
+                    let _ = held.lock().unwrap().recv();
+                }
+                number
+            });
         let late = ends.iter().enumerate().filter(|(_, end)| **end == Err(Missed::TooLate));
         assert_eq!(late.map(|(place, _)| place).collect::<Vec<_>>(), [7]);
         assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 99);
         drop(release);
+    }
+
+    /// Ten steps of which each is shorter than the limit, and all together longer: not late.
+    #[test]
+    fn a_job_that_gets_on_is_not_late() {
+        let limit = Duration::from_millis(400);
+        let ends = each(vec![()], limit, move |(): &mut (), pulse: &Pulse, ()| {
+            for _ in 0..10 {
+                thread::sleep(limit / 8);
+                pulse.beat();
+            }
+        });
+        assert_eq!(ends, [Ok(())]);
     }
 
     /// More jobs hang than there may be workers: all of them are late, and those behind are done all the same.
@@ -247,13 +290,17 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(Mutex::new(held));
         let hung = WORKERS_MAX as u32 + 3;
-        let ends = each((0..hung + 5).collect(), Duration::from_millis(60), move |(): &mut (), number| {
-            if number < hung {
-                // All queue for one lock whose holder waits for the test's end.
-                let _ = held.lock().map(|held| held.recv());
-            }
-            number
-        });
+        let ends = each(
+            (0..hung + 5).collect(),
+            Duration::from_millis(60),
+            move |(): &mut (), _: &Pulse, number| {
+                if number < hung {
+                    // All queue for one lock whose holder waits for the test's end.
+                    let _ = held.lock().map(|held| held.recv());
+                }
+                number
+            },
+        );
         assert_eq!(ends.iter().filter(|end| **end == Err(Missed::TooLate)).count(), hung as usize);
         assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 5);
         drop(release);

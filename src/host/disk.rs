@@ -14,12 +14,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::base::limits::IO_BYTES_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 pub use crate::host::blocks::Blocks;
 use crate::host::blocks::{check_place, read_whole};
+use crate::host::clock;
 use crate::host::device::DeviceNumber;
 pub use crate::host::disk_bare::BareDisk;
 use crate::host::disk_error::{DiskError, Doing};
@@ -58,6 +60,7 @@ pub struct OpenDisk {
     way: Way,
     limit_ms: u64,
     given_up: OnceLock<()>,
+    slowest_ms: AtomicU64,
 }
 
 impl OpenDisk {
@@ -75,19 +78,35 @@ impl OpenDisk {
             }
             Medium::BlockDevice => open_on_own_thread(path, want, limit_ms)?,
         };
-        Ok(OpenDisk { path: path.into(), want, measured, way, limit_ms, given_up: OnceLock::new() })
+        Ok(OpenDisk {
+            path: path.into(),
+            want,
+            measured,
+            way,
+            limit_ms,
+            given_up: OnceLock::new(),
+            slowest_ms: AtomicU64::new(0),
+        })
     }
 
     /// Takes over a disk that was opened by who could wait for it.
     pub fn of(bare: BareDisk) -> OpenDisk {
-        let (path, want, opened) = bare.into_parts();
+        let (path, want, opened, slowest_ms) = bare.into_parts();
         let measured = opened.measured;
         let limit = Duration::from_millis(IO_DEADLINE_MS);
         let way = match measured.medium {
             Medium::Image => Way::Image(opened.file),
             Medium::BlockDevice => Way::Device(OnCall::new(limit, opened)),
         };
-        OpenDisk { path, want, measured, way, limit_ms: IO_DEADLINE_MS, given_up: OnceLock::new() }
+        OpenDisk {
+            path,
+            want,
+            measured,
+            way,
+            limit_ms: IO_DEADLINE_MS,
+            given_up: OnceLock::new(),
+            slowest_ms: AtomicU64::new(slowest_ms),
+        }
     }
 
     /// The path it was opened by.
@@ -238,10 +257,18 @@ impl OpenDisk {
         doing: Doing,
         job: impl FnOnce(&mut Opened) -> R + Send + 'static,
     ) -> Result<R, DiskError> {
-        worker.ask(job).map_err(|why| {
+        let begin = clock::boot_now();
+        let answer = worker.ask(job);
+        self.slowest_ms.fetch_max(clock::boot_now().ms.saturating_sub(begin.ms), Ordering::Relaxed);
+        answer.map_err(|why| {
             self.give_up();
             no_answer(&self.path, doing, self.limit_ms, why)
         })
+    }
+
+    /// Milliseconds that its slowest answer took until now.
+    pub fn slowest_ms(&self) -> u64 {
+        self.slowest_ms.load(Ordering::Relaxed)
     }
 
     fn read_part(

@@ -24,6 +24,8 @@ pub const HOW_TO_MAKE_ONE: &str = "this machine has no node identity; write a ra
 /// The word on the kernel's command line.
 const KERNEL_WORD: &str = "evms.node=";
 /// Bytes read of a file that holds one identity or one command line.
+/// Bytes that such a file usually has at most.
+const FILE_BYTES_USUAL: usize = 2048;
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The files that say who this machine is.
@@ -152,8 +154,8 @@ fn read_text(path: &Path) -> Result<Option<String>, IdentityError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| io_failed(path, "opening", &e))?,
     };
-    // Room for all of it at once: else it is read in pieces that begin small.
-    let mut bytes = Vec::with_capacity(FILE_BYTES_MAX as usize + 1);
+    // Room for what it usually is: else it is read in pieces that begin small.
+    let mut bytes = Vec::with_capacity(FILE_BYTES_USUAL);
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|e| io_failed(path, "reading", &e))?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

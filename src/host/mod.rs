@@ -12,6 +12,7 @@
 //! - `file_system` grows what is mounted;
 //! - `udev` waits for udevd with a limit, `nodes` keeps `/dev/evms`;
 //! - `identity` says who this machine is; `clock` and `entropy` bring in time and seeds at the door;
+//! - `front` lets a command end though a disk hangs, `stragglers` knows whether a thread was left with one;
 //! - `sys` is the only room with `unsafe`.
 
 pub mod blocks;
@@ -27,10 +28,12 @@ pub mod dm;
 pub mod entropy;
 pub mod file_system;
 mod folder;
+pub mod front;
 pub mod identity;
 pub mod mounts;
 pub mod nodes;
 pub mod openers;
+mod stragglers;
 pub mod sys;
 pub mod sysfs;
 pub mod udev;

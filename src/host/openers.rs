@@ -4,22 +4,33 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use crate::host::device::DeviceNumber;
+use crate::host::udev;
 
 /// Processes that are named; the others are counted.
 const NAMED_MAX: usize = 8;
 
 /// One phrase a process: `process 812 (fio)`.
 pub fn openers(number: DeviceNumber) -> Vec<String> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let mut open = pids.filter(|pid| has_open(*pid, number)).collect::<Vec<_>>();
-    open.sort_unstable();
+    let open = processes(number);
     let more = open.len().saturating_sub(NAMED_MAX);
     let mut words = open.iter().take(NAMED_MAX).map(|pid| in_words(*pid)).collect::<Vec<_>>();
     if more > 0 {
         words.push(format!("{more} more processes"));
     }
     words
+}
+
+/// Is every process that has it open one of udev's, which looks and goes? True of none at all.
+pub fn only_udev(number: DeviceNumber) -> bool {
+    processes(number).into_iter().all(|pid| udev::is_named(name_of(pid).trim()))
+}
+
+fn processes(number: DeviceNumber) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let mut open = pids.filter(|pid| has_open(*pid, number)).collect::<Vec<_>>();
+    open.sort_unstable();
+    open
 }
 
 fn has_open(pid: u32, number: DeviceNumber) -> bool {
@@ -33,6 +44,9 @@ fn has_open(pid: u32, number: DeviceNumber) -> bool {
 }
 
 fn in_words(pid: u32) -> String {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    format!("process {pid} ({})", name.trim().escape_debug())
+    format!("process {pid} ({})", name_of(pid).trim().escape_debug())
+}
+
+fn name_of(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()
 }

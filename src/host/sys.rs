@@ -144,6 +144,80 @@ pub fn next_entries(folder: &File, out: &mut [u8]) -> Result<usize, Errno> {
     Errno::result(got).map(|got| usize::try_from(got).unwrap_or(0))
 }
 
+/// Bytes of the stack of a second process, as many as a first one has; only what is touched is ever there.
+const SECOND_STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a second process is to do, and the code that it came to. Stands on the first one's stack.
+struct Errand<'a> {
+    work: &'a mut dyn FnMut() -> u8,
+    first: libc::pid_t,
+    code: Option<u8>,
+}
+
+extern "C" fn second(errand: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `run_beside` gives an Errand that it does not touch before this process has ended; the calls take numbers.
+    let errand = unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        &mut *errand.cast::<Errand<'_>>()
+    };
+    // SAFETY: takes no argument, and one number.
+    unsafe {
+        if libc::getppid() != errand.first {
+            libc::_exit(1);
+        }
+    }
+    let code = (errand.work)();
+    errand.code = Some(code);
+    // SAFETY: takes one number and does not come back; nothing of the first process is undone by it.
+    unsafe { libc::_exit(code.into()) }
+}
+
+/// Has a second process do `work` in this one's memory, while this one stands still until that is over or killed: its
+/// number, and the code that `work` gave. A thread that `work` leaves hanging in the kernel keeps the second process from
+/// going, and not this one. Call it while there is one thread.
+pub fn run_beside(work: &mut dyn FnMut() -> u8) -> Result<(i32, Option<u8>), Errno> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: asks for new memory at no place of ours.
+    let stack = unsafe { libc::mmap(core::ptr::null_mut(), SECOND_STACK_BYTES, access, flags, -1, 0) };
+    if stack == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: the lowest page of what was just given: who runs over the stack ends there. `getpid` takes nothing.
+    let first = unsafe {
+        libc::mprotect(stack, BLOCK_BYTES as usize, libc::PROT_NONE);
+        libc::getpid()
+    };
+    let mut errand = Errand { work, first, code: None };
+    // SAFETY: the stack grows down from the end of the mapping, which stays for good (a thread left behind may be the last
+    // to use this memory). Memory is shared, and the kernel keeps this thread from running until the second process ends
+    // (CLONE_VFORK), so nothing is used by both at a time, thread-local values included; there is no other thread here.
+    let child = unsafe {
+        libc::clone(
+            second,
+            stack.add(SECOND_STACK_BYTES),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+            (&raw mut errand).cast(),
+        )
+    };
+    Errno::result(child).map(|child| (child, errand.code))
+}
+
+/// Waits until a child has ended.
+pub fn wait_for_child(child: i32) {
+    let mut status = 0;
+    // SAFETY: `status` outlives the call, which writes one int into it.
+    while unsafe { libc::waitpid(child, &mut status, 0) } == -1 && Errno::last() == Errno::EINTR {}
+}
+
+/// Closes the three that every program is started with.
+pub fn close_standard_streams() {
+    for fd in 0..=2 {
+        // SAFETY: no Rust object owns these three; who writes to them afterwards is told EBADF.
+        unsafe { libc::close(fd) };
+    }
+}
+
 /// A new System V semaphore under this key, readable and writable by root alone; EEXIST when the key is taken.
 pub fn new_semaphore(key: i32) -> Result<i32, Errno> {
     // SAFETY: takes three integers and touches no memory of ours.

@@ -84,7 +84,7 @@ pub fn uses_of(roots: &Roots, number: DeviceNumber) -> Result<Uses, SysfsError> 
     let link = roots.sys.join("dev/block").join(number.to_string());
     let dir = fs::canonicalize(link).map_err(|_| SysfsError::NotFound { name: number.to_string() })?;
     let walk = Walk::start(roots)?;
-    let mut uses = walk.uses_with_parts(&dir)?;
+    let mut uses = walk.uses_with_parts(&dir, &Attributes::of(&dir))?;
     if dir.join("partition").exists()
         && let Some(whole) = dir.parent()
     {
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
         let Some(size) = number(dir, "size")? else { return Ok(None) };
         let has = Attributes::of(dir);
         let is_partition = has.attribute("partition");
-        let uses = self.uses_with_parts(dir)?;
+        let uses = self.uses_with_parts(dir, &has)?;
         let map = uses.holders.iter().find(|holder| holder.is_multipath_map());
         let path_of_multipath = map.map(|map| map.dm_name.clone().unwrap_or_else(|| map.name.clone()));
         Ok(Some(DiskFacts {
@@ -138,8 +138,7 @@ impl<'a> Walk<'a> {
         }))
     }
 
-    fn uses_with_parts(&self, dir: &Path) -> Result<Uses, SysfsError> {
-        let has = Attributes::of(dir);
+    fn uses_with_parts(&self, dir: &Path, has: &Attributes) -> Result<Uses, SysfsError> {
         let mut uses = self.uses(dir)?;
         for part in has.folders_named_after(dir).map(|name| dir.join(name)) {
             if part.join("partition").exists() {

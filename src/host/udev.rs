@@ -7,11 +7,19 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::base::time::BootTime;
+use crate::host::clock;
 use crate::host::dm::Event;
 use crate::host::sys;
 
 /// Milliseconds that udev may take for all devices of one command.
 pub const WAIT_MS: u64 = 10_000;
+/// Milliseconds that a device may stay open after its last user closed it: udev looks into what was written to.
+pub const LOOK_MS: u64 = 5_000;
+/// Milliseconds between two looks at whether it is closed.
+const LOOK_STEP_MS: u64 = 20;
+/// What processes of udev call themselves, by version.
+const PROCESSES: [&str; 4] = ["systemd-udevd", "(udev-worker)", "udev-worker", "udevd"];
 /// Where a running udevd listens.
 const CONTROL: &str = "/run/udev/control";
 /// The rule that gives cookies back.
@@ -64,6 +72,40 @@ pub struct Slow;
 /// Does a udevd run here that gives cookies back? One without libdevmapper's rules never would.
 pub fn runs() -> bool {
     Path::new(CONTROL).exists() && RULES.iter().any(|folder| Path::new(folder).join(NOTIFY).exists())
+}
+
+/// Is a process with this name one of udev's?
+pub fn is_named(process: &str) -> bool {
+    PROCESSES.contains(&process)
+}
+
+/// How long a command waits for devices that udev may be looking into: one patience for all of them. Where no udevd runs
+/// there is none.
+pub struct Patience {
+    ends: Option<BootTime>,
+}
+
+impl Patience {
+    /// It begins now.
+    pub fn new() -> Patience {
+        let ends = || BootTime { ms: clock::boot_now().ms.saturating_add(LOOK_MS) };
+        Patience { ends: Path::new(CONTROL).exists().then(ends) }
+    }
+
+    /// Waits a moment; false, at once, when there is no patience left.
+    pub fn wait(&self) -> bool {
+        let left = self.ends.is_some_and(|ends| clock::boot_now() < ends);
+        if left {
+            std::thread::sleep(Duration::from_millis(LOOK_STEP_MS));
+        }
+        left
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience::new()
+    }
 }
 
 impl Cookie {

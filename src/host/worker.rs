@@ -13,8 +13,15 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::host::stragglers;
+
 /// Bytes of stack of a worker; its buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
+
+fn leave() -> NoAnswer {
+    stragglers::leave();
+    NoAnswer::TooLate
+}
 
 type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 
@@ -70,7 +77,7 @@ impl<T: 'static> Worker<T> {
         match made.recv_timeout(limit) {
             Ok(Ok(())) => Ok(Ok(Worker { line: Mutex::new(Line { jobs: Some(jobs), gone }), limit })),
             Ok(Err(error)) => Ok(Err(error)),
-            Err(RecvTimeoutError::Timeout) => Err(NoAnswer::TooLate),
+            Err(RecvTimeoutError::Timeout) => Err(leave()),
             Err(RecvTimeoutError::Disconnected) => Err(NoAnswer::Closed),
         }
     }
@@ -89,7 +96,7 @@ impl<T: 'static> Worker<T> {
         answer.recv_timeout(self.limit).map_err(|why| {
             line.jobs = None;
             match why {
-                RecvTimeoutError::Timeout => NoAnswer::TooLate,
+                RecvTimeoutError::Timeout => leave(),
                 RecvTimeoutError::Disconnected => NoAnswer::Closed,
             }
         })

@@ -16,7 +16,7 @@ use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::{self, Raised};
 use crate::run::report::{Activated, VolumeDown, VolumeUp};
-use crate::run::scene::Scene;
+use crate::run::scene::{Scene, Seen};
 use crate::volume::check;
 use crate::volume::discover::{DiskWord, Found};
 use crate::volume::stack::{self, Down, Stack};
@@ -81,6 +81,10 @@ impl Context {
         let disks = numbers(&scene, found);
         let here = disks.keys().copied().collect::<BTreeSet<_>>();
         let stack = stack::stack(model, chosen.image.header.order.epoch, &here, &wanted.volumes);
+        // A disk that fails or hangs may be the one that is missing, and a slow one is why it took so long.
+        let trouble =
+            scene.disks.iter().filter_map(Seen::trouble).filter(|words| !answer.notes.contains(words));
+        answer.notes.extend(trouble.collect::<Vec<_>>());
         let raised = self.raise(&stack, &disks, answer)?;
         tell(&stack, &raised, answer);
         Ok(())

@@ -10,6 +10,7 @@ use crate::engine::change::{Author, Change, Done, Halted, Joiner, Step};
 use crate::engine::guard::{self, Act, Mandate};
 use crate::host::disk::{OpenDisk, Want};
 use crate::host::disk_error::DiskError;
+use crate::host::udev::Patience;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::in_use;
@@ -143,9 +144,7 @@ impl Context {
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
         let scene = match Scene::of_named(&paths, want) {
             // Its own gates hold the disks of a container that is active.
-            Err(SceneError::Open(DiskError::Busy { .. })) if want == Want::Change => {
-                Scene::of_named(&paths, Want::ChangeUnderGates)
-            }
+            Err(SceneError::Open(DiskError::Busy { .. })) if want == Want::Change => under_gates(&paths),
             other => other,
         };
         let scene = scene.map_err(RunError::Scene)?;
@@ -154,6 +153,18 @@ impl Context {
         writable::refuse_newer(name, found)?;
         let found = found.clone();
         Ok(Held { name: name.into(), found, scene })
+    }
+}
+
+/// Opens disks that our own gates hold. udev locks a disk, too, while it looks into what was written to it: where it runs,
+/// a lock is given the time to go.
+fn under_gates(paths: &[PathBuf]) -> Result<Scene, SceneError> {
+    let patience = Patience::new();
+    loop {
+        match Scene::of_named(paths, Want::ChangeUnderGates) {
+            Err(SceneError::Open(DiskError::Locked { .. })) if patience.wait() => (),
+            other => return other,
+        }
     }
 }
 

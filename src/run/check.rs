@@ -174,7 +174,8 @@ impl Context {
         self.write_paper(paper, &mandate, held)
     }
 
-    /// Blanks node blocks that cannot be read: the opening before went above what they may have promised.
+    /// Blanks node blocks that cannot be read: the opening before went above what they may have promised. And records of a
+    /// change of ids: a container in the middle of one is not held at all.
     fn forget_damaged_blocks(&mut self, held: &Held) -> Result<Vec<WriteLine>, RunError> {
         let mandate =
             guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Change)
@@ -184,6 +185,9 @@ impl Context {
             let damaged = node_blocks(&held.scene, read).map_err(RunError::Disk)?.damaged;
             if !damaged.is_empty() {
                 paper.push_forget(lane, &damaged);
+            }
+            if is_rotten_intent(read) {
+                paper.push_forget_intent(lane);
             }
         }
         self.write_paper(paper, &mandate, held)
@@ -209,6 +213,11 @@ impl Context {
 
 fn is_member(found: &Found, read: &Read) -> bool {
     !matches!(found.word(read), DiskWord::NotMember | DiskWord::Released)
+}
+
+/// Is the record of a change of ids there and nothing that anybody can read? A newer program may read what we cannot.
+fn is_rotten_intent(read: &Read) -> bool {
+    read.intent_damage.as_ref().is_some_and(|damage| !damage.is_newer())
 }
 
 /// Is a label or the first block of this disk to be written anew?
@@ -306,7 +315,7 @@ fn of_member(scene: &Scene, found: &Found, read: &Read, name: &str) -> Vec<Findi
             name,
             WARNING,
             format!("disk {number} ({path}): {damage}; no change of ids hangs on it"),
-            false,
+            is_rotten_intent(read) && found.intent().is_none(),
         ));
     }
     match found.word(read) {

@@ -8,6 +8,7 @@ use crate::base::name::Name;
 use crate::base::units::Bytes;
 use crate::engine::guard::Place;
 use crate::host::disk::OpenDisk;
+pub use crate::host::front;
 pub use crate::host::identity::host_name;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::{clock, entropy};

@@ -6,9 +6,9 @@ use crate::base::name::{Name, VolumePath};
 use crate::host::dm::wire::Listed;
 use crate::host::dm::{Dm, DmError};
 use crate::host::nodes;
-use crate::host::openers::openers;
+use crate::host::openers;
 use crate::host::sysfs::{self, Roots};
-use crate::host::udev::{Cookie, Role};
+use crate::host::udev::{Cookie, Patience, Role};
 use crate::run::activate::Wanted;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
@@ -76,22 +76,31 @@ impl Context {
         let (going, staying): (Vec<_>, Vec<_>) = volumes(&live).into_iter().partition(meant);
         let gates = gates_going(&live, wanted, &going, &staying);
         let mut answer = Deactivated::default();
+        let patience = Patience::new();
         if open == Open::Refuse {
-            refuse_open(&mut dm, &going)?;
+            refuse_open(&mut dm, &going, &patience)?;
         } else {
             live::fail_gates(&mut dm, &gates).map_err(RunError::Dm)?;
         }
         let cookie = Cookie::new((self.dice.number() & 0xffff) as u16);
         let names = going.iter().map(|volume| volume.listed.name.clone()).collect::<Vec<_>>();
-        let failed = remove_all(&names, Role::Volume, &cookie, open)?;
+        let removal = Removal { cookie: &cookie, patience: &patience, open };
+        let failed = removal.all(&names, Role::Volume)?;
         for volume in &going {
-            let _ = nodes::remove(&volume.path);
-            match failed.iter().find(|(name, _)| *name == volume.listed.name) {
+            let stays = failed.iter().find(|(name, _)| *name == volume.listed.name);
+            if stays.is_none() || open == Open::Fail {
+                let _ = nodes::remove(&volume.path);
+            }
+            match stays {
                 None => answer.down.push(volume.path.to_string()),
-                Some((_, error)) => answer.left.push(left(volume, error)),
+                Some((_, error)) => answer.left.push(left(volume, error, open)),
             }
         }
-        let busy = remove_all(&gates, Role::Gate, &cookie, open)?;
+        let busy = if failed.is_empty() || open == Open::Fail {
+            removal.all(&gates, Role::Gate)?
+        } else {
+            Vec::new()
+        };
         if failed.is_empty() {
             answer.left.extend(busy.iter().map(|(_, error)| error.to_string()));
         }
@@ -121,14 +130,27 @@ fn gates_going(live: &Live, wanted: Option<&[Wanted]>, going: &[Volume], staying
 fn holders(volume: &Volume) -> String {
     let uses = sysfs::uses_of(&Roots::default(), volume.listed.number);
     let mut words = uses.map(|uses| uses.in_words()).unwrap_or_default();
-    words.extend(openers(volume.listed.number));
+    words.extend(openers::openers(volume.listed.number));
     if words.is_empty() { "somebody who cannot be told from here".into() } else { words.join(", ") }
 }
 
-fn refuse_open(dm: &mut Dm, going: &[Volume]) -> Result<(), RunError> {
-    for volume in going {
+/// Will it be closed by itself in a moment? udev looks into what was written to, right after it was closed.
+fn closes_soon(volume: &Volume) -> bool {
+    let uses = sysfs::uses_of(&Roots::default(), volume.listed.number);
+    uses.is_ok_and(|uses| uses.in_words().is_empty()) && openers::only_udev(volume.listed.number)
+}
+
+fn refuse_open(dm: &mut Dm, going: &[Volume], patience: &Patience) -> Result<(), RunError> {
+    let mut is_open = |volume: &Volume| {
         let state = dm.status(&volume.listed.name).map_err(RunError::Dm)?;
-        if state.is_some_and(|state| state.open_count > 0) {
+        Ok(state.is_some_and(|state| state.open_count > 0))
+    };
+    for volume in going {
+        let mut open = is_open(volume)?;
+        while open && closes_soon(volume) && patience.wait() {
+            open = is_open(volume)?;
+        }
+        if open {
             return Err(RunError::say(
                 Kind::Refused,
                 format!(
@@ -144,55 +166,73 @@ fn refuse_open(dm: &mut Dm, going: &[Volume]) -> Result<(), RunError> {
     Ok(())
 }
 
-fn left(volume: &Volume, error: &DmError) -> String {
-    if error.is_busy() {
-        format!(
+fn left(volume: &Volume, error: &DmError, open: Open) -> String {
+    match (error.is_busy(), open) {
+        (true, Open::Fail) => format!(
             "volume {} is still open ({}); its I/O fails, and it goes when that closes it",
             volume.path,
             holders(volume)
-        )
-    } else {
-        error.to_string()
+        ),
+        (true, Open::Refuse) => format!(
+            "volume {} was not deactivated because it was opened meanwhile ({}); it works as before; close it, then \
+             deactivate it again",
+            volume.path,
+            holders(volume)
+        ),
+        (false, _) => error.to_string(),
     }
 }
 
-/// Removes devices, many at once; those that stay, with why.
-fn remove_all(
-    names: &[String],
-    role: Role,
-    cookie: &Cookie,
+/// Taking devices away, for one command.
+struct Removal<'a> {
+    cookie: &'a Cookie,
+    patience: &'a Patience,
     open: Open,
-) -> Result<Vec<(String, DmError)>, RunError> {
-    let one_after_the_other = |names: &[String]| -> Result<Vec<(String, DmError)>, DmError> {
-        let mut dm = Dm::open()?;
-        Ok(names
-            .iter()
-            .filter_map(|name| Some((name.clone(), remove(&mut dm, name, role, cookie, open)?)))
-            .collect())
-    };
-    if names.len() <= REMOVALS_ALONE_MAX {
-        return one_after_the_other(names).map_err(RunError::Dm);
-    }
-    let each = names.len().div_ceil(REMOVALS_AT_ONCE);
-    let results = std::thread::scope(|scope| {
-        let threads = names.chunks(each).map(|part| scope.spawn(|| one_after_the_other(part)));
-        let threads = threads.collect::<Vec<_>>();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Ok(Vec::new()))).collect::<Vec<_>>()
-    });
-    let mut failed = Vec::new();
-    for result in results {
-        failed.extend(result.map_err(RunError::Dm)?);
-    }
-    Ok(failed)
 }
 
-fn remove(dm: &mut Dm, name: &str, role: Role, cookie: &Cookie, open: Open) -> Option<DmError> {
-    let removed = dm.remove(name, cookie.event(role));
-    cookie.told(*removed.as_ref().unwrap_or(&false));
-    let error = removed.err()?;
-    if open == Open::Fail && error.is_busy() {
-        // Kernels that cannot do so leave it: it is told either way.
-        let _ = dm.remove_when_closed(name);
+impl Removal<'_> {
+    /// Removes devices, many at once; those that stay, with why.
+    fn all(&self, names: &[String], role: Role) -> Result<Vec<(String, DmError)>, RunError> {
+        let one_after_the_other = |names: &[String]| -> Result<Vec<(String, DmError)>, DmError> {
+            let mut dm = Dm::open()?;
+            Ok(names.iter().filter_map(|name| Some((name.clone(), self.one(&mut dm, name, role)?))).collect())
+        };
+        if names.len() <= REMOVALS_ALONE_MAX {
+            return one_after_the_other(names).map_err(RunError::Dm);
+        }
+        let each = names.len().div_ceil(REMOVALS_AT_ONCE);
+        let results = std::thread::scope(|scope| {
+            let threads = names.chunks(each).map(|part| scope.spawn(|| one_after_the_other(part)));
+            let threads = threads.collect::<Vec<_>>();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| Ok(Vec::new())))
+                .collect::<Vec<_>>()
+        });
+        let mut failed = Vec::new();
+        for result in results {
+            failed.extend(result.map_err(RunError::Dm)?);
+        }
+        Ok(failed)
     }
-    Some(error)
+
+    /// Nothing was open a moment ago: what is open now may be so for udev's look alone, and is tried again.
+    fn one(&self, dm: &mut Dm, name: &str, role: Role) -> Option<DmError> {
+        loop {
+            let removed = dm.remove(name, self.cookie.event(role));
+            self.cookie.told(*removed.as_ref().unwrap_or(&false));
+            let error = removed.err()?;
+            if !error.is_busy() {
+                return Some(error);
+            }
+            if self.open == Open::Fail {
+                // Kernels that cannot do so leave it: it is told either way.
+                let _ = dm.remove_when_closed(name);
+                return Some(error);
+            }
+            if !self.patience.wait() {
+                return Some(error);
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Looking at one disk: what both ends show, and what its slots hold when it is a member. Reads only. A disk may hang: a
 //! crew looks at many, and leaves who stands before a hung one standing there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::format::damage::{Damage, Fault, What};
 use crate::format::intent::Intent;
 use crate::format::layout::{Area, AreaKind, End, SlotIndex};
 use crate::format::slot::{SlotHeader, SlotImage};
-use crate::host::crew;
+use crate::host::crew::{self, Pulse};
 use crate::host::disk::{BareDisk, Blocks, IO_DEADLINE_MS, Medium, OpenDisk, Want};
 use crate::host::disk_bare::{self, Ends};
 use crate::host::disk_error::DiskError;
@@ -38,8 +38,8 @@ impl Looked {
         Looked { open: Err(error.clone()), sighting: Err(error), read: None }
     }
 
-    fn at(path: &Path, want: Want, checked: &Checked) -> Looked {
-        let bare = match BareDisk::open(path, want) {
+    fn at(bare: Result<BareDisk, DiskError>, checked: &Checked) -> Looked {
+        let bare = match bare {
             Ok(bare) => bare,
             Err(error) => return Looked::failed(error),
         };
@@ -78,7 +78,7 @@ impl Checked {
     }
 }
 
-/// How long a look at one disk may take.
+/// How long each step of a look at one disk may take.
 const LOOK_LIMIT: Duration = Duration::from_millis(IO_DEADLINE_MS);
 
 /// Looks at all of these disks, in their order. Image files are read here and now; devices by a crew, so that a hung one
@@ -87,10 +87,10 @@ pub fn at_all(paths: &[PathBuf], want: Want) -> Vec<Looked> {
     let is_image = |path: &PathBuf| disk_bare::medium_of(path).is_ok_and(|medium| medium == Medium::Image);
     let checked = Checked::default();
     if paths.iter().all(is_image) {
-        return paths.iter().map(|path| Looked::at(path, want, &checked)).collect();
+        return paths.iter().map(|path| Looked::at(BareDisk::open(path, want), &checked)).collect();
     }
-    let looked = crew::each(paths.to_vec(), LOOK_LIMIT, move |(): &mut (), path: PathBuf| {
-        Looked::at(&path, want, &checked)
+    let looked = crew::each(paths.to_vec(), LOOK_LIMIT, move |(): &mut (), pulse: &Pulse, path: PathBuf| {
+        Looked::at(BareDisk::open(&path, want).map(|bare| bare.beating(pulse)), &checked)
     });
     let missed = |path: &PathBuf, why| Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS));
     looked.into_iter().zip(paths).map(|(end, path)| end.unwrap_or_else(|why| missed(path, why))).collect()
@@ -100,22 +100,21 @@ pub fn at_all(paths: &[PathBuf], want: Want) -> Vec<Looked> {
 pub fn for_members(paths: &[PathBuf]) -> Vec<Option<Looked>> {
     let checked = Checked::default();
     let looked =
-        crew::each(
-            paths.to_vec(),
-            LOOK_LIMIT,
-            move |ends: &mut Ends, path: PathBuf| match BareDisk::open_if(&path, ends, |head, tail| {
-                !discover::is_stranger(head, tail)
-            }) {
+        crew::each(paths.to_vec(), LOOK_LIMIT, move |ends: &mut Ends, pulse: &Pulse, path: PathBuf| {
+            match BareDisk::open_if(&path, ends, pulse, |head, tail| !discover::is_stranger(head, tail)) {
                 Ok(bare) => Some(Looked::of(bare?, ends.head(), ends.tail(), &checked)),
                 Err(error) => Some(Looked::failed(error)),
-            },
-        );
+            }
+        });
     let missed = |path: &PathBuf, why| Some(Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS)));
     looked.into_iter().zip(paths).map(|(end, path)| end.unwrap_or_else(|why| missed(path, why))).collect()
 }
 
 /// Reads `length` bytes in pieces that no device refuses.
 pub fn read_long(disk: &impl Blocks, at: Bytes, length: u64) -> Result<Vec<u8>, DiskError> {
+    if length <= IO_BYTES_MAX {
+        return disk.read(at, length as usize);
+    }
     let mut bytes = Vec::new();
     let mut done = 0;
     while done < length {

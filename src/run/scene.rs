@@ -13,6 +13,9 @@ use crate::run::look::{self, Looked};
 use crate::volume::discover::{Found, Labelled, Read, Sighting};
 use crate::volume::plugins::local_disk::{self, Declined, DiskFacts, DiskKind, Filter};
 
+/// Milliseconds from which on an answer of a disk is worth a word: a healthy one answers a hundred times in it (F33).
+const SLOW_MS: u64 = 1000;
+
 /// A disk that was looked at.
 pub struct Seen {
     /// The device or file.
@@ -105,6 +108,22 @@ impl Seen {
         self.facts.clone().or_else(ask)
     }
 
+    /// Why it is not to be relied on, though nobody left it alone: it failed, or takes too long to answer.
+    pub fn trouble(&self) -> Option<String> {
+        if self.declined.is_some() {
+            return None;
+        }
+        match (&self.sighting, &self.open) {
+            (Err(error), _) => Some(error.to_string()),
+            (Ok(_), Ok(disk)) if disk.slowest_ms() >= SLOW_MS => Some(format!(
+                "{}: it is slow, one answer took {} ms; look at the disk and its paths",
+                self.path.display(),
+                disk.slowest_ms()
+            )),
+            _ => None,
+        }
+    }
+
     /// Its WWID, or nothing.
     pub fn wwid(&self) -> String {
         self.facts_now().and_then(|facts| facts.wwid).unwrap_or_default()
@@ -133,8 +152,10 @@ impl Scene {
                     }
                 }
             }
-            if let Err(error) = &looked.open {
-                return Err(SceneError::Open(error.clone()));
+            match &looked.open {
+                // It hangs: the others are looked at all the same, and this one is told (F33).
+                Err(DiskError::TimedOut { .. }) | Ok(_) => (),
+                Err(error) => return Err(SceneError::Open(error.clone())),
             }
             scene.add(path.clone(), looked, &mut reads);
         }

@@ -33,6 +33,20 @@ fn a_strange_front_is_not_written_over() {
     assert_eq!(bench.read("a.img")[..BLOCK_BYTES], bench.read("b.img")[..BLOCK_BYTES]);
 }
 
+/// The record of a change of ids rots where no change is under way: it is mended on command, and by nothing else.
+#[test]
+fn a_rotten_record_of_no_change_is_mended() {
+    let bench = Bench::with_container();
+    let (_, layout) = label(&bench.read("b.img"));
+    let at = layout.area(AreaKind::Intent, End::Primary).start_bytes().0;
+    bench.write("b.img", at, &[0x5a; BLOCK_BYTES]);
+    bench.done("volume create data/v --size 1M");
+    assert!(bench.done("check").contains("the intent record has a foreign magic"));
+    assert!(bench.done("check --repair").contains("all mended"));
+    assert!(bench.done("check").contains("all is well"));
+    assert!(bench.read("b.img")[at as usize..][..BLOCK_BYTES].iter().all(|&byte| byte == 0));
+}
+
 /// Node blocks that cannot be read may have held a promise: an opening goes far above it, and a repair clears them.
 #[test]
 fn a_promise_that_cannot_be_read_is_outbid() {

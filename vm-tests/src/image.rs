@@ -77,28 +77,66 @@ impl Image {
     }
 
     /// Carries a program of this machine, with the libraries that it loads.
-    pub fn program(self, path: &str) -> Result<Self, Trouble> {
-        self.with_libraries(Path::new(path), Path::new("/"), "")
+    pub fn program(mut self, path: &str) -> Result<Self, Trouble> {
+        let path = Path::new(path);
+        self.put_libraries(path, None)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.archive.file(&format!("bin/{name}"), 0o755, read(path)?);
+        Ok(self)
     }
 
-    /// Carries a program that was fetched, with the libraries that it loads, fetched ones first.
-    pub fn part(self, parts: &Parts, path: &str) -> Result<Self, Trouble> {
-        let root = parts.root();
-        self.with_libraries(&root.join(path), &root, &parts.libraries)
+    /// Carries a program that `parts.sh` fetched, at its own place, with the libraries that it loads: fetched ones, and of
+    /// this machine where none was fetched.
+    pub fn fetched_program(mut self, parts: &Parts, path: &str) -> Result<Self, Trouble> {
+        let source = parts.fetched(path)?;
+        self.put_libraries(&source, Some(parts))?;
+        self.archive.file(path, 0o755, read(&source)?);
+        Ok(self)
     }
 
-    /// Libraries stand where they stood below `root`, or on this machine.
-    fn with_libraries(mut self, path: &Path, root: &Path, folders: &str) -> Result<Self, Trouble> {
-        let said = Command::new("ldd").arg(path).env("LD_LIBRARY_PATH", folders).output();
-        let said = said.map_err(Trouble::io("asking for libraries"))?;
+    /// Carries every file of a folder that `parts.sh` fetched, at its own place.
+    pub fn fetched_folder(mut self, parts: &Parts, path: &str) -> Result<Self, Trouble> {
+        let source = parts.fetched(path)?;
+        for entry in fs::read_dir(&source).map_err(Trouble::file("looking into", &source))?.flatten() {
+            if entry.path().is_file() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                self.archive.file(&format!("{path}/{name}"), 0o644, read(&entry.path())?);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Carries a symbolic link.
+    #[must_use]
+    pub fn link(mut self, path: &str, target: &str) -> Self {
+        self.archive.link(path, target);
+        self
+    }
+
+    fn put_libraries(&mut self, program: &Path, parts: Option<&Parts>) -> Result<(), Trouble> {
+        let mut loader = Command::new("ldd");
+        loader.arg(program);
+        if let Some(parts) = parts {
+            loader.env("LD_LIBRARY_PATH", &parts.libraries);
+        }
+        let said = loader.output().map_err(Trouble::io("asking for libraries"))?;
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         let libraries = said.split_whitespace().filter(|word| word.starts_with('/') && !word.ends_with(':'));
         for library in libraries.map(Path::new) {
-            let place = library.strip_prefix(root).unwrap_or(library).to_string_lossy().into_owned();
+            let place = parts.and_then(|parts| library.strip_prefix(parts.home.join("root")).ok());
+            let place = place.unwrap_or(library).display().to_string();
             self.archive.file(place.trim_start_matches('/'), 0o755, read(library)?);
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.archive.file(&format!("bin/{name}"), 0o755, read(path)?);
+        Ok(())
+    }
+
+    /// Carries a program of `guest/`, which `build.sh vm` compiles.
+    pub fn own_program(mut self, parts: &Parts, name: &str) -> Result<Self, Trouble> {
+        let path = parts.home.join("programs").join(name);
+        if !path.exists() {
+            return Err(Trouble::Missing { path, remedy: "./build.sh vm compiles it from vm-tests/guest" });
+        }
+        self.archive.file(&format!("bin/{name}"), 0o755, read(&path)?);
         Ok(self)
     }
 

@@ -22,9 +22,9 @@
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
 //! [`nbd`], [`disk`], [`stream`], [`events`], [`dice`], [`fabric`], [`network`], [`console`], [`control`], `cord`,
-//! [`guest`], [`clock`], [`san`], [`lio`], [`scene`], [`cases`]. For looking at disks without a guest: [`log_writes`], [`content`],
-//! [`states`], [`images`]. What is tried on them: [`steps`], [`work`]; and [`volatile`], a disk that forgets when the
-//! cord is pulled.
+//! [`guest`], [`plan`], [`task`], [`udev`], [`fault`], [`clock`], [`san`], [`lio`], [`scene`], [`cases`]. For looking at
+//! disks without a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`steps`], [`work`];
+//! and [`volatile`], a disk that forgets when the cord is pulled.
 
 pub mod archive;
 pub mod cases;
@@ -37,6 +37,7 @@ pub mod dice;
 pub mod disk;
 pub mod events;
 pub mod fabric;
+pub mod fault;
 pub mod guest;
 pub mod image;
 pub mod images;
@@ -47,11 +48,14 @@ pub mod modules;
 pub mod nbd;
 pub mod network;
 pub mod parts;
+pub mod plan;
 pub mod san;
 pub mod scene;
 pub mod states;
 pub mod steps;
 pub mod stream;
+pub mod task;
 pub mod trouble;
+pub mod udev;
 pub mod volatile;
 pub mod work;

@@ -2,8 +2,9 @@
 //! registrations that outlive a loss of power, and its cord can be pulled.
 
 use crate::disk::{Disk, Lun};
-use crate::guest::{Guest, Plan};
+use crate::guest::Guest;
 use crate::modules;
+use crate::plan::Plan;
 use crate::san::free_port;
 use crate::trouble::Trouble;
 

@@ -40,11 +40,6 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Where what was fetched is laid out as on a machine of its own.
-    pub fn root(&self) -> PathBuf {
-        self.home.join("root")
-    }
-
     /// Looks for every part.
     pub fn find() -> Result<Self, Trouble> {
         let home = absolute(env::var_os(HOME_VARIABLE).map_or_else(|| HOME.into(), PathBuf::from), FETCH)?;
@@ -61,6 +56,14 @@ impl Parts {
             evms: absolute(env::var_os(BINARY_VARIABLE).map_or_else(|| BINARY.into(), PathBuf::from), BUILD)?,
             home,
         })
+    }
+}
+
+impl Parts {
+    /// A file or folder that was fetched, by its place below the root; Debian moved what was in `lib` to `usr/lib`.
+    pub fn fetched(&self, path: &str) -> Result<PathBuf, Trouble> {
+        let moved = format!("usr/{path}");
+        either(&self.home.join("root"), &[path, &moved])
     }
 }
 

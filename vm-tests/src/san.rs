@@ -79,7 +79,7 @@ impl San {
     }
 
     fn ask(&self, words: &[&str]) -> Result<String, Trouble> {
-        let mut command = Command::new(self.parts.root().join("usr/sbin/tgtadm"));
+        let mut command = Command::new(self.parts.fetched("usr/sbin/tgtadm")?);
         command.env("TGT_IPC_SOCKET", &self.control).env("LD_LIBRARY_PATH", &self.parts.libraries);
         command.args(["--lld", "iscsi"]).args(words);
         let said = command.output().map_err(Trouble::io("asking the SAN"))?;
@@ -106,7 +106,7 @@ fn serve(parts: &Parts, folder: &Path) -> Result<(Cord, String), Trouble> {
     let portal = free_port()?;
     let log = folder.join("san.log");
     let log = fs::File::create(&log).map_err(Trouble::file("making the log", &log))?;
-    let mut command = Command::new(parts.root().join("usr/sbin/tgtd"));
+    let mut command = Command::new(parts.fetched("usr/sbin/tgtd")?);
     command.args(["-f", "--iscsi", &format!("portal={portal}")]);
     command.env("TGT_IPC_SOCKET", control(folder)).env("LD_LIBRARY_PATH", &parts.libraries);
     command.env("NOTIFY_SOCKET", &notices);

@@ -1,6 +1,7 @@
 //! Volumes come up, go down and change while they are up, in a guest with nothing but busybox and evms. `dmsetup` is
 //! there for the tests' own looks at the kernel and for what others do to it.
 
+use serde_json::Value;
 use vm_tests::cases;
 use vm_tests::console::Output;
 use vm_tests::disk::Disk;
@@ -9,7 +10,10 @@ use vm_tests::image::Image;
 use vm_tests::scene;
 use vm_tests::trouble::Trouble;
 
-const SIZE_MIB: u64 = 64;
+#[path = "../../tests/cli/schema.rs"]
+mod schema;
+
+const SIZE_MIB: u64 = 128;
 const NODE: &str = "11111111-2222-4333-8444-555555555555";
 const OTHER: &str = "99999999-8888-4777-a666-555555555555";
 
@@ -73,10 +77,15 @@ fn volumes_come_up_go_down_and_change() {
     scene::play("activation", |scene| {
         let disks = ["a", "b", "c", "d"].iter().map(|name| scene.disk(name, SIZE_MIB));
         let disks: Vec<Disk> = disks.collect::<Result<_, _>>()?;
-        let image =
-            Image::usual(scene.parts())?.program("/usr/sbin/dmsetup")?.program("/usr/sbin/mkfs.ext4")?;
+        let mut image = Image::usual(scene.parts())?.module("xfs").module("btrfs");
+        for program in
+            ["/usr/sbin/dmsetup", "/usr/sbin/mkfs.ext4", "/usr/sbin/mkfs.xfs", "/usr/sbin/mkfs.btrfs"]
+        {
+            image = image.program(program)?;
+        }
         let image = scene.image("tools", image)?;
-        let mut guest = scene.guest("one")?.image(&image).disks(&disks).start()?;
+        let plan = scene.guest("one")?.image(&image).disks(&disks).memory_mib(384);
+        let mut guest = plan.start()?;
         guest.ok(&format!("mkdir -p /etc/evms /mnt; echo {NODE} >/etc/evms/node"))?;
         let disks = disks.iter().map(|disk| guest.device(disk)).collect::<Result<_, _>>()?;
         cases::run(
@@ -87,6 +96,9 @@ fn volumes_come_up_go_down_and_change() {
                 ("changes_are_made_under_gates", changes_are_made_under_gates),
                 ("what_is_active_is_not_changed_away", what_is_active_is_not_changed_away),
                 ("grows_under_a_mounted_file_system", grows_under_a_mounted_file_system),
+                ("grows_an_xfs_and_a_btrfs", grows_an_xfs_and_a_btrfs),
+                ("lists_tell_what_is_active", lists_tell_what_is_active),
+                ("answers_hold_to_their_schemas", answers_hold_to_their_schemas),
                 ("who_holds_a_volume_is_told", who_holds_a_volume_is_told),
                 ("a_shutdown_can_let_io_fail", a_shutdown_can_let_io_fail),
                 ("f53_a_table_that_fails_leaves_nothing", f53_a_table_that_fails_leaves_nothing),
@@ -200,6 +212,81 @@ fn grows_under_a_mounted_file_system(bench: &mut Bench) -> Result<(), Trouble> {
     bench.done("echo 3 >/proc/sys/vm/drop_caches; md5sum </mnt/file | cmp - /mnt/sum")?;
     bench.refused("evms volume expand data/fast --size +3M --fs", 1, &["has its new size", "not mounted"])?;
     bench.done("umount /mnt").map(drop)
+}
+
+/// (A btrfs below 256 MiB refuses.) By the file system's own word, `df`, before and after; what was written before is there after.
+fn grows_an_xfs_and_a_btrfs(bench: &mut Bench) -> Result<(), Trouble> {
+    for (kind, make) in [("xfs", "mkfs.xfs -q -f --unsupported"), ("btrfs", "mkfs.btrfs -q -f -M")] {
+        bench.fresh()?;
+        bench.done("evms volume delete data/fast; evms volume delete data/lin")?;
+        bench.done("evms volume create data/x --size 272M; evms activate data")?;
+        bench.done(&format!(
+            "{make} /dev/evms/data/x && modprobe {kind} && mount -t {kind} /dev/evms/data/x /mnt"
+        ))?;
+        bench.done("head -c 3000000 /dev/urandom >/mnt/file; sync; md5sum </mnt/file >/tmp/sum")?;
+        let blocks = "df -k /mnt | tail -n 1 | awk '{ print $2 }'";
+        let before = bench.done(blocks)?.trim().parse::<u64>().unwrap_or(0);
+        let said = bench.done("evms volume expand data/x --size +40M --fs")?;
+        assert!(said.contains(kind), "{said}");
+        let after = bench.done(blocks)?.trim().parse::<u64>().unwrap_or(0);
+        assert!(after > before + 35_000, "{kind}: {before} KiB became {after}");
+        bench.done("echo 3 >/proc/sys/vm/drop_caches; md5sum </mnt/file | cmp - /tmp/sum; umount /mnt")?;
+    }
+    Ok(())
+}
+
+/// What stands in the kernel stands in the lists: not active, active, and with its I/O held back.
+fn lists_tell_what_is_active(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    let state = |bench: &mut Bench, name: &str| {
+        let text = bench.done("evms list volumes")?;
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        Ok::<_, Trouble>(line.rsplit("  ").next().unwrap_or_default().trim().to_string())
+    };
+    assert_eq!(state(bench, "data/lin")?, "whole");
+    bench.done("evms activate data/lin")?;
+    let number = bench.done("dmsetup info -c --noheadings -o minor evms:data:lin")?;
+    let active = format!("whole, active on dm-{}", number.trim());
+    assert_eq!(state(bench, "data/lin")?, active);
+    assert_eq!(state(bench, "data/fast")?, "whole");
+    bench.done("dmsetup suspend evms:data:lin")?;
+    assert_eq!(state(bench, "data/lin")?, format!("{active}, its I/O waits"));
+    assert!(bench.done("evms info data/lin; dmsetup resume evms:data:lin")?.contains("its I/O waits"));
+    bench.done("evms deactivate data")?;
+    assert_eq!(state(bench, "data/lin")?, "whole");
+    Ok(())
+}
+
+fn holds(name: &str, text: &str) -> Result<Value, Trouble> {
+    let nonsense =
+        |what: &str, why: &dyn std::fmt::Display| Trouble::Unexpected(format!("{what}: {why}: {text}"));
+    let path = format!("{}/../tests/schema/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema = std::fs::read_to_string(&path).map_err(Trouble::io(format!("reading {path}")))?;
+    let schema = serde_json::from_str(&schema).map_err(|why| nonsense(&path, &why))?;
+    let answer = serde_json::from_str(text).map_err(|why| nonsense("no JSON", &why))?;
+    let found = schema::problems(&schema, &answer);
+    assert!(found.is_empty(), "{name}: {found:?}: {text}");
+    Ok(answer)
+}
+
+fn answers_hold_to_their_schemas(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    let up = holds("activate", &bench.done("evms --json activate data")?)?;
+    assert_eq!(up["result"]["up"].as_array().map(Vec::len), Some(2));
+    assert_eq!(up["result"]["up"][0]["already_so"], false);
+    let again = holds("activate", &bench.done("evms --json activate --all")?)?;
+    assert_eq!(again["result"]["up"][0]["already_so"], true);
+    let listed = holds("list", &bench.done("evms --json list")?)?;
+    assert_eq!(listed["result"]["volumes"][0]["suspended"], false);
+    holds("info", &bench.done("evms --json info data/lin")?)?;
+    let disk = bench.disks[2].trim_start_matches("/dev/").to_string();
+    let down = holds("deactivate", &bench.done("evms --json deactivate data")?)?;
+    assert_eq!(down["result"]["down"].as_array().map(Vec::len), Some(2));
+    bench.done(&format!("echo 1 >$(readlink -f /sys/block/{disk}/device/..)/remove"))?;
+    let output = bench.refused("evms --json activate data 2>/dev/null", 6, &["data/fast"])?;
+    let part = holds("activate", &output.text())?;
+    assert_eq!(part["result"]["down"][0]["name"], "data/fast");
+    bench.done("evms deactivate data; echo 1 >/sys/bus/pci/rescan").map(drop)
 }
 
 fn who_holds_a_volume_is_told(bench: &mut Bench) -> Result<(), Trouble> {

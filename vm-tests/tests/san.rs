@@ -83,7 +83,7 @@ fn reservations_of_lio() {
 impl Bench {
     /// Three guests on the disk.
     fn boot(scene: &Scene, disk: &Disk, served: &[Disk]) -> Result<Self, Trouble> {
-        let image = Image::usual(scene.parts())?.part(scene.parts(), "usr/bin/sg_persist")?;
+        let image = Image::usual(scene.parts())?.fetched_program(scene.parts(), "usr/bin/sg_persist")?;
         let image = scene.image("initiator", image)?;
         let plan = |name: &str| scene.guest(name)?.image(&image).disks(served).power_on();
         let mut guests = [plan("one")?, plan("two")?, plan("three")?];

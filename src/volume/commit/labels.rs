@@ -155,6 +155,14 @@ impl Labels {
         lane.push(Job::Flush);
     }
 
+    /// Blanks the record of a change of ids on disk `lane`, which cannot be read: no change hangs on it.
+    pub fn push_forget_intent(&mut self, lane: usize) {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        let at = intent_area(&lane.member).start_bytes();
+        push_blank(lane, at, Intent::BYTES.0, Purpose::Blank);
+        lane.push(Job::Flush);
+    }
+
     /// Operations that can be asked of the disks now.
     pub fn poll(&mut self) -> Vec<Ask> {
         poll_lanes(&mut self.lanes)
