@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches what guests are made of (qemu, Debian's cloud kernel with its modules, busybox, udev and the rules of device
-# mapper) into target/vm, as files.
+# mapper, a SAN) into target/vm, as files.
 # Nothing is installed: installing qemu-system-x86 could take the machine's own qemu-utils away.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -8,9 +8,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 HOME_OF_PARTS=target/vm
 KERNEL=linux-image-cloud-amd64
 # Asked for by name too: where they are installed already, apt does not print where they would come from.
-ALWAYS=(qemu-system-x86 qemu-system-common qemu-system-data seabios ipxe-qemu busybox-static kmod udev dmsetup)
+ALWAYS=(qemu-system-x86 qemu-system-common qemu-system-data seabios ipxe-qemu busybox-static kmod udev dmsetup
+  qemu-block-extra libiscsi7 tgt sg3-utils)
 # What the kernel's package wants for booting a machine that it is installed on.
 NEEDLESS='^(initramfs-tools|klibc-utils|libklibc|cpio|linux-base|linux-image-cloud)'
+# What other kinds of network disks want than iSCSI, and the scripts that come with the SAN.
+NEEDLESS+='|^(libboost|libfmt|libgf|libglusterfs|libnfs|librados|librbd|libssh|libconfig-general-perl)'
 
 die() { echo "parts.sh: $1" >&2; exit 1; }
 
@@ -28,7 +31,8 @@ as_root() {
 stamp() { sha256sum vm-tests/parts.sh | cut -d' ' -f1; }
 
 ask_apt() {
-  apt-get install --print-uris -qq --no-install-recommends qemu-system-x86 "$KERNEL" busybox-static
+  apt-get install --print-uris -qq --no-install-recommends qemu-system-x86 "$KERNEL" busybox-static \
+    qemu-block-extra tgt sg3-utils
 }
 
 # Names of the packages that this machine does not have yet, libraries of qemu among them.
@@ -75,7 +79,7 @@ fetch_all() {
   local wanted
   mapfile -t wanted < <(names)
   ((${#wanted[@]} >= ${#ALWAYS[@]})) || die "the list of packages could not be made"
-  echo "vm parts: fetching ${#wanted[@]} packages (qemu, kernel, busybox) into $HOME_OF_PARTS; nothing is installed"
+  echo "vm parts: fetching ${#wanted[@]} packages (qemu, kernel, busybox, tgt) into $HOME_OF_PARTS; nothing is installed"
   fetch "${wanted[@]}"
   unpack "$HOME_OF_PARTS/root.new"
   index_modules "$HOME_OF_PARTS/root.new"

@@ -47,12 +47,28 @@ pub enum Cache {
     Writeback,
 }
 
+/// A disk of a storage network.
+#[derive(Clone, Debug)]
+pub(crate) struct Lun {
+    /// Address and port.
+    pub(crate) portal: String,
+    pub(crate) target: String,
+    pub(crate) number: usize,
+}
+
+/// How the emulator reaches the disk.
+#[derive(Clone, Debug)]
+enum Way {
+    File,
+    Nbd(PathBuf),
+    Iscsi(Lun),
+}
+
 /// A disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
     path: PathBuf,
-    /// Where it is reached by NBD instead of as a file.
-    socket: Option<PathBuf>,
+    way: Way,
     serial: String,
     /// Where guests see it.
     pub bus: Bus,
@@ -64,6 +80,8 @@ pub struct Disk {
     pub write_cache: bool,
 }
 
+/// What stands before a guest's name in its name as an initiator.
+const INITIATOR: &str = "iqn.2026-01.test.evms";
 /// What a virtio disk has room for.
 const SERIAL_BYTES_MAX: usize = 20;
 
@@ -76,7 +94,7 @@ impl Disk {
         file.set_len(size_mib << 20).map_err(Trouble::file("sizing the disk", &path))?;
         Ok(Self {
             path,
-            socket: None,
+            way: Way::File,
             serial: name.into(),
             bus: Bus::VirtioBlk,
             sectors: Sectors::Plain512,
@@ -116,7 +134,15 @@ impl Disk {
     /// The same disk, reached through somebody who listens on a socket.
     #[must_use]
     pub(crate) fn behind(mut self, socket: &Path) -> Self {
-        self.socket = Some(socket.into());
+        self.way = Way::Nbd(socket.into());
+        self
+    }
+
+    /// The same disk, reached through a storage network; SCSI commands go there as they are.
+    #[must_use]
+    pub(crate) fn over_iscsi(mut self, lun: Lun) -> Self {
+        self.bus = Bus::VirtioScsi;
+        self.way = Way::Iscsi(lun);
         self
     }
 
@@ -138,10 +164,10 @@ impl Disk {
     }
 
     /// The emulator's words for it: `number` tells the disks of one guest apart.
-    pub(crate) fn words(&self, number: usize) -> [String; 4] {
+    pub(crate) fn words(&self, number: usize, guest: &str) -> [String; 4] {
         [
             "-blockdev".into(),
-            self.file_words(number),
+            self.node_words(number, guest),
             "-device".into(),
             match self.bus {
                 Bus::VirtioBlk => self.virtio_words(number),
@@ -150,12 +176,22 @@ impl Disk {
         ]
     }
 
+    fn node_words(&self, number: usize, guest: &str) -> String {
+        match &self.way {
+            Way::File => self.file_words(number),
+            Way::Nbd(socket) => {
+                let path = socket.display().to_string().replace(',', ",,");
+                format!("driver=nbd,node-name=disk{number},server.type=unix,server.path={path}")
+            }
+            Way::Iscsi(Lun { portal, target, number: lun }) => format!(
+                "driver=iscsi,node-name=disk{number},transport=tcp,portal={portal},target={target},lun={lun},\
+                 initiator-name={INITIATOR}:{guest},cache.direct=on"
+            ),
+        }
+    }
+
     /// `locking=off`: the emulator would refuse a second guest.
     fn file_words(&self, number: usize) -> String {
-        if let Some(socket) = &self.socket {
-            let path = socket.display().to_string().replace(',', ",,");
-            return format!("driver=nbd,node-name=disk{number},server.type=unix,server.path={path}");
-        }
         let direct = if self.cache == Cache::Writeback { "off" } else { "on" };
         format!(
             "driver=raw,node-name=disk{number},cache.direct={direct},file.driver=file,file.locking=off,\
@@ -169,6 +205,9 @@ impl Disk {
     }
 
     fn scsi_words(&self, number: usize) -> String {
+        if matches!(self.way, Way::Iscsi(_)) {
+            return format!("scsi-block,bus=scsi.0,scsi-id={number},drive=disk{number},share-rw=on");
+        }
         format!("scsi-hd,bus=scsi.0,scsi-id={number},wwn={:#x},{}", self.wwn(), self.shape_words(number))
     }
 

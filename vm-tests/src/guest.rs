@@ -1,224 +1,18 @@
 //! A guest: a machine with its disks, its shell, its power cord.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::console::{Console, Output};
 use crate::control::Control;
-use crate::disk::{Bus, Disk};
+use crate::cord::Cord;
+use crate::disk::Disk;
+use crate::events::Events;
 use crate::limits::{self, Limit};
-use crate::modules::{self, Modules};
-use crate::parts::Parts;
+use crate::plan::Plan;
 use crate::stream::Stream;
 use crate::trouble::Trouble;
-
-/// Nothing that no test looks at; a machine without it is up sooner.
-const MACHINE: &str = "q35,hpet=off,usb=off,smm=off,vmport=off,sata=off";
-/// `nokaslr` so that runs are alike; the others leave out what costs time and proves nothing here. A panic or a
-/// watchdog turns the machine off, because the emulator is told not to start it again.
-const KERNEL_WORDS: &str = "console=ttyS1,115200 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check \
-    random.trust_cpu=on 8250.nr_uarts=4 cryptomgr.notests audit=0 scsi_mod.scan=sync";
-const MEMORY_MIB: u32 = 256;
-
-/// A guest in the making.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    parts: Parts,
-    folder: PathBuf,
-    name: String,
-    image: PathBuf,
-    disks: Vec<Disk>,
-    memory_mib: u32,
-    load: Vec<String>,
-    kernel_words: Vec<String>,
-    machine_words: Vec<String>,
-}
-
-impl Plan {
-    /// A guest without disks whose logs are in `folder`.
-    pub(crate) fn new(parts: &Parts, folder: &Path, name: &str, image: PathBuf) -> Self {
-        Self {
-            parts: parts.clone(),
-            folder: folder.into(),
-            name: name.into(),
-            image,
-            disks: Vec::new(),
-            memory_mib: MEMORY_MIB,
-            load: modules::USUAL.iter().map(ToString::to_string).collect(),
-            kernel_words: Vec::new(),
-            machine_words: Vec::new(),
-        }
-    }
-
-    /// Gives it a disk.
-    #[must_use]
-    pub fn disk(mut self, disk: &Disk) -> Self {
-        self.disks.push(disk.clone());
-        self
-    }
-
-    /// Gives it disks.
-    #[must_use]
-    pub fn disks<'a>(mut self, disks: impl IntoIterator<Item = &'a Disk>) -> Self {
-        self.disks.extend(disks.into_iter().cloned());
-        self
-    }
-
-    /// Gives it another size of memory.
-    #[must_use]
-    pub fn memory_mib(mut self, memory_mib: u32) -> Self {
-        self.memory_mib = memory_mib;
-        self
-    }
-
-    /// Boots from another image.
-    #[must_use]
-    pub fn image(mut self, image: &Path) -> Self {
-        self.image = image.into();
-        self
-    }
-
-    /// Loads these modules at boot instead of the usual ones.
-    #[must_use]
-    pub fn load(mut self, modules: &[&str]) -> Self {
-        self.load = modules.iter().map(ToString::to_string).collect();
-        self
-    }
-
-    /// Adds a word to the kernel's command line.
-    #[must_use]
-    pub fn kernel_word(mut self, word: &str) -> Self {
-        self.kernel_words.push(word.into());
-        self
-    }
-
-    /// Adds words to the emulator's command line.
-    #[must_use]
-    pub fn machine_words(mut self, words: &[&str]) -> Self {
-        self.machine_words.extend(words.iter().map(ToString::to_string));
-        self
-    }
-
-    /// Turns it on and waits for its shell.
-    pub fn start(self) -> Result<Guest, Trouble> {
-        let mut guest = self.power_on()?;
-        guest.wait_for_boot()?;
-        Ok(guest)
-    }
-
-    /// Turns it on and does not wait: several guests can boot at once.
-    pub fn power_on(self) -> Result<Guest, Trouble> {
-        let (control_here, control_there) = pair()?;
-        let (console_here, console_there) = pair()?;
-        let (kernel_here, kernel_there) = pair()?;
-        let begin = Instant::now();
-        let cord = Cord::plug(self.command(control_there, console_there, kernel_there)?)?;
-        let log = |kind: &str| self.folder.join(format!("{}.{kind}.log", self.name));
-        Ok(Guest {
-            cord,
-            console: Console::on(console_here, &log("console"))?,
-            kernel: Stream::listen(kernel_here, &log("kernel"))?,
-            control: Control::on(control_here)?,
-            name: self.name,
-            begin,
-            boot_time: Duration::ZERO,
-        })
-    }
-
-    /// The emulator's three first files are sockets: control, console, and the kernel's messages along with whatever
-    /// the emulator itself complains about. So no file has to be waited for, and an end is an event.
-    fn command(&self, control: OwnedFd, console: OwnedFd, kernel: OwnedFd) -> Result<Command, Trouble> {
-        let mut command = Command::new(&self.parts.qemu);
-        command.env("LD_LIBRARY_PATH", &self.parts.libraries);
-        command.env("QEMU_MODULE_DIR", &self.parts.qemu_modules);
-        command.stdin(Stdio::from(control)).stdout(Stdio::from(console)).stderr(Stdio::from(kernel));
-        for firmware in &self.parts.firmware {
-            command.arg("-L").arg(firmware);
-        }
-        command.args(["-accel", "tcg", "-machine", MACHINE, "-cpu", "max", "-smp", "1", "-nodefaults"]);
-        command.args(["-no-user-config", "-display", "none", "-no-reboot", "-m"]);
-        command.arg(self.memory_mib.to_string());
-        command.arg("-name").arg(&self.name);
-        command.args(["-chardev", "socket,id=control,fd=0", "-mon", "chardev=control,mode=control"]);
-        command.args(["-chardev", "socket,id=console,fd=1", "-serial", "chardev:console"]);
-        command.args(["-chardev", "socket,id=kernel,fd=2", "-serial", "chardev:kernel"]);
-        command.arg("-kernel").arg(&self.parts.kernel).arg("-initrd").arg(&self.image);
-        command.arg("-append").arg(self.append()?);
-        if self.disks.iter().any(|disk| disk.bus == Bus::VirtioScsi) {
-            command.args(["-device", "virtio-scsi-pci,id=scsi"]);
-        }
-        for (number, disk) in self.disks.iter().enumerate() {
-            command.args(disk.words(number));
-        }
-        command.args(&self.machine_words);
-        Ok(command)
-    }
-
-    fn append(&self) -> Result<String, Trouble> {
-        let modules = Modules::read(&self.parts.modules)?;
-        let mut load = Vec::new();
-        for module in &self.load {
-            if modules.is_loadable(module)? {
-                load.push(module.as_str());
-            }
-        }
-        let own = format!("vm.name={} vm.load={} vm.disks={}", self.name, load.join(","), self.disks.len());
-        Ok(format!("{KERNEL_WORDS} {own} {}", self.kernel_words.join(" ")))
-    }
-}
-
-fn pair() -> Result<(UnixStream, OwnedFd), Trouble> {
-    let (here, there) = UnixStream::pair().map_err(Trouble::io("making a line to the machine"))?;
-    Ok((here, OwnedFd::from(there)))
-}
-
-/// The running emulator. However the test ends, even killed, the emulator ends with it: a second process sleeps on a
-/// pipe that only the test holds, and pulls the cord when it closes.
-#[derive(Debug)]
-struct Cord {
-    machine: Child,
-    watcher: Child,
-}
-
-impl Cord {
-    fn plug(mut command: Command) -> Result<Self, Trouble> {
-        let mut machine = command.spawn().map_err(Trouble::io("starting the emulator"))?;
-        let watcher = Command::new("/bin/sh")
-            .args(["-c", "read -r _; kill -9 $1", "watcher", &machine.id().to_string()])
-            .stdin(Stdio::piped())
-            .spawn();
-        match watcher {
-            Ok(watcher) => Ok(Self { machine, watcher }),
-            Err(source) => {
-                let _ = machine.kill();
-                let _ = machine.wait();
-                Err(Trouble::Io { doing: "starting the watcher".into(), source })
-            }
-        }
-    }
-
-    /// The watcher goes before the machine is waited for: until then nobody else can have its number.
-    fn pull(&mut self) -> Result<(), Trouble> {
-        self.machine.kill().map_err(Trouble::io("pulling the cord"))?;
-        self.collect()
-    }
-
-    fn collect(&mut self) -> Result<(), Trouble> {
-        let _ = self.watcher.kill();
-        self.watcher.wait().map_err(Trouble::io("ending the watcher"))?;
-        self.machine.wait().map_err(Trouble::io("ending the emulator"))?;
-        Ok(())
-    }
-}
-
-impl Drop for Cord {
-    fn drop(&mut self) {
-        let _ = self.pull();
-    }
-}
 
 /// A machine that was turned on.
 #[derive(Debug)]
@@ -227,15 +21,44 @@ pub struct Guest {
     console: Console,
     kernel: Stream,
     control: Control,
+    events: Events,
     name: String,
+    number: u8,
     begin: Instant,
     boot_time: Duration,
 }
 
 impl Guest {
+    /// Takes the lines of a machine that was just turned on: control, console, and the kernel's.
+    pub(crate) fn on(
+        cord: Cord,
+        lines: [UnixStream; 3],
+        plan: &Plan,
+        begin: Instant,
+    ) -> Result<Self, Trouble> {
+        let [control, console, kernel] = lines;
+        let log = |kind: &str| plan.folder.join(format!("{}.{kind}.log", plan.name));
+        Ok(Self {
+            cord,
+            console: Console::on(console, &log("console"))?,
+            kernel: Stream::listen(kernel, &log("kernel"))?,
+            control: Control::on(control)?,
+            events: plan.events.clone(),
+            name: plan.name.clone(),
+            number: plan.number,
+            begin,
+            boot_time: Duration::ZERO,
+        })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its number in the scene, from 1: the last byte of its addresses.
+    pub fn number(&self) -> u8 {
+        self.number
     }
 
     /// From power on until its shell was there.
@@ -257,6 +80,7 @@ impl Guest {
     pub fn wait_for_boot_within(&mut self, limit: Limit) -> Result<(), Trouble> {
         self.console.wait_for_boot(limit)?;
         self.boot_time = self.begin.elapsed();
+        self.events.say(&self.name, "shell is there");
         Ok(())
     }
 
@@ -318,11 +142,14 @@ impl Guest {
 
     /// Stops its clock and all it does. Its disks stand still, its peers hear nothing.
     pub fn pause(&mut self) -> Result<(), Trouble> {
-        self.control.ask("stop", "{}").map(drop)
+        self.control.ask("stop", "{}")?;
+        self.events.say(&self.name, "paused");
+        Ok(())
     }
 
     /// Lets it go on.
     pub fn resume(&mut self) -> Result<(), Trouble> {
+        self.events.say(&self.name, "resumed");
         self.control.ask("cont", "{}").map(drop)
     }
 
@@ -333,7 +160,9 @@ impl Guest {
 
     /// Pulls the cord: what no flush has brought to the disks is gone with the machine.
     pub fn cut_power(mut self) -> Result<(), Trouble> {
-        self.cord.pull()
+        self.cord.pull()?;
+        self.events.say(&self.name, "power cut");
+        Ok(())
     }
 
     /// Sends a command and pulls the cord once `moment` is back. The command's exit code, if that came out of the machine
@@ -342,6 +171,7 @@ impl Guest {
         self.console.send_unawaited(command)?;
         moment();
         self.cord.pull()?;
+        self.events.say(&self.name, "power cut");
         self.kernel.wait_for_end("the end of the kernel's line", limits::POWER_OFF)?;
         self.console.last_code()
     }
@@ -355,6 +185,7 @@ impl Guest {
     /// Waits until it is off by itself, after a panic or when a watchdog bit.
     pub fn wait_for_off(&mut self, limit: Limit) -> Result<(), Trouble> {
         self.console.wait_for_end(&format!("{} turning off", self.name), limit)?;
+        self.events.say(&self.name, "power off");
         self.cord.collect()
     }
 }

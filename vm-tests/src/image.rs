@@ -34,7 +34,8 @@ impl Image {
         archive.file("init", 0o755, INIT.to_vec());
         put_busybox(&mut archive, &parts.busybox)?;
         put_evms(&mut archive, &parts.evms)?;
-        let wanted = modules::USUAL.iter().map(ToString::to_string).collect();
+        let wanted = [modules::USUAL, modules::NETWORK, modules::EVENTS].concat();
+        let wanted = wanted.iter().map(ToString::to_string).collect();
         Ok(Self { archive, modules: Modules::read(&parts.modules)?, wanted })
     }
 

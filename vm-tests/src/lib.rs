@@ -1,5 +1,5 @@
 //! The bench of guests: whole machines under QEMU's software emulation, with raw disks that they may share, a shell
-//! on a serial line, and a power cord that a test may pull. No root, no network, no KVM.
+//! on a serial line, networks that a test may cut, and a power cord that it may pull. No root, no KVM.
 //!
 //! A test plays a [`scene`](scene::play): a folder with its disks, its guests and what their consoles said, removed
 //! when the test passes and kept when it fails.
@@ -21,26 +21,35 @@
 //! ```
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
-//! [`nbd`], [`disk`], [`stream`], [`console`], [`control`], [`guest`], [`task`], [`udev`], [`fault`], [`scene`], [`cases`].
-//! For looking at disks without a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them:
-//! [`dice`], [`steps`], [`work`]; and [`volatile`], a disk that forgets when the cord is pulled.
+//! [`nbd`], [`disk`], [`stream`], [`events`], [`dice`], [`fabric`], [`network`], [`console`], [`control`], `cord`,
+//! [`guest`], [`plan`], [`task`], [`udev`], [`fault`], [`clock`], [`san`], [`lio`], [`scene`], [`cases`]. For looking at
+//! disks without a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`steps`], [`work`];
+//! and [`volatile`], a disk that forgets when the cord is pulled.
 
 pub mod archive;
 pub mod cases;
+pub mod clock;
 pub mod console;
 pub mod content;
 pub mod control;
+mod cord;
 pub mod dice;
 pub mod disk;
+pub mod events;
+pub mod fabric;
 pub mod fault;
 pub mod guest;
 pub mod image;
 pub mod images;
 pub mod limits;
+pub mod lio;
 pub mod log_writes;
 pub mod modules;
 pub mod nbd;
+pub mod network;
 pub mod parts;
+pub mod plan;
+pub mod san;
 pub mod scene;
 pub mod states;
 pub mod steps;

@@ -21,6 +21,11 @@ pub const USUAL: &[&str] = &[
     "softdog",
 ];
 
+/// For a guest with a card in a network.
+pub const NETWORK: &[&str] = &["virtio_net"];
+/// For the line of events, which every guest has.
+pub const EVENTS: &[&str] = &["virtio_console"];
+
 /// The kernel's lists.
 #[derive(Debug)]
 pub struct Modules {

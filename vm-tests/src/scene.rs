@@ -1,17 +1,24 @@
 //! A scene: the folder in which one test plays, with its disks and what its consoles said. Gone when the test passes;
 //! kept, and its last words printed, when it fails.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
+use crate::dice::Dice;
 use crate::disk::Disk;
-use crate::guest::Plan;
+use crate::events::Events;
 use crate::image::Image;
+use crate::network::Network;
 use crate::parts::Parts;
+use crate::plan::Plan;
+use crate::san::San;
 use crate::stream::tail;
 use crate::trouble::Trouble;
+
+/// A number is a byte of addresses.
+const NUMBERED_MAX: usize = 250;
 
 /// Where a test plays.
 #[derive(Debug)]
@@ -19,6 +26,10 @@ pub struct Scene {
     parts: Parts,
     folder: PathBuf,
     image: OnceCell<PathBuf>,
+    events: Events,
+    /// Guests and networks in the order in which they were first named: their numbers.
+    guests: RefCell<Vec<String>>,
+    networks: RefCell<Vec<String>>,
 }
 
 /// Plays a scene. Fails as a test fails: with the trouble, the end of every console, and where the disks are.
@@ -49,7 +60,9 @@ impl Scene {
             fs::remove_dir_all(&folder).map_err(Trouble::file("clearing", &folder))?;
         }
         fs::create_dir_all(&folder).map_err(Trouble::file("making", &folder))?;
-        Ok(Self { parts, folder, image: OnceCell::new() })
+        let events = Events::on(&folder.join("events.log"))?;
+        let (guests, networks) = (RefCell::default(), RefCell::default());
+        Ok(Self { parts, folder, image: OnceCell::new(), events, guests, networks })
     }
 
     /// The folder, for files of the test's own.
@@ -81,7 +94,24 @@ impl Scene {
             None => self.image("usual", Image::usual(&self.parts)?)?,
         };
         let image = self.image.get_or_init(|| image).clone();
-        Ok(Plan::new(&self.parts, &self.folder, name, image))
+        let number = number_of(&self.guests, name);
+        Ok(Plan::new(&self.parts, &self.folder, &self.events, (name, number), image))
+    }
+
+    /// Makes a network, for [`Plan::nic`]. Its chance comes of `EVMS_VM_SEED`, or of this moment.
+    pub fn network(&self, name: &str) -> Network {
+        let number = number_of(&self.networks, name);
+        Network::new(&self.folder, &self.events, name, number, Dice::seed())
+    }
+
+    /// Serves disks over a storage network of their own: give guests [`San::disks`]. One for a scene.
+    pub fn san(&self, disks: &[&Disk]) -> Result<San, Trouble> {
+        San::start(&self.parts, &self.folder, disks)
+    }
+
+    /// What happens in the scene.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     fn strike(self) {
@@ -94,11 +124,29 @@ impl Scene {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         paths.sort();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|kind| kind == "log")) {
+        for path in paths.iter().filter(|path| is_console(path)) {
             let said = fs::read(path).unwrap_or_default();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             eprintln!("---- the end of {name}\n{}", tail(&said));
         }
+        eprintln!("---- the last events\n{}", self.events.end());
         eprintln!("---- disks and whole consoles are kept in {}", self.folder.display());
     }
+}
+
+/// The last events are shown by themselves.
+fn is_console(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "log") && !path.ends_with("events.log")
+}
+
+/// Counted from 1; a name has the number that it was given first.
+fn number_of(names: &RefCell<Vec<String>>, name: &str) -> u8 {
+    let mut names = names.borrow_mut();
+    let place = names.iter().position(|known| known == name);
+    let place = place.unwrap_or_else(|| {
+        names.push(name.into());
+        names.len() - 1
+    });
+    assert!(place < NUMBERED_MAX, "so many guests or networks have no numbers");
+    place as u8 + 1
 }

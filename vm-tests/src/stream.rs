@@ -1,9 +1,9 @@
 //! One direction of a serial line: a thread takes whatever comes, keeps it in a log, and wakes who waits for it. The
 //! line never fills up, so a guest never stands still because nobody listens.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -133,6 +133,14 @@ fn pump(mut line: UnixStream, mut log: File, shared: &Shared) {
             return;
         }
     }
+}
+
+/// A place where the emulator connects; one that an earlier boot left goes.
+pub(crate) fn listen_at(socket: &Path) -> Result<UnixListener, Trouble> {
+    if socket.exists() {
+        fs::remove_file(socket).map_err(Trouble::file("clearing", socket))?;
+    }
+    UnixListener::bind(socket).map_err(Trouble::file("listening at", socket))
 }
 
 /// The last part as text, for people.
