@@ -27,7 +27,7 @@ help() {
   echo "usage: ./build.sh VERB"
   echo
   row "setup" "install what is missing: packages, targets, tools; says what, quiet when nothing is"
-  row "test [--long]" "setup, check, every test, the release with its size, guests: what CI runs; --long: hours more"
+  row "test [--long]" "setup, check, every test, the release with its size: what CI runs; --long: guests and hours more"
   row "check" "format, clippy, tidy, licences; writes nothing in the tree"
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
@@ -205,12 +205,12 @@ verb_test() {
   stage tests cargo test --locked
   if has sim; then stage "crash model" crash_model; fi
   release
-  if has vm; then stage "guest tests" vm_all; fi
   if [[ $long ]]; then test_long; fi
   echo "== all passed in $SECONDS s"
 }
 
 test_long() {
+  stage "guest tests" vm_all
   stage "crash model, long" sim --long
   EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
 }

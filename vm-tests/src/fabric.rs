@@ -10,7 +10,7 @@ use crate::dice::Dice;
 /// So many frames wait for one machine at most; what comes then is lost, as in a switch.
 pub const WAITING_MAX: usize = 1024;
 /// A frame that is held for the next one to overtake it goes on after so long when none comes.
-pub const HOLD_MAX: Duration = Duration::from_secs(1);
+pub const HOLD_MAX: Duration = Duration::from_secs(5);
 /// Nothing before this byte of a frame is corrupted: it still arrives where it was going.
 const HEADER_BYTES: usize = 14;
 

@@ -10,6 +10,12 @@ use vm_tests::image::Image;
 use vm_tests::scene;
 use vm_tests::trouble::Trouble;
 
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a validator for tests, which fails by these"
+)]
 #[path = "../../tests/cli/schema.rs"]
 mod schema;
 

@@ -18,7 +18,7 @@ const WHOLE: i64 = 1;
 const STOP: Duration = Duration::from_secs(4);
 const WATCH: &str = "sleep 3";
 /// What may lie between two readings that belong together, in seconds.
-const READING: f64 = 0.1;
+const READING: f64 = 0.15;
 
 struct Bench {
     guest: Guest,

@@ -71,6 +71,12 @@ impl Bench<'_> {
         let address = self.lan.address(guest);
         ping(&mut self.one, &address, count)
     }
+
+    /// No ping is answered.
+    fn is_silent(&mut self, guest: u8, count: usize) -> Result<bool, Trouble> {
+        let address = self.lan.address(guest);
+        is_silent(&mut self.one, &address, count)
+    }
 }
 
 fn know(guest: &mut Guest, lan: &Network) -> Result<(), Trouble> {
@@ -82,11 +88,18 @@ fn know(guest: &mut Guest, lan: &Network) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The numbers of the pings that were answered, in the order of their answers.
+/// The numbers of the pings that were answered, in the order of their answers. The last answers are waited for long
+/// enough for a busy machine; when all have come nothing is waited for.
 fn ping(guest: &mut Guest, address: &str, count: usize) -> Result<Vec<usize>, Trouble> {
-    let said = guest.run(&format!("ping -c {count} -i 0.02 -W 1 {address}"))?.text();
+    let said = guest.run(&format!("ping -c {count} -i 0.02 -W 4 {address}"))?.text();
     let numbers = said.lines().filter_map(|line| line.split_once(" seq=")?.1.split(' ').next()?.parse().ok());
     Ok(numbers.collect())
+}
+
+/// No answer comes. Where one could still be under way, the counts say so too.
+fn is_silent(guest: &mut Guest, address: &str, count: usize) -> Result<bool, Trouble> {
+    let said = guest.run(&format!("ping -c {count} -i 0.02 -W 1 {address}"))?.text();
+    Ok(!said.contains(" seq="))
 }
 
 /// Every guest reaches every other in both networks, also by asking who has the address.
@@ -109,7 +122,7 @@ fn passes_both_ways(bench: &mut Bench) -> Result<(), Trouble> {
 /// Nothing passes, the other network is as it was, and healed is healed.
 fn a_full_cut(bench: &mut Bench) -> Result<(), Trouble> {
     bench.lan.cut("one", "two");
-    assert_eq!(bench.ping(2, 3)?, [0; 0]);
+    assert!(bench.is_silent(2, 3)?);
     assert_eq!(bench.lan.counts("one", "two").cut, 3);
     assert_eq!(bench.ping(3, 2)?, [0, 1], "three is not meant");
     let beside = bench.other.address(2);
@@ -132,8 +145,8 @@ fn a_one_way_cut(bench: &mut Bench) -> Result<(), Trouble> {
     bench.lan.cut_one_way("one", "two");
     let before = (heard(&mut bench.one)?, heard(&mut bench.two)?);
     let address = bench.lan.address(1);
-    assert_eq!(ping(&mut bench.two, &address, 3)?, [0; 0]);
-    assert_eq!(bench.ping(2, 4)?, [0; 0]);
+    assert!(is_silent(&mut bench.two, &address, 3)?);
+    assert!(bench.is_silent(2, 4)?);
     let after = (heard(&mut bench.one)?, heard(&mut bench.two)?);
     assert_eq!((after.0 - before.0, after.1 - before.1), (3, 0));
     bench.lan.heal();
@@ -203,7 +216,7 @@ fn corrupts(bench: &mut Bench) -> Result<(), Trouble> {
     bench.lan.lay("one", "two", Rule { corrupt: 100, ..Rule::default() });
     let received = "cat /sys/class/net/lan1/statistics/rx_packets";
     let before = (number(&bench.two.ok(received)?)?, heard(&mut bench.two)?);
-    assert_eq!(bench.ping(2, 5)?, [0; 0]);
+    assert!(bench.is_silent(2, 5)?);
     let after = number(&bench.two.ok(received)?)?;
     assert_eq!(after - before.0, 5);
     assert_eq!(heard(&mut bench.two)?, before.1, "none of them is an echo");
@@ -219,11 +232,11 @@ fn number(said: &str) -> Result<u64, Trouble> {
 /// One alone; two and three with each other.
 fn a_partition_of_three(bench: &mut Bench) -> Result<(), Trouble> {
     bench.lan.partition(&[&["one"], &["two", "three"]]);
-    assert_eq!(bench.ping(2, 1)?, [0; 0]);
-    assert_eq!(bench.ping(3, 1)?, [0; 0]);
+    assert!(bench.is_silent(2, 1)?);
+    assert!(bench.is_silent(3, 1)?);
     let (first, third) = (bench.lan.address(1), bench.lan.address(3));
     assert_eq!(ping(&mut bench.two, &third, 1)?, [0]);
-    assert_eq!(ping(&mut bench.two, &first, 1)?, [0; 0]);
+    assert!(is_silent(&mut bench.two, &first, 1)?);
     bench.lan.heal();
     assert_eq!(bench.ping(2, 1)?, [0]);
     assert_eq!(bench.ping(3, 1)?, [0]);
@@ -234,7 +247,7 @@ fn a_partition_of_three(bench: &mut Bench) -> Result<(), Trouble> {
 fn a_guest_that_stands_still(bench: &mut Bench) -> Result<(), Trouble> {
     let before = heard(&mut bench.two)?;
     bench.two.pause()?;
-    assert_eq!(bench.ping(2, 3)?, [0; 0]);
+    assert!(bench.is_silent(2, 3)?);
     assert_eq!(bench.ping(3, 2)?, [0, 1], "the others go on");
     let answers = bench.lan.counts("two", "one").sent;
     bench.two.resume()?;
