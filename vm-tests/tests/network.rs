@@ -88,8 +88,8 @@ fn know(guest: &mut Guest, lan: &Network) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The numbers of the pings that were answered, in the order of their answers. The last answers are waited for long
-/// enough for a busy machine; when all have come nothing is waited for.
+/// The numbers of the pings that were answered, in the order of their answers. The first answer may take its time on a
+/// busy machine; once one has come, ping waits a second or twice the longest way for those that lack.
 fn ping(guest: &mut Guest, address: &str, count: usize) -> Result<Vec<usize>, Trouble> {
     let said = guest.run(&format!("ping -c {count} -i 0.02 -W 4 {address}"))?.text();
     let numbers = said.lines().filter_map(|line| line.split_once(" seq=")?.1.split(' ').next()?.parse().ok());
