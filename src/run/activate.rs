@@ -17,6 +17,7 @@ use crate::run::failure::RunError;
 use crate::run::live::{self, Raised};
 use crate::run::report::{Activated, VolumeDown, VolumeUp};
 use crate::run::scene::{Scene, Seen};
+use crate::run::writable;
 use crate::volume::check;
 use crate::volume::discover::{DiskWord, Found};
 use crate::volume::stack::{self, Down, Stack};
@@ -77,6 +78,9 @@ impl Context {
         let (found, chosen) = find(scene, name)?;
         let model = &chosen.model;
         guard::may(model, &self.machine, scene.place_of(found), Act::Change).map_err(RunError::Denied)?;
+        // What no change may write is not given to users to write either.
+        writable::refuse_newer(name, found)?;
+        writable::refuse_strange_fronts(name, scene, found)?;
         check::laws(model).map_err(|broken| RunError::Unusable {
             name: format!("container {name}"),
             why: format!("its model breaks a law: {broken}; nothing was activated; see evms check {name}"),

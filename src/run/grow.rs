@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::failure::Kind;
 use crate::base::name::VolumePath;
 use crate::base::size::Resize;
 use crate::engine::guard::Place;
+use crate::format::model::Model;
 use crate::host::dm::Dm;
 use crate::host::file_system;
 use crate::host::udev::Cookie;
@@ -12,9 +14,9 @@ use crate::run::activate::numbers;
 use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
-use crate::run::live;
+use crate::run::live::{self, Live};
 use crate::run::report::Changed;
-use crate::volume::stack;
+use crate::volume::stack::{self, Down};
 
 impl Context {
     /// `volume expand [--fs]`: the model, the table where the volume is active here, and with `fs` its file system.
@@ -48,7 +50,8 @@ impl Context {
 
     /// Gives the live volume its table anew; tells whether it was live.
     fn reload(&mut self, path: &VolumePath) -> Result<bool, RunError> {
-        let scene = self.look_for_members()?;
+        // Locked until the table is live: another command's change would make it older than what it replaces.
+        let scene = self.look_steadily()?;
         let (found, chosen) = find(&scene, path.container.as_str())?;
         if scene.place_of(found) == Place::Images {
             return Ok(false);
@@ -58,10 +61,25 @@ impl Context {
         let here = disks.keys().copied().collect::<BTreeSet<_>>();
         let epoch = chosen.image.header.order.epoch;
         let stack = stack::stack(&chosen.model, epoch, &here, std::slice::from_ref(&path.volume));
+        if let [(volume, Down::Disks(away))] = stack.down.as_slice()
+            && is_live(&mut dm, &chosen.model, path)?
+        {
+            let away = away.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(RunError::say(
+                Kind::Device,
+                format!("disk {away} carries extents of {volume} and is not here or does not answer"),
+            ));
+        }
         let cookie = Cookie::new((self.dice.number() & 0xffff) as u16);
         let grown = live::reload(&mut dm, &stack, &disks, &cookie);
         // That udev is slow changes nothing of the table.
         let _ = cookie.wait();
         Ok(!grown?.is_empty())
     }
+}
+
+fn is_live(dm: &mut Dm, model: &Model, path: &VolumePath) -> Result<bool, RunError> {
+    let live = Live::look(dm).map_err(RunError::Dm)?;
+    let volume = model.volume(&path.volume);
+    Ok(volume.is_some_and(|volume| live.of(&stack::volume_uuid(model.container.id, volume)).is_some()))
 }

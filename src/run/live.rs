@@ -212,8 +212,14 @@ pub fn reload(
     for (mapped, listed) in grown {
         let table = targets(&mapped.lines, &stack.gates, &gates);
         let table = table.ok_or_else(|| RunError::NoLines { volume: mapped.path.to_string() })?;
-        if dm.table(&listed.name).map_err(RunError::Dm)? == table {
+        let now = dm.table(&listed.name).map_err(RunError::Dm)?;
+        if now == table {
             continue;
+        }
+        // Whatever is believed to have happened: a live volume never gets shorter under its users.
+        if length_of(&table) < length_of(&now) {
+            let (volume, name) = (mapped.path.to_string(), listed.name.clone());
+            return Err(RunError::LiveDiffers { volume, name });
         }
         dm.load(&listed.name, &table).map_err(RunError::Dm)?;
         dm.suspend(&listed.name, true).map_err(RunError::Dm)?;
@@ -221,6 +227,10 @@ pub fn reload(
         done.push((mapped.path.clone(), listed.number));
     }
     Ok(done)
+}
+
+fn length_of(table: &[Target]) -> Sectors {
+    Sectors(table.iter().map(|target| target.length.0).sum())
 }
 
 /// Lets all I/O of gates fail: their error table goes live, and what waits in front of them ends (safety 4.7).

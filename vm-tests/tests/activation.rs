@@ -108,6 +108,8 @@ fn volumes_come_up_go_down_and_change() {
                 ("what_is_active_is_not_changed_away", what_is_active_is_not_changed_away),
                 ("grows_under_a_mounted_file_system", grows_under_a_mounted_file_system),
                 ("grows_an_xfs_and_a_btrfs", grows_an_xfs_and_a_btrfs),
+                ("a_live_volume_never_gets_shorter", a_live_volume_never_gets_shorter),
+                ("what_no_change_writes_is_not_mapped", what_no_change_writes_is_not_mapped),
                 ("lists_tell_what_is_active", lists_tell_what_is_active),
                 ("answers_hold_to_their_schemas", answers_hold_to_their_schemas),
                 ("who_holds_a_volume_is_told", who_holds_a_volume_is_told),
@@ -280,6 +282,33 @@ fn grows_an_xfs_and_a_btrfs(bench: &mut Bench) -> Result<(), Trouble> {
         assert!(after > before + 35_000, "{kind}: {before} KiB became {after}");
         bench.done("echo 3 >/proc/sys/vm/drop_caches; md5sum </mnt/file | cmp - /tmp/sum; umount /mnt")?;
     }
+    Ok(())
+}
+
+/// Somebody has given the live volume a longer table than the model will have: growing leaves it as it is, and says so.
+fn a_live_volume_never_gets_shorter(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data")?;
+    let long = "0 104857600 error";
+    bench.done(&format!(
+        "dmsetup suspend evms:data:lin; echo {long} | dmsetup load evms:data:lin; dmsetup resume evms:data:lin"
+    ))?;
+    let said = bench.done("evms volume expand data/lin --size +4M")?;
+    assert!(said.contains("with its old size still") && said.contains("another table"), "{said}");
+    assert_eq!(bench.done("dmsetup table evms:data:lin")?.trim(), long);
+    Ok(())
+}
+
+/// Data that nobody knows stands at the front of a member: no change writes there, and no volume of it comes up.
+fn what_no_change_writes_is_not_mapped(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    let disk = bench.disks[0].clone();
+    bench.done(&format!(
+        "head -c 16384 /dev/urandom | dd of={disk} bs=16k oflag=direct iflag=fullblock 2>&1"
+    ))?;
+    let output = bench.guest.run("evms activate data")?;
+    assert!(output.code != 0 && output.text().contains("--repair"), "{output:?}");
+    assert!(bench.devices()?.is_empty());
     Ok(())
 }
 
