@@ -1,7 +1,6 @@
 //! I/O through volume and gate beside the same I/O on the raw disk, at the same places, in one guest. By its clock, which
-//! goes on by a nanosecond with each instruction and with the time of day while it waits for the disk: a processor of
-//! one instruction a nanosecond beside a disk that answers in some tens of microseconds, which is a machine as they are.
-//! (An emulated guest that runs free has a processor ten times as slow beside the same disk: what it measures is that.)
+//! goes on by a nanosecond with each instruction and with the time of day while it waits for the disk. (A guest that runs
+//! free gives the same ratios.)
 
 use std::path::Path;
 
