@@ -16,8 +16,8 @@ fn wanted(words: &Words) -> Result<Option<Vec<Wanted>>, Refused> {
     match (names.is_empty(), words.has("--all")) {
         (true, true) => Ok(None),
         (false, false) => Ok(Some(names.iter().map(|name| one(words, name)).collect::<Result<_, _>>()?)),
-        (true, false) => Err(words.missing("NAME or --all").into()),
-        (false, true) => Err(words.missing("NAME or --all, not both").into()),
+        (true, false) => Err(words.neither("NAME", "--all").into()),
+        (false, true) => Err(words.both("NAME", "--all").into()),
     }
 }
 

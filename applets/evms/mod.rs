@@ -40,6 +40,10 @@ usage: evms [OPTION]… VERB …
 Shared disks, safe to use from several machines: cluster containers, ownership, fencing, failover.
 ";
 
+/// The process that did the work did not end by itself.
+const KILLED: &str =
+    "evms: something killed the process that did the work; see what it left with: evms check\n";
+
 /// Runs one verb.
 pub fn run(words: &[&str]) -> Exit {
     if let Some(exit) = usage::answer(FRONT, help, words) {
@@ -52,16 +56,8 @@ pub fn run(words: &[&str]) -> Exit {
     if only_images(&own) {
         return run_here(&own, &rest);
     }
-    match front::behind(|| run_here(&own, &rest).code()) {
-        Ok(code) => Exit::of(code),
-        Err(front::Killed) => {
-            out::complain(
-                FRONT,
-                &"something killed the process that did the work; see what it left with: evms check",
-            );
-            Exit::Device
-        }
-    }
+    let killed = front::Killed { sentence: KILLED, code: Exit::Device.code() };
+    Exit::of(front::behind(|| run_here(&own, &rest).code(), killed))
 }
 
 /// Do all disks that were named lie in files? These do not hang.

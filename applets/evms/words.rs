@@ -58,6 +58,8 @@ pub enum BadWords {
     Surplus { word: String, verb: String },
     /// A word or option that has to be there.
     Missing { what: &'static str, verb: String },
+    /// One of two has to be there.
+    Neither { one: &'static str, other: &'static str, verb: String },
     /// A value that cannot be read.
     Value { what: &'static str, why: String, verb: String },
 }
@@ -96,6 +98,9 @@ impl Display for BadWords {
             }
             BadWords::Missing { what, verb } => {
                 write!(f, "{what} is missing; nothing was done, see {verb} --help")
+            }
+            BadWords::Neither { one, other, verb } => {
+                write!(f, "{one} or {other} is missing; nothing was done, see {verb} --help")
             }
             BadWords::Value { what, why, verb } => {
                 write!(f, "{what}: {why}; nothing was done, see {verb} --help")
@@ -240,6 +245,16 @@ impl Words {
     /// Something is missing.
     pub fn missing(&self, what: &'static str) -> BadWords {
         BadWords::Missing { what, verb: self.verb.clone() }
+    }
+
+    /// One of two is missing.
+    pub fn neither(&self, one: &'static str, other: &'static str) -> BadWords {
+        BadWords::Neither { one, other, verb: self.verb.clone() }
+    }
+
+    /// Two exclude each other.
+    pub fn both(&self, one: &'static str, other: &'static str) -> BadWords {
+        BadWords::Both { one, other, verb: self.verb.clone() }
     }
 
     /// Something cannot be read.

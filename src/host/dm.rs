@@ -50,6 +50,11 @@ pub enum DmError {
         /// Of which device.
         name: String,
     },
+    /// Nobody waits for it any more; nothing was asked.
+    TooLate {
+        /// Of which device.
+        name: String,
+    },
     /// The kernel's answer makes no sense.
     Nonsense {
         /// What was asked.
@@ -83,6 +88,9 @@ impl fmt::Display for DmError {
                     "the device {name} was not asked for: its name or table is longer than device-mapper takes"
                 )
             }
+            DmError::TooLate { name } => {
+                write!(f, "the device {name} was not made because an earlier one took too long")
+            }
             DmError::Nonsense { command, name } => {
                 write!(f, "the device {name} was {} and the kernel's answer makes no sense", command.words())
             }
@@ -102,6 +110,11 @@ impl DmError {
     /// Is the device in use?
     pub fn is_busy(&self) -> bool {
         matches!(self, DmError::Refused { errno: Errno::EBUSY, .. })
+    }
+
+    /// Is there no such device (any more)?
+    pub fn is_gone(&self) -> bool {
+        matches!(self, DmError::Refused { errno: Errno::ENXIO, .. })
     }
 }
 

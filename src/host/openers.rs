@@ -35,12 +35,16 @@ fn processes(number: DeviceNumber) -> Vec<u32> {
 
 fn has_open(pid: u32, number: DeviceNumber) -> bool {
     let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    // Where it was opened is known without asking a file system; a dead NFS would not answer.
+    let may_be = |path: &std::path::PathBuf| {
+        fs::read_link(path).is_ok_and(|to| to.to_string_lossy().contains("/dev/"))
+    };
     let is_it = |path: std::path::PathBuf| {
         fs::metadata(path).is_ok_and(|metadata| {
             metadata.file_type().is_block_device() && DeviceNumber::of_rdev(metadata.rdev()) == number
         })
     };
-    files.flatten().any(|file| is_it(file.path()))
+    files.flatten().map(|file| file.path()).filter(may_be).any(is_it)
 }
 
 fn in_words(pid: u32) -> String {

@@ -31,11 +31,11 @@ const _: () = assert!(size_of::<libc::size_t>() == size_of::<u64>());
 type LoopWords = [u64; 29];
 const _: () = assert!(size_of::<LoopWords>() == 232);
 
-/// `struct btrfs_ioctl_vol_args`.
 /// `struct xfs_fsop_geom_v1` as words of 64 bits; evms runs on little-endian machines alone.
 type XfsGeometry = [u64; 14];
 const _: () = assert!(size_of::<XfsGeometry>() == 112 && cfg!(target_endian = "little"));
 
+/// `struct btrfs_ioctl_vol_args`.
 type BtrfsArguments = [u8; 4096];
 
 /// The size of a block device in bytes (BLKGETSIZE64).
@@ -147,11 +147,20 @@ pub fn next_entries(folder: &File, out: &mut [u8]) -> Result<usize, Errno> {
 /// Bytes of the stack of a second process, as many as a first one has; only what is touched is ever there.
 const SECOND_STACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// What a second process is to do, and the code that it came to. Stands on the first one's stack.
+/// What work in a second process came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The exit code.
+    pub code: u8,
+    /// Are there threads of it that hang in the kernel, and are to go on when it lets go of them?
+    pub leaves: bool,
+}
+
+/// What a second process is to do, and what that came to. Stands on the first one's stack.
 struct Errand<'a> {
-    work: &'a mut dyn FnMut() -> u8,
+    work: &'a mut dyn FnMut() -> Done,
     first: libc::pid_t,
-    code: Option<u8>,
+    done: Option<Done>,
 }
 
 extern "C" fn second(errand: *mut libc::c_void) -> libc::c_int {
@@ -166,16 +175,26 @@ extern "C" fn second(errand: *mut libc::c_void) -> libc::c_int {
             libc::_exit(1);
         }
     }
-    let code = (errand.work)();
-    errand.code = Some(code);
-    // SAFETY: takes one number and does not come back; nothing of the first process is undone by it.
-    unsafe { libc::_exit(code.into()) }
+    let done = (errand.work)();
+    errand.done = Some(done);
+    // SAFETY: all take numbers, and the ends do not come back; nothing of the first process is undone by them. Where threads
+    // hang, this one ends alone: to kill them would undo what they are about (a suspend, safety T1).
+    unsafe {
+        if done.leaves {
+            libc::prctl(libc::PR_SET_PDEATHSIG, 0);
+            libc::syscall(libc::SYS_exit, libc::c_int::from(done.code));
+        }
+        libc::_exit(done.code.into())
+    }
 }
 
 /// Has a second process do `work` in this one's memory, while this one stands still until that is over or killed: its
-/// number, and the code that `work` gave. A thread that `work` leaves hanging in the kernel keeps the second process from
-/// going, and not this one. Call it while there is one thread.
-pub fn run_beside(work: &mut dyn FnMut() -> u8) -> Result<(i32, Option<u8>), Errno> {
+/// number, and what `work` came to. A thread that `work` leaves hanging in the kernel keeps the second process from going,
+/// and not this one. Call it while there is one thread. Afterwards this process may do nothing but end: the other may have
+/// been killed in the middle of anything, with the allocator's lock in its hand.
+///
+/// Ctrl-Z and its like do nothing from now on: they would stop the second process alone, and the shell would not know.
+pub fn run_beside(work: &mut dyn FnMut() -> Done) -> Result<(i32, Option<Done>), Errno> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: asks for new memory at no place of ours.
@@ -188,7 +207,8 @@ pub fn run_beside(work: &mut dyn FnMut() -> u8) -> Result<(i32, Option<u8>), Err
         libc::mprotect(stack, BLOCK_BYTES as usize, libc::PROT_NONE);
         libc::getpid()
     };
-    let mut errand = Errand { work, first, code: None };
+    block_stops();
+    let mut errand = Errand { work, first, done: None };
     // SAFETY: the stack grows down from the end of the mapping, which stays for good (a thread left behind may be the last
     // to use this memory). Memory is shared, and the kernel keeps this thread from running until the second process ends
     // (CLONE_VFORK), so nothing is used by both at a time, thread-local values included; there is no other thread here.
@@ -200,7 +220,20 @@ pub fn run_beside(work: &mut dyn FnMut() -> u8) -> Result<(i32, Option<u8>), Err
             (&raw mut errand).cast(),
         )
     };
-    Errno::result(child).map(|child| (child, errand.code))
+    Errno::result(child).map(|child| (child, errand.done))
+}
+
+/// Has the signals of a terminal that stop a process wait until it ends.
+fn block_stops() {
+    // SAFETY: a zeroed set of signals is a value of it; every call gets pointers to it that outlive the call.
+    unsafe {
+        let mut set: libc::sigset_t = core::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+            libc::sigaddset(&mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, core::ptr::null_mut());
+    }
 }
 
 /// Waits until a child has ended.
@@ -210,11 +243,35 @@ pub fn wait_for_child(child: i32) {
     while unsafe { libc::waitpid(child, &mut status, 0) } == -1 && Errno::last() == Errno::EINTR {}
 }
 
-/// Closes the three that every program is started with.
-pub fn close_standard_streams() {
-    for fd in 0..=2 {
-        // SAFETY: no Rust object owns these three; who writes to them afterwards is told EBADF.
-        unsafe { libc::close(fd) };
+/// Ends this process here and now: nothing is flushed, freed or dropped.
+pub fn end_at_once(code: u8) -> ! {
+    // SAFETY: takes one number and does not come back.
+    unsafe { libc::_exit(code.into()) }
+}
+
+/// Descriptors that are looked at when all but devices are closed.
+const DESCRIPTORS_MAX: libc::rlim_t = 1 << 16;
+
+/// Closes every descriptor but those of block devices, and of device-mapper and its like: what a thread that hangs may
+/// still work with. Whoever waits for the end of a pipe that this process was given sees it now.
+pub fn close_all_but_devices() {
+    const MISC_MAJOR: u32 = 10;
+    // SAFETY: the structures are plain numbers, for which zeroes are values, and outlive the calls that write them; what is
+    // closed belongs to threads that nobody hears any more, and who uses it afterwards is told EBADF.
+    unsafe {
+        let mut limit: libc::rlimit = core::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        for fd in 0..limit.rlim_cur.min(DESCRIPTORS_MAX) as libc::c_int {
+            let mut stat: libc::stat = core::mem::zeroed();
+            if libc::fstat(fd, &mut stat) != 0 {
+                continue;
+            }
+            let kind = stat.st_mode & libc::S_IFMT;
+            let misc = kind == libc::S_IFCHR && libc::major(stat.st_rdev) as u32 == MISC_MAJOR;
+            if kind != libc::S_IFBLK && !misc {
+                libc::close(fd);
+            }
+        }
     }
 }
 
@@ -306,6 +363,57 @@ impl AlignedBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_second_process_works_in_this_memory() {
+        let mut seen = 0;
+        let first = std::process::id();
+        let done = Done { code: 7, leaves: false };
+        let (child, said) = run_beside(&mut || {
+            seen = nix::unistd::getpid().as_raw();
+            done
+        })
+        .unwrap();
+        assert_eq!((seen, said), (child, Some(done)));
+        assert_ne!(child as u32, first);
+        wait_for_child(child);
+    }
+
+    #[test]
+    fn a_second_process_that_is_killed_gives_nothing() {
+        let (child, said) = run_beside(&mut || {
+            nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::SIGKILL).unwrap();
+            Done { code: 0, leaves: false }
+        })
+        .unwrap();
+        assert_eq!(said, None);
+        wait_for_child(child);
+    }
+
+    /// A thread that waits for something that does not come, until it does: this process went on meanwhile, and the thread
+    /// was not killed.
+    #[test]
+    fn a_thread_that_is_left_behind_goes_on_later() {
+        let (release, held) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let mut thread = Some(move || {
+            let _ = held.recv();
+            let _ = tell.send(nix::unistd::getpid().as_raw());
+        });
+        let (child, said) = run_beside(&mut || {
+            let life = thread.take().unwrap();
+            std::mem::forget(std::thread::spawn(life));
+            Done { code: 3, leaves: true }
+        })
+        .unwrap();
+        assert_eq!(said, Some(Done { code: 3, leaves: true }));
+        assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Empty), "it waits still");
+        release.send(()).unwrap();
+        assert_eq!(told.recv(), Ok(child), "in the second process");
+        wait_for_child(child);
+    }
 
     #[test]
     fn buffers_are_aligned_zeroed_and_whole_blocks() {

@@ -3,6 +3,7 @@
 //! (`dmsetup udevcomplete`); where no udevd runs there is none, and nobody is waited for.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -59,10 +60,10 @@ impl Role {
     }
 }
 
-/// The cookie of one command.
+/// The cookie of one command. Shared with workers that may be left standing; after [`Cookie::wait`] it is empty.
 pub struct Cookie {
     key: u32,
-    semaphore: Option<i32>,
+    semaphore: Mutex<Option<i32>>,
 }
 
 /// udev did not answer in time; the devices are there.
@@ -81,6 +82,7 @@ pub fn is_named(process: &str) -> bool {
 
 /// How long a command waits for devices that udev may be looking into: one patience for all of them. Where no udevd runs
 /// there is none.
+#[derive(Clone, Copy, Debug)]
 pub struct Patience {
     ends: Option<BootTime>,
 }
@@ -122,15 +124,15 @@ impl Cookie {
             let id = sys::new_semaphore(key as i32).ok()?;
             // Ours: taken back when the waiting begins, so that it is never zero before.
             sys::add_to_semaphore(id, 1).ok()?;
-            Some(Cookie { key: u32::from(low), semaphore: Some(id) })
+            Some(Cookie { key: u32::from(low), semaphore: Mutex::new(Some(id)) })
         };
-        let none = Cookie { key: 0, semaphore: None };
+        let none = Cookie { key: 0, semaphore: Mutex::new(None) };
         if runs() { keys.into_iter().find_map(make).unwrap_or(none) } else { none }
     }
 
     /// What to tell udev of the next change. Follow with [`Cookie::told`].
     pub fn event(&self, role: Role) -> Event {
-        match self.semaphore {
+        match self.semaphore() {
             Some(id) if sys::add_to_semaphore(id, 1).is_ok() => Event(role.flags() | self.key),
             // A word without a cookie still carries the flags.
             _ => Event(role.flags()),
@@ -139,23 +141,28 @@ impl Cookie {
 
     /// The change was made, or refused; `told` is whether the kernel told udev, who will count down then.
     pub fn told(&self, told: bool) {
-        if let (Some(id), false) = (self.semaphore, told) {
+        if let (Some(id), false) = (self.semaphore(), told) {
             // Refused only when it is zero or gone: then nobody waits for it.
             let _ = sys::add_to_semaphore(id, -1);
         }
     }
 
     /// Waits until udev is done with all that it was told.
-    pub fn wait(mut self) -> Result<(), Slow> {
-        let Some(id) = self.semaphore else { return Ok(()) };
+    pub fn wait(&self) -> Result<(), Slow> {
+        let Some(id) = self.semaphore() else { return Ok(()) };
         let _ = sys::add_to_semaphore(id, -1);
         let done = sys::wait_for_zero(id, Duration::from_millis(WAIT_MS));
         self.drop_semaphore();
         if done == Err(Errno::EAGAIN) { Err(Slow) } else { Ok(()) }
     }
 
-    fn drop_semaphore(&mut self) {
-        if let Some(id) = self.semaphore.take() {
+    fn semaphore(&self) -> Option<i32> {
+        *self.semaphore.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drop_semaphore(&self) {
+        let id = self.semaphore.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(id) = id {
             let _ = sys::remove_semaphore(id);
         }
     }

@@ -2,19 +2,21 @@
 //! first, by an opening; what is nobody's yet is claimed (safety 3.3).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::DiskNumber;
 use crate::base::name::Name;
 use crate::engine::guard::{self, Act, Denied, Place};
 use crate::host::device::DeviceNumber;
-use crate::host::dm::Dm;
 use crate::host::nodes;
 use crate::host::udev::Cookie;
 use crate::run::change::{Errand, find};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
-use crate::run::live::{self, Raised};
+use crate::run::listing::word_for;
+use crate::run::live;
+use crate::run::live::raise::{self, Raised};
 use crate::run::report::{Activated, VolumeDown, VolumeUp};
 use crate::run::scene::{Scene, Seen};
 use crate::run::writable;
@@ -45,7 +47,7 @@ impl Context {
     /// `activate --all`: every container that this machine may use; the others are told, each with its reason.
     pub fn activate_all(&mut self) -> Result<Activated, RunError> {
         let scene = self.look_steadily()?;
-        let names = scene.containers.iter().map(|found| found.id.to_string()).collect::<Vec<_>>();
+        let names = scene.containers.iter().map(|found| word_for(&scene, found)).collect::<Vec<_>>();
         let mut scene = Some(scene);
         let mut answer = Activated::default();
         for container in names {
@@ -101,28 +103,29 @@ impl Context {
         let trouble =
             scene.disks.iter().filter_map(Seen::trouble).filter(|words| !answer.notes.contains(words));
         answer.notes.extend(trouble.collect::<Vec<_>>());
-        let raised = self.raise(&stack, &disks, answer)?;
-        tell(&stack, &raised, answer);
+        tell_down(&stack, answer);
+        let raised = self.raise(stack, disks, answer)?;
+        tell_up(&raised, answer);
         Ok(())
     }
 
     fn raise(
         &mut self,
-        stack: &Stack,
-        disks: &BTreeMap<DiskNumber, DeviceNumber>,
+        stack: Stack,
+        disks: BTreeMap<DiskNumber, DeviceNumber>,
         answer: &mut Activated,
     ) -> Result<Raised, RunError> {
-        let mut dm = Dm::open().map_err(RunError::Dm)?;
-        let cookie = Cookie::new((self.dice.number() & 0xffff) as u16);
-        let raised = live::raise(&mut dm, stack, disks, &cookie);
+        live::sweep_nodes();
+        let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
+        let raised = raise::raise(stack, disks, &cookie);
+        let raised = raised?;
         if cookie.wait().is_err() {
             answer.notes.push(format!(
                 "udev was not done after {} s; the volumes are up, links under /dev/disk may come later",
                 crate::host::udev::WAIT_MS / 1000
             ));
         }
-        let raised = raised?;
-        answer.notes.extend(live::make_nodes(&raised));
+        answer.notes.extend(raise::make_nodes(&raised));
         Ok(raised)
     }
 
@@ -194,7 +197,7 @@ pub(crate) fn numbers(scene: &Scene, found: &Found) -> BTreeMap<DiskNumber, Devi
     numbers.collect()
 }
 
-fn tell(stack: &Stack, raised: &Raised, answer: &mut Activated) {
+fn tell_up(raised: &Raised, answer: &mut Activated) {
     let up = |already| {
         move |(path, number): &(crate::base::name::VolumePath, DeviceNumber)| VolumeUp {
             name: path.to_string(),
@@ -205,6 +208,14 @@ fn tell(stack: &Stack, raised: &Raised, answer: &mut Activated) {
     };
     answer.up.extend(raised.up.iter().map(up(false)));
     answer.up.extend(raised.already.iter().map(up(true)));
+    answer.notes.extend(raised.resumed.iter().map(|path| {
+        format!(
+            "volume {path} was suspended, by a command that was killed or by dmsetup; its I/O goes on now"
+        )
+    }));
+}
+
+fn tell_down(stack: &Stack, answer: &mut Activated) {
     for (path, down) in &stack.down {
         let why = match down {
             Down::Disks(disks) => {

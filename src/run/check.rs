@@ -14,10 +14,11 @@ use crate::run::change::{Errand, Held, write_lines};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::labels;
-use crate::run::listing::{problems, shown_name, unsettled};
+use crate::run::listing::{problems, shown_name, unsettled, word_for};
 use crate::run::look::read_long;
 use crate::run::report::{CheckReport, Finding, WriteLine};
 use crate::run::scene::{Scene, Seen};
+use crate::run::strays;
 use crate::run::writable;
 use crate::volume::check;
 use crate::volume::commit::Labels;
@@ -115,7 +116,13 @@ impl Context {
                 crate::run::change::find(&scene, name)?;
             }
         }
-        Ok(inspect(&scene, names))
+        let (mut report, looked) = inspect(&scene, names);
+        if names.is_empty() {
+            report.findings.extend(
+                strays::of(&scene).into_iter().map(|(name, words)| finding(&name, WARNING, words, false)),
+            );
+        }
+        Ok((report, looked))
     }
 
     /// Labels first, so that every disk is a member in full; then the model is written twice, so that every slot of
@@ -231,6 +238,9 @@ fn inspect(scene: &Scene, names: &[String]) -> (CheckReport, Vec<Looked>) {
     let mut all = Vec::new();
     if names.is_empty() {
         report.findings.extend(scene.disks.iter().filter_map(of_disk));
+        // It may hold anything: what cannot be read is no damage, and no reason to say that all is well.
+        let failed = |seen: &Seen| seen.declined.is_none() && seen.sighting.is_err();
+        report.refused = scene.disks.iter().any(failed).then_some(Kind::Device);
     }
     let path = |read: &Read| Some(scene.disks.get(read.place)?.path.clone());
     for found in &scene.containers {
@@ -242,10 +252,9 @@ fn inspect(scene: &Scene, names: &[String]) -> (CheckReport, Vec<Looked>) {
         let name = shown_name(found);
         let mut findings = of_container(scene, found, &name);
         findings.iter_mut().for_each(|finding| finding.of = Some(found.id));
-        let alone = scene.containers_named(&name).len() == 1;
         all.push(Looked {
             id: found.id,
-            word: if alone { name.clone() } else { found.id.to_string() },
+            word: word_for(scene, found),
             named,
             mend: findings.iter().any(|finding| finding.repairable),
             disks: found.disks.iter().filter(|read| is_member(found, read)).filter_map(path).collect(),
@@ -260,9 +269,15 @@ fn of_disk(seen: &Seen) -> Option<Finding> {
     let name = seen.path.display().to_string();
     match &seen.sighting {
         Ok(Sighting::Unusable(why)) => Some(finding(&name, DAMAGE, why.to_string(), false)),
-        Err(error) if seen.declined.is_none() => Some(finding(&name, DAMAGE, error.to_string(), false)),
+        Err(error) if seen.declined.is_none() => Some(finding(&name, WARNING, told_of(&name, error), false)),
         _ => None,
     }
+}
+
+/// What a disk's error says, without its path, which stands before it already.
+fn told_of(path: &str, error: &DiskError) -> String {
+    let words = error.to_string();
+    words.strip_prefix(path).and_then(|rest| rest.strip_prefix(": ")).map_or(words.clone(), str::to_string)
 }
 
 fn of_container(scene: &Scene, found: &Found, name: &str) -> Vec<Finding> {

@@ -1,34 +1,25 @@
 //! `deactivate`: takes volumes and gates out of the kernel. It asks the kernel alone what is there, so that it works when
 //! the disks are gone. A volume that is open stays, and who has it open is told.
 
+use std::sync::Arc;
+
 use crate::base::failure::Kind;
 use crate::base::name::{Name, VolumePath};
+use crate::host::dm::Dm;
 use crate::host::dm::wire::Listed;
-use crate::host::dm::{Dm, DmError};
-use crate::host::nodes;
 use crate::host::openers;
 use crate::host::sysfs::{self, Roots};
 use crate::host::udev::{Cookie, Patience, Role};
 use crate::run::activate::Wanted;
+use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
+use crate::run::live::closing;
+pub use crate::run::live::removal::Open;
+use crate::run::live::removal::{Going, Removal, Stays};
 use crate::run::live::{self, Live};
 use crate::run::report::Deactivated;
-use crate::volume::stack::{NAME_PREFIX, UUID_PREFIX};
-
-/// Removals at once: each waits some 24 ms for the kernel's readers, and so many of these waits overlap (safety T11).
-const REMOVALS_AT_ONCE: usize = 16;
-/// Removals that are not worth a thread.
-const REMOVALS_ALONE_MAX: usize = 2;
-
-/// How a volume that is open is treated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Open {
-    /// Nothing is taken away.
-    Refuse,
-    /// Its I/O fails from now on, and it goes with its last user: for a shutdown that must end.
-    Fail,
-}
+use crate::volume::stack::{GATES, NAME_PREFIX, UUID_PREFIX, VOLUMES};
 
 /// A live volume of ours.
 struct Volume {
@@ -42,6 +33,21 @@ impl Volume {
     fn container(&self) -> &str {
         container_in(&self.uuid).unwrap_or_default()
     }
+
+    /// Is it one of the container that is named?
+    fn is_of(&self, one: &Wanted) -> bool {
+        self.path.container.as_str() == one.container || self.container() == one.container
+    }
+
+    fn is_meant(&self, wanted: &[Wanted]) -> bool {
+        let named = |one: &Wanted| one.volumes.is_empty() || one.volumes.contains(&self.path.volume);
+        wanted.iter().any(|one| self.is_of(one) && named(one))
+    }
+
+    fn going(&self) -> Going {
+        let node = Some((self.path.clone(), self.listed.number));
+        Going { name: self.listed.name.clone(), role: Role::Volume, node }
+    }
 }
 
 /// `EVMS-volume-CONTAINER-VOLUME`, `EVMS-gate-CONTAINER-DISK`: ids are 36 characters with dashes.
@@ -51,8 +57,7 @@ fn container_in(uuid: &str) -> Option<&str> {
 }
 
 fn volumes(live: &Live) -> Vec<Volume> {
-    let prefix = format!("{UUID_PREFIX}volume-");
-    let all = live.beginning(&prefix).filter_map(|(uuid, listed)| {
+    let all = live.beginning(VOLUMES).filter_map(|(uuid, listed)| {
         let (container, volume) = listed.name.strip_prefix(NAME_PREFIX)?.split_once(':')?;
         let path = VolumePath { container: Name::parse(container).ok()?, volume: Name::parse(volume).ok()? };
         Some(Volume { path, listed: listed.clone(), uuid: uuid.clone() })
@@ -65,58 +70,135 @@ impl Context {
     pub fn deactivate(&mut self, wanted: Option<&[Wanted]>, open: Open) -> Result<Deactivated, RunError> {
         let mut dm = Dm::open().map_err(RunError::Dm)?;
         let live = Live::look(&mut dm).map_err(RunError::Dm)?;
-        let meant = |volume: &Volume| {
-            wanted.is_none_or(|wanted| {
-                wanted.iter().any(|one| {
-                    (volume.path.container.as_str() == one.container || volume.container() == one.container)
-                        && (one.volumes.is_empty() || one.volumes.contains(&volume.path.volume))
-                })
-            })
-        };
-        let (going, staying): (Vec<_>, Vec<_>) = volumes(&live).into_iter().partition(meant);
-        let gates = gates_going(&live, wanted, &going, &staying);
-        let mut answer = Deactivated::default();
-        let patience = Patience::new();
-        if open == Open::Refuse {
-            refuse_open(&mut dm, &going, &patience)?;
-        } else {
-            live::fail_gates(&mut dm, &gates).map_err(RunError::Dm)?;
-        }
-        let cookie = Cookie::new((self.dice.number() & 0xffff) as u16);
-        let names = going.iter().map(|volume| volume.listed.name.clone()).collect::<Vec<_>>();
-        let removal = Removal { cookie: &cookie, patience: &patience, open };
-        let failed = removal.all(&names, Role::Volume)?;
-        for volume in &going {
-            let stays = failed.iter().find(|(name, _)| *name == volume.listed.name);
-            if stays.is_none() || open == Open::Fail {
-                let _ = nodes::remove(&volume.path);
+        let volumes = volumes(&live);
+        self.refuse_unknown(wanted.unwrap_or_default(), &live, &volumes)?;
+        let (going, staying): (Vec<_>, Vec<_>) =
+            volumes.into_iter().partition(|volume| wanted.is_none_or(|wanted| volume.is_meant(wanted)));
+        let plan = Plan { gates: gates_going(&live, wanted, &going, &staying), going, staying };
+        let failing = match open {
+            Open::Refuse => {
+                refuse_open(&mut dm, &plan.going, &Patience::new())?;
+                Failing::default()
             }
-            match stays {
-                None => answer.down.push(volume.path.to_string()),
-                Some((_, error)) => answer.left.push(left(volume, error, open)),
-            }
-        }
-        let busy = if failed.is_empty() || open == Open::Fail {
-            removal.all(&gates, Role::Gate)?
-        } else {
-            Vec::new()
+            Open::Fail => plan.fail(),
         };
-        if failed.is_empty() {
-            answer.left.extend(busy.iter().map(|(_, error)| error.to_string()));
-        }
-        if cookie.wait().is_err() {
+        let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
+        let removal = Removal { cookie: Arc::clone(&cookie), patience: Patience::new(), open };
+        let mut answer = Deactivated { left: failing.words(), ..Deactivated::default() };
+        let stays = plan.take_down(&removal, &failing, &mut answer);
+        live::sweep_nodes();
+        if stays.contains(&Stays::Hangs) {
+            answer.notes.push(
+                "what waits for a disk ends by itself when the disk answers; see which with: evms list disks"
+                    .into(),
+            );
+        } else if cookie.wait().is_err() {
             answer.notes.push("udev was not done in time; the volumes are down".into());
         }
-        let wrong = failed.iter().chain(&busy).any(|(_, error)| open == Open::Refuse || !error.is_busy());
-        answer.failed = wrong.then_some(Kind::Device);
+        let wrong = |stays: &Stays| open == Open::Refuse || !stays.is_busy();
+        answer.failed = (!failing.open.is_empty() || stays.iter().any(wrong)).then_some(Kind::Device);
         Ok(answer)
     }
+
+    /// What is named and has nothing in the kernel is down already, if there is such a thing at all.
+    fn refuse_unknown(&self, wanted: &[Wanted], live: &Live, volumes: &[Volume]) -> Result<(), RunError> {
+        let stands = |one: &&Wanted| {
+            let up =
+                |name: &Name| volumes.iter().any(|volume| volume.is_of(one) && volume.path.volume == *name);
+            match one.volumes.as_slice() {
+                [] => {
+                    volumes.iter().any(|volume| volume.is_of(one))
+                        || gates_of(live, &one.container).next().is_some()
+                }
+                names => names.iter().all(up),
+            }
+        };
+        let unknown = wanted.iter().filter(|one| !stands(one)).collect::<Vec<_>>();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let scene = self.look()?;
+        for one in unknown {
+            let (_, chosen) = find(&scene, &one.container)?;
+            let missing = one.volumes.iter().find(|name| chosen.model.volume(name).is_none());
+            if let Some(volume) = missing {
+                return Err(RunError::NotFound {
+                    what: "volume",
+                    name: format!("{}/{volume}", one.container),
+                    hint: format!(
+                        "nothing was deactivated; see what there is with: evms info {}",
+                        one.container
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What goes and what stays.
+struct Plan {
+    going: Vec<Volume>,
+    staying: Vec<Volume>,
+    gates: Vec<String>,
+}
+
+/// Devices whose I/O does not fail, though it should.
+#[derive(Default)]
+struct Failing {
+    open: Vec<(String, closing::Open)>,
+}
+
+impl Failing {
+    fn words(&self) -> Vec<String> {
+        self.open.iter().map(|(name, why)| format!("the device {name} {}", why.in_words())).collect()
+    }
+}
+
+impl Plan {
+    /// Lets all I/O of what goes fail, at the gates; where another volume keeps a gate open, at the volume itself.
+    fn fail(&self) -> Failing {
+        let kept =
+            |volume: &&Volume| self.staying.iter().any(|other| other.container() == volume.container());
+        let volumes = self.going.iter().filter(kept).map(|volume| volume.listed.name.clone());
+        let names = self.gates.iter().cloned().chain(volumes).collect::<Vec<_>>();
+        Failing { open: closing::fail(&names) }
+    }
+
+    /// Takes volumes away, then the gates that nothing stands on any more; why those that stay do.
+    fn take_down(&self, removal: &Removal, failing: &Failing, answer: &mut Deactivated) -> Vec<Stays> {
+        let failed = removal.all(self.going.iter().map(Volume::going).collect());
+        for volume in &self.going {
+            match failed.iter().find(|(going, _)| going.name == volume.listed.name) {
+                None => answer.down.push(volume.path.to_string()),
+                Some((_, stays)) => answer.left.push(left(volume, stays, removal.open, failing)),
+            }
+        }
+        let mut stays = failed.into_iter().map(|(_, stays)| stays).collect::<Vec<_>>();
+        if stays.is_empty() || removal.open == Open::Fail {
+            let alone = stays.is_empty();
+            let gates = self.gates.iter().map(|name| Going::plain(name, Role::Gate)).collect();
+            for (gate, why) in removal.all(gates) {
+                if alone {
+                    answer.left.push(why.in_words(&gate.name));
+                }
+                stays.push(why);
+            }
+        }
+        stays
+    }
+}
+
+/// Gates of the container with this id.
+fn gates_of<'a>(live: &'a Live, container: &'a str) -> impl Iterator<Item = &'a Listed> + 'a {
+    live.beginning(GATES)
+        .filter(move |(uuid, _)| container_in(uuid) == Some(container))
+        .map(|(_, listed)| listed)
 }
 
 /// Gates of containers of which no volume stays.
 fn gates_going(live: &Live, wanted: Option<&[Wanted]>, going: &[Volume], staying: &[Volume]) -> Vec<String> {
-    let prefix = format!("{UUID_PREFIX}gate-");
-    let all = live.beginning(&prefix).filter(|(uuid, _)| {
+    let all = live.beginning(GATES).filter(|(uuid, _)| {
         let Some(container) = container_in(uuid) else { return false };
         let stays = staying.iter().any(|volume| volume.container() == container);
         let goes = going.iter().any(|volume| volume.container() == container);
@@ -166,10 +248,15 @@ fn refuse_open(dm: &mut Dm, going: &[Volume], patience: &Patience) -> Result<(),
     Ok(())
 }
 
-fn left(volume: &Volume, error: &DmError, open: Open) -> String {
-    match (error.is_busy(), open) {
-        (true, Open::Fail) => format!(
+fn left(volume: &Volume, stays: &Stays, open: Open, failing: &Failing) -> String {
+    match (stays.is_busy(), open) {
+        (true, Open::Fail) if failing.open.is_empty() => format!(
             "volume {} is still open ({}); its I/O fails, and it goes when that closes it",
+            volume.path,
+            holders(volume)
+        ),
+        (true, Open::Fail) => format!(
+            "volume {} is still open ({}); its I/O fails, but for what waits for the devices above; it goes when that closes it",
             volume.path,
             holders(volume)
         ),
@@ -179,60 +266,6 @@ fn left(volume: &Volume, error: &DmError, open: Open) -> String {
             volume.path,
             holders(volume)
         ),
-        (false, _) => error.to_string(),
-    }
-}
-
-/// Taking devices away, for one command.
-struct Removal<'a> {
-    cookie: &'a Cookie,
-    patience: &'a Patience,
-    open: Open,
-}
-
-impl Removal<'_> {
-    /// Removes devices, many at once; those that stay, with why.
-    fn all(&self, names: &[String], role: Role) -> Result<Vec<(String, DmError)>, RunError> {
-        let one_after_the_other = |names: &[String]| -> Result<Vec<(String, DmError)>, DmError> {
-            let mut dm = Dm::open()?;
-            Ok(names.iter().filter_map(|name| Some((name.clone(), self.one(&mut dm, name, role)?))).collect())
-        };
-        if names.len() <= REMOVALS_ALONE_MAX {
-            return one_after_the_other(names).map_err(RunError::Dm);
-        }
-        let each = names.len().div_ceil(REMOVALS_AT_ONCE);
-        let results = std::thread::scope(|scope| {
-            let threads = names.chunks(each).map(|part| scope.spawn(|| one_after_the_other(part)));
-            let threads = threads.collect::<Vec<_>>();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Ok(Vec::new())))
-                .collect::<Vec<_>>()
-        });
-        let mut failed = Vec::new();
-        for result in results {
-            failed.extend(result.map_err(RunError::Dm)?);
-        }
-        Ok(failed)
-    }
-
-    /// Nothing was open a moment ago: what is open now may be so for udev's look alone, and is tried again.
-    fn one(&self, dm: &mut Dm, name: &str, role: Role) -> Option<DmError> {
-        loop {
-            let removed = dm.remove(name, self.cookie.event(role));
-            self.cookie.told(*removed.as_ref().unwrap_or(&false));
-            let error = removed.err()?;
-            if !error.is_busy() {
-                return Some(error);
-            }
-            if self.open == Open::Fail {
-                // Kernels that cannot do so leave it: it is told either way.
-                let _ = dm.remove_when_closed(name);
-                return Some(error);
-            }
-            if !self.patience.wait() {
-                return Some(error);
-            }
-        }
+        (false, _) => stays.in_words(&volume.listed.name),
     }
 }

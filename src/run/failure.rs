@@ -155,6 +155,32 @@ pub enum RunError {
         /// The disk.
         disk: DiskNumber,
     },
+    /// A gate is closed: its I/O waits.
+    GateClosed {
+        /// Its name.
+        name: String,
+        /// The disk.
+        disk: DiskNumber,
+    },
+    /// A volume is being taken away and somebody has it open still.
+    VolumeGoing {
+        /// The volume.
+        volume: String,
+        /// Who has it open, as far as is known.
+        holders: Vec<String>,
+    },
+    /// A device was taken away by somebody else meanwhile.
+    VanishedDevice {
+        /// Its name.
+        name: String,
+    },
+    /// After a failure, devices that were made for nothing could not be taken away.
+    LeftBehind {
+        /// What failed.
+        error: Box<RunError>,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// A volume is live with another table.
     LiveDiffers {
         /// The volume.
@@ -353,6 +379,29 @@ impl fmt::Display for RunError {
                 "disk {disk} has a gate from before ({name}) that maps something else than the container says now; nothing was \
                  activated; take it away first with: evms deactivate --all"
             ),
+            RunError::GateClosed { name, disk } => write!(
+                f,
+                "the gate of disk {disk} ({name}) is closed and its I/O waits; nothing was activated; whoever closed it opens \
+                 it again, or take all of it away with: evms deactivate --all"
+            ),
+            RunError::VolumeGoing { volume, holders } => {
+                let by =
+                    if holders.is_empty() { String::new() } else { format!(" ({})", holders.join(", ")) };
+                write!(
+                    f,
+                    "volume {volume} is being taken away and somebody has it open still{by}; nothing was activated; close it, \
+                     then activate it again"
+                )
+            }
+            RunError::VanishedDevice { name } => write!(
+                f,
+                "the device {name} was taken away by somebody else meanwhile; nothing was activated; say the command again"
+            ),
+            RunError::LeftBehind { error, names } => write!(
+                f,
+                "{error}; and what had been made could not all be taken away again ({}): do that with evms deactivate --all",
+                names.join(", ")
+            ),
             RunError::LiveDiffers { volume, name } => write!(
                 f,
                 "volume {volume} is live ({name}) with another table than the container says now, and a live mapping is never \
@@ -409,8 +458,8 @@ impl RunError {
             ),
             RunError::Superseded { name, epoch, touched } => write!(
                 f,
-                "container {name} is being opened by another machine under epoch {epoch}; {}; see who with: evms info \
-                 {name}",
+                "container {name} is being opened by another machine, or by another command of this one, under epoch {epoch}; {}; \
+                 see who with: evms info {name}",
                 if *touched {
                     "what this command began is decided by that opening"
                 } else {
@@ -465,7 +514,12 @@ impl Failure for RunError {
             }
             RunError::InDoubt { .. } => Kind::Device,
             RunError::Dm(error) => error.kind(),
-            RunError::GateBusy { .. } | RunError::LiveDiffers { .. } => Kind::Refused,
+            RunError::GateBusy { .. }
+            | RunError::GateClosed { .. }
+            | RunError::VolumeGoing { .. }
+            | RunError::LiveDiffers { .. } => Kind::Refused,
+            RunError::VanishedDevice { .. } => Kind::Device,
+            RunError::LeftBehind { error, .. } => error.kind(),
             RunError::FileSystem { error, .. } => error.kind(),
             RunError::NoLines { .. } => Kind::Damage,
             RunError::Sentence(kind, _) => *kind,

@@ -1,6 +1,7 @@
 //! A volume that is active grows under its users: first the model, then the table, then the file system on it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::base::failure::Kind;
 use crate::base::name::VolumePath;
@@ -14,7 +15,8 @@ use crate::run::activate::numbers;
 use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
-use crate::run::live::{self, Live};
+use crate::run::live::Live;
+use crate::run::live::reload::reload;
 use crate::run::report::Changed;
 use crate::volume::stack::{self, Down};
 
@@ -27,6 +29,9 @@ impl Context {
         on: &[String],
         fs: bool,
     ) -> Result<Changed, RunError> {
+        if fs {
+            self.refuse_images(path)?;
+        }
         let mut changed = self.volume_expand(path, size, on)?;
         if self.options.dry_run {
             return Ok(changed);
@@ -46,6 +51,23 @@ impl Context {
             }
         }
         Ok(changed)
+    }
+
+    /// A file system that is mounted lies on a device.
+    fn refuse_images(&self, path: &VolumePath) -> Result<(), RunError> {
+        let scene = self.look_for_members()?;
+        let (found, _) = find(&scene, path.container.as_str())?;
+        if scene.place_of(found) != Place::Images {
+            return Ok(());
+        }
+        Err(RunError::say(
+            Kind::Refused,
+            format!(
+                "the file system of {path} cannot be grown because the disks of container {} are image files and nothing is \
+                 mounted from them; nothing was written; say the command without --fs",
+                path.container
+            ),
+        ))
     }
 
     /// Gives the live volume its table anew; tells whether it was live.
@@ -70,8 +92,8 @@ impl Context {
                 format!("disk {away} carries extents of {volume} and is not here or does not answer"),
             ));
         }
-        let cookie = Cookie::new((self.dice.number() & 0xffff) as u16);
-        let grown = live::reload(&mut dm, &stack, &disks, &cookie);
+        let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
+        let grown = reload(stack, disks, &cookie);
         // That udev is slow changes nothing of the table.
         let _ = cookie.wait();
         Ok(!grown?.is_empty())

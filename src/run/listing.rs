@@ -103,6 +103,12 @@ pub fn shown_name(found: &Found) -> String {
     found.names().first().map_or_else(|| found.id.to_string(), ToString::to_string)
 }
 
+/// The word by which a command means just this container: its name, or its id where the name is not its alone.
+pub fn word_for(scene: &Scene, found: &Found) -> String {
+    let name = shown_name(found);
+    if scene.containers_named(&name).len() == 1 { name } else { found.id.to_string() }
+}
+
 fn container_lines(scene: &Scene) -> Vec<ContainerLine> {
     scene.containers.iter().map(|found| container_line(scene, found)).collect()
 }

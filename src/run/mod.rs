@@ -25,6 +25,7 @@ pub mod new_ids;
 pub mod perform;
 pub mod report;
 pub mod scene;
+pub mod strays;
 pub mod take;
 pub mod volume;
 pub mod writable;

@@ -320,7 +320,7 @@ pub struct CheckReport {
     pub findings: Vec<Finding>,
     /// With `--repair --dry-run`: every write that would be made.
     pub writes: Vec<WriteLine>,
-    /// Why something was not mended that should have been; decides the exit code.
+    /// Why something was not read or not mended that should have been; decides the exit code.
     #[serde(skip)]
     pub refused: Option<Kind>,
 }

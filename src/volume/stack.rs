@@ -15,10 +15,10 @@ use crate::volume::plugins;
 pub const NAME_PREFIX: &str = "evms:";
 /// What every uuid of a device of ours begins with.
 pub const UUID_PREFIX: &str = "EVMS-";
-/// What follows in the uuid of a gate.
-const GATE: &str = "gate";
-/// What follows in the uuid of a volume.
-const VOLUME: &str = "volume";
+/// What the uuid of every gate begins with.
+pub const GATES: &str = "EVMS-gate-";
+/// What the uuid of every volume begins with.
+pub const VOLUMES: &str = "EVMS-volume-";
 
 /// One member disk as the volumes see it: its data area, behind a device that can be closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,17 +70,17 @@ pub struct Stack {
 
 /// The uuid of a volume's device.
 pub fn volume_uuid(container: ContainerId, volume: &Volume) -> String {
-    format!("{UUID_PREFIX}{VOLUME}-{container}-{}", volume.id)
+    format!("{VOLUMES}{container}-{}", volume.id)
 }
 
 /// What the uuids of all gates of a container begin with.
 pub fn gate_uuids(container: ContainerId) -> String {
-    format!("{UUID_PREFIX}{GATE}-{container}-")
+    format!("{GATES}{container}-")
 }
 
 /// What the uuids of all volumes of a container begin with.
 pub fn volume_uuids(container: ContainerId) -> String {
-    format!("{UUID_PREFIX}{VOLUME}-{container}-")
+    format!("{VOLUMES}{container}-")
 }
 
 /// Device-mapper name of a volume.

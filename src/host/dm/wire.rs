@@ -146,6 +146,11 @@ impl State {
         self.flags & flag::INACTIVE != 0
     }
 
+    /// Does it go with its last user?
+    pub fn is_going(&self) -> bool {
+        self.flags & flag::DEFERRED != 0
+    }
+
     /// Has it a live table?
     pub fn is_live(&self) -> bool {
         self.flags & flag::ACTIVE != 0

@@ -1,0 +1,282 @@
+//! Making devices. All or nothing: what was made is taken away again when something after it fails (F53) or hangs. What
+//! somebody left half made, killed in the middle of this, is finished.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::base::failure::Kind;
+use crate::base::id::DiskNumber;
+use crate::base::name::VolumePath;
+use crate::host::crew::Pulse;
+use crate::host::device::DeviceNumber;
+use crate::host::dm::wire::{Listed, State, Target};
+use crate::host::dm::{Dm, DmError};
+use crate::host::nodes;
+use crate::host::openers;
+use crate::host::udev::{Cookie, Role};
+use crate::run::failure::RunError;
+use crate::run::live::removal::{Going, Removal};
+use crate::run::live::{Live, STEP_LIMIT, error_table, linear, resume, targets, way, within_limit};
+use crate::volume::stack::{Gate, Mapped, Stack};
+
+/// What raising a stack came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Raised {
+    /// Volumes that came up, with their devices.
+    pub up: Vec<(VolumePath, DeviceNumber)>,
+    /// Volumes that were up.
+    pub already: Vec<(VolumePath, DeviceNumber)>,
+    /// Those of them that were stopped and go on now.
+    pub resumed: Vec<VolumePath>,
+}
+
+/// What a raising made so far, in order. Shared by who does it and who waits for him: once nobody waits any more, nothing
+/// is made any more.
+#[derive(Default)]
+pub(super) struct Making {
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    made: Vec<Going>,
+    given_up: bool,
+}
+
+impl Making {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a device, which the kernel does at once. Whoever gives up finds it on the list or it is never made.
+    fn create(&self, dm: &mut Dm, name: &str, uuid: &str, role: Role) -> Result<DeviceNumber, DmError> {
+        let mut progress = self.lock();
+        // Nobody hears it.
+        let too_late = || DmError::TooLate { name: name.into() };
+        if progress.given_up {
+            return Err(too_late());
+        }
+        let number = dm.create(name, uuid)?;
+        progress.made.push(Going::plain(name, role));
+        Ok(number)
+    }
+
+    /// Counts a device as made that somebody left without a table.
+    fn adopt(&self, name: &str, role: Role) {
+        self.lock().made.push(Going::plain(name, role));
+    }
+
+    /// What was made stays, whatever comes.
+    pub(super) fn keep(&self) {
+        self.lock().made.clear();
+    }
+
+    /// Ends the making and gives what was made.
+    fn give_up(&self) -> Vec<Going> {
+        let mut progress = self.lock();
+        progress.given_up = true;
+        std::mem::take(&mut progress.made)
+    }
+
+    /// Takes away what was made, volumes first, which stand on the gates; what stays is told beside `error`.
+    pub(super) fn undo(&self, cookie: &Arc<Cookie>, error: RunError) -> RunError {
+        let (gates, volumes) = self.give_up().into_iter().partition(|going| going.role == Role::Gate);
+        let removal = Removal::plain(cookie);
+        let mut left = removal.all(volumes);
+        left.extend(removal.all(gates));
+        if left.is_empty() {
+            return error;
+        }
+        let names = left.into_iter().map(|(going, _)| going.name).collect();
+        RunError::LeftBehind { error: Box::new(error), names }
+    }
+}
+
+/// Raises a stack on these disks. `disks` are the kernel's numbers of the member disks.
+pub fn raise(
+    stack: Stack,
+    disks: BTreeMap<DiskNumber, DeviceNumber>,
+    cookie: &Arc<Cookie>,
+) -> Result<Raised, RunError> {
+    let making = Arc::new(Making::default());
+    let (shared, events) = (Arc::clone(&making), Arc::clone(cookie));
+    let late = || {
+        RunError::say(
+            Kind::Device,
+            format!(
+                "nothing was activated because a disk under it did not answer device-mapper within {} s, though it could be \
+                 read just before; what had been made was taken away; see which disk hangs with: evms list disks",
+                STEP_LIMIT.as_secs()
+            ),
+        )
+    };
+    let raised = within_limit(late, move |dm, pulse| {
+        let mut raising = Raising {
+            live: Live::look(dm).map_err(RunError::Dm)?,
+            dm,
+            cookie: &events,
+            making: &shared,
+            pulse,
+        };
+        let gates = raising.gates(&stack, &disks)?;
+        raising.volumes(&stack, &gates)
+    });
+    raised.map_err(|error| making.undo(cookie, error))
+}
+
+/// Makes the nodes of volumes that are up; those that could not be made, in words.
+pub fn make_nodes(raised: &Raised) -> Vec<String> {
+    let all = raised.up.iter().chain(&raised.already);
+    let way = way();
+    let failed = all.filter_map(|(path, number)| {
+        let error = nodes::make(path, *number, way).err()?;
+        Some(format!(
+            "{path} is up as dm-{}, and its node {} could not be made: {error}",
+            number.minor,
+            nodes::path_of(path).display()
+        ))
+    });
+    failed.collect()
+}
+
+/// Devices of one container in the making.
+pub(super) struct Raising<'a> {
+    pub(super) live: Live,
+    pub(super) dm: &'a mut Dm,
+    pub(super) cookie: &'a Cookie,
+    pub(super) making: &'a Making,
+    pub(super) pulse: &'a Pulse,
+}
+
+impl Raising<'_> {
+    /// Gates by disk: those that stand already and those that are missing.
+    pub(super) fn gates(
+        &mut self,
+        stack: &Stack,
+        disks: &BTreeMap<DiskNumber, DeviceNumber>,
+    ) -> Result<BTreeMap<DiskNumber, DeviceNumber>, RunError> {
+        let mut numbers = BTreeMap::new();
+        for gate in stack.gates.values() {
+            let Some(disk) = disks.get(&gate.disk) else { continue };
+            let table = linear(*disk, gate.begin, gate.length);
+            let number = match self.live.of(&gate.uuid).cloned() {
+                Some(listed) => self.standing_gate(gate, &listed, &table)?,
+                None => self.new_gate(gate, &table).map_err(RunError::Dm)?,
+            };
+            self.pulse.beat();
+            numbers.insert(gate.disk, number);
+        }
+        Ok(numbers)
+    }
+
+    fn new_gate(&mut self, gate: &Gate, table: &[Target]) -> Result<DeviceNumber, DmError> {
+        let number = self.making.create(self.dm, &gate.name, &gate.uuid, Role::Gate)?;
+        self.open_gate(&gate.name, gate, table)?;
+        Ok(number)
+    }
+
+    /// Open, and armed, so that any resume but ours fails what waits instead of landing it (safety 4.3).
+    fn open_gate(&mut self, name: &str, gate: &Gate, table: &[Target]) -> Result<(), DmError> {
+        self.dm.load(name, table)?;
+        self.pulse.beat();
+        resume(self.dm, name, Role::Gate, self.cookie)?;
+        self.dm.load(name, &error_table(gate.length))
+    }
+
+    /// A gate that was there: only one that is open, and leads where it should, may be built upon.
+    fn standing_gate(
+        &mut self,
+        gate: &Gate,
+        listed: &Listed,
+        table: &[Target],
+    ) -> Result<DeviceNumber, RunError> {
+        let state = self.state(listed)?;
+        if !state.is_live() {
+            // Killed between making it and opening it: nothing stands on it.
+            self.making.adopt(&listed.name, Role::Gate);
+            self.open_gate(&listed.name, gate, table).map_err(RunError::Dm)?;
+            return Ok(listed.number);
+        }
+        if self.dm.table(&listed.name).map_err(RunError::Dm)? != table {
+            return Err(RunError::GateBusy { name: listed.name.clone(), disk: gate.disk });
+        }
+        if state.is_suspended() {
+            return Err(RunError::GateClosed { name: listed.name.clone(), disk: gate.disk });
+        }
+        if !state.is_armed() {
+            // Killed between opening and arming it.
+            self.dm.load(&listed.name, &error_table(gate.length)).map_err(RunError::Dm)?;
+        }
+        Ok(listed.number)
+    }
+
+    fn state(&mut self, listed: &Listed) -> Result<State, RunError> {
+        let state = self.dm.status(&listed.name).map_err(RunError::Dm)?;
+        state.ok_or_else(|| RunError::VanishedDevice { name: listed.name.clone() })
+    }
+
+    /// All tables are loaded before any volume is resumed: a table that the kernel does not take leaves none half up.
+    fn volumes(
+        &mut self,
+        stack: &Stack,
+        gates: &BTreeMap<DiskNumber, DeviceNumber>,
+    ) -> Result<Raised, RunError> {
+        let mut raised = Raised::default();
+        let mut loaded: Vec<(&Mapped, String, DeviceNumber)> = Vec::new();
+        for mapped in &stack.volumes {
+            let table = targets(&mapped.lines, &stack.gates, gates);
+            let table = table.ok_or_else(|| RunError::NoLines { volume: mapped.path.to_string() })?;
+            let (name, number) = match self.live.of(&mapped.uuid).cloned() {
+                None => {
+                    let made = self.making.create(self.dm, &mapped.name, &mapped.uuid, Role::Volume);
+                    (mapped.name.clone(), made.map_err(RunError::Dm)?)
+                }
+                Some(listed) => {
+                    let state = self.state(&listed)?;
+                    if state.is_live() {
+                        self.standing_volume(mapped, &state, &table, &mut raised)?;
+                        continue;
+                    }
+                    self.making.adopt(&listed.name, Role::Volume);
+                    (listed.name, listed.number)
+                }
+            };
+            self.dm.load(&name, &table).map_err(RunError::Dm)?;
+            self.pulse.beat();
+            loaded.push((mapped, name, number));
+        }
+        for (mapped, name, number) in loaded {
+            resume(self.dm, &name, Role::Volume, self.cookie).map_err(RunError::Dm)?;
+            self.pulse.beat();
+            raised.up.push((mapped.path.clone(), number));
+        }
+        Ok(raised)
+    }
+
+    /// A volume that was up. A live mapping is never changed here; one that is only stopped (whoever grew it was killed
+    /// before he let it go on, or somebody used dmsetup) goes on.
+    fn standing_volume(
+        &mut self,
+        mapped: &Mapped,
+        state: &State,
+        table: &[Target],
+        raised: &mut Raised,
+    ) -> Result<(), RunError> {
+        let volume = || mapped.path.to_string();
+        if state.is_going() {
+            let holders = openers::openers(state.number);
+            return Err(RunError::VolumeGoing { volume: volume(), holders });
+        }
+        if self.dm.table(&state.name).map_err(RunError::Dm)? != table {
+            return Err(RunError::LiveDiffers { volume: volume(), name: state.name.clone() });
+        }
+        if state.is_suspended() {
+            // Whatever was prepared beside it would go live by the resume (T3).
+            self.dm.clear(&state.name).map_err(RunError::Dm)?;
+            resume(self.dm, &state.name, Role::Volume, self.cookie).map_err(RunError::Dm)?;
+            raised.resumed.push(mapped.path.clone());
+        }
+        raised.already.push((mapped.path.clone(), state.number));
+        Ok(())
+    }
+}
