@@ -205,12 +205,12 @@ verb_test() {
   stage tests cargo test --locked
   if has sim; then stage "crash model" crash_model; fi
   release
+  if has vm; then stage "guest tests" vm_all; fi
   if [[ $long ]]; then test_long; fi
   echo "== all passed in $SECONDS s"
 }
 
 test_long() {
-  stage "guest tests" vm_all
   stage "crash model, long" sim --long
   EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
 }

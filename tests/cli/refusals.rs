@@ -277,6 +277,18 @@ fn image_files_are_not_activated() {
     let bench = Bench::with_container();
     bench.refused("activate data", 1, &["its disks are image files", "losetup"]);
     bench.refused("activate", 2, &["NAME or --all is missing"]);
-    bench.refused("activate data --all", 2, &["not both"]);
+    bench.refused("activate data --all", 2, &["NAME and --all exclude each other"]);
     bench.refused("activate nothing", 3, &["there is no container 'nothing'"]);
+}
+
+/// Nothing is mounted from image files: the file system on one is not told to be mounted.
+#[test]
+fn a_file_system_on_image_files_is_not_grown() {
+    let bench = Bench::with_container();
+    bench.done("volume create data/v --size 4M");
+    bench.refused(
+        "volume expand data/v --size 8M --fs",
+        1,
+        &["are image files", "without --fs", "nothing was written"],
+    );
 }

@@ -1,0 +1,253 @@
+//! What somebody left in the kernel who was killed in the middle, or who works with dmsetup: it is finished, opened, let go
+//! on or swept where that is safe, and told where it is not. In a guest with nothing but busybox and evms; `dmsetup` plays
+//! the one who was killed.
+
+use vm_tests::cases;
+use vm_tests::disk::Disk;
+use vm_tests::guest::Guest;
+use vm_tests::image::Image;
+use vm_tests::scene;
+use vm_tests::trouble::Trouble;
+
+const SIZE_MIB: u64 = 64;
+const NODE: &str = "11111111-2222-4333-8444-555555555555";
+/// Holds a volume open until the file of the same name is gone.
+const HOLD: &str =
+    "touch /tmp/hold; (while [ -e /tmp/hold ]; do usleep 10000; done) </dev/evms/data/lin >/dev/null 2>&1 &";
+
+struct Bench {
+    guest: Guest,
+    disks: Vec<String>,
+}
+
+/// What `dmsetup` says of a device of ours: its name, its uuid and its table.
+struct Device {
+    name: String,
+    uuid: String,
+    table: String,
+}
+
+impl Bench {
+    fn done(&mut self, line: &str) -> Result<String, Trouble> {
+        self.guest.ok(line)
+    }
+
+    fn refused(&mut self, line: &str, code: i32, words: &[&str]) -> Result<(), Trouble> {
+        let output = self.guest.run(line)?;
+        let text = output.text();
+        assert_eq!(output.code, code, "{line}: {text}");
+        for word in words {
+            assert!(text.contains(word), "{line}: no '{word}' in: {text}");
+        }
+        Ok(())
+    }
+
+    /// `data` with two linear volumes, all down.
+    fn fresh(&mut self) -> Result<(), Trouble> {
+        let all = self.disks.join(" ");
+        let tail = SIZE_MIB - 2;
+        self.done("rm -f /tmp/hold; evms deactivate --all >/dev/null; dmsetup remove_all -f; true")?;
+        self.done(&format!(
+            "for disk in {all}; do for at in 0 {tail}; do
+               dd if=/dev/zero of=$disk bs=1M seek=$at count=2 conv=fsync 2>/dev/null
+             done; done"
+        ))?;
+        self.done(&format!("evms container create data --private --extent 1M {all}"))?;
+        self.done("evms volume create data/lin --size 8M; evms volume create data/other --size 4M").map(drop)
+    }
+
+    fn names(&mut self) -> Result<Vec<String>, Trouble> {
+        let text = self.done("dmsetup ls | awk '/evms:/ { print $1 }' | sort")?;
+        Ok(text.lines().map(str::to_string).collect())
+    }
+
+    /// The device whose name holds this.
+    fn device(&mut self, part: &str) -> Result<Device, Trouble> {
+        let names = self.names()?;
+        let name = names.into_iter().find(|name| name.contains(part));
+        let name = name.ok_or_else(|| Trouble::Unexpected(format!("no device with '{part}'")))?;
+        let uuid = self.done(&format!("dmsetup info -c --noheadings -o uuid {name}"))?.trim().to_string();
+        let table = self.done(&format!("dmsetup table {name}"))?.trim().to_string();
+        Ok(Device { name, uuid, table })
+    }
+
+    /// How a device is: `L--w` and so on, as `dmsetup info -c -o attr` has it.
+    fn attributes(&mut self, name: &str) -> Result<String, Trouble> {
+        Ok(self.done(&format!("dmsetup info -c --noheadings -o attr {name}"))?.trim().to_string())
+    }
+}
+
+/// Proves that the next command mends what a killed one left, says what it finds, and never builds on what is not open.
+#[test]
+fn what_was_left_in_the_kernel_is_finished_or_told() {
+    scene::play("leftovers", |scene| {
+        let disks = ["a", "b"].iter().map(|name| scene.disk(name, SIZE_MIB));
+        let disks: Vec<Disk> = disks.collect::<Result<_, _>>()?;
+        let image = scene.image("tools", Image::usual(scene.parts())?.program("/usr/sbin/dmsetup")?)?;
+        let mut guest = scene.guest("one")?.image(&image).disks(&disks).start()?;
+        guest.ok(&format!("mkdir -p /etc/evms; echo {NODE} >/etc/evms/node"))?;
+        let disks = disks.iter().map(|disk| guest.device(disk)).collect::<Result<_, _>>()?;
+        cases::run(
+            &mut Bench { guest, disks },
+            &[
+                ("f53_what_is_half_made_is_finished", f53_what_is_half_made_is_finished),
+                ("t3_a_gate_that_is_not_armed_is_armed", t3_a_gate_that_is_not_armed_is_armed),
+                ("a_closed_gate_is_not_built_upon", a_closed_gate_is_not_built_upon),
+                ("a_stopped_volume_goes_on", a_stopped_volume_goes_on),
+                ("a_volume_that_goes_is_not_up", a_volume_that_goes_is_not_up),
+                ("one_volume_alone_can_be_let_fail", one_volume_alone_can_be_let_fail),
+                ("a_node_that_leads_elsewhere_is_swept", a_node_that_leads_elsewhere_is_swept),
+                ("what_no_container_explains_is_told", what_no_container_explains_is_told),
+                ("who_is_not_there_is_not_taken_down", who_is_not_there_is_not_taken_down),
+            ],
+        )
+    });
+}
+
+/// Killed between making a device and giving it its table, gate and volume alike: the next activation finishes them.
+fn f53_what_is_half_made_is_finished(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin")?;
+    let (gate, volume) = (bench.device("gate")?, bench.device("lin")?);
+    bench.done("evms deactivate data")?;
+    for (name, uuid) in [(&gate.name, &gate.uuid), (&volume.name, &volume.uuid)] {
+        bench.done(&format!("dmsetup create {name} -u {uuid} --notable"))?;
+    }
+    let said = bench.done("evms activate data/lin")?;
+    assert!(!said.contains("already"), "{said}");
+    assert_eq!((bench.device("gate")?.table, bench.device("lin")?.table), (gate.table, volume.table));
+    assert!(bench.attributes(&gate.name)?.contains('I'), "it is armed");
+    bench.done("dd if=/dev/evms/data/lin of=/dev/null bs=1M 2>&1; evms deactivate data").map(drop)
+}
+
+/// T3: killed between opening a gate and arming it.
+fn t3_a_gate_that_is_not_armed_is_armed(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin")?;
+    let gate = bench.device("gate")?.name;
+    bench.done(&format!("dmsetup clear {gate}"))?;
+    assert!(!bench.attributes(&gate)?.contains('I'));
+    bench.done("evms activate data/lin")?;
+    assert!(bench.attributes(&gate)?.contains('I'), "it is armed again");
+    bench.done("evms deactivate data").map(drop)
+}
+
+/// A gate that somebody closed holds its I/O back; who brings volumes up on it would not know.
+fn a_closed_gate_is_not_built_upon(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin")?;
+    let gate = bench.device("gate")?.name;
+    bench.done(&format!("dmsetup suspend --noflush --nolockfs {gate}"))?;
+    bench.refused(
+        "evms activate data/other",
+        1,
+        &["is closed", "nothing was activated", "evms deactivate --all"],
+    )?;
+    assert_eq!(bench.names()?.len(), 2, "nothing came up");
+    bench.done("evms deactivate --all")?;
+    assert_eq!(bench.names()?.len(), 0);
+    Ok(())
+}
+
+/// Whoever grew it was killed before he let it go on: its I/O would wait for ever.
+fn a_stopped_volume_goes_on(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin; dmsetup suspend evms:data:lin")?;
+    let said = bench.done("evms list volumes")?;
+    assert!(said.contains("its I/O waits"), "{said}");
+    // Prepared beside it by who knows whom: it must not go live by the resume (T3).
+    bench.done("echo 0 2048 error | dmsetup load evms:data:lin")?;
+    let table = bench.device("lin")?.table;
+    let said = bench.done("evms activate data/lin")?;
+    assert!(said.contains("was suspended") && said.contains("goes on now"), "{said}");
+    assert_eq!(bench.device("lin")?.table, table);
+    bench.done("dd if=/dev/evms/data/lin of=/dev/null bs=1M 2>&1; evms deactivate data").map(drop)
+}
+
+/// After `--fail` a volume waits for its last user: it is neither up nor down until that one closes it.
+fn a_volume_that_goes_is_not_up(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin data/other")?;
+    bench.done(HOLD)?;
+    let said = bench.done("evms deactivate --fail data/lin")?;
+    assert!(said.contains("is still open (process") && said.contains("its I/O fails"), "{said}");
+    bench.done("test ! -e /dev/evms/data/lin")?;
+    bench.refused(
+        "evms activate data/lin",
+        1,
+        &["is being taken away", "(process ", "nothing was activated"],
+    )?;
+    bench.done("rm /tmp/hold; n=0; while dmsetup ls | grep -q data:lin; do usleep 10000; n=$((n + 1)); [ $n -lt 500 ] || exit 1; done")?;
+    let said = bench.done("evms activate data/lin")?;
+    assert!(!said.contains("already"), "{said}");
+    bench.done("evms deactivate data").map(drop)
+}
+
+/// Another volume keeps the gate open, and goes on; the one that was named fails all the same.
+fn one_volume_alone_can_be_let_fail(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data")?;
+    bench.done(HOLD)?;
+    bench.done("evms deactivate --fail data/lin")?;
+    let write = "dd if=/dev/zero of=/dev/$(dmsetup info -c --noheadings -o blkdevname evms:data:lin) bs=4k count=1 conv=fsync 2>&1";
+    bench.refused(write, 1, &["rror"])?;
+    bench.done("dd if=/dev/zero of=/dev/evms/data/other bs=1M count=4 conv=fsync 2>&1; rm /tmp/hold")?;
+    bench.done("n=0; while dmsetup ls | grep -q data:lin; do usleep 10000; n=$((n + 1)); [ $n -lt 500 ] || exit 1; done")?;
+    bench.done("evms deactivate data").map(drop)
+}
+
+/// A device was taken away by dmsetup, and its number is another's by now: the node of before would lead there.
+fn a_node_that_leads_elsewhere_is_swept(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data; dmsetup remove evms:data:lin")?;
+    let number = "echo 0 2048 error | dmsetup create somebody; dmsetup info -c --noheadings -o major,minor somebody | tr : ' '";
+    let number = bench.done(number)?.trim().to_string();
+    bench.done(&format!("rm -f /dev/evms/data/lin; mknod /dev/evms/data/lin b {number}"))?;
+    bench.done(&format!(
+        "mkdir -p /dev/evms/gone; mknod /dev/evms/gone/v b {number}; ln -s ../../dm-77 /dev/evms/data/w"
+    ))?;
+    // A node of a living volume that leads elsewhere is made anew.
+    bench.done(&format!("rm /dev/evms/data/other; mknod /dev/evms/data/other b {number}"))?;
+    bench.done("evms activate data/other")?;
+    assert_eq!(
+        bench.done("ls /dev/evms/data /dev/evms")?.split_whitespace().collect::<Vec<_>>(),
+        ["/dev/evms:", "data", "/dev/evms/data:", "other"]
+    );
+    assert_eq!(bench.done("blockdev --getsize64 /dev/evms/data/other")?.trim(), (4 << 20).to_string());
+    bench.done(&format!(
+        "mknod /dev/evms/data/lin b {number}; evms deactivate data; test ! -e /dev/evms/data"
+    ))?;
+    bench.done("dmsetup remove somebody").map(drop)
+}
+
+/// The container was deleted by another machine, or its disks are gone: the devices are told, by name.
+fn what_no_container_explains_is_told(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin")?;
+    let said = bench.done("evms check")?;
+    assert!(said.contains("all is well"), "{said}");
+    bench.done("dmsetup create evms:old:v -u EVMS-volume-99999999-8888-4777-a666-555555555555-11111111-2222-4333-8444-555555555555 --table '0 8 error'")?;
+    let said = bench.done("evms check")?;
+    assert!(
+        said.contains("evms:old:v") && said.contains("no container") && !said.contains("evms:data:lin"),
+        "{said}"
+    );
+    bench.done("evms deactivate --all")?;
+    assert_eq!(bench.names()?.len(), 0);
+    Ok(())
+}
+
+/// A wrong name is no success; what is down already is.
+fn who_is_not_there_is_not_taken_down(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.refused("evms deactivate nosuch", 3, &["there is no container 'nosuch'"])?;
+    bench.refused(
+        "evms deactivate data/nosuch",
+        3,
+        &["there is no volume 'data/nosuch'", "nothing was deactivated"],
+    )?;
+    bench.done("evms deactivate data; evms activate data/lin")?;
+    bench.refused("evms deactivate data/lin nosuch", 3, &["there is no container 'nosuch'"])?;
+    assert_eq!(bench.names()?.len(), 2, "it is up still");
+    bench.done("evms deactivate data/lin data/other").map(drop)
+}
