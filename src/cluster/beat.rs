@@ -1,0 +1,88 @@
+//! A beat: what each node tells all others ten times a second, and at once when something changed. It carries all that is
+//! needed to agree, so that a lost one is made good by the next: no message of the membership is ever sent again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::id::{Incarnation, NodeId};
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::view::{Stage, View, ViewNumber};
+
+/// Which life of a node's daemon: numbered anew from one in every incarnation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Session(pub u64);
+
+/// One beat among all of a node: counters begin anew with each session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BeatNumber {
+    /// The life of the daemon that sent it.
+    pub session: Session,
+    /// Which one of that life, from one.
+    pub counter: u64,
+}
+
+/// Whom a node hears, as known by a beat of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The boot of the node that says it.
+    pub incarnation: Incarnation,
+    /// The beat that it was said in: of two rows of one boot the higher one counts.
+    pub beat: BeatNumber,
+    /// Whom it hears.
+    pub hears: NodeSet,
+}
+
+/// A beat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Who sends it.
+    pub node: NodeId,
+    /// In which boot.
+    pub incarnation: Incarnation,
+    /// Which beat it is.
+    pub number: BeatNumber,
+    /// The generation of the configuration that it goes by.
+    pub generation: u64,
+    /// The highest view that the node promised or heard of.
+    pub highest: u64,
+    /// The view that the node promised: it is in no lower one.
+    pub promised: ViewNumber,
+    /// How far it is with that view; nothing when it promised none.
+    pub stage: Option<Stage>,
+    /// The view that it proposes.
+    pub proposal: Option<View>,
+    /// Who hears whom, its own row among them.
+    pub rows: BTreeMap<NodeId, Row>,
+    /// The newest beat heard of each.
+    pub heard: BTreeMap<NodeId, BeatNumber>,
+    /// Do those echoes, for members of the promised view, extend leases?
+    pub grants: bool,
+    /// It leaves in good order, its gates are closed: nobody need wait for what it was granted.
+    pub left: bool,
+}
+
+impl Beat {
+    /// A beat of which no more is known than that it was heard.
+    pub fn unknown(node: NodeId, incarnation: Incarnation, number: BeatNumber) -> Beat {
+        Beat {
+            node,
+            incarnation,
+            number,
+            generation: 0,
+            highest: 0,
+            promised: ViewNumber::default(),
+            stage: None,
+            proposal: None,
+            rows: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            grants: false,
+            left: false,
+        }
+    }
+
+    /// Is the sender as far as this with that view?
+    pub fn is_at(&self, number: ViewNumber, stage: Stage) -> bool {
+        self.promised == number && self.stage.is_some_and(|at| at >= stage)
+    }
+}

@@ -1,0 +1,59 @@
+//! What all nodes of a cluster have in common: who they are, how much each counts, and their times (safety 1.6).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::id::{ClusterId, NodeId, NodeUuid};
+use crate::cluster::mistake::{Rules, breaks};
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::timing::Timing;
+
+/// Votes of one node at most.
+pub const VOTES_MAX: u16 = 100;
+
+/// One node as its cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voter {
+    /// The machine, for ever.
+    pub uuid: NodeUuid,
+    /// How much its word counts; zero is a node that decides nothing.
+    pub votes: u16,
+}
+
+/// A cluster's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Grows with every change; whoever reads a higher one anywhere refuses its own.
+    pub generation: u64,
+    /// Its nodes.
+    pub nodes: BTreeMap<NodeId, Voter>,
+    /// Its times.
+    pub timing: Timing,
+}
+
+impl Configuration {
+    /// Its nodes without what is known of them.
+    pub fn all(&self) -> NodeSet {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// Votes of these nodes together.
+    pub fn votes(&self, nodes: NodeSet) -> u32 {
+        let of = |(node, voter): (&NodeId, &Voter)| if nodes.has(*node) { u32::from(voter.votes) } else { 0 };
+        self.nodes.iter().map(of).sum()
+    }
+
+    /// Votes of all nodes.
+    pub fn votes_of_all(&self) -> u32 {
+        self.votes(self.all())
+    }
+
+    /// Have so many votes more than half of all?
+    pub fn is_majority(&self, votes: u32, rules: Rules) -> bool {
+        let twice = votes.saturating_mul(2);
+        twice > self.votes_of_all() || (breaks!(rules, HalfIsMajority) && twice >= self.votes_of_all())
+    }
+}

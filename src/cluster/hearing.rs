@@ -1,0 +1,236 @@
+//! Who is heard. Each peer has its newest beat here, and the time since when it is heard without a gap.
+//!
+//! A peer that appears counts only when it was heard for a whole window (R10), longer each time that it was lost before
+//! (F7). Death is judged between two observations: for as long as this node itself did not run, nobody was silent (R9).
+
+use std::collections::BTreeMap;
+
+use crate::base::id::{Incarnation, NodeId};
+use crate::base::time::BootTime;
+use crate::cluster::beat::{Beat, Row};
+use crate::cluster::mistake::{Rules, breaks};
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::timing::Timing;
+
+/// Losses that make the wait longer; each doubles it.
+const FLAPS_MAX: u32 = 5;
+/// Windows without a loss after which one of them is forgotten.
+const FLAP_WINDOWS: u64 = 30;
+/// Former boots of a node that are not believed again.
+const RETIRED_MAX: usize = 16;
+/// Beats that this node may be late itself before it counts as not having listened.
+const LATE_BEATS: u64 = 2;
+/// Windows for which a peer that is heard and does not answer is left out.
+const UNANSWERING_WINDOWS: u64 = 4;
+
+/// Why a beat was not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unheard {
+    /// Not newer than what is known of this node.
+    Old,
+    /// A boot of the node that another one followed.
+    Retired,
+    /// Another boot of this node is heard right now: one machine is a copy of the other, or took its id (F25).
+    Twin {
+        /// The one that is heard.
+        known: Incarnation,
+        /// The one that is refused.
+        refused: Incarnation,
+    },
+    /// It says to be this node itself.
+    Myself,
+}
+
+/// What is known of a peer.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its newest beat.
+    pub beat: Beat,
+    /// When that was heard.
+    pub last: BootTime,
+    /// Since when it is heard without a gap.
+    since: BootTime,
+    /// Is it heard?
+    heard: bool,
+    flaps: u32,
+    calm: BootTime,
+    unanswering_until: BootTime,
+    retired: Vec<Incarnation>,
+}
+
+/// All that was heard.
+#[derive(Clone, Debug)]
+pub struct Hearing {
+    me: NodeId,
+    timing: Timing,
+    rules: Rules,
+    peers: BTreeMap<NodeId, Peer>,
+    rows: BTreeMap<NodeId, (Row, BootTime)>,
+    listened: BootTime,
+}
+
+impl Hearing {
+    /// Nothing was heard yet.
+    pub fn new(me: NodeId, timing: Timing, rules: Rules, now: BootTime) -> Hearing {
+        Hearing { me, timing, rules, peers: BTreeMap::new(), rows: BTreeMap::new(), listened: now }
+    }
+
+    /// A peer of whom something was ever heard.
+    pub fn peer(&self, node: NodeId) -> Option<&Peer> {
+        self.peers.get(&node)
+    }
+
+    /// The newest beat of a peer in this boot of it.
+    pub fn beat_of(&self, node: NodeId, incarnation: Incarnation) -> Option<&Beat> {
+        self.peers.get(&node).map(|peer| &peer.beat).filter(|beat| beat.incarnation == incarnation)
+    }
+
+    /// All peers of whom something was ever heard.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values()
+    }
+
+    /// A member of the view in which this node's daemon was restarted: it counts as heard until a window is over.
+    pub fn trust(&mut self, beat: Beat, now: BootTime) {
+        let long_ago = BootTime { ms: 0 };
+        let peer = Peer {
+            last: now,
+            since: long_ago,
+            heard: true,
+            flaps: 0,
+            calm: now,
+            unanswering_until: long_ago,
+            retired: Vec::new(),
+            beat,
+        };
+        self.peers.insert(peer.beat.node, peer);
+    }
+
+    /// Takes a beat in.
+    pub fn hear(&mut self, now: BootTime, beat: &Beat) -> Result<(), Unheard> {
+        if beat.node == self.me {
+            return Err(Unheard::Myself);
+        }
+        match self.peers.get_mut(&beat.node) {
+            None => drop(self.peers.insert(beat.node, Peer::new(beat, now))),
+            Some(peer) => peer.hear(now, beat, self.rules)?,
+        }
+        for (node, row) in &beat.rows {
+            self.learn(now, *node, *row);
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, now: BootTime, node: NodeId, row: Row) {
+        let of_this_boot =
+            self.peers.get(&node).is_none_or(|peer| !peer.heard || peer.beat.incarnation == row.incarnation);
+        let newer = self
+            .rows
+            .get(&node)
+            .is_none_or(|(known, _)| known.incarnation != row.incarnation || known.beat < row.beat);
+        if node != self.me && of_this_boot && newer {
+            self.rows.insert(node, (row, now));
+        }
+    }
+
+    /// Judges who is heard no more.
+    pub fn tick(&mut self, now: BootTime) {
+        let gap = now.ms.saturating_sub(self.listened.ms);
+        let late = gap > self.timing.beat_ms * LATE_BEATS;
+        self.listened = now;
+        for peer in self.peers.values_mut() {
+            if late {
+                // Nobody was silent while nobody listened.
+                peer.last = BootTime { ms: (peer.last.ms + gap).min(now.ms) };
+            }
+            peer.judge(now, &self.timing);
+        }
+    }
+
+    /// A peer does not answer though it is heard: it is left out for a while, and is told so by this node's row.
+    pub fn leave_out(&mut self, node: NodeId, now: BootTime) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.unanswering_until = now.plus_ms(self.timing.window_ms * UNANSWERING_WINDOWS);
+        }
+    }
+
+    /// Is this peer heard, long enough to count?
+    pub fn counts(&self, node: NodeId, now: BootTime) -> bool {
+        self.peers.get(&node).is_some_and(|peer| {
+            let hold = self.timing.window_ms << peer.flaps;
+            let long = peer.since.plus_ms(hold) <= now;
+            peer.heard && long && peer.unanswering_until <= now
+        })
+    }
+
+    /// All peers that count.
+    pub fn row(&self, now: BootTime) -> NodeSet {
+        self.peers.keys().copied().filter(|node| self.counts(*node, now)).collect()
+    }
+
+    /// Rows of others that are not older than a window, to be handed on.
+    pub fn rows(&self, now: BootTime) -> BTreeMap<NodeId, Row> {
+        let fresh = |at: BootTime| at.plus_ms(self.timing.window_ms) > now;
+        let rows = self.rows.iter().filter(|(_, (_, at))| fresh(*at));
+        rows.map(|(node, (row, _))| (*node, *row)).collect()
+    }
+}
+
+impl Peer {
+    fn new(beat: &Beat, now: BootTime) -> Peer {
+        let long_ago = BootTime { ms: 0 };
+        Peer {
+            beat: beat.clone(),
+            last: now,
+            since: now,
+            heard: !beat.left,
+            flaps: 0,
+            calm: now,
+            unanswering_until: long_ago,
+            retired: Vec::new(),
+        }
+    }
+
+    fn hear(&mut self, now: BootTime, beat: &Beat, rules: Rules) -> Result<(), Unheard> {
+        if self.beat.incarnation != beat.incarnation {
+            self.reborn(beat, rules)?;
+        } else if beat.number <= self.beat.number && !breaks!(rules, OldSessionEchoes) {
+            return Err(Unheard::Old);
+        }
+        if !self.heard && !beat.left {
+            self.since = now;
+            self.calm = now;
+        }
+        self.heard = !beat.left;
+        self.last = now;
+        self.beat = beat.clone();
+        Ok(())
+    }
+
+    /// Another boot of the node: only when the one before is silent, and never one that was there before.
+    fn reborn(&mut self, beat: &Beat, rules: Rules) -> Result<(), Unheard> {
+        if breaks!(rules, TwinAccepted) {
+            return Ok(());
+        }
+        if self.retired.contains(&beat.incarnation) {
+            return Err(Unheard::Retired);
+        }
+        if self.heard {
+            return Err(Unheard::Twin { known: self.beat.incarnation, refused: beat.incarnation });
+        }
+        self.retired.insert(0, self.beat.incarnation);
+        self.retired.truncate(RETIRED_MAX);
+        Ok(())
+    }
+
+    fn judge(&mut self, now: BootTime, timing: &Timing) {
+        if self.heard && self.last.plus_ms(timing.window_ms) <= now {
+            self.heard = false;
+            self.flaps = (self.flaps + 1).min(FLAPS_MAX);
+        }
+        if self.heard && self.flaps > 0 && self.calm.plus_ms(timing.window_ms * FLAP_WINDOWS) <= now {
+            self.flaps -= 1;
+            self.calm = now;
+        }
+    }
+}

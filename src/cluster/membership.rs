@@ -1,0 +1,250 @@
+//! The members and the quorum, as one machine without hands: beats in, beats out, and what changed.
+//!
+//! How a view comes about (safety 1.1, 1.2), seen from its proposer P and a member M, each line carried by beats:
+//! ```text
+//! P: my choice of members is not my view, has stood for a while, and I am the lowest: propose 17.P
+//! M: 17.P is above all I promised and its members are my choice too: accepted
+//! P, M: all members' beats say accepted: installed
+//! P, M: all members' beats say installed: the view counts; from now on echoes in it make quorate
+//! ```
+//! Who accepted is in no lower view any more, so that no lower one can be quorate beside it on a member; on nodes that are
+//! no members it is outlived by waiting for what was promised to them (`lease`).
+//!
+//! Call [`Membership::hear`] with each beat, [`Membership::tick`] at [`Membership::deadline`], and after each of them
+//! [`Membership::beat`]; what [`Membership::memory`] gives must be kept before a beat is sent.
+
+use std::collections::VecDeque;
+
+use crate::base::id::{Incarnation, NodeId};
+use crate::base::time::BootTime;
+use crate::cluster::beat::{Beat, BeatNumber, Session};
+use crate::cluster::configuration::Configuration;
+use crate::cluster::hearing::{Hearing, Unheard};
+use crate::cluster::lease::{Promises, Sent};
+use crate::cluster::mistake::{Rules, breaks};
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::view::{Stage, View, ViewNumber};
+
+mod choice;
+mod memory;
+mod quorum;
+mod stages;
+
+pub use choice::Excluded;
+pub use memory::Memory;
+
+/// Milliseconds between two beats at least, however much changes.
+const BEAT_GAP_MS: u64 = 10;
+/// Changes that are kept for who reads them; the oldest are dropped.
+const CHANGES_MAX: usize = 256;
+
+/// What changed, for logs and for who waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This node proposes a view.
+    Proposed(View),
+    /// It promised a view.
+    Accepted(View),
+    /// A view counts from now on.
+    Installed(View),
+    /// Quorate from now on, by this view.
+    Quorate(ViewNumber),
+    /// Not quorate any more.
+    Inquorate,
+    /// A beat was refused in a way that somebody should know of.
+    Refused(NodeId, Unheard),
+    /// Somebody goes by a newer configuration.
+    Outdated {
+        /// Its generation.
+        generation: u64,
+    },
+}
+
+/// One node's part in the membership of its cluster.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    configuration: Configuration,
+    rules: Rules,
+    node: NodeId,
+    incarnation: Incarnation,
+    hearing: Hearing,
+    /// Numbers this session's beats.
+    number: BeatNumber,
+    /// The highest counter of a view that was heard of.
+    highest: u64,
+    /// The view that was promised, with how far this node is with it.
+    view: Option<(View, Stage)>,
+    /// Do all members have it installed?
+    counts: bool,
+    /// Since when the choice of members stands.
+    choice: (NodeSet, BootTime),
+    /// Since when this node's own proposal is under way.
+    proposed: BootTime,
+    /// Before this nothing is proposed.
+    proposes_from: BootTime,
+    promises: Promises,
+    sent: Sent,
+    /// Until when the promised view makes quorate.
+    lease_until: BootTime,
+    was_quorate: bool,
+    /// Until when nothing is said: what was promised before is not known (safety 1.3).
+    quiet_until: BootTime,
+    outdated: bool,
+    left: bool,
+    last_beat: BootTime,
+    urgent: bool,
+    changes: VecDeque<Change>,
+}
+
+impl Membership {
+    /// A new incarnation, which remembers nothing: it is silent until all it may have promised has ended.
+    pub fn start(
+        configuration: Configuration,
+        node: NodeId,
+        incarnation: Incarnation,
+        rules: Rules,
+        now: BootTime,
+    ) -> Membership {
+        let quiet = if breaks!(rules, NoQuietStart) { 0 } else { configuration.timing.promise_ms(rules) };
+        Membership {
+            hearing: Hearing::new(node, configuration.timing, rules, now),
+            configuration,
+            rules,
+            node,
+            incarnation,
+            number: BeatNumber { session: Session(1), counter: 0 },
+            highest: 0,
+            view: None,
+            counts: false,
+            choice: (NodeSet::of(node), now),
+            proposed: now,
+            proposes_from: now,
+            promises: Promises::default(),
+            sent: Sent::default(),
+            lease_until: BootTime::default(),
+            was_quorate: false,
+            quiet_until: now.plus_ms(quiet),
+            outdated: false,
+            left: false,
+            last_beat: now,
+            urgent: false,
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// Takes a beat in.
+    pub fn hear(&mut self, now: BootTime, beat: &Beat) {
+        if !self.is_of_my_configuration(beat) {
+            return;
+        }
+        self.hearing.tick(now);
+        match self.hearing.hear(now, beat) {
+            Ok(()) => (),
+            Err(Unheard::Old | Unheard::Retired) => return,
+            Err(refused) => {
+                self.tell(Change::Refused(beat.node, refused));
+                return;
+            }
+        }
+        self.highest = self.highest.max(beat.highest).max(beat.promised.counter);
+        if beat.left {
+            self.promises.release(beat.node, beat.incarnation);
+        }
+        self.think(now);
+    }
+
+    /// Time went by.
+    pub fn tick(&mut self, now: BootTime) {
+        self.hearing.tick(now);
+        self.think(now);
+    }
+
+    /// When to call [`Membership::tick`] at the latest.
+    pub fn deadline(&self) -> BootTime {
+        let wait = if self.urgent { BEAT_GAP_MS } else { self.configuration.timing.beat_ms };
+        self.last_beat.plus_ms(wait).max(self.quiet_until)
+    }
+
+    /// The beat that is due, for all other nodes.
+    pub fn beat(&mut self, now: BootTime) -> Option<Beat> {
+        if now < self.deadline() {
+            return None;
+        }
+        self.last_beat = now;
+        self.urgent = false;
+        self.number.counter += 1;
+        self.sent.note(self.number, now);
+        let grants = self.grants(now);
+        if grants {
+            self.promise_members();
+        }
+        Some(self.say(now, grants))
+    }
+
+    fn say(&self, now: BootTime, grants: bool) -> Beat {
+        let heard = self.hearing.peers().map(|peer| (peer.beat.node, peer.beat.number));
+        Beat {
+            node: self.node,
+            incarnation: self.incarnation,
+            number: self.number,
+            generation: self.configuration.generation,
+            highest: self.highest,
+            promised: self.promised(),
+            stage: self.view.as_ref().map(|(_, stage)| *stage),
+            proposal: self.proposal(),
+            rows: self.rows(now),
+            heard: heard.collect(),
+            grants,
+            left: self.left,
+        }
+    }
+
+    /// Leaves in good order. Call it when all gates are closed: others wait for nothing any more.
+    pub fn leave(&mut self) {
+        self.left = true;
+        self.urgent = true;
+    }
+
+    /// The next thing that changed.
+    pub fn change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    /// The view that was promised, if all members have it installed.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref().filter(|_| self.counts).map(|(view, _)| view)
+    }
+
+    /// The view that was promised, installed or not.
+    pub fn promised(&self) -> ViewNumber {
+        self.view.as_ref().map(|(view, _)| view.number).unwrap_or_default()
+    }
+
+    fn tell(&mut self, change: Change) {
+        if self.changes.len() == CHANGES_MAX {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(change);
+    }
+
+    /// Last year's configuration has no say, and is left behind when it is this node's own (safety 1.6).
+    fn is_of_my_configuration(&mut self, beat: &Beat) -> bool {
+        if beat.generation > self.configuration.generation && !self.outdated {
+            self.tell(Change::Outdated { generation: beat.generation });
+            self.outdated = true;
+        }
+        beat.generation == self.configuration.generation && self.configuration.nodes.contains_key(&beat.node)
+    }
+
+    fn is_silent(&self, now: BootTime) -> bool {
+        self.outdated || self.left || now < self.quiet_until
+    }
+
+    fn think(&mut self, now: BootTime) {
+        if !self.is_silent(now) {
+            self.choose(now);
+            self.advance();
+        }
+        self.extend_lease(now);
+    }
+}

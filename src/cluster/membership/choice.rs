@@ -1,0 +1,170 @@
+//! Whom this node would have as members, and what it does about that: proposes, or accepts what another proposes.
+
+use std::collections::BTreeMap;
+
+use crate::base::id::{Incarnation, NodeId};
+use crate::base::time::BootTime;
+use crate::cluster::beat::Row;
+use crate::cluster::clique::{self, Taste};
+use crate::cluster::membership::{Change, Membership};
+use crate::cluster::mistake::breaks;
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::view::{Stage, View, ViewNumber};
+
+/// Why a node is in no view with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excluded {
+    /// Those who are chosen.
+    pub chosen: NodeSet,
+    /// Those of them whom it does not hear.
+    pub unheard: NodeSet,
+    /// Those of them who do not hear it.
+    pub deaf: NodeSet,
+}
+
+impl Membership {
+    /// Who hears whom, as far as this node knows.
+    pub(super) fn rows(&self, now: BootTime) -> BTreeMap<NodeId, Row> {
+        let mut rows = self.hearing.rows(now);
+        let own = Row { incarnation: self.incarnation, beat: self.number, hears: self.hearing.row(now) };
+        rows.insert(self.node, own);
+        rows.retain(|node, _| self.configuration.nodes.contains_key(node));
+        rows
+    }
+
+    /// The largest set of nodes that hear each other.
+    pub fn chosen(&self, now: BootTime) -> NodeSet {
+        let hears =
+            self.rows(now).into_iter().map(|(node, row)| (node, row.hears)).collect::<BTreeMap<_, _>>();
+        if breaks!(self.rules, NoCliqueRule) {
+            return self.hearing.row(now).with(self.node);
+        }
+        let view = self.view.as_ref().map(|(view, _)| view);
+        let taste = Taste {
+            configuration: &self.configuration,
+            current: view.map(View::nodes).unwrap_or_default(),
+            proposer: self.promised().proposer,
+        };
+        clique::best(&hears, taste)
+    }
+
+    /// Is this node left out of the choice, and by whom?
+    pub fn excluded(&self, now: BootTime) -> Option<Excluded> {
+        let chosen = self.chosen(now);
+        if chosen.has(self.node) {
+            return None;
+        }
+        let rows = self.rows(now);
+        let deaf = chosen.iter().filter(|node| rows.get(node).is_some_and(|row| !row.hears.has(self.node)));
+        Some(Excluded { chosen, unheard: chosen.minus(self.hearing.row(now)), deaf: deaf.collect() })
+    }
+
+    /// These nodes in the boots that are heard; nothing when one of them is not heard itself.
+    fn in_their_boots(&self, nodes: NodeSet) -> Option<BTreeMap<NodeId, Incarnation>> {
+        let boot = |node: NodeId| {
+            let incarnation =
+                if node == self.node { self.incarnation } else { self.hearing.peer(node)?.beat.incarnation };
+            Some((node, incarnation))
+        };
+        nodes.iter().map(boot).collect()
+    }
+
+    fn is_mine(&self, members: &BTreeMap<NodeId, Incarnation>) -> bool {
+        let Some((view, _)) = &self.view else { return false };
+        if breaks!(self.rules, IncarnationsNotCompared) {
+            return view.members.keys().eq(members.keys());
+        }
+        view.members == *members
+    }
+
+    pub(super) fn choose(&mut self, now: BootTime) {
+        let chosen = self.chosen(now);
+        if self.choice.0 != chosen {
+            self.choice = (chosen, now);
+        }
+        if !chosen.has(self.node) {
+            return;
+        }
+        let Some(members) = self.in_their_boots(chosen) else { return };
+        if chosen.lowest() == Some(self.node) {
+            self.propose(now, members);
+        } else {
+            self.consider(&members);
+        }
+    }
+
+    fn propose(&mut self, now: BootTime, members: BTreeMap<NodeId, Incarnation>) {
+        let timing = self.configuration.timing;
+        if self.is_mine(&members) {
+            if !self.counts && self.proposed.plus_ms(timing.propose_ms) <= now {
+                self.leave_out_who_did_not_answer(now);
+            }
+            return;
+        }
+        if self.choice.1.plus_ms(timing.settle_ms).max(self.proposes_from) > now {
+            return;
+        }
+        let counter = self.highest.max(self.promised().counter) + 1;
+        let number = ViewNumber::mint(counter, self.node, self.incarnation);
+        let view = View { number, members };
+        self.proposed = now;
+        self.tell(Change::Proposed(view.clone()));
+        self.accept(view);
+    }
+
+    fn leave_out_who_did_not_answer(&mut self, now: BootTime) {
+        self.proposed = now;
+        let Some((view, stage)) = &self.view else { return };
+        let number = view.number;
+        let wanted = match stage {
+            Stage::Accepted => Stage::Accepted,
+            Stage::Installed => Stage::Installed,
+        };
+        let behind = view.members.iter().filter(|(node, incarnation)| {
+            let at =
+                self.hearing.beat_of(**node, **incarnation).is_some_and(|beat| beat.is_at(number, wanted));
+            **node != self.node && !at
+        });
+        let behind = behind.map(|(node, _)| *node).collect::<Vec<_>>();
+        if behind.is_empty() || breaks!(self.rules, UnansweringKept) {
+            return;
+        }
+        for node in behind {
+            self.hearing.leave_out(node, now);
+        }
+    }
+
+    /// Somebody's proposal is accepted when it is what this node would choose too.
+    fn consider(&mut self, members: &BTreeMap<NodeId, Incarnation>) {
+        let promised = self.promised();
+        let fits = |view: &View| {
+            let higher = view.number > promised || breaks!(self.rules, LowerNumberAccepted);
+            let lowest = view.nodes().lowest() == Some(view.number.proposer);
+            higher && lowest && view.number != promised && view.members == *members
+        };
+        let proposals = self.hearing.peers().filter_map(|peer| {
+            let proposal = peer.beat.proposal.as_ref()?;
+            (proposal.number.proposer == peer.beat.node && fits(proposal)).then_some(proposal)
+        });
+        if let Some(view) = proposals.max_by_key(|view| view.number).cloned() {
+            self.accept(view);
+        }
+    }
+
+    fn accept(&mut self, view: View) {
+        self.highest = self.highest.max(view.number.counter);
+        self.tell(Change::Accepted(view.clone()));
+        self.view = Some((view, Stage::Accepted));
+        if !breaks!(self.rules, LeaseOutlivesView) {
+            self.lease_until = BootTime::default();
+        }
+        self.counts = false;
+        self.urgent = true;
+    }
+
+    /// What this node proposes: its own view, until that counts, and as long as somebody might not know it.
+    pub(super) fn proposal(&self) -> Option<View> {
+        let (view, _) = self.view.as_ref()?;
+        (view.number.proposer == self.node && !self.counts).then(|| view.clone())
+    }
+}

@@ -1,0 +1,85 @@
+//! What outlives a restart of the daemon in one boot of the machine: promises above all (safety 1.3, 1.7). Kept in memory
+//! that the kernel forgets with the boot, written before the beat that it goes with is sent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::id::{Incarnation, NodeId};
+use crate::base::time::BootTime;
+use crate::cluster::beat::{Beat, BeatNumber, Session};
+use crate::cluster::configuration::Configuration;
+use crate::cluster::lease::Promises;
+use crate::cluster::membership::Membership;
+use crate::cluster::mistake::{Rules, breaks};
+use crate::cluster::view::{Stage, View};
+
+/// What a daemon leaves to the next one of the same boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The incarnation that goes on.
+    pub incarnation: Incarnation,
+    /// The session that ended.
+    pub session: Session,
+    /// The highest counter of a view that was heard of.
+    pub highest: u64,
+    /// The view that was promised.
+    pub view: Option<(View, Stage)>,
+    /// Did it count?
+    pub counts: bool,
+    /// What was promised to whom.
+    pub promises: Promises,
+    /// Until when this node may act.
+    pub lease_until: BootTime,
+    /// The newest beat heard of each member, and its boot.
+    pub heard: BTreeMap<NodeId, (Incarnation, BeatNumber)>,
+    /// Until when it says nothing.
+    pub quiet_until: BootTime,
+}
+
+impl Membership {
+    /// What the next daemon of this boot must know.
+    pub fn memory(&self) -> Memory {
+        let nodes = self.view.as_ref().map(|(view, _)| view.nodes()).unwrap_or_default();
+        let heard = self.hearing.peers().filter(|peer| nodes.has(peer.beat.node));
+        Memory {
+            incarnation: self.incarnation,
+            session: self.number.session,
+            highest: self.highest,
+            view: self.view.clone(),
+            counts: self.counts,
+            promises: self.promises.clone(),
+            lease_until: self.lease_until,
+            heard: heard.map(|peer| (peer.beat.node, (peer.beat.incarnation, peer.beat.number))).collect(),
+            quiet_until: self.quiet_until,
+        }
+    }
+
+    /// The same incarnation goes on in a new session.
+    pub fn resume(
+        configuration: Configuration,
+        node: NodeId,
+        memory: Memory,
+        rules: Rules,
+        now: BootTime,
+    ) -> Membership {
+        let mut next = Membership::start(configuration, node, memory.incarnation, rules, now);
+        next.number = BeatNumber { session: Session(memory.session.0 + 1), counter: 0 };
+        next.highest = memory.highest;
+        next.view = memory.view;
+        next.counts = memory.counts;
+        next.lease_until = memory.lease_until;
+        next.quiet_until = memory.quiet_until;
+        if !breaks!(rules, PromisesForgottenAtRestart) {
+            next.promises = memory.promises;
+        }
+        for (node, (incarnation, number)) in memory.heard {
+            next.hearing.trust(Beat::unknown(node, incarnation, number), now);
+        }
+        // Whom others hear is not known yet: a choice without it would be a wrong one.
+        next.proposes_from = now.plus_ms(next.configuration.timing.window_ms);
+        next.urgent = true;
+        next.was_quorate = next.quorate(now).is_some();
+        next
+    }
+}

@@ -1,0 +1,87 @@
+//! The quorum of this node: what it grants others, and what others granted it (safety 1.3).
+
+use crate::base::id::NodeId;
+use crate::base::time::BootTime;
+use crate::cluster::beat::Beat;
+use crate::cluster::membership::{Change, Membership};
+use crate::cluster::mistake::breaks;
+use crate::cluster::view::{Stage, View, ViewNumber};
+
+impl Membership {
+    fn installed(&self) -> Option<&View> {
+        self.view.as_ref().filter(|(_, stage)| *stage == Stage::Installed).map(|(view, _)| view)
+    }
+
+    /// Do this node's echoes extend leases in its view? Not before all that it promised to others has ended.
+    pub(super) fn grants(&self, now: BootTime) -> bool {
+        let waited = |view: &View| breaks!(self.rules, NoLeaseWait) || self.promises.wait_for(view) <= now;
+        !self.is_silent(now) && self.installed().is_some_and(waited)
+    }
+
+    /// A beat that grants is a promise to every member that is echoed, from when it was heard.
+    pub(super) fn promise_members(&mut self) {
+        let lasts = self.configuration.timing.promise_ms(self.rules);
+        let Some(view) = self.installed().cloned() else { return };
+        for (node, incarnation) in view.members {
+            let peer = self.hearing.peer(node).filter(|peer| peer.beat.incarnation == incarnation);
+            if let Some(peer) = peer {
+                let until = peer.last.plus_ms(lasts);
+                self.promises.give(node, incarnation, until);
+            }
+        }
+    }
+
+    /// The newest time of sending of which a majority of votes, in this view, says that it heard that or later.
+    fn echoed(&self, view: &View, now: BootTime) -> Option<BootTime> {
+        let echo = |beat: &Beat| {
+            let bound = beat.is_at(view.number, Stage::Installed) || breaks!(self.rules, EchoNotBoundToView);
+            let number = beat.heard.get(&self.node)?;
+            let sent = self.sent.at(*number);
+            let sent = if breaks!(self.rules, LeaseFromHearing) { sent.map(|_| now) } else { sent };
+            sent.filter(|_| bound && beat.grants)
+        };
+        let others = view.members.iter().filter_map(|(node, incarnation)| {
+            Some((echo(self.hearing.beat_of(*node, *incarnation)?)?, *node))
+        });
+        let mut echoes = others.collect::<Vec<(BootTime, NodeId)>>();
+        if self.grants(now) {
+            echoes.push((self.sent.at(self.number)?, self.node));
+        }
+        echoes.sort_unstable_by(|one, other| other.cmp(one));
+        if breaks!(self.rules, LeaseFromNewestEcho) {
+            let all = echoes.iter().map(|(_, node)| *node).collect();
+            return self
+                .configuration
+                .is_majority(self.configuration.votes(all), self.rules)
+                .then_some(echoes.first()?.0);
+        }
+        let mut votes = 0;
+        echoes.into_iter().find_map(|(at, node)| {
+            votes += self.configuration.votes(crate::cluster::node_set::NodeSet::of(node));
+            self.configuration.is_majority(votes, self.rules).then_some(at)
+        })
+    }
+
+    pub(super) fn extend_lease(&mut self, now: BootTime) {
+        let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
+        let view = self.view.as_ref().filter(|_| counts && !self.is_silent(now)).map(|(view, _)| view);
+        if let Some(at) = view.and_then(|view| self.echoed(view, now)) {
+            self.lease_until = self.lease_until.max(at.plus_ms(self.configuration.timing.lease_ms));
+        }
+        let quorate = self.quorate(now).map(|(number, _)| number);
+        match (quorate, self.was_quorate) {
+            (Some(number), false) => self.tell(Change::Quorate(number)),
+            (None, true) => self.tell(Change::Inquorate),
+            _ => (),
+        }
+        self.was_quorate = quorate.is_some();
+    }
+
+    /// The view by which this node is quorate, and the end of its lease by this node's clock; nothing when it is not.
+    pub fn quorate(&self, now: BootTime) -> Option<(ViewNumber, BootTime)> {
+        let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
+        let stays = !self.left || breaks!(self.rules, LeavingKeepsLease);
+        let holds = counts && stays && !self.outdated && now < self.lease_until;
+        holds.then(|| (self.promised(), self.lease_until))
+    }
+}

@@ -1,0 +1,148 @@
+//! Every time of the cluster, in one place, and the arithmetic that they must satisfy (R11, R18).
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::mistake::{Rules, breaks};
+
+/// Parts in a million of which a clock may be wrong: the largest that is believed.
+pub const DRIFT_PPM_MAX: u32 = 100_000;
+const MILLION: u64 = 1_000_000;
+
+/// Times of a cluster; all nodes have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Milliseconds between two beats.
+    pub beat_ms: u64,
+    /// Milliseconds of silence after which a peer is not heard any more; and how long it must be heard without a gap before
+    /// it counts (R10).
+    pub window_ms: u64,
+    /// Milliseconds for which an echoed beat makes quorate, counted from its sending.
+    pub lease_ms: u64,
+    /// Parts in a million by which a node's clock may run too fast or too slow.
+    pub drift_ppm: u32,
+    /// Milliseconds for which a choice of members must stand before a view is proposed.
+    pub settle_ms: u64,
+    /// Milliseconds after which a view that not all have installed is given up, without those who did not answer.
+    pub propose_ms: u64,
+}
+
+impl Default for Timing {
+    /// What is right for a switched network: silent for a second is not heard; quorum ends 1.5 s after the last beat.
+    fn default() -> Self {
+        Timing {
+            beat_ms: 100,
+            window_ms: 1000,
+            lease_ms: 1500,
+            drift_ppm: 10_000,
+            settle_ms: 200,
+            propose_ms: 1000,
+        }
+    }
+}
+
+/// Why times cannot work, with the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadTiming {
+    /// Something is zero.
+    Zero,
+    /// A peer would be lost with one lost beat or two.
+    WindowTooShort {
+        /// Milliseconds of silence.
+        window_ms: u64,
+        /// Milliseconds between beats.
+        beat_ms: u64,
+    },
+    /// The lease would end before silence is noticed, and every hiccup would stop I/O.
+    LeaseTooShort {
+        /// Milliseconds of a lease.
+        lease_ms: u64,
+        /// Milliseconds of silence.
+        window_ms: u64,
+    },
+    /// Clocks that wrong are broken.
+    DriftTooLarge {
+        /// Parts in a million.
+        drift_ppm: u32,
+    },
+}
+
+impl core::fmt::Display for BadTiming {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            BadTiming::Zero => write!(f, "no time may be zero"),
+            BadTiming::WindowTooShort { window_ms, beat_ms } => write!(
+                f,
+                "a window of {window_ms} ms is less than four beats of {beat_ms} ms: a few lost packets would cost a node"
+            ),
+            BadTiming::LeaseTooShort { lease_ms, window_ms } => write!(
+                f,
+                "a lease of {lease_ms} ms is not longer than the window of {window_ms} ms: I/O would stop before anybody is \
+                 missed"
+            ),
+            BadTiming::DriftTooLarge { drift_ppm } => {
+                write!(
+                    f,
+                    "clocks that are wrong by {drift_ppm} parts in a million are more than {DRIFT_PPM_MAX} allowed"
+                )
+            }
+        }
+    }
+}
+
+impl Timing {
+    /// Can a cluster work by these times?
+    pub fn check(&self) -> Result<(), BadTiming> {
+        let Timing { beat_ms, window_ms, lease_ms, drift_ppm, settle_ms, propose_ms } = *self;
+        if [beat_ms, window_ms, lease_ms, settle_ms, propose_ms].contains(&0) {
+            return Err(BadTiming::Zero);
+        }
+        if window_ms < beat_ms.saturating_mul(4) {
+            return Err(BadTiming::WindowTooShort { window_ms, beat_ms });
+        }
+        if lease_ms <= window_ms {
+            return Err(BadTiming::LeaseTooShort { lease_ms, window_ms });
+        }
+        if drift_ppm > DRIFT_PPM_MAX {
+            return Err(BadTiming::DriftTooLarge { drift_ppm });
+        }
+        Ok(())
+    }
+
+    /// How long a promise lasts by the clock of who gave it: not shorter than a lease by any other clock. A lease of a slow
+    /// clock lasts `lease / (1 - d)`, a promise of a fast one `promise / (1 + d)`, so it is `lease · (1 + d) / (1 - d)`,
+    /// rounded up. (Safety 1.3 has `1 + 2·d`, which falls short by a part of d².)
+    pub fn promise_ms(&self, rules: Rules) -> u64 {
+        if breaks!(rules, PromiseWithoutDrift) {
+            return self.lease_ms;
+        }
+        let drift = u64::from(self.drift_ppm.min(DRIFT_PPM_MAX));
+        // A millisecond for each of the two clocks, which count whole ones.
+        self.lease_ms.saturating_mul(MILLION + drift).div_ceil(MILLION - drift).saturating_add(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_outlasts_a_lease_by_the_worst_clocks() {
+        for drift_ppm in [0, 200, 10_000, 100_000] {
+            let timing = Timing { drift_ppm, ..Timing::default() };
+            let drift = f64::from(drift_ppm) / 1e6;
+            let (lease, promise) = (timing.lease_ms as f64, timing.promise_ms(Rules::ALL) as f64);
+            assert!(promise / (1.0 + drift) >= lease / (1.0 - drift), "{drift_ppm}");
+        }
+    }
+
+    #[test]
+    fn times_that_cannot_work_are_refused_with_figures() {
+        let good = Timing::default();
+        assert_eq!(good.check(), Ok(()));
+        let told = |timing: Timing| timing.check().unwrap_err().to_string();
+        assert!(told(Timing { beat_ms: 0, ..good }).contains("zero"));
+        assert!(told(Timing { window_ms: 300, ..good }).contains("300 ms"));
+        assert!(told(Timing { lease_ms: 1000, ..good }).contains("lease of 1000 ms"));
+        assert!(told(Timing { drift_ppm: 200_000, ..good }).contains("200000"));
+    }
+}

@@ -1,0 +1,33 @@
+//! L4 (I5): all members of an installed view agree on its number and members; and for one boot of a node numbers only rise.
+
+use std::collections::BTreeMap;
+
+use evms::base::id::{Incarnation, NodeId};
+use evms::cluster::view::{View, ViewNumber};
+
+use crate::laws::Broken;
+
+#[derive(Default)]
+pub struct Agreement {
+    views: BTreeMap<ViewNumber, View>,
+    last: BTreeMap<Incarnation, ViewNumber>,
+}
+
+impl Agreement {
+    pub fn installed(&mut self, node: NodeId, incarnation: Incarnation, view: &View) -> Result<(), Broken> {
+        let broken = |words| Err(Broken { law: "L4", words });
+        if !view.has(node, incarnation) {
+            return broken(format!("node {node} installed view {view} and is no member of it in this boot"));
+        }
+        let known = self.views.entry(view.number).or_insert_with(|| view.clone());
+        if known != view {
+            return broken(format!("node {node} installed {view}, others {known}, with other boots perhaps"));
+        }
+        let last = self.last.entry(incarnation).or_default();
+        if view.number <= *last {
+            return broken(format!("node {node} installed {view} after {last}"));
+        }
+        *last = view.number;
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! The laws, one a file. Each is asked after every event.
+
+pub mod agreement;
+pub mod healing;
+pub mod one_quorum;
+
+/// A law that was broken, in words.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub law: &'static str,
+    pub words: String,
+}

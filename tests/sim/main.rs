@@ -1,0 +1,103 @@
+//! The simulator of clusters: the product's own membership over a network that loses, doubles, delays, overtakes and cuts,
+//! on machines that pause, stop, crash, forget and drift, with the laws checked at every event. It proves that it can
+//! notice: each deliberate mistake must be caught by a law, and the unmutated run is clean over as many seeds.
+//!
+//! `build.sh sim` runs it. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
+//! what happened, `--mistake NAME` runs everything with one mistake.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod catch;
+mod chance;
+mod clock;
+mod laws;
+mod machine;
+mod network;
+mod story;
+mod world;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use evms::cluster::mistake::Rules;
+use laws::Broken;
+use world::World;
+
+const SEEDS: u64 = 2000;
+const THREADS: usize = 2;
+
+/// One run; how many virtual microseconds it was, and how many views came to count.
+pub fn run(seed: u64, rules: Rules) -> Result<(u64, u64), Broken> {
+    let mut world = World::new(seed, rules, false);
+    world.run()?;
+    Ok((world.now_us, world.views))
+}
+
+fn replay(seed: u64, rules: Rules) -> bool {
+    let mut world = World::new(seed, rules, true);
+    let ended = world.run();
+    for line in world.told() {
+        println!("{line}");
+    }
+    println!("seed {seed}: {} nodes: {ended:?}", world.configuration.nodes.len());
+    ended.is_ok()
+}
+
+fn clean_run(seeds: u64, from: u64, rules: Rules) -> bool {
+    let (next, time_us, views) = (AtomicU64::new(from), AtomicU64::new(0), AtomicU64::new(0));
+    let findings = Mutex::new(Vec::new());
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + seeds {
+                        return;
+                    }
+                    match run(seed, rules) {
+                        Ok((us, count)) => {
+                            time_us.fetch_add(us, Ordering::Relaxed);
+                            views.fetch_add(count, Ordering::Relaxed);
+                        }
+                        Err(broken) => findings.lock().unwrap().push((seed, broken)),
+                    }
+                }
+            });
+        }
+    });
+    let findings = findings.into_inner().unwrap();
+    for (seed, broken) in findings.iter().take(10) {
+        println!("BROKEN --seed {seed}: {}: {}", broken.law, broken.words);
+    }
+    let seconds = time_us.into_inner() as f64 / 1e6;
+    println!(
+        "{seeds} seeds from {from}: {} findings, {seconds:.0} virtual seconds, {} views, {:.0} virtual seconds per core-second",
+        findings.len(),
+        views.into_inner(),
+        seconds / begin.elapsed().as_secs_f64() / THREADS as f64
+    );
+    findings.is_empty()
+}
+
+fn number_behind(words: &[String], option: &str) -> Option<u64> {
+    let place = words.iter().position(|word| word == option)?;
+    words.get(place + 1)?.parse().ok()
+}
+
+fn main() {
+    let words = std::env::args().skip(1).collect::<Vec<_>>();
+    let mistake = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
+    let rules = match mistake {
+        None => Rules::ALL,
+        Some(name) => Rules::without(catch::named(name).expect("no mistake of this name")),
+    };
+    if let Some(seed) = number_behind(&words, "--seed") {
+        std::process::exit(i32::from(!replay(seed, rules)));
+    }
+    let seeds = words.first().and_then(|word| word.parse().ok()).unwrap_or(SEEDS);
+    let clean = clean_run(seeds, number_behind(&words, "--from").unwrap_or(1), rules);
+    let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all();
+    std::process::exit(i32::from(!(clean && caught)));
+}

@@ -1,0 +1,163 @@
+//! What happens to a cluster: faults thrown from the seed, one after the other, then calm.
+
+use crate::chance::Chance;
+use crate::machine::Power;
+use crate::network::Weather;
+use crate::world::{Event, World};
+
+/// When the first fault may come, and the last.
+const FAULTS_US: (u64, u64) = (2_500_000, 35_000_000);
+/// How long calm lasts: a peer that was lost again and again must be heard for 32 windows.
+pub const CALM_US: u64 = 45_000_000;
+/// How long nothing may have changed at the end.
+pub const STABLE_US: u64 = 5_000_000;
+
+#[derive(Clone, Debug)]
+pub enum Fault {
+    Partition(u64),
+    CutOneWay(usize, usize),
+    CutBothWays(usize, usize),
+    MendAll,
+    Weather(Weather),
+    Pause(usize, u64),
+    GoOn(usize),
+    Stop(usize, u64),
+    Thaw(usize),
+    /// The daemon dies and comes back, with what it left in memory or without.
+    Crash(usize, u64, bool),
+    Restart(usize, bool),
+    PowerOff(usize, u64),
+    PowerOn(usize),
+    Leave(usize, u64),
+    Drift(usize, i64),
+    /// A copy of a machine appears, or goes.
+    Twin(bool),
+}
+
+/// All faults of one run, with their times.
+pub fn faults(world: &mut World) {
+    let chance = &mut world.chance;
+    let nodes = world.configuration.nodes.len();
+    let rate = [400_000, 1_500_000, 4_000_000][chance.below(3) as usize];
+    let mut at = chance.between(FAULTS_US.0 / 5, FAULTS_US.0 * 2);
+    let mut planned = Vec::new();
+    while at < FAULTS_US.1 {
+        planned.push((at, one(chance, nodes)));
+        at += chance.between(rate / 10, rate);
+    }
+    for (at, fault) in planned {
+        world.at(at, Event::Fault(fault));
+    }
+    world.at(FAULTS_US.1 + 6_000_000, Event::Calm);
+}
+
+fn one(chance: &mut Chance, nodes: usize) -> Fault {
+    let some = |chance: &mut Chance| chance.below(nodes as u64) as usize;
+    let drifts = [-9_900, -3000, 0, 3000, 9_900];
+    match chance.below(100) {
+        0..16 => Fault::Partition(chance.number()),
+        16..24 => Fault::CutOneWay(some(chance), some(chance)),
+        24..32 => Fault::CutBothWays(some(chance), some(chance)),
+        32..44 => Fault::MendAll,
+        44..52 => Fault::Weather(Weather::some(chance)),
+        52..60 => Fault::Pause(some(chance), chance.between(100_000, 4_000_000)),
+        60..66 => Fault::Stop(some(chance), chance.between(500_000, 6_000_000)),
+        66..80 => Fault::Crash(some(chance), chance.between(20_000, 3_000_000), chance.per_mille(700)),
+        80..88 => Fault::PowerOff(some(chance), chance.between(100_000, 4_000_000)),
+        88..92 => Fault::Leave(some(chance), chance.between(500_000, 4_000_000)),
+        92..96 => Fault::Drift(some(chance), drifts[chance.below(5) as usize]),
+        _ => Fault::Twin(chance.per_mille(500)),
+    }
+}
+
+/// Does what a fault says.
+pub fn befall(world: &mut World, fault: &Fault) {
+    let now = world.now_us;
+    match fault {
+        Fault::Partition(bits) => {
+            for from in 0..world.machines.len() {
+                for to in 0..world.machines.len() {
+                    if bits >> from & 1 != bits >> to & 1 {
+                        world.network.cut(from, to);
+                    }
+                }
+            }
+        }
+        Fault::CutOneWay(from, to) => world.network.cut(*from, *to),
+        Fault::CutBothWays(one, other) => {
+            world.network.cut(*one, *other);
+            world.network.cut(*other, *one);
+        }
+        Fault::MendAll => world.network.mend_all(),
+        Fault::Weather(weather) => world.network.weather = *weather,
+        Fault::Pause(place, us) => {
+            world.machines[*place].paused = true;
+            world.at(now + us, Event::Fault(Fault::GoOn(*place)));
+        }
+        Fault::GoOn(place) => {
+            world.machines[*place].paused = false;
+            world.ring(*place);
+        }
+        Fault::Stop(place, us) if world.machines[*place].power == Power::On => {
+            let machine = &mut world.machines[*place];
+            machine.power = Power::Stopped;
+            machine.clock.stop(now);
+            world.at(now + us, Event::Fault(Fault::Thaw(*place)));
+        }
+        Fault::Thaw(place) if world.machines[*place].power == Power::Stopped => {
+            let machine = &mut world.machines[*place];
+            machine.power = Power::On;
+            machine.clock.go_on(now);
+            machine.stale_page = true;
+            world.ring(*place);
+        }
+        Fault::Stop(..) | Fault::Thaw(_) => (),
+        Fault::Crash(place, us, remembers) => {
+            world.machines[*place].daemon = None;
+            world.at(now + us, Event::Fault(Fault::Restart(*place, *remembers)));
+        }
+        Fault::Restart(place, remembers) => world.start(*place, *remembers),
+        Fault::PowerOff(place, us) => {
+            world.power_off(*place);
+            world.at(now + us, Event::Fault(Fault::PowerOn(*place)));
+        }
+        Fault::PowerOn(place) => world.power_on(*place),
+        Fault::Leave(place, us) => {
+            world.leave(*place);
+            world.at(now + us, Event::Fault(Fault::PowerOff(*place, 100_000)));
+        }
+        Fault::Drift(place, ppm) => world.machines[*place].clock.drift(now, *ppm),
+        Fault::Twin(comes) => world.twin(*comes),
+    }
+}
+
+/// All that is broken is mended, but for cuts of the network that may stay as they are.
+pub fn calm(world: &mut World) {
+    world.calm = true;
+    let twin = world.machines.len() - 1;
+    world.power_off(twin);
+    world.network.weather = Weather::FAIR;
+    world.network.mend_all();
+    let nodes = world.configuration.nodes.len();
+    if world.chance.per_mille(500) {
+        for _ in 0..world.chance.between(1, 4) {
+            let (from, to) =
+                (world.chance.below(nodes as u64) as usize, world.chance.below(nodes as u64) as usize);
+            world.network.cut(from, to);
+            if world.chance.per_mille(700) {
+                world.network.cut(to, from);
+            }
+        }
+    }
+    for place in 0..nodes {
+        world.machines[place].paused = false;
+        befall(world, &Fault::Thaw(place));
+        match world.machines[place].power {
+            Power::Off => world.power_on(place),
+            _ if world.machines[place].daemon.is_none() => world.start(place, true),
+            _ => world.ring(place),
+        }
+    }
+    let at = world.now_us + CALM_US;
+    world.at(at, Event::End);
+}

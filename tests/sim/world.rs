@@ -1,0 +1,323 @@
+//! The world of one run: machines, the network between them, and what is to happen, in one order that the seed decides.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::rc::Rc;
+
+use evms::base::id::{ClusterId, NodeId, NodeUuid};
+use evms::cluster::beat::Beat;
+use evms::cluster::configuration::{Configuration, Voter};
+use evms::cluster::membership::{Change, Membership};
+use evms::cluster::mistake::{Mistake, Rules};
+use evms::cluster::timing::Timing;
+
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::laws::agreement::Agreement;
+use crate::laws::{Broken, healing, one_quorum};
+use crate::machine::{Machine, Power};
+use crate::network::Network;
+use crate::story::{self, Fault};
+
+/// Events that are kept to be shown when a law is broken.
+const TOLD_MAX: usize = 200;
+/// Events of one run at most: a run that goes on and on is broken.
+const EVENTS_MAX: u64 = 5_000_000;
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    Arrives { to: usize, beat: Rc<Beat> },
+    Alarm { machine: usize, number: u64 },
+    Fault(Fault),
+    Calm,
+    End,
+}
+
+struct Planned {
+    at_us: u64,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at_us, self.order) == (other.at_us, other.order)
+    }
+}
+impl Eq for Planned {}
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Planned {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_us, self.order).cmp(&(other.at_us, other.order))
+    }
+}
+
+pub struct World {
+    pub now_us: u64,
+    pub chance: Chance,
+    pub configuration: Configuration,
+    pub machines: Vec<Machine>,
+    pub network: Network,
+    pub calm: bool,
+    rules: Rules,
+    order: u64,
+    plan: BinaryHeap<Reverse<Planned>>,
+    agreement: Agreement,
+    changed_us: u64,
+    told: VecDeque<String>,
+    tells: bool,
+    pub views: u64,
+}
+
+fn configuration(chance: &mut Chance) -> Configuration {
+    let nodes = chance.between(2, 10) as u16;
+    let weighty = chance.per_mille(200);
+    let votes = |chance: &mut Chance| if weighty { chance.below(4) as u16 } else { 1 };
+    let voter = |node: u16, chance: &mut Chance| {
+        let mut uuid = [0; 16];
+        uuid[..2].copy_from_slice(&node.to_le_bytes());
+        (NodeId(node), Voter { uuid: NodeUuid(uuid), votes: votes(chance) })
+    };
+    Configuration {
+        cluster: ClusterId([7; 16]),
+        generation: 1,
+        nodes: (1..=nodes).map(|node| voter(node, chance)).collect::<BTreeMap<_, _>>(),
+        timing: Timing::default(),
+    }
+}
+
+impl World {
+    /// The last machine is the twin of another, and off.
+    pub fn new(seed: u64, rules: Rules, tells: bool) -> World {
+        let mut chance = Chance::new(seed);
+        let configuration = configuration(&mut chance);
+        let nodes = configuration.nodes.len();
+        let twin = NodeId(chance.between(1, nodes as u64 + 1) as u16);
+        let ids = configuration.nodes.keys().copied().chain([twin]);
+        let drift = [0, 100, 9_900][chance.below(3) as usize];
+        let machine = |node: NodeId, chance: &mut Chance| {
+            let ppm = chance.below(2 * drift + 1) as i64 - drift as i64;
+            Machine::new(node, Clock::new(0, chance.between(1_000_000, 900_000_000), ppm))
+        };
+        let machines = ids.map(|node| machine(node, &mut chance)).collect::<Vec<_>>();
+        let network = Network::new(machines.len());
+        let mut world = World {
+            now_us: 0,
+            chance,
+            configuration,
+            machines,
+            network,
+            calm: false,
+            rules,
+            order: 0,
+            plan: BinaryHeap::new(),
+            agreement: Agreement::default(),
+            changed_us: 0,
+            told: VecDeque::new(),
+            tells,
+            views: 0,
+        };
+        world.machines[nodes].power = Power::Off;
+        for place in 0..nodes {
+            let at = world.chance.below(3_000_000);
+            world.at(at, Event::Fault(Fault::Restart(place, false)));
+        }
+        story::faults(&mut world);
+        world
+    }
+
+    pub fn at(&mut self, at_us: u64, event: Event) {
+        self.order += 1;
+        self.plan.push(Reverse(Planned { at_us, order: self.order, event }));
+    }
+
+    fn tell(&mut self, words: impl FnOnce() -> String) {
+        if self.tells {
+            if self.told.len() == TOLD_MAX {
+                self.told.pop_front();
+            }
+            let line = format!("{:>12.6} {}", self.now_us as f64 / 1e6, words());
+            self.told.push_back(line);
+        }
+    }
+
+    pub fn told(&self) -> impl Iterator<Item = &String> {
+        self.told.iter()
+    }
+
+    /// Has the machine's daemon run now.
+    pub fn ring(&mut self, place: usize) {
+        self.machines[place].alarm += 1;
+        let number = self.machines[place].alarm;
+        self.at(self.now_us, Event::Alarm { machine: place, number });
+    }
+
+    pub fn power_off(&mut self, place: usize) {
+        let machine = &mut self.machines[place];
+        machine.power = Power::Off;
+        machine.daemon = None;
+        machine.page = None;
+        machine.socket.clear();
+    }
+
+    pub fn power_on(&mut self, place: usize) {
+        if self.machines[place].power != Power::Off {
+            return;
+        }
+        let drift = self.chance.below(201) as i64 - 100;
+        let machine = &mut self.machines[place];
+        machine.power = Power::On;
+        machine.paused = false;
+        machine.boot += 1;
+        machine.clock = Clock::new(self.now_us, 1_000_000, drift);
+        self.start(place, true);
+    }
+
+    /// Starts a daemon, with what the last one of this boot left, if it is to be believed.
+    pub fn start(&mut self, place: usize, remembers: bool) {
+        let now = self.machines[place].clock.now(self.now_us);
+        if self.machines[place].power == Power::Off || self.machines[place].daemon.is_some() {
+            return;
+        }
+        let any_boot = self.rules.broken() == Some(Mistake::MemoryOfAnotherBoot);
+        let machine = &mut self.machines[place];
+        let memory =
+            machine.memory.take().filter(|(boot, _)| remembers && (any_boot || *boot == machine.boot));
+        let configuration = self.configuration.clone();
+        let daemon = match memory {
+            Some((_, memory)) => Membership::resume(configuration, machine.node, memory, self.rules, now),
+            None => {
+                // A new incarnation closes all gates first.
+                machine.page = None;
+                let incarnation = machine.next_incarnation(place);
+                Membership::start(configuration, machine.node, incarnation, self.rules, now)
+            }
+        };
+        machine.daemon = Some(daemon);
+        machine.socket.clear();
+        self.tell(|| format!("machine {place} starts a daemon"));
+        self.ring(place);
+    }
+
+    pub fn leave(&mut self, place: usize) {
+        let machine = &mut self.machines[place];
+        if let Some(daemon) =
+            machine.daemon.as_mut().filter(|_| machine.power == Power::On && !machine.paused)
+        {
+            daemon.leave();
+            self.ring(place);
+        }
+    }
+
+    pub fn twin(&mut self, comes: bool) {
+        let twin = self.machines.len() - 1;
+        if comes { self.power_on(twin) } else { self.power_off(twin) }
+    }
+
+    fn wake(&mut self, place: usize) -> Result<(), Broken> {
+        if !self.machines[place].runs() {
+            return Ok(());
+        }
+        let now = self.machines[place].clock.now(self.now_us);
+        let machine = &mut self.machines[place];
+        let Some(mut daemon) = machine.daemon.take() else { return Ok(()) };
+        for beat in std::mem::take(&mut machine.socket) {
+            daemon.hear(now, &beat);
+        }
+        daemon.tick(now);
+        let beat = daemon.beat(now);
+        // The page and the memory are written before anything is sent.
+        let page = daemon.quorate(now);
+        if page.map(|(_, until)| until) != machine.page.map(|(_, until)| until) || page.is_none() {
+            machine.stale_page = false;
+        }
+        machine.page = page;
+        machine.memory = Some((machine.boot, daemon.memory()));
+        let alarm = machine.clock.real_us(daemon.deadline().max(now)).max(self.now_us + 1);
+        machine.alarm += 1;
+        let number = machine.alarm;
+        self.at(alarm, Event::Alarm { machine: place, number });
+        if let Some(beat) = beat {
+            self.send(place, Rc::new(beat));
+        }
+        self.hear_of_changes(place, &mut daemon)?;
+        self.machines[place].daemon = Some(daemon);
+        Ok(())
+    }
+
+    fn send(&mut self, from: usize, beat: Rc<Beat>) {
+        for to in 0..self.machines.len() {
+            if self.machines[to].node == beat.node {
+                continue;
+            }
+            for after in self.network.fates(from, to, &mut self.chance) {
+                self.at(self.now_us + after, Event::Arrives { to, beat: Rc::clone(&beat) });
+            }
+        }
+    }
+
+    fn hear_of_changes(&mut self, place: usize, daemon: &mut Membership) -> Result<(), Broken> {
+        let incarnation = daemon.memory().incarnation;
+        while let Some(change) = daemon.change() {
+            self.tell(|| format!("machine {place}: {change:?}"));
+            if let Change::Installed(view) = change {
+                self.changed_us = self.now_us;
+                self.views += 1;
+                self.agreement.installed(self.machines[place].node, incarnation, &view)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn happens(&mut self, event: Event) -> Result<bool, Broken> {
+        match event {
+            Event::Arrives { to, beat } => {
+                self.machines[to].receive(beat);
+                self.wake(to)?;
+            }
+            Event::Alarm { machine, number } if self.machines[machine].alarm == number => {
+                self.wake(machine)?
+            }
+            Event::Alarm { .. } => return Ok(true),
+            Event::Fault(_) if self.calm => return Ok(true),
+            Event::Fault(fault) => {
+                self.tell(|| format!("{fault:?}"));
+                story::befall(self, &fault);
+            }
+            Event::Calm => {
+                self.tell(|| "calm".into());
+                story::calm(self);
+            }
+            Event::End => {
+                let (now, changed) = (self.now_us, self.changed_us);
+                healing::check(
+                    &self.configuration,
+                    &self.machines,
+                    &self.network,
+                    now,
+                    changed,
+                    story::STABLE_US,
+                )?;
+                return Ok(false);
+            }
+        }
+        one_quorum::check(&self.machines, self.now_us)?;
+        Ok(true)
+    }
+
+    /// Until the end, or a law is broken.
+    pub fn run(&mut self) -> Result<(), Broken> {
+        for _ in 0..EVENTS_MAX {
+            let Some(Reverse(planned)) = self.plan.pop() else { break };
+            self.now_us = planned.at_us;
+            if !self.happens(planned.event)? {
+                return Ok(());
+            }
+        }
+        Err(Broken { law: "end", words: "the run did not come to its end".into() })
+    }
+}
