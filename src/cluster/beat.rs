@@ -31,6 +31,10 @@ pub struct Row {
     pub beat: BeatNumber,
     /// Whom it hears.
     pub hears: NodeSet,
+    /// The number of the view that last counted for it.
+    pub view: ViewNumber,
+    /// The members of that.
+    pub members: NodeSet,
 }
 
 /// A beat.
@@ -50,6 +54,8 @@ pub struct Beat {
     pub promised: ViewNumber,
     /// How far it is with that view; nothing when it promised none.
     pub stage: Option<Stage>,
+    /// Whom the node would have as members.
+    pub choice: NodeSet,
     /// The view that it proposes.
     pub proposal: Option<View>,
     /// Who hears whom, its own row among them.
@@ -73,6 +79,7 @@ impl Beat {
             highest: 0,
             promised: ViewNumber::default(),
             stage: None,
+            choice: NodeSet::EMPTY,
             proposal: None,
             rows: BTreeMap::new(),
             heard: BTreeMap::new(),

@@ -163,6 +163,22 @@ impl Hearing {
         })
     }
 
+    /// How each peer is heard, for people.
+    pub fn in_words(&self, now: BootTime) -> String {
+        let one = |(node, peer): (&NodeId, &Peer)| {
+            let ago = |at: BootTime| now.ms.saturating_sub(at.ms);
+            format!(
+                "{node}: {} {} ms ago, for {} ms, lost {} times{}",
+                if peer.heard { "heard" } else { "silent, last heard" },
+                ago(peer.last),
+                ago(peer.since),
+                peer.flaps,
+                if peer.unanswering_until > now { ", left out" } else { "" }
+            )
+        };
+        self.peers.iter().map(one).collect::<Vec<_>>().join("; ")
+    }
+
     /// All peers that count.
     pub fn row(&self, now: BootTime) -> NodeSet {
         self.peers.keys().copied().filter(|node| self.counts(*node, now)).collect()

@@ -35,6 +35,8 @@ pub use memory::Memory;
 
 /// Milliseconds between two beats at least, however much changes.
 const BEAT_GAP_MS: u64 = 10;
+/// Windows for which others must know another boot of this node before it is believed to be replaced.
+const REPLACED_WINDOWS: u64 = 3;
 /// Changes that are kept for who reads them; the oldest are dropped.
 const CHANGES_MAX: usize = 256;
 
@@ -53,6 +55,9 @@ pub enum Change {
     Inquorate,
     /// A beat was refused in a way that somebody should know of.
     Refused(NodeId, Unheard),
+    /// Others know another boot of this node as the living one: this one closes its gates, and begins anew as another
+    /// incarnation.
+    Replaced(Incarnation),
     /// Somebody goes by a newer configuration.
     Outdated {
         /// Its generation.
@@ -76,6 +81,8 @@ pub struct Membership {
     view: Option<(View, Stage)>,
     /// Do all members have it installed?
     counts: bool,
+    /// The view that counted last, and its members.
+    last_view: (ViewNumber, NodeSet),
     /// Since when the choice of members stands.
     choice: (NodeSet, BootTime),
     /// Since when this node's own proposal is under way.
@@ -90,6 +97,9 @@ pub struct Membership {
     /// Until when nothing is said: what was promised before is not known (safety 1.3).
     quiet_until: BootTime,
     outdated: bool,
+    /// Since when others know another boot of this node.
+    replaced_since: Option<BootTime>,
+    replaced: bool,
     left: bool,
     last_beat: BootTime,
     urgent: bool,
@@ -116,6 +126,7 @@ impl Membership {
             highest: 0,
             view: None,
             counts: false,
+            last_view: (ViewNumber::default(), NodeSet::EMPTY),
             choice: (NodeSet::of(node), now),
             proposed: now,
             proposes_from: now,
@@ -125,6 +136,8 @@ impl Membership {
             was_quorate: false,
             quiet_until: now.plus_ms(quiet),
             outdated: false,
+            replaced_since: None,
+            replaced: false,
             left: false,
             last_beat: now,
             urgent: false,
@@ -146,11 +159,28 @@ impl Membership {
                 return;
             }
         }
+        self.look_for_myself(now, beat);
         self.highest = self.highest.max(beat.highest).max(beat.promised.counter);
         if beat.left {
             self.promises.release(beat.node, beat.incarnation);
         }
         self.think(now);
+    }
+
+    /// A copy of this machine may have taken its place while it was silent (F25). What is left of the boot before this one
+    /// is handed on for a window, not longer.
+    fn look_for_myself(&mut self, now: BootTime, beat: &Beat) {
+        let Some(row) = beat.rows.get(&self.node) else { return };
+        if row.incarnation == self.incarnation {
+            self.replaced_since = None;
+            return;
+        }
+        let since = *self.replaced_since.get_or_insert(now);
+        let long = self.configuration.timing.window_ms * REPLACED_WINDOWS;
+        if !self.replaced && since.plus_ms(long) <= now {
+            self.replaced = true;
+            self.tell(Change::Replaced(row.incarnation));
+        }
     }
 
     /// Time went by.
@@ -191,6 +221,7 @@ impl Membership {
             highest: self.highest,
             promised: self.promised(),
             stage: self.view.as_ref().map(|(_, stage)| *stage),
+            choice: self.choice.0,
             proposal: self.proposal(),
             rows: self.rows(now),
             heard: heard.collect(),
@@ -220,6 +251,11 @@ impl Membership {
         self.view.as_ref().map(|(view, _)| view.number).unwrap_or_default()
     }
 
+    /// How each peer is heard, for people.
+    pub fn hearing_in_words(&self, now: BootTime) -> String {
+        self.hearing.in_words(now)
+    }
+
     fn tell(&mut self, change: Change) {
         if self.changes.len() == CHANGES_MAX {
             self.changes.pop_front();
@@ -237,7 +273,7 @@ impl Membership {
     }
 
     fn is_silent(&self, now: BootTime) -> bool {
-        self.outdated || self.left || now < self.quiet_until
+        self.outdated || self.replaced || self.left || now < self.quiet_until
     }
 
     fn think(&mut self, now: BootTime) {

@@ -35,9 +35,9 @@ pub struct Machine {
     pub memory: Option<(u64, Memory)>,
     /// What guards its I/O: the view, and until when by its own clock.
     pub page: Option<(ViewNumber, BootTime)>,
-    /// Was the lease of the page there before the machine was stopped? Nothing tells a stopped machine that time went by
-    /// (T6), so it is not held against the protocol until it is extended.
-    pub stale_page: bool,
+    /// When the machine was last stopped and went on. Nothing tells it that time went by (T6): a lease from beats that it
+    /// sent before is not held against the protocol.
+    pub thawed: BootTime,
     pub socket: VecDeque<Rc<Beat>>,
     pub lives: u64,
     /// The alarm that counts; older ones do not ring.
@@ -55,7 +55,7 @@ impl Machine {
             daemon: None,
             memory: None,
             page: None,
-            stale_page: false,
+            thawed: BootTime { ms: 0 },
             socket: VecDeque::new(),
             lives: 0,
             alarm: 0,
@@ -85,9 +85,9 @@ impl Machine {
     }
 
     /// The view by which it does I/O right now.
-    pub fn claims(&self, real_us: u64) -> Option<ViewNumber> {
+    pub fn claims(&self, real_us: u64, lease_ms: u64) -> Option<ViewNumber> {
         let (number, until) = self.page?;
-        let runs = self.power == Power::On && !self.stale_page;
+        let runs = self.power == Power::On && (self.thawed.ms == 0 || until > self.thawed.plus_ms(lease_ms));
         (runs && self.clock.now(real_us) < until).then_some(number)
     }
 }

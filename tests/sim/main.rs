@@ -40,6 +40,9 @@ fn replay(seed: u64, rules: Rules) -> bool {
     for line in world.told() {
         println!("{line}");
     }
+    for line in world.standing() {
+        println!("{line}");
+    }
     println!("seed {seed}: {} nodes: {ended:?}", world.configuration.nodes.len());
     ended.is_ok()
 }

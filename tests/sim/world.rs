@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
 
 use evms::base::id::{ClusterId, NodeId, NodeUuid};
+use evms::base::time::BootTime;
 use evms::cluster::beat::Beat;
 use evms::cluster::configuration::{Configuration, Voter};
 use evms::cluster::membership::{Change, Membership};
@@ -149,6 +150,30 @@ impl World {
         self.told.iter()
     }
 
+    /// How things stand, for who replays a seed.
+    pub fn standing(&self) -> Vec<String> {
+        let nodes = self.configuration.nodes.len();
+        let cuts = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
+        let cuts = cuts.filter(|(from, to)| self.network.is_cut(*from, *to));
+        let mut lines = vec![format!("cut: {:?}", cuts.collect::<Vec<_>>())];
+        for (place, machine) in self.machines.iter().enumerate() {
+            let now = machine.clock.now(self.now_us);
+            let Some(daemon) = &machine.daemon else { continue };
+            let votes = self.configuration.nodes.get(&machine.node).map(|voter| voter.votes);
+            lines.push(format!(
+                "machine {place}, node {} with {votes:?} votes, {:?}: view {:?}, promised {}, chooses {}, is out: {:?}",
+                machine.node,
+                machine.power,
+                daemon.view().map(ToString::to_string),
+                daemon.promised(),
+                daemon.chosen(now),
+                daemon.excluded(now)
+            ));
+            lines.push(format!("    at {now:?}: {}", daemon.hearing_in_words(now)));
+        }
+        lines
+    }
+
     /// Has the machine's daemon run now.
     pub fn ring(&mut self, place: usize) {
         self.machines[place].alarm += 1;
@@ -173,6 +198,7 @@ impl World {
         machine.power = Power::On;
         machine.paused = false;
         machine.boot += 1;
+        machine.thawed = BootTime::default();
         machine.clock = Clock::new(self.now_us, 1_000_000, drift);
         self.start(place, true);
     }
@@ -232,9 +258,6 @@ impl World {
         let beat = daemon.beat(now);
         // The page and the memory are written before anything is sent.
         let page = daemon.quorate(now);
-        if page.map(|(_, until)| until) != machine.page.map(|(_, until)| until) || page.is_none() {
-            machine.stale_page = false;
-        }
         machine.page = page;
         machine.memory = Some((machine.boot, daemon.memory()));
         let alarm = machine.clock.real_us(daemon.deadline().max(now)).max(self.now_us + 1);
@@ -244,8 +267,12 @@ impl World {
         if let Some(beat) = beat {
             self.send(place, Rc::new(beat));
         }
-        self.hear_of_changes(place, &mut daemon)?;
-        self.machines[place].daemon = Some(daemon);
+        let replaced = self.hear_of_changes(place, &mut daemon)?;
+        if replaced {
+            self.start(place, false);
+        } else {
+            self.machines[place].daemon = Some(daemon);
+        }
         Ok(())
     }
 
@@ -260,17 +287,20 @@ impl World {
         }
     }
 
-    fn hear_of_changes(&mut self, place: usize, daemon: &mut Membership) -> Result<(), Broken> {
+    /// Must it begin anew?
+    fn hear_of_changes(&mut self, place: usize, daemon: &mut Membership) -> Result<bool, Broken> {
+        let mut replaced = false;
         let incarnation = daemon.memory().incarnation;
         while let Some(change) = daemon.change() {
             self.tell(|| format!("machine {place}: {change:?}"));
+            replaced |= matches!(change, Change::Replaced(_));
             if let Change::Installed(view) = change {
                 self.changed_us = self.now_us;
                 self.views += 1;
                 self.agreement.installed(self.machines[place].node, incarnation, &view)?;
             }
         }
-        Ok(())
+        Ok(replaced)
     }
 
     fn happens(&mut self, event: Event) -> Result<bool, Broken> {
@@ -305,7 +335,7 @@ impl World {
                 return Ok(false);
             }
         }
-        one_quorum::check(&self.machines, self.now_us)?;
+        one_quorum::check(&self.machines, self.now_us, self.configuration.timing.lease_ms)?;
         Ok(true)
     }
 

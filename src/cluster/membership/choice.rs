@@ -26,7 +26,9 @@ impl Membership {
     /// Who hears whom, as far as this node knows.
     pub(super) fn rows(&self, now: BootTime) -> BTreeMap<NodeId, Row> {
         let mut rows = self.hearing.rows(now);
-        let own = Row { incarnation: self.incarnation, beat: self.number, hears: self.hearing.row(now) };
+        let (view, members) = self.last_view;
+        let (incarnation, beat, hears) = (self.incarnation, self.number, self.hearing.row(now));
+        let own = Row { incarnation, beat, hears, view, members };
         rows.insert(self.node, own);
         rows.retain(|node, _| self.configuration.nodes.contains_key(node));
         rows
@@ -34,17 +36,15 @@ impl Membership {
 
     /// The largest set of nodes that hear each other.
     pub fn chosen(&self, now: BootTime) -> NodeSet {
-        let hears =
-            self.rows(now).into_iter().map(|(node, row)| (node, row.hears)).collect::<BTreeMap<_, _>>();
+        let rows = self.rows(now);
         if breaks!(self.rules, NoCliqueRule) {
             return self.hearing.row(now).with(self.node);
         }
-        let view = self.view.as_ref().map(|(view, _)| view);
-        let taste = Taste {
-            configuration: &self.configuration,
-            current: view.map(View::nodes).unwrap_or_default(),
-            proposer: self.promised().proposer,
-        };
+        // The view that stands, in the eyes of all who know the same rows.
+        let newest = rows.values().map(|row| (row.view, row.members)).max().unwrap_or_default();
+        let (current, proposer) = (newest.1, newest.0.proposer);
+        let taste = Taste { configuration: &self.configuration, current, proposer };
+        let hears = rows.into_iter().map(|(node, row)| (node, row.hears)).collect::<BTreeMap<_, _>>();
         clique::best(&hears, taste)
     }
 
@@ -101,7 +101,8 @@ impl Membership {
             }
             return;
         }
-        if self.choice.1.plus_ms(timing.settle_ms).max(self.proposes_from) > now {
+        let stands = self.choice.1.plus_ms(timing.settle_ms).max(self.proposes_from) <= now;
+        if !stands || !self.all_choose(&members) {
             return;
         }
         let counter = self.highest.max(self.promised().counter) + 1;
@@ -110,6 +111,15 @@ impl Membership {
         self.proposed = now;
         self.tell(Change::Proposed(view.clone()));
         self.accept(view);
+    }
+
+    /// Would all of them have these members? Who would not will not accept them either.
+    fn all_choose(&self, members: &BTreeMap<NodeId, Incarnation>) -> bool {
+        let chosen = self.choice.0;
+        members.iter().all(|(node, incarnation)| {
+            *node == self.node
+                || self.hearing.beat_of(*node, *incarnation).is_some_and(|beat| beat.choice == chosen)
+        })
     }
 
     fn leave_out_who_did_not_answer(&mut self, now: BootTime) {
@@ -121,9 +131,9 @@ impl Membership {
             Stage::Installed => Stage::Installed,
         };
         let behind = view.members.iter().filter(|(node, incarnation)| {
-            let at =
-                self.hearing.beat_of(**node, **incarnation).is_some_and(|beat| beat.is_at(number, wanted));
-            **node != self.node && !at
+            let beat = self.hearing.beat_of(**node, **incarnation);
+            let agrees = beat.is_some_and(|beat| beat.choice == self.choice.0);
+            **node != self.node && agrees && !beat.is_some_and(|beat| beat.is_at(number, wanted))
         });
         let behind = behind.map(|(node, _)| *node).collect::<Vec<_>>();
         if behind.is_empty() || breaks!(self.rules, UnansweringKept) {

@@ -12,7 +12,8 @@ use crate::cluster::configuration::Configuration;
 use crate::cluster::lease::Promises;
 use crate::cluster::membership::Membership;
 use crate::cluster::mistake::{Rules, breaks};
-use crate::cluster::view::{Stage, View};
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::view::{Stage, View, ViewNumber};
 
 /// What a daemon leaves to the next one of the same boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Memory {
     pub view: Option<(View, Stage)>,
     /// Did it count?
     pub counts: bool,
+    /// The view that counted last, and its members.
+    pub last_view: (ViewNumber, NodeSet),
     /// What was promised to whom.
     pub promises: Promises,
     /// Until when this node may act.
@@ -48,6 +51,7 @@ impl Membership {
             highest: self.highest,
             view: self.view.clone(),
             counts: self.counts,
+            last_view: self.last_view,
             promises: self.promises.clone(),
             lease_until: self.lease_until,
             heard: heard.map(|peer| (peer.beat.node, (peer.beat.incarnation, peer.beat.number))).collect(),
@@ -68,6 +72,7 @@ impl Membership {
         next.highest = memory.highest;
         next.view = memory.view;
         next.counts = memory.counts;
+        next.last_view = memory.last_view;
         next.lease_until = memory.lease_until;
         next.quiet_until = memory.quiet_until;
         if !breaks!(rules, PromisesForgottenAtRestart) {

@@ -81,7 +81,7 @@ impl Membership {
     pub fn quorate(&self, now: BootTime) -> Option<(ViewNumber, BootTime)> {
         let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
         let stays = !self.left || breaks!(self.rules, LeavingKeepsLease);
-        let holds = counts && stays && !self.outdated && now < self.lease_until;
+        let holds = counts && stays && !self.outdated && !self.replaced && now < self.lease_until;
         holds.then(|| (self.promised(), self.lease_until))
     }
 }

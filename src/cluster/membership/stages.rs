@@ -30,6 +30,7 @@ impl Membership {
             self.counts = true;
             self.urgent = true;
             if let Some((view, _)) = self.view.clone() {
+                self.last_view = (view.number, view.nodes());
                 self.tell(Change::Installed(view));
             }
         }

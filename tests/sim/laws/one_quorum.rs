@@ -5,10 +5,10 @@ use evms::cluster::view::ViewNumber;
 use crate::laws::Broken;
 use crate::machine::Machine;
 
-pub fn check(machines: &[Machine], now_us: u64) -> Result<(), Broken> {
+pub fn check(machines: &[Machine], now_us: u64, lease_ms: u64) -> Result<(), Broken> {
     let mut first: Option<(usize, ViewNumber)> = None;
     for (place, machine) in machines.iter().enumerate() {
-        let Some(number) = machine.claims(now_us) else { continue };
+        let Some(number) = machine.claims(now_us, lease_ms) else { continue };
         match first {
             None => first = Some((place, number)),
             Some((_, known)) if known == number => (),
