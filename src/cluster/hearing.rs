@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
-use crate::cluster::beat::{Beat, Row};
+use crate::cluster::beat::{Beat, BeatNumber, Row};
 use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::timing::Timing;
@@ -16,8 +16,11 @@ use crate::cluster::timing::Timing;
 const FLAPS_MAX: u32 = 5;
 /// Windows without a loss after which one of them is forgotten.
 const FLAP_WINDOWS: u64 = 30;
-/// Former boots of a node that are not believed again.
+/// Former boots of a node that are not believed for a while.
 const RETIRED_MAX: usize = 16;
+/// Windows for which they are not: what is late in the network, and older than that, no seal lets through. For good would
+/// be too long: a copy may have taken the place of a machine that was only silent, and be gone again.
+const RETIRED_WINDOWS: u64 = 10;
 /// Beats that this node may be late itself before it counts as not having listened.
 const LATE_BEATS: u64 = 2;
 /// Windows for which a peer that is heard and does not answer is left out.
@@ -55,7 +58,11 @@ pub struct Peer {
     flaps: u32,
     calm: BootTime,
     unanswering_until: BootTime,
-    retired: Vec<Incarnation>,
+    /// Another boot of it that somebody else hears, by its newest beat; and until when it is in doubt which one lives.
+    rival: Option<(Incarnation, BeatNumber)>,
+    doubtful_until: BootTime,
+    /// With when each was followed by another.
+    retired: Vec<(Incarnation, BootTime)>,
 }
 
 /// All that was heard.
@@ -100,6 +107,8 @@ impl Hearing {
             flaps: 0,
             calm: now,
             unanswering_until: long_ago,
+            rival: None,
+            doubtful_until: long_ago,
             retired: Vec::new(),
             beat,
         };
@@ -113,7 +122,7 @@ impl Hearing {
         }
         match self.peers.get_mut(&beat.node) {
             None => drop(self.peers.insert(beat.node, Peer::new(beat, now))),
-            Some(peer) => peer.hear(now, beat, self.rules)?,
+            Some(peer) => peer.hear(now, beat, &self.timing, self.rules)?,
         }
         for (node, row) in &beat.rows {
             self.learn(now, *node, *row);
@@ -122,6 +131,9 @@ impl Hearing {
     }
 
     fn learn(&mut self, now: BootTime, node: NodeId, row: Row) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.doubt(now, row, &self.timing);
+        }
         let of_this_boot =
             self.peers.get(&node).is_none_or(|peer| !peer.heard || peer.beat.incarnation == row.incarnation);
         let newer = self
@@ -159,7 +171,8 @@ impl Hearing {
         self.peers.get(&node).is_some_and(|peer| {
             let hold = self.timing.window_ms << peer.flaps;
             let long = peer.since.plus_ms(hold) <= now;
-            peer.heard && long && peer.unanswering_until <= now
+            let sure = peer.doubtful_until <= now || breaks!(self.rules, RivalsIgnored);
+            peer.heard && long && sure && peer.unanswering_until <= now
         })
     }
 
@@ -203,13 +216,15 @@ impl Peer {
             flaps: 0,
             calm: now,
             unanswering_until: long_ago,
+            rival: None,
+            doubtful_until: long_ago,
             retired: Vec::new(),
         }
     }
 
-    fn hear(&mut self, now: BootTime, beat: &Beat, rules: Rules) -> Result<(), Unheard> {
+    fn hear(&mut self, now: BootTime, beat: &Beat, timing: &Timing, rules: Rules) -> Result<(), Unheard> {
         if self.beat.incarnation != beat.incarnation {
-            self.reborn(beat, rules)?;
+            self.reborn(now, beat, timing, rules)?;
         } else if beat.number <= self.beat.number && !breaks!(rules, OldSessionEchoes) {
             return Err(Unheard::Old);
         }
@@ -223,20 +238,36 @@ impl Peer {
         Ok(())
     }
 
-    /// Another boot of the node: only when the one before is silent, and never one that was there before.
-    fn reborn(&mut self, beat: &Beat, rules: Rules) -> Result<(), Unheard> {
+    /// Another boot of the node: only when the one before is silent.
+    fn reborn(&mut self, now: BootTime, beat: &Beat, timing: &Timing, rules: Rules) -> Result<(), Unheard> {
         if breaks!(rules, TwinAccepted) {
             return Ok(());
         }
-        if self.retired.contains(&beat.incarnation) {
+        let while_ms = timing.window_ms * RETIRED_WINDOWS;
+        self.retired.retain(|(_, at)| at.plus_ms(while_ms) > now);
+        if self.retired.iter().any(|(retired, _)| *retired == beat.incarnation) {
             return Err(Unheard::Retired);
         }
         if self.heard {
             return Err(Unheard::Twin { known: self.beat.incarnation, refused: beat.incarnation });
         }
-        self.retired.insert(0, self.beat.incarnation);
+        self.retired.insert(0, (self.beat.incarnation, now));
         self.retired.truncate(RETIRED_MAX);
         Ok(())
+    }
+
+    /// Somebody else hears another boot of this node, and a beat of that which is newer than any before: two machines have one
+    /// identity, or one boot follows the other right now. Until only one is heard neither counts, lest each makes a majority
+    /// with those who hear it.
+    fn doubt(&mut self, now: BootTime, row: Row, timing: &Timing) {
+        if row.incarnation == self.beat.incarnation {
+            return;
+        }
+        let lives = self.rival.is_none_or(|(known, beat)| known != row.incarnation || beat < row.beat);
+        if lives && self.heard {
+            self.rival = Some((row.incarnation, row.beat));
+            self.doubtful_until = now.plus_ms(timing.window_ms);
+        }
     }
 
     fn judge(&mut self, now: BootTime, timing: &Timing) {

@@ -25,6 +25,7 @@ pub enum Mistake {
     UnansweringKept,
     QuorateWithoutInstalled,
     LeaseOutlivesView,
+    RivalsIgnored,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

@@ -29,6 +29,7 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::UnansweringKept, "who does not answer is proposed again and again"),
     (Mistake::QuorateWithoutInstalled, "a view is quorate before it counts"),
     (Mistake::LeaseOutlivesView, "the lease of one view is good for the next"),
+    (Mistake::RivalsIgnored, "two machines of one identity count, each for those who hear it"),
 ];
 
 pub fn named(name: &str) -> Option<Mistake> {

@@ -40,7 +40,8 @@ pub fn faults(world: &mut World) {
     let nodes = world.configuration.nodes.len();
     // A copy of a machine on the other side of a cut cannot be told from the machine itself by messages: that is for
     // disks to notice (safety 2.8). So where there is one the network is whole.
-    let twins = chance.per_mille(150);
+    let one_each = world.configuration.nodes.values().all(|voter| voter.votes == 1);
+    let twins = chance.per_mille(150) && one_each && nodes > 2;
     let rate = [400_000, 1_500_000, 4_000_000][chance.below(3) as usize];
     let mut at = chance.between(FAULTS_US.0 / 5, FAULTS_US.0 * 2);
     let mut planned = Vec::new();

@@ -69,8 +69,15 @@ impl Membership {
         nodes.iter().map(boot).collect()
     }
 
+    /// Are these the members of the view that was promised, and has none of them promised a higher one since?
     fn is_mine(&self, members: &BTreeMap<NodeId, Incarnation>) -> bool {
         let Some((view, _)) = &self.view else { return false };
+        let beyond = |(node, incarnation): (&NodeId, &Incarnation)| {
+            self.hearing.beat_of(*node, *incarnation).is_some_and(|beat| beat.promised > view.number)
+        };
+        if view.members.iter().any(beyond) {
+            return false;
+        }
         if breaks!(self.rules, IncarnationsNotCompared) {
             return view.members.keys().eq(members.keys());
         }
