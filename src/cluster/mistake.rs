@@ -26,6 +26,7 @@ pub enum Mistake {
     QuorateWithoutInstalled,
     LeaseOutlivesView,
     RivalsIgnored,
+    LeavingForgotten,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

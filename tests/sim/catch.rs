@@ -30,6 +30,7 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::QuorateWithoutInstalled, "a view is quorate before it counts"),
     (Mistake::LeaseOutlivesView, "the lease of one view is good for the next"),
     (Mistake::RivalsIgnored, "two machines of one identity count, each for those who hear it"),
+    (Mistake::LeavingForgotten, "who left goes on after a restart"),
 ];
 
 pub fn named(name: &str) -> Option<Mistake> {

@@ -3,7 +3,7 @@
 //! notice: each deliberate mistake must be caught by a law, and the unmutated run is clean over as many seeds.
 //!
 //! `build.sh sim` runs it. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
-//! what happened, `--mistake NAME` runs everything with one mistake.
+//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 

@@ -49,7 +49,8 @@ pub fn faults(world: &mut World) {
         let fault = one(chance, nodes);
         let fits = match fault {
             Fault::Twin(_) => twins,
-            Fault::Partition(_) | Fault::CutOneWay(..) | Fault::CutBothWays(..) => !twins,
+            // Nor can a machine be held to what it granted that does not know that time went by.
+            Fault::Partition(_) | Fault::CutOneWay(..) | Fault::CutBothWays(..) | Fault::Stop(..) => !twins,
             _ => true,
         };
         if fits {

@@ -43,17 +43,19 @@ pub struct Memory {
 impl Membership {
     /// What the next daemon of this boot must know.
     pub fn memory(&self) -> Memory {
+        let gone = self.left && !breaks!(self.rules, LeavingForgotten);
         let nodes = self.view.as_ref().map(|(view, _)| view.nodes()).unwrap_or_default();
         let heard = self.hearing.peers().filter(|peer| nodes.has(peer.beat.node));
         Memory {
             incarnation: self.incarnation,
             session: self.number.session,
             highest: self.highest,
-            view: self.view.clone(),
-            counts: self.counts,
+            // Who left holds nothing any more: the others have stopped waiting for it.
+            view: self.view.clone().filter(|_| !gone),
+            counts: self.counts && !gone,
             last_view: self.last_view,
             promises: self.promises.clone(),
-            lease_until: self.lease_until,
+            lease_until: if gone { BootTime::default() } else { self.lease_until },
             heard: heard.map(|peer| (peer.beat.node, (peer.beat.incarnation, peer.beat.number))).collect(),
             quiet_until: self.quiet_until,
         }
