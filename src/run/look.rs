@@ -2,7 +2,7 @@
 //! crew looks at many, and leaves who stands before a hung one standing there.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::base::id::{ContainerId, DiskId};
@@ -97,18 +97,20 @@ pub fn at_all(paths: &[PathBuf], want: Want) -> Vec<Looked> {
 }
 
 /// Looks for members among block devices that the kernel has named itself; `None` is a disk that carries nothing of ours.
-pub fn for_members(paths: &[PathBuf], want: Want) -> Vec<Option<Looked>> {
-    let checked = Checked::default();
-    let looked =
-        crew::each(paths.to_vec(), LOOK_LIMIT, move |ends: &mut Ends, pulse: &Pulse, path: PathBuf| {
-            match BareDisk::open_if(&path, want, ends, pulse, |head, tail| !discover::is_stranger(head, tail))
-            {
-                Ok(bare) => Some(Looked::of(bare?, ends.head(), ends.tail(), &checked)),
-                Err(error) => Some(Looked::failed(error)),
-            }
-        });
-    let missed = |path: &PathBuf, why| Some(Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS)));
-    looked.into_iter().zip(paths).map(|(end, path)| end.unwrap_or_else(|why| missed(path, why))).collect()
+/// Boxed: most of them are strangers, and what is long is not moved from hand to hand for those.
+pub fn for_members(paths: &Arc<[PathBuf]>, want: Want) -> Vec<Option<Box<Looked>>> {
+    let (checked, of) = (Checked::default(), Arc::clone(paths));
+    let wanted = |head: &[u8], tail: &[u8]| !discover::is_stranger(head, tail);
+    let places = (0..paths.len()).collect();
+    let looked = crew::each(places, LOOK_LIMIT, move |ends: &mut Ends, pulse: &Pulse, place: usize| {
+        match BareDisk::open_if(of.get(place)?, want, ends, pulse, wanted) {
+            Ok(bare) => Some(Box::new(Looked::of(bare?, ends.head(), ends.tail(), &checked))),
+            Err(error) => Some(Box::new(Looked::failed(error))),
+        }
+    });
+    let missed = |path: &PathBuf, why| Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS));
+    let ends = looked.into_iter().zip(paths.iter());
+    ends.map(|(end, path)| end.unwrap_or_else(|why| Some(Box::new(missed(path, why))))).collect()
 }
 
 /// Reads `length` bytes in pieces that no device refuses.
