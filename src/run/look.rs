@@ -70,6 +70,16 @@ impl Checked {
         images.iter().find(|image| image.header == *header).cloned()
     }
 
+    /// Header and body behind a header that was read from the same bytes; the hash is compared, once for all equal ones.
+    fn open(&self, header: SlotHeader, bytes: &[u8]) -> Copy {
+        let twin = self.twin(&header);
+        let image = SlotImage::behind(header, bytes, twin.as_ref())?;
+        if twin.is_none() {
+            self.keep(&image);
+        }
+        Ok(image)
+    }
+
     fn keep(&self, image: &SlotImage) {
         let mut images = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if images.len() < CHECKED_MAX {
@@ -163,23 +173,22 @@ fn between_labels(
     }))
 }
 
-/// One copy. Most models fit the least slot: one read brings header and body.
+/// One copy. Most models fit the least slot: one read brings header and body. A longer one is read anew, as a whole.
 fn read_copy(disk: &impl Blocks, area: &Area, checked: &Checked) -> Copy {
     let unreadable = |_| Damage::new(What::SlotBody, Fault::Short);
     let least = SLOT_BYTES_MIN.min(area.length_bytes().0);
-    let mut bytes = read_long(disk, area.start_bytes(), least).map_err(unreadable)?;
-    let header = SlotHeader::decode(&bytes)?;
-    let length = header.slot_bytes().0.min(area.length_bytes().0);
-    if let Some(more) = length.checked_sub(least).filter(|&more| more > 0) {
-        let rest = Bytes(area.start_bytes().0 + least);
-        bytes.extend(read_long(disk, rest, more).map_err(unreadable)?);
+    let first = disk.see(area.start_bytes(), least as usize, |bytes| {
+        let header = SlotHeader::decode(bytes)?;
+        let length = header.slot_bytes().0.min(area.length_bytes().0);
+        Ok(if length > least { Err(length) } else { Ok(checked.open(header, bytes)?) })
+    });
+    match first.map_err(unreadable)?? {
+        Ok(image) => Ok(image),
+        Err(length) => {
+            let bytes = read_long(disk, area.start_bytes(), length).map_err(unreadable)?;
+            checked.open(SlotHeader::decode(&bytes)?, &bytes)
+        }
     }
-    let twin = checked.twin(&header);
-    let image = SlotImage::behind(header, &bytes, twin.as_ref())?;
-    if twin.is_none() {
-        checked.keep(&image);
-    }
-    Ok(image)
 }
 
 /// Reads slots and intent of a labelled disk. What cannot be read is a damaged copy, not an end of the look.
@@ -198,8 +207,8 @@ fn read_member(disk: &impl Blocks, labelled: &Labelled, checked: &Checked) -> Re
     let copies = DiskCopies { number: labelled.label.number, id: labelled.label.disk, slots };
     let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
     let unreadable = |_| Damage::new(What::Intent, Fault::Short);
-    let block = disk.read(at, Intent::BYTES.0 as usize).map_err(unreadable);
-    let (intent, intent_damage) = match block.and_then(|block| Intent::decode(&block)) {
+    let intent = disk.see(at, Intent::BYTES.0 as usize, Intent::decode).map_err(unreadable);
+    let (intent, intent_damage) = match intent.flatten() {
         Ok(intent) => (Some(intent), None),
         Err(damage) => (None, Some(damage).filter(|damage| !damage.is_blank())),
     };
