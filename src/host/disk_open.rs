@@ -6,8 +6,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat};
 use nix::libc;
+use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access};
 
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
@@ -75,9 +76,15 @@ fn open_file(path: &Path, write: bool, flags: i32, medium: Medium) -> Result<(Fi
     if kind_of(path, metadata.file_type())? != medium {
         return Err(DiskError::NotADisk { path: path.into(), what: "replaced while it was opened" });
     }
-    fcntl(&file, FcntlArg::F_SETFL(OFlag::from_bits_truncate(flags)))
-        .map_err(|errno| DiskError::from_errno(path, Doing::Open, errno))?;
+    wait_again(path, &file, flags)?;
     Ok((file, metadata))
+}
+
+/// Sets the flags of an open file to these, and so takes O_NONBLOCK away.
+fn wait_again(path: &Path, file: &File, flags: i32) -> Result<(), DiskError> {
+    fcntl(file, FcntlArg::F_SETFL(OFlag::from_bits_truncate(flags)))
+        .map(drop)
+        .map_err(|errno| DiskError::from_errno(path, Doing::Open, errno))
 }
 
 /// Opens an image file and locks it: shared to look, exclusive to change.
@@ -141,14 +148,28 @@ pub(super) struct Unmeasured {
     pub size: Bytes,
 }
 
-/// Opens a block device to look at it, and asks its size alone.
+/// Opens a block device that the kernel has named to look at it, and asks its size alone: what has none is no block
+/// device. O_NONBLOCK stays until it is measured, for it means nothing to reads of a block device (open(2)).
 pub(super) fn open_unmeasured(path: &Path) -> Result<Unmeasured, DiskError> {
-    let (file, _) = open_file(path, false, libc::O_DIRECT, Medium::BlockDevice)?;
-    let size = sys::device_size(&file).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    // Not `open`: musl's asks the kernel once more for what O_CLOEXEC has done.
+    let file = openat(AT_FDCWD, path, flags, Mode::empty())
+        .map_err(|errno| DiskError::from_errno(path, Doing::Open, errno))?;
+    let file = File::from(file);
+    let size = sys::device_size(&file).map_err(|errno| no_size(path, &file, errno))?;
     if size == Bytes::ZERO {
         return Err(DiskError::NoMedium { path: path.into() });
     }
     Ok(Unmeasured { file, size })
+}
+
+fn no_size(path: &Path, file: &File, errno: Errno) -> DiskError {
+    match file.metadata() {
+        Ok(metadata) if !metadata.file_type().is_block_device() => {
+            DiskError::NotADisk { path: path.into(), what: "not what the kernel has named" }
+        }
+        _ => DiskError::from_errno(path, Doing::Measure, errno),
+    }
 }
 
 impl Unmeasured {
@@ -156,6 +177,10 @@ impl Unmeasured {
     pub fn measure(self, path: &Path, want: Want) -> Result<Opened, DiskError> {
         let metadata =
             self.file.metadata().map_err(|error| DiskError::from_io(path, Doing::Measure, &error))?;
+        if kind_of(path, metadata.file_type())? != Medium::BlockDevice {
+            return Err(no_size(path, &self.file, Errno::ENOTTY));
+        }
+        wait_again(path, &self.file, libc::O_DIRECT | libc::O_NOCTTY)?;
         let measured = measure(&self.file, &metadata)
             .map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
         judge(path, want, &measured)?;
