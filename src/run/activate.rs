@@ -10,6 +10,7 @@ use crate::engine::guard::{self, Act, Denied, Place};
 use crate::host::device::DeviceNumber;
 use crate::host::dm::Dm;
 use crate::host::nodes;
+use crate::host::turn::Turn;
 use crate::host::udev::Cookie;
 use crate::run::change::{Errand, find};
 use crate::run::context::Context;
@@ -112,6 +113,7 @@ impl Context {
         disks: &BTreeMap<DiskNumber, DeviceNumber>,
         answer: &mut Activated,
     ) -> Result<Raised, RunError> {
+        let _turn = Turn::wait();
         let mut dm = Dm::open().map_err(RunError::Dm)?;
         let cookie = Cookie::new((self.dice.number() & 0xffff) as u16);
         let raised = live::raise(&mut dm, stack, disks, &cookie);

@@ -9,6 +9,7 @@ use crate::engine::guard::Place;
 use crate::format::model::Model;
 use crate::host::dm::Dm;
 use crate::host::file_system;
+use crate::host::turn::Turn;
 use crate::host::udev::Cookie;
 use crate::run::activate::numbers;
 use crate::run::change::find;
@@ -56,6 +57,7 @@ impl Context {
         if scene.place_of(found) == Place::Images {
             return Ok(false);
         }
+        let _turn = Turn::wait();
         let Ok(mut dm) = Dm::open() else { return Ok(false) };
         let disks = numbers(&scene, found);
         let here = disks.keys().copied().collect::<BTreeSet<_>>();
