@@ -1,5 +1,6 @@
 //! What live volumes stand on, told by the kernel alone: the tables of device-mapper, followed down to the disks. Two
-//! live volumes over one sector are the worst that activation can do, whatever the containers say.
+//! live volumes over one sector are the worst that activation can do, whatever the containers say; a node that leads to
+//! another volume is the next.
 
 use std::collections::BTreeMap;
 
@@ -52,6 +53,26 @@ pub fn pieces(guest: &mut Guest) -> Result<Vec<Piece>, Trouble> {
     let volumes = tables.lines.iter().filter(|(name, _)| name.starts_with(OURS) && !name.starts_with(GATE));
     let pieces = volumes.flat_map(|(name, lines)| lines.iter().map(|line| tables.follow(name, line)));
     pieces.collect()
+}
+
+/// Every node below /dev/evms, and why it is wrong if it does not lead to the live device of the volume that it is
+/// called after.
+const NODES: &str = "for node in $(find /dev/evms ! -type d 2>/dev/null); do
+    name=${node#/dev/evms/}; name=evms:${name%%/*}:${name#*/}
+    there=$(dmsetup info -c --noheadings --separator : -o major,minor $name 2>/dev/null | tr -d ' ')
+    here=$(stat -L -c '%t:%T' $node 2>/dev/null) && here=$((0x${here%:*})):$((0x${here#*:}))
+    if [ -z \"$here\" ]; then echo \"$node leads nowhere\"
+    elif [ \"$here\" != \"$there\" ]; then echo \"$node leads to $here and not to '$there'\"
+    else echo $node; fi
+  done";
+
+/// The nodes of volumes, each of which leads to that very volume; any that does not is an error.
+pub fn nodes(guest: &mut Guest) -> Result<Vec<String>, Trouble> {
+    let nodes = guest.ok(NODES)?;
+    match nodes.lines().find(|line| line.contains(' ')) {
+        Some(wrong) => Err(Trouble::Unexpected(wrong.into())),
+        None => Ok(nodes.lines().map(String::from).collect()),
+    }
 }
 
 /// The first two pieces of different volumes that share a sector.

@@ -44,7 +44,8 @@ fn commands_at_once_do_not_harm_each_other() {
     scene::play("races", |scene| {
         let disks = ["a", "b", "c", "w"].iter().map(|name| scene.disk(name, SIZE_MIB));
         let disks: Vec<Disk> = disks.collect::<Result<_, _>>()?;
-        let image = scene.image("tools", Image::usual(scene.parts())?.program("/usr/sbin/dmsetup")?)?;
+        let image = Image::usual(scene.parts())?.program("/usr/sbin/dmsetup")?.program("/usr/bin/flock")?;
+        let image = scene.image("tools", image)?;
         let mut guest = scene.guest("one")?.image(&image).disks(&disks).start()?;
         let mut members = disks.iter().map(|disk| guest.device(disk)).collect::<Result<Vec<_>, _>>()?;
         let window = members.pop().unwrap_or_default();
@@ -62,11 +63,13 @@ fn commands_at_once_do_not_harm_each_other() {
                 ("i1_who_would_map_waits_for_a_deport", i1_who_would_map_waits_for_a_deport),
                 ("i1_a_deport_sees_what_came_up_in_its_look", i1_a_deport_sees_what_came_up_in_its_look),
                 ("i10_freed_extents_are_not_mapped_twice", i10_freed_extents_are_not_mapped_twice),
+                ("i10_a_lock_is_of_the_disk_not_of_its_node", i10_a_lock_is_of_the_disk_not_of_its_node),
                 ("i10_a_delete_sees_what_came_up_in_its_look", i10_a_delete_sees_what_came_up_in_its_look),
                 ("i6_a_second_expansion_in_the_look_of_one", i6_a_second_expansion_in_the_look_of_one),
                 ("i6_a_second_expansion_before_the_table", i6_a_second_expansion_before_the_table),
                 ("f53_one_goes_down_while_it_is_looked_at", f53_one_goes_down_while_it_is_looked_at),
                 ("f53_activate_twice_at_once", f53_activate_twice_at_once),
+                ("a_turn_that_never_ends_keeps_nobody", a_turn_that_never_ends_keeps_nobody),
                 ("a_killed_activate_leaves_no_lock", a_killed_activate_leaves_no_lock),
             ],
         )
@@ -158,16 +161,11 @@ impl Bench {
         let pieces = tables::pieces(&mut self.guest)?;
         assert!(tables::overlap(&pieces).is_none(), "mapped twice: {pieces:?}");
         let volumes = self.devices()?.iter().filter(|name| !name.contains(":gate:")).count();
-        let nodes = self.guest.ok("for node in /dev/evms/*/*; do
-               [ -e \"$node\" ] || [ -L \"$node\" ] || continue
-               name=${node#/dev/evms/}; name=evms:${name%/*}:${name#*/}
-               there=$(dmsetup info -c --noheadings --separator : -o major,minor $name | tr -d ' ')
-               here=$(stat -L -c '%t:%T' $node); here=$((0x${here%:*})):$((0x${here#*:}))
-               [ \"$here\" = \"$there\" ] || { echo \"$node leads to $here and not to $there\"; exit 1; }
-               dd if=$node of=/dev/null bs=4k count=1 iflag=direct 2>&1 || exit 1
-               echo $node
-             done")?;
-        assert_eq!(nodes.matches("/dev/evms/").count(), volumes, "{nodes}");
+        let nodes = tables::nodes(&mut self.guest)?;
+        assert_eq!(nodes.len(), volumes, "{nodes:?}");
+        for node in nodes {
+            self.guest.ok(&format!("dd if={node} of=/dev/null bs=4k count=1 iflag=direct 2>&1"))?;
+        }
         Ok(volumes)
     }
 
@@ -306,6 +304,32 @@ fn i10_freed_extents_are_not_mapped_twice(bench: &mut Bench) -> Result<(), Troub
     Ok(())
 }
 
+/// I10: the same disks by nodes of their own, as dmsetup makes them for multipath maps where no udev runs: a lock by one is
+/// a lock by the other, for who maps and for who changes. Fails when the node that was named is locked.
+fn i10_a_lock_is_of_the_disk_not_of_its_node(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    let mut nodes = Vec::new();
+    for (number, member) in bench.members.clone().iter().enumerate() {
+        let node = format!("/tmp/node-{number}");
+        let numbers = "%t %T";
+        bench.guest.ok(&format!(
+            "rm -f {node}; set -- $(stat -L -c '{numbers}' {member}); mknod {node} b $((0x$1)) $((0x$2))"
+        ))?;
+        nodes.push(node);
+    }
+    let by_kernel = std::mem::replace(&mut bench.members, nodes);
+    bench.window(Way::Hangs)?;
+    let up = bench.in_its_look("up", "activate data/v1", 1);
+    bench.members = by_kernel;
+    let up = up?;
+    let delete = bench.evms("volume delete data/v1")?;
+    bench.window(Way::Well)?;
+    succeeded("activate", &up.end(&mut bench.guest)?);
+    is_refused("delete", &delete, &[LOCKED]);
+    assert_eq!(bench.whole()?, 1);
+    bench.all_is_well()
+}
+
 /// I10: what a delete saw in its look is a hint; what came up meanwhile forbids it, and no extent is free before. Fails when
 /// what is active is not asked for under the lock.
 fn i10_a_delete_sees_what_came_up_in_its_look(bench: &mut Bench) -> Result<(), Trouble> {
@@ -402,6 +426,22 @@ fn f53_activate_twice_at_once(bench: &mut Bench) -> Result<(), Trouble> {
         bench.done("deactivate data")?;
         assert!(bench.devices()?.is_empty());
     }
+    bench.all_is_well()
+}
+
+/// Safety 4.7: somebody has the turn at device-mapper and never gives it back. Nobody waits for it longer than for a lock, and
+/// what is to go down goes down. Fails when the turn is waited for without a limit.
+fn a_turn_that_never_ends_keeps_nobody(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    let holder = "flock -x /dev/evms sh -c 'touch /tmp/turn; exec sleep 600'";
+    bench.guest.ok("rm -f /tmp/turn; mkdir -p /dev/evms")?;
+    let holder = Task::start(&mut bench.guest, "turn", holder)?;
+    wait_until(&mut bench.guest, "[ -e /tmp/turn ]")?;
+    bench.done("activate data")?;
+    bench.done("deactivate --all")?;
+    assert!(bench.devices()?.is_empty());
+    bench.guest.ok("kill $(pidof sleep)")?;
+    holder.end(&mut bench.guest)?;
     bench.all_is_well()
 }
 
