@@ -69,6 +69,7 @@ fn commands_at_once_do_not_harm_each_other() {
                 ("i6_a_second_expansion_before_the_table", i6_a_second_expansion_before_the_table),
                 ("f53_one_goes_down_while_it_is_looked_at", f53_one_goes_down_while_it_is_looked_at),
                 ("f53_activate_twice_at_once", f53_activate_twice_at_once),
+                ("f53_up_and_down_at_once", f53_up_and_down_at_once),
                 ("a_turn_that_never_ends_keeps_nobody", a_turn_that_never_ends_keeps_nobody),
                 ("a_killed_activate_leaves_no_lock", a_killed_activate_leaves_no_lock),
             ],
@@ -423,6 +424,27 @@ fn f53_activate_twice_at_once(bench: &mut Bench) -> Result<(), Trouble> {
             succeeded("activate", &task.end(&mut bench.guest)?);
         }
         assert_eq!(bench.whole()?, SMALL + 1);
+        bench.done("deactivate data")?;
+        assert!(bench.devices()?.is_empty());
+    }
+    bench.all_is_well()
+}
+
+/// F53: one brings it up while another takes it down: whoever comes second finds all of it or nothing.
+fn f53_up_and_down_at_once(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    for _ in 0..ROUNDS {
+        bench.window(Way::Hangs)?;
+        let up = bench.in_its_look("up", "activate data", 1)?;
+        bench.window(Way::Well)?;
+        let down = bench.evms("deactivate data")?;
+        let up = up.end(&mut bench.guest)?;
+        for (words, output) in [("activate", &up), ("deactivate", &down)] {
+            succeeded(words, output);
+        }
+        let live = bench.whole()?;
+        assert!(live == 0 || live == SMALL + 1, "half of it is up: {live}");
+        assert_eq!(bench.devices()?.is_empty(), live == 0, "gates without volumes");
         bench.done("deactivate data")?;
         assert!(bench.devices()?.is_empty());
     }
