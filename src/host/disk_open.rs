@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat};
@@ -37,6 +37,8 @@ pub(super) struct Measured {
 pub(super) struct Opened {
     pub file: File,
     pub measured: Measured,
+    /// What the lock is on, where that is not `file`.
+    _lock: Option<File>,
 }
 
 fn kind_of(path: &Path, kind: FileType) -> Result<Medium, DiskError> {
@@ -105,7 +107,7 @@ pub(super) fn open_image(path: &Path, want: Want) -> Result<Opened, DiskError> {
         identity: Identity::File { device: metadata.dev(), inode: metadata.ino() },
         number: None,
     };
-    Ok(Opened { file, measured })
+    Ok(Opened { file, measured, _lock: None })
 }
 
 /// Opens a block device. May hang as long as the device does: call it on a thread that may.
@@ -120,8 +122,8 @@ pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> 
     let measured =
         measure(&file, &metadata).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
     judge(path, want, &measured)?;
-    lock(path, &file, want)?;
-    Ok(Opened { file, measured })
+    let lock = lock(path, &file, measured.number, want)?;
+    Ok(Opened { file, measured, _lock: lock })
 }
 
 /// A disk that cannot be claimed, because our own gate has claimed it.
@@ -132,14 +134,34 @@ fn open_under_gates(path: &Path) -> Result<(File, Metadata), DiskError> {
 }
 
 /// Keeps other commands of ours away: O_EXCL says nothing to who only reads, and cannot be had below a gate. One change at
-/// a time, none while somebody maps what he has read; any number may read.
-fn lock(path: &Path, file: &File, want: Want) -> Result<(), DiskError> {
-    let locked = match want {
-        Want::Look => return Ok(()),
-        Want::Steady => file.try_lock_shared(),
-        Want::Change | Want::ChangeUnderGates => file.try_lock(),
-    };
-    locked.map_err(|_| DiskError::Locked { path: path.into() })
+/// a time, none while somebody maps what he has read; any number may read. Gives what the lock is on, where that is not
+/// `file`.
+fn lock(
+    path: &Path,
+    file: &File,
+    number: Option<DeviceNumber>,
+    want: Want,
+) -> Result<Option<File>, DiskError> {
+    if want == Want::Look {
+        return Ok(None);
+    }
+    let other = number.and_then(|number| kernels_node(path, number));
+    let file = other.as_ref().unwrap_or(file);
+    let locked = if want == Want::Steady { file.try_lock_shared() } else { file.try_lock() };
+    locked.map_err(|_| DiskError::Locked { path: path.into() })?;
+    Ok(other)
+}
+
+/// A lock is on a node and not on the disk, and a disk may have several nodes (dmsetup makes some, where no udev runs): so
+/// the kernel's own is locked, where there is one and it was not the one that was named.
+fn kernels_node(path: &Path, number: DeviceNumber) -> Option<File> {
+    let link = fs::read_link(format!("/sys/dev/block/{number}")).ok()?;
+    let node = PathBuf::from(sysfs::node_of(link.file_name()?.to_str()?));
+    if node == path {
+        return None;
+    }
+    let (file, metadata) = open_file(&node, false, 0, Medium::BlockDevice).ok()?;
+    (DeviceNumber::of_rdev(metadata.rdev()) == number).then_some(file)
 }
 
 /// A block device of which nothing but the size is known yet.
@@ -184,8 +206,8 @@ impl Unmeasured {
         let measured = measure(&self.file, &metadata)
             .map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
         judge(path, want, &measured)?;
-        lock(path, &self.file, want)?;
-        Ok(Opened { file: self.file, measured })
+        let lock = lock(path, &self.file, measured.number, want)?;
+        Ok(Opened { file: self.file, measured, _lock: lock })
     }
 }
 

@@ -169,6 +169,11 @@ pub enum RunError {
         /// Who has it open, as far as is known.
         holders: Vec<String>,
     },
+    /// A device is half made and another command is at it.
+    HalfMade {
+        /// Its name.
+        name: String,
+    },
     /// A device was taken away by somebody else meanwhile.
     VanishedDevice {
         /// Its name.
@@ -393,6 +398,11 @@ impl fmt::Display for RunError {
                      then activate it again"
                 )
             }
+            RunError::HalfMade { name } => write!(
+                f,
+                "the device {name} is half made and another command of evms is at it, or hangs; nothing was activated; wait for \
+                 that one to end and say the command again"
+            ),
             RunError::VanishedDevice { name } => write!(
                 f,
                 "the device {name} was taken away by somebody else meanwhile; nothing was activated; say the command again"
@@ -518,7 +528,7 @@ impl Failure for RunError {
             | RunError::GateClosed { .. }
             | RunError::VolumeGoing { .. }
             | RunError::LiveDiffers { .. } => Kind::Refused,
-            RunError::VanishedDevice { .. } => Kind::Device,
+            RunError::HalfMade { .. } | RunError::VanishedDevice { .. } => Kind::Device,
             RunError::LeftBehind { error, .. } => error.kind(),
             RunError::FileSystem { error, .. } => error.kind(),
             RunError::NoLines { .. } => Kind::Damage,

@@ -24,6 +24,8 @@ const SLOW_MS: u32 = 1100;
 const DEADLINE_S: u64 = 10;
 /// One command before many hung disks.
 const MANY: Limit = Limit::seconds("a look at many hung disks", 60);
+/// evms itself waits ten seconds for one step of a device.
+const SHUTDOWN: Limit = Limit::seconds("a shutdown with a hung disk", 15);
 
 struct Bench {
     guest: Guest,
@@ -55,6 +57,7 @@ fn what_a_faulty_disk_does_not_touch_goes_on() {
                 ("f33_a_slow_disk_is_named", f33_a_slow_disk_is_named),
                 ("f33_a_hung_disk_holds_nobody", f33_a_hung_disk_holds_nobody),
                 ("f33_many_hung_disks_cost_one_deadline", f33_many_hung_disks_cost_one_deadline),
+                ("f33_a_hung_disk_holds_no_shutdown", f33_a_hung_disk_holds_no_shutdown),
                 ("f42_rot_in_one_header_or_one_end", f42_rot_in_one_header_or_one_end),
                 ("f42_a_disk_that_spoils_what_it_is_given", f42_a_disk_that_spoils_what_it_is_given),
                 ("f43_a_stale_disk_returns", f43_a_stale_disk_returns),
@@ -121,6 +124,12 @@ impl Bench {
         let task = Task::start(&mut self.guest, volume, &command)?;
         self.goes_on(volume)?;
         Ok(task)
+    }
+
+    /// Seconds of the guest's clock.
+    fn uptime(&mut self) -> Result<f32, Trouble> {
+        let text = self.guest.ok("cut -d ' ' -f 1 /proc/uptime")?;
+        text.trim().parse().map_err(|_| Trouble::Unexpected(format!("'{text}' is no time")))
     }
 
     /// Waits until two more writes to this volume are done than were at the beginning.
@@ -234,6 +243,38 @@ fn f33_many_hung_disks_cost_one_deadline(bench: &mut Bench) -> Result<(), Troubl
     guest.ok(&format!("{each} dmsetup resume hung$n || exit; done"))?;
     wait_until(guest, "! pidof evms")?;
     guest.ok(&format!("{each} dmsetup remove hung$n || exit; done")).map(drop)
+}
+
+/// Safety 4.7: a machine that must go down has a disk with I/O on its way that never answers. The command ends, and so does
+/// whoever reads what it prints; what stands on the other disks fails at once and goes; what hangs is named, and goes
+/// when the disk answers.
+fn f33_a_hung_disk_holds_no_shutdown(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("activate data")?;
+    let (one, two, three) = (bench.writer("v1")?, bench.writer("v2")?, bench.writer("v3")?);
+    bench.faults[1].becomes(&mut bench.guest, Way::Hangs)?;
+    let hangs = "$(dmsetup info -c --noheadings -o blkdevname evms:data:v2)";
+    wait_until(&mut bench.guest, &format!("grep -q '[1-9]' /sys/block/{hangs}/inflight"))?;
+    let before = bench.uptime()?;
+    let output = bench.evms_on(&[0, 1, 2], "deactivate --fail data")?;
+    let took = bench.uptime()? - before;
+    let said = expect("deactivate --fail data", &output, 6, &["data/v2", "not answer"])?;
+    assert!(took < SHUTDOWN.here().as_secs_f32(), "it took {took} s: {said}");
+    eprintln!("  with a hung disk it took {took:.1} s");
+    for task in [one, three] {
+        assert_eq!(task.end(&mut bench.guest)?.code, 3, "a writer on a sound disk goes on");
+    }
+    for volume in ["v1", "v3"] {
+        wait_until(&mut bench.guest, &format!("! dmsetup info evms:data:{volume} >/dev/null 2>&1"))?;
+    }
+    assert!(!two.is_over(&mut bench.guest)?, "the disk hangs no more: {said}");
+    bench.faults[1].becomes(&mut bench.guest, Way::Well)?;
+    // What was on its way may land; what comes after it does not.
+    assert_eq!(two.end(&mut bench.guest)?.code, 3);
+    wait_until(&mut bench.guest, "{ ! dmsetup ls | grep -q evms: && ! pidof evms >/dev/null; }")?;
+    bench.done("activate data")?;
+    assert!(bench.is_up("v1")? && bench.is_up("v2")? && bench.is_up("v3")?);
+    Ok(())
 }
 
 /// Bit rot in one header, in the whole front end of a disk, and sectors under one copy that cannot be read: the other

@@ -92,11 +92,13 @@ impl Making {
     }
 }
 
-/// Raises a stack on these disks. `disks` are the kernel's numbers of the member disks.
+/// Raises a stack on these disks. `disks` are the kernel's numbers of the member disks; `alone`: no other command is at it,
+/// so that what is half made is finished and not left to whoever makes it.
 pub fn raise(
     stack: Stack,
     disks: BTreeMap<DiskNumber, DeviceNumber>,
     cookie: &Arc<Cookie>,
+    alone: bool,
 ) -> Result<Raised, RunError> {
     let making = Arc::new(Making::default());
     let (shared, events) = (Arc::clone(&making), Arc::clone(cookie));
@@ -117,6 +119,7 @@ pub fn raise(
             cookie: &events,
             making: &shared,
             pulse,
+            alone,
         };
         let gates = raising.gates(&stack, &disks)?;
         raising.volumes(&stack, &gates)
@@ -146,6 +149,7 @@ pub(super) struct Raising<'a> {
     pub(super) cookie: &'a Cookie,
     pub(super) making: &'a Making,
     pub(super) pulse: &'a Pulse,
+    pub(super) alone: bool,
 }
 
 impl Raising<'_> {
@@ -193,7 +197,7 @@ impl Raising<'_> {
         let state = self.state(listed)?;
         if !state.is_live() {
             // Killed between making it and opening it: nothing stands on it.
-            self.making.adopt(&listed.name, Role::Gate);
+            self.adopt(listed, Role::Gate)?;
             self.open_gate(&listed.name, gate, table).map_err(RunError::Dm)?;
             return Ok(listed.number);
         }
@@ -208,6 +212,15 @@ impl Raising<'_> {
             self.dm.load(&listed.name, &error_table(gate.length)).map_err(RunError::Dm)?;
         }
         Ok(listed.number)
+    }
+
+    /// Takes over what somebody left without a table.
+    fn adopt(&self, listed: &Listed, role: Role) -> Result<(), RunError> {
+        if !self.alone {
+            return Err(RunError::HalfMade { name: listed.name.clone() });
+        }
+        self.making.adopt(&listed.name, role);
+        Ok(())
     }
 
     fn state(&mut self, listed: &Listed) -> Result<State, RunError> {
@@ -237,7 +250,7 @@ impl Raising<'_> {
                         self.standing_volume(mapped, &state, &table, &mut raised)?;
                         continue;
                     }
-                    self.making.adopt(&listed.name, Role::Volume);
+                    self.adopt(&listed, Role::Volume)?;
                     (listed.name, listed.number)
                 }
             };

@@ -15,11 +15,13 @@ use crate::run::live::raise::{Making, Raising};
 use crate::run::live::{Live, STEP_LIMIT, length_of, resume, targets, within_limit};
 use crate::volume::stack::{Mapped, Stack};
 
-/// Gives volumes that are live their tables anew, on gates that are made where they are not there yet; those that got one.
+/// Gives volumes that are live their tables anew, on gates that are made where they are not there yet; those that got one. `alone`: no other
+/// command is at it.
 pub fn reload(
     stack: Stack,
     disks: BTreeMap<DiskNumber, DeviceNumber>,
     cookie: &Arc<Cookie>,
+    alone: bool,
 ) -> Result<Vec<VolumePath>, RunError> {
     let making = Arc::new(Making::default());
     let (shared, events) = (Arc::clone(&making), Arc::clone(cookie));
@@ -38,7 +40,7 @@ pub fn reload(
         if grown.is_empty() {
             return Ok(Vec::new());
         }
-        let mut raising = Raising { live, dm, cookie: &events, making: &shared, pulse };
+        let mut raising = Raising { live, dm, cookie: &events, making: &shared, pulse, alone };
         let gates = raising.gates(&stack, &disks)?;
         let mut done = Vec::new();
         for (mapped, listed) in grown {
