@@ -119,7 +119,7 @@ impl Context {
         let turn = Turn::wait();
         live::sweep_nodes();
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
-        let raised = raise::raise(stack, disks, &cookie, turn.is_ours())?;
+        let raised = raise::raise(stack, disks, &cookie, turn.is_ours()).map_err(RunError::Live)?;
         if cookie.wait().is_err() {
             answer.notes.push(format!(
                 "udev was not done after {} s; the volumes are up, links under /dev/disk may come later",

@@ -98,7 +98,7 @@ impl Context {
         let grown = reload(stack, disks, &cookie, turn.is_ours());
         // That udev is slow changes nothing of the table.
         let _ = cookie.wait();
-        Ok(!grown?.is_empty())
+        Ok(!grown.map_err(RunError::Live)?.is_empty())
     }
 }
 
