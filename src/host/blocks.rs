@@ -18,6 +18,11 @@ pub trait Blocks {
 
     /// Reads `len` bytes at `at`; both multiples of 4096.
     fn read(&self, at: Bytes, len: usize) -> Result<Vec<u8>, DiskError>;
+
+    /// The same, seen where they were read to: a copy of them costs memory that nobody has touched yet.
+    fn see<R>(&self, at: Bytes, len: usize, see: impl FnOnce(&[u8]) -> R) -> Result<R, DiskError> {
+        self.read(at, len).map(|bytes| see(&bytes))
+    }
 }
 
 /// Whole blocks, inside of the disk?

@@ -1,22 +1,24 @@
 //! Many jobs that may hang, each for a reason of its own (a disk, a dead path), done by as few threads as will do.
 //!
 //! Picture a crew at a row of doors. One worker goes from door to door; as long as each opens at once he is alone, and
-//! a thousand sound disks cost one thread. When all who work stand in front of a door that does not open, the crew is
-//! doubled, and the new ones go on with the doors behind. Who waits longer than the limit is left standing there: his
-//! door is reported late, whatever comes of it.
+//! a thousand sound disks cost one thread. As long as the doors that are left would keep the crew for long at the pace it
+//! has, it is doubled: slow disks wait beside each other, and hung ones together cost one limit. Who waits longer than
+//! the limit is left standing: his door is reported late, whatever comes of it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::host::stragglers;
+use crate::host::{stragglers, sys};
 
-/// How long all workers may be busy with one job each before more are sent.
+/// How often it is asked whether the crew gets on.
 const STALL: Duration = Duration::from_millis(10);
-/// Workers at once; those that are left standing do not count.
-const WORKERS_MAX: usize = 32;
+/// The crew is doubled when the rest would keep it longer than so many times [`STALL`].
+const STALLS_MAX: usize = 5;
+/// Workers at once, and so jobs that hang together and cost one limit; those that are left standing do not count. One has
+/// some 50 KiB while he works: stacks as far as they are used, the kernel's among them, and his tools.
+const WORKERS_MAX: usize = 1024;
 /// Bytes of stack of a worker; its buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -63,10 +65,15 @@ struct State<T, R> {
     waiting: VecDeque<(usize, T)>,
     /// What became of each; `None` while it is not known.
     ends: Vec<Option<Result<R, Missed>>>,
-    /// Jobs under way.
+    /// Workers with their jobs.
     posts: Vec<Post>,
     /// Jobs without an end.
     open: usize,
+    /// Most workers at once.
+    workers_max: usize,
+    /// When the pace was last looked at, and how many jobs have ended since.
+    judged: Instant,
+    ended: usize,
 }
 
 struct Crew<T, R, J> {
@@ -75,8 +82,8 @@ struct Crew<T, R, J> {
     job: J,
 }
 
-/// Does all jobs; each step of one may take `limit` at most. The answers are in the order of the jobs. Every worker has tools of his
-/// own, which he brings from job to job.
+/// Does all jobs; each step of one may take `limit` at most. The answers are in the order of the jobs. Every worker has
+/// tools of his own, which he brings from job to job.
 pub fn each<T, R, W, J>(jobs: Vec<T>, limit: Duration, job: J) -> Vec<Result<R, Missed>>
 where
     T: Send + 'static,
@@ -84,14 +91,18 @@ where
     W: Default,
     J: Fn(&mut W, &Pulse, T) -> R + Send + Sync + 'static,
 {
-    let open = jobs.len();
-    let state = State {
-        waiting: jobs.into_iter().enumerate().collect(),
-        ends: (0..open).map(|_| None).collect(),
-        posts: Vec::new(),
-        open,
-    };
-    let crew = Arc::new(Crew { state: Mutex::new(state), moved: Condvar::new(), job });
+    each_by(WORKERS_MAX, jobs, limit, job)
+}
+
+fn each_by<T, R, W, J>(workers_max: usize, jobs: Vec<T>, limit: Duration, job: J) -> Vec<Result<R, Missed>>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+    W: Default,
+    J: Fn(&mut W, &Pulse, T) -> R + Send + Sync + 'static,
+{
+    let crew =
+        Arc::new(Crew { state: Mutex::new(State::new(workers_max, jobs)), moved: Condvar::new(), job });
     let mut state = crew.lock();
     while state.open > 0 {
         let now = Instant::now();
@@ -99,7 +110,7 @@ where
         let more = state.workers_wanted(now);
         if more > 0 {
             drop(state);
-            let sent = (0..more).filter(|_| Crew::send::<W>(&crew)).count();
+            let sent = (0..more).take_while(|_| Crew::send::<W>(&crew)).count();
             state = crew.lock();
             if sent == 0 && state.posts.is_empty() {
                 state.give_up();
@@ -114,14 +125,31 @@ where
 }
 
 impl<T, R> State<T, R> {
-    /// Workers to send: one to begin with, and as many again as stand still when none of them gets on.
-    fn workers_wanted(&self, now: Instant) -> usize {
+    fn new(workers_max: usize, jobs: Vec<T>) -> Self {
+        let open = jobs.len();
+        State {
+            waiting: jobs.into_iter().enumerate().collect(),
+            ends: (0..open).map(|_| None).collect(),
+            posts: Vec::new(),
+            open,
+            workers_max,
+            judged: Instant::now(),
+            ended: 0,
+        }
+    }
+
+    /// Workers to send: one to begin with, and as many again as are busy when the rest would keep them for long.
+    fn workers_wanted(&mut self, now: Instant) -> usize {
         let busy = self.posts.len();
-        let stands = self.posts.iter().all(|post| now.saturating_duration_since(post.pulse.begin) >= STALL);
-        if self.waiting.is_empty() || !stands {
+        if busy > 0 && now.saturating_duration_since(self.judged) < STALL {
             return 0;
         }
-        busy.max(1).min(WORKERS_MAX.saturating_sub(busy)).min(self.waiting.len())
+        self.judged = now;
+        let ended = std::mem::take(&mut self.ended);
+        if busy > 0 && self.waiting.len() <= ended * STALLS_MAX {
+            return 0;
+        }
+        busy.max(1).min(self.workers_max.saturating_sub(busy)).min(self.waiting.len())
     }
 
     fn leave_standing(&mut self, now: Instant, limit: Duration) {
@@ -145,6 +173,7 @@ impl<T, R> State<T, R> {
         }
     }
 
+    /// A new worker's first job.
     fn begin(&mut self) -> Option<(usize, Pulse, T)> {
         let (place, job) = self.waiting.pop_front()?;
         let pulse = Pulse::new();
@@ -152,15 +181,25 @@ impl<T, R> State<T, R> {
         Some((place, pulse, job))
     }
 
-    /// False when the job was given up meanwhile: another goes on in this worker's place.
-    fn end(&mut self, place: usize, end: R) -> bool {
-        let Some(post) = self.posts.iter().position(|post| post.place == place) else { return false };
-        self.posts.swap_remove(post);
+    /// Takes what a worker brings and gives him his next job. What nobody waits for any more comes back: the job was given
+    /// up meanwhile, and others go on in his place.
+    fn go_on(&mut self, place: usize, end: R) -> Result<Option<(usize, T)>, R> {
+        let Some(at) = self.posts.iter().position(|post| post.place == place) else { return Err(end) };
         self.open -= 1;
+        self.ended += 1;
         if let Some(slot) = self.ends.get_mut(place) {
             *slot = Some(Ok(end));
         }
-        true
+        let next = self.waiting.pop_front();
+        match &next {
+            Some((place, _)) => {
+                let post = &mut self.posts[at];
+                post.place = *place;
+                post.pulse.beat();
+            }
+            None => drop(self.posts.swap_remove(at)),
+        }
+        Ok(next)
     }
 }
 
@@ -186,11 +225,10 @@ impl<T: Send + 'static, R: Send + 'static, J: Send + Sync + 'static> Crew<T, R, 
         let life = move || {
             let job = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(job) = job {
-                worker.work(place, pulse, job);
+                worker.work(place, &pulse, job);
             }
         };
-        let builder = thread::Builder::new().name("evms-crew".into()).stack_size(STACK_BYTES);
-        if builder.spawn(life).is_ok() {
+        if sys::start_thread(STACK_BYTES, life).is_ok() {
             return true;
         }
         // It waits again, for whoever is free.
@@ -202,26 +240,24 @@ impl<T: Send + 'static, R: Send + 'static, J: Send + Sync + 'static> Crew<T, R, 
         false
     }
 
-    fn work<W: Default>(&self, mut place: usize, mut pulse: Pulse, mut job: T)
+    fn work<W: Default>(&self, mut place: usize, pulse: &Pulse, mut job: T)
     where
         J: Fn(&mut W, &Pulse, T) -> R,
     {
         let mut tools = W::default();
         loop {
-            let end = (self.job)(&mut tools, &pulse, job);
+            let end = (self.job)(&mut tools, pulse, job);
             let mut state = self.lock();
-            if !state.end(place, end) {
-                return;
-            }
-            let next = state.begin();
+            let next = state.go_on(place, end);
             let is_last = state.open == 0;
             drop(state);
             // Who waits is woken once, and finds nobody in his way.
             if is_last {
                 self.moved.notify_all();
             }
-            let Some(next) = next else { return };
-            (place, pulse, job) = next;
+            // What is late is dropped here, behind the lock: closing a disk may hang like every other use of it.
+            let Ok(Some(next)) = next else { return };
+            (place, job) = next;
         }
     }
 }
@@ -231,6 +267,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
     use std::sync::mpsc;
+    use std::thread;
 
     const LONG: Duration = Duration::from_secs(30);
 
@@ -289,20 +326,64 @@ mod tests {
     fn more_hung_jobs_than_workers_do_not_stop_the_rest() {
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(Mutex::new(held));
-        let hung = WORKERS_MAX as u32 + 3;
-        let ends = each(
-            (0..hung + 5).collect(),
-            Duration::from_millis(60),
-            move |(): &mut (), _: &Pulse, number| {
+        let (workers_max, hung) = (8, 11u32);
+        let limit = Duration::from_millis(100);
+        let ends =
+            each_by(workers_max, (0..hung + 5).collect(), limit, move |(): &mut (), _: &Pulse, number| {
                 if number < hung {
                     // All queue for one lock whose holder waits for the test's end.
                     let _ = held.lock().map(|held| held.recv());
                 }
                 number
-            },
-        );
+            });
         assert_eq!(ends.iter().filter(|end| **end == Err(Missed::TooLate)).count(), hung as usize);
         assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 5);
         drop(release);
+    }
+
+    /// A hundred hung jobs have all begun, and so hang beside each other, before the first of them is given up.
+    #[test]
+    fn all_hung_jobs_together_cost_one_limit() {
+        let limit = Duration::from_secs(3);
+        let (release, held) = mpsc::channel::<()>();
+        let (held, begun) = (Arc::new(Mutex::new(held)), Arc::new(Mutex::new(Vec::new())));
+        let note = Arc::clone(&begun);
+        let ends = each((0..100u32).collect(), limit, move |(): &mut (), _: &Pulse, _| {
+            note.lock().unwrap().push(Instant::now());
+            let _ = held.lock().map(|held| held.recv());
+        });
+        assert_eq!(ends, vec![Err(Missed::TooLate); 100]);
+        let begun = begun.lock().unwrap();
+        let (first, last) = (begun.iter().min().unwrap(), begun.iter().max().unwrap());
+        assert!(last.duration_since(*first) < limit);
+        drop(release);
+    }
+
+    /// Doubled at every stall as long as the rest would take long; left as it is when it gets on.
+    #[test]
+    fn slow_jobs_wait_beside_each_other() {
+        let mut state: State<u32, u32> = State::new(6, (0..1000).collect());
+        let mut now = state.judged;
+        for sent in [1, 1, 2, 2, 0] {
+            assert_eq!(state.workers_wanted(now), sent);
+            assert_eq!((0..sent).filter_map(|_| state.begin()).count(), sent);
+            assert_eq!(state.workers_wanted(now + STALL / 2), 0);
+            now += STALL;
+        }
+        let mut state: State<u32, u32> = State::new(64, (0..1000).collect());
+        let (place, ..) = state.begin().unwrap();
+        assert_eq!(state.go_on(place, 7), Ok(Some((1, 1))));
+        state.ended = 998 / STALLS_MAX + 1;
+        assert_eq!(state.workers_wanted(state.judged + STALL), 0);
+        assert_eq!(state.workers_wanted(state.judged + STALL), 1);
+    }
+
+    /// What comes too late goes back to who brings it, who drops it where nobody waits: closing a disk may hang.
+    #[test]
+    fn a_late_result_is_given_back() {
+        let mut state: State<(), u32> = State::new(1, vec![()]);
+        let (place, pulse, ()) = state.begin().unwrap();
+        state.leave_standing(pulse.last() + LONG, LONG);
+        assert_eq!((state.open, state.go_on(place, 7)), (0, Err(7)));
     }
 }

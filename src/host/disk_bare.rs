@@ -147,6 +147,10 @@ impl Blocks for BareDisk {
     }
 
     fn read(&self, at: Bytes, len: usize) -> Result<Vec<u8>, DiskError> {
+        self.see(at, len, <[u8]>::to_vec)
+    }
+
+    fn see<R>(&self, at: Bytes, len: usize, see: impl FnOnce(&[u8]) -> R) -> Result<R, DiskError> {
         let doing = Doing::Read { at, len };
         check_place(&self.path, self.size(), doing, at, len)?;
         let mut buffer = self.scratch.borrow_mut();
@@ -162,6 +166,6 @@ impl Blocks for BareDisk {
         if done < len {
             return Err(DiskError::Short { path: self.path.clone(), doing, done });
         }
-        Ok(bytes.to_vec())
+        Ok(see(bytes))
     }
 }

@@ -3,11 +3,12 @@
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat};
 use nix::libc;
+use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access};
 
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
@@ -36,6 +37,8 @@ pub(super) struct Measured {
 pub(super) struct Opened {
     pub file: File,
     pub measured: Measured,
+    /// What the lock is on, where that is not `file`.
+    _lock: Option<File>,
 }
 
 fn kind_of(path: &Path, kind: FileType) -> Result<Medium, DiskError> {
@@ -75,9 +78,15 @@ fn open_file(path: &Path, write: bool, flags: i32, medium: Medium) -> Result<(Fi
     if kind_of(path, metadata.file_type())? != medium {
         return Err(DiskError::NotADisk { path: path.into(), what: "replaced while it was opened" });
     }
-    fcntl(&file, FcntlArg::F_SETFL(OFlag::from_bits_truncate(flags)))
-        .map_err(|errno| DiskError::from_errno(path, Doing::Open, errno))?;
+    wait_again(path, &file, flags)?;
     Ok((file, metadata))
+}
+
+/// Sets the flags of an open file to these, and so takes O_NONBLOCK away.
+fn wait_again(path: &Path, file: &File, flags: i32) -> Result<(), DiskError> {
+    fcntl(file, FcntlArg::F_SETFL(OFlag::from_bits_truncate(flags)))
+        .map(drop)
+        .map_err(|errno| DiskError::from_errno(path, Doing::Open, errno))
 }
 
 /// Opens an image file and locks it: shared to look, exclusive to change.
@@ -98,7 +107,7 @@ pub(super) fn open_image(path: &Path, want: Want) -> Result<Opened, DiskError> {
         identity: Identity::File { device: metadata.dev(), inode: metadata.ino() },
         number: None,
     };
-    Ok(Opened { file, measured })
+    Ok(Opened { file, measured, _lock: None })
 }
 
 /// Opens a block device. May hang as long as the device does: call it on a thread that may.
@@ -113,8 +122,8 @@ pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> 
     let measured =
         measure(&file, &metadata).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
     judge(path, want, &measured)?;
-    lock(path, &file, want)?;
-    Ok(Opened { file, measured })
+    let lock = lock(path, &file, measured.number, want)?;
+    Ok(Opened { file, measured, _lock: lock })
 }
 
 /// A disk that cannot be claimed, because our own gate has claimed it.
@@ -125,14 +134,34 @@ fn open_under_gates(path: &Path) -> Result<(File, Metadata), DiskError> {
 }
 
 /// Keeps other commands of ours away: O_EXCL says nothing to who only reads, and cannot be had below a gate. One change at
-/// a time, none while somebody maps what he has read; any number may read.
-fn lock(path: &Path, file: &File, want: Want) -> Result<(), DiskError> {
-    let locked = match want {
-        Want::Look => return Ok(()),
-        Want::Steady => file.try_lock_shared(),
-        Want::Change | Want::ChangeUnderGates => file.try_lock(),
-    };
-    locked.map_err(|_| DiskError::Locked { path: path.into() })
+/// a time, none while somebody maps what he has read; any number may read. Gives what the lock is on, where that is not
+/// `file`.
+fn lock(
+    path: &Path,
+    file: &File,
+    number: Option<DeviceNumber>,
+    want: Want,
+) -> Result<Option<File>, DiskError> {
+    if want == Want::Look {
+        return Ok(None);
+    }
+    let other = number.and_then(|number| kernels_node(path, number));
+    let file = other.as_ref().unwrap_or(file);
+    let locked = if want == Want::Steady { file.try_lock_shared() } else { file.try_lock() };
+    locked.map_err(|_| DiskError::Locked { path: path.into() })?;
+    Ok(other)
+}
+
+/// A lock is on a node and not on the disk, and a disk may have several nodes (dmsetup makes some, where no udev runs): so
+/// the kernel's own is locked, where there is one and it was not the one that was named.
+fn kernels_node(path: &Path, number: DeviceNumber) -> Option<File> {
+    let link = fs::read_link(format!("/sys/dev/block/{number}")).ok()?;
+    let node = PathBuf::from(sysfs::node_of(link.file_name()?.to_str()?));
+    if node == path {
+        return None;
+    }
+    let (file, metadata) = open_file(&node, false, 0, Medium::BlockDevice).ok()?;
+    (DeviceNumber::of_rdev(metadata.rdev()) == number).then_some(file)
 }
 
 /// A block device of which nothing but the size is known yet.
@@ -141,14 +170,28 @@ pub(super) struct Unmeasured {
     pub size: Bytes,
 }
 
-/// Opens a block device to look at it, and asks its size alone.
+/// Opens a block device that the kernel has named to look at it, and asks its size alone: what has none is no block
+/// device. O_NONBLOCK stays until it is measured, for it means nothing to reads of a block device (open(2)).
 pub(super) fn open_unmeasured(path: &Path) -> Result<Unmeasured, DiskError> {
-    let (file, _) = open_file(path, false, libc::O_DIRECT, Medium::BlockDevice)?;
-    let size = sys::device_size(&file).map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    // Not `open`: musl's asks the kernel once more for what O_CLOEXEC has done.
+    let file = openat(AT_FDCWD, path, flags, Mode::empty())
+        .map_err(|errno| DiskError::from_errno(path, Doing::Open, errno))?;
+    let file = File::from(file);
+    let size = sys::device_size(&file).map_err(|errno| no_size(path, &file, errno))?;
     if size == Bytes::ZERO {
         return Err(DiskError::NoMedium { path: path.into() });
     }
     Ok(Unmeasured { file, size })
+}
+
+fn no_size(path: &Path, file: &File, errno: Errno) -> DiskError {
+    match file.metadata() {
+        Ok(metadata) if !metadata.file_type().is_block_device() => {
+            DiskError::NotADisk { path: path.into(), what: "not what the kernel has named" }
+        }
+        _ => DiskError::from_errno(path, Doing::Measure, errno),
+    }
 }
 
 impl Unmeasured {
@@ -156,11 +199,15 @@ impl Unmeasured {
     pub fn measure(self, path: &Path, want: Want) -> Result<Opened, DiskError> {
         let metadata =
             self.file.metadata().map_err(|error| DiskError::from_io(path, Doing::Measure, &error))?;
+        if kind_of(path, metadata.file_type())? != Medium::BlockDevice {
+            return Err(no_size(path, &self.file, Errno::ENOTTY));
+        }
+        wait_again(path, &self.file, libc::O_DIRECT | libc::O_NOCTTY)?;
         let measured = measure(&self.file, &metadata)
             .map_err(|errno| DiskError::from_errno(path, Doing::Measure, errno))?;
         judge(path, want, &measured)?;
-        lock(path, &self.file, want)?;
-        Ok(Opened { file: self.file, measured })
+        let lock = lock(path, &self.file, measured.number, want)?;
+        Ok(Opened { file: self.file, measured, _lock: lock })
     }
 }
 

@@ -10,7 +10,7 @@
 //! - `dm` makes, loads, stops and removes device-mapper devices (`dm::wire` has their bytes);
 //! - `openers` says which processes have a device open;
 //! - `file_system` grows what is mounted;
-//! - `udev` waits for udevd with a limit, `nodes` keeps `/dev/evms`;
+//! - `udev` waits for udevd with a limit, `nodes` keeps `/dev/evms`, `turn` says who changes it and its devices now;
 //! - `identity` says who this machine is; `clock` and `entropy` bring in time and seeds at the door;
 //! - `front` lets a command end though a disk hangs, `stragglers` knows whether a thread was left with one;
 //! - `sys` is the only room with `unsafe`.
@@ -36,5 +36,6 @@ pub mod openers;
 mod stragglers;
 pub mod sys;
 pub mod sysfs;
+pub mod turn;
 pub mod udev;
 pub mod worker;

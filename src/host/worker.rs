@@ -8,12 +8,11 @@
 use std::convert::Infallible;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::host::stragglers;
+use crate::host::{stragglers, sys};
 
 /// Bytes of stack of a worker; its buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
@@ -71,9 +70,7 @@ impl<T: 'static> Worker<T> {
             }
             drop(end);
         };
-        let builder = thread::Builder::new().name("evms-disk".into()).stack_size(STACK_BYTES);
-        let started = builder.spawn(life);
-        started.map_err(|e| NoAnswer::NoThread(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
+        sys::start_thread(STACK_BYTES, life).map_err(NoAnswer::NoThread)?;
         match made.recv_timeout(limit) {
             Ok(Ok(())) => Ok(Ok(Worker { line: Mutex::new(Line { jobs: Some(jobs), gone }), limit })),
             Ok(Err(error)) => Ok(Err(error)),
@@ -160,6 +157,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
 
     const LONG: Duration = Duration::from_secs(30);
     const SHORT: Duration = Duration::from_millis(20);

@@ -10,6 +10,7 @@ use crate::base::name::Name;
 use crate::engine::guard::{self, Act, Denied, Place};
 use crate::host::device::DeviceNumber;
 use crate::host::nodes;
+use crate::host::turn::Turn;
 use crate::host::udev::Cookie;
 use crate::run::change::{Errand, find};
 use crate::run::context::Context;
@@ -115,10 +116,10 @@ impl Context {
         disks: BTreeMap<DiskNumber, DeviceNumber>,
         answer: &mut Activated,
     ) -> Result<Raised, RunError> {
+        let turn = Turn::wait();
         live::sweep_nodes();
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
-        let raised = raise::raise(stack, disks, &cookie);
-        let raised = raised?;
+        let raised = raise::raise(stack, disks, &cookie, turn.is_ours()).map_err(RunError::Live)?;
         if cookie.wait().is_err() {
             answer.notes.push(format!(
                 "udev was not done after {} s; the volumes are up, links under /dev/disk may come later",

@@ -9,6 +9,7 @@ use crate::host::dm::Dm;
 use crate::host::dm::wire::Listed;
 use crate::host::openers;
 use crate::host::sysfs::{self, Roots};
+use crate::host::turn::Turn;
 use crate::host::udev::{Cookie, Patience, Role};
 use crate::run::activate::Wanted;
 use crate::run::change::find;
@@ -68,6 +69,7 @@ fn volumes(live: &Live) -> Vec<Volume> {
 impl Context {
     /// `deactivate NAME…`, or `--all` when `wanted` is `None`.
     pub fn deactivate(&mut self, wanted: Option<&[Wanted]>, open: Open) -> Result<Deactivated, RunError> {
+        let _turn = Turn::wait();
         let mut dm = Dm::open().map_err(RunError::Dm)?;
         let live = Live::look(&mut dm).map_err(RunError::Dm)?;
         let volumes = volumes(&live);

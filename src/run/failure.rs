@@ -18,6 +18,7 @@ use crate::host::dm::DmError;
 use crate::host::entropy::NoEntropy;
 use crate::host::file_system::GrowError;
 use crate::host::identity::IdentityError;
+use crate::run::live::failure::LiveError;
 use crate::run::scene::SceneError;
 use crate::volume::choose::Unchosen;
 use crate::volume::commit::Unopened;
@@ -28,6 +29,8 @@ use crate::volume::votes::Tally;
 /// Why a command failed.
 #[derive(Debug)]
 pub enum RunError {
+    /// Devices could not be made, or are not as they should be.
+    Live(LiveError),
     /// Looking failed.
     Scene(SceneError),
     /// A disk failed.
@@ -148,57 +151,12 @@ pub enum RunError {
     },
     /// Device-mapper did not do it.
     Dm(DmError),
-    /// A gate is there that maps something else.
-    GateBusy {
-        /// Its name.
-        name: String,
-        /// The disk.
-        disk: DiskNumber,
-    },
-    /// A gate is closed: its I/O waits.
-    GateClosed {
-        /// Its name.
-        name: String,
-        /// The disk.
-        disk: DiskNumber,
-    },
-    /// A volume is being taken away and somebody has it open still.
-    VolumeGoing {
-        /// The volume.
-        volume: String,
-        /// Who has it open, as far as is known.
-        holders: Vec<String>,
-    },
-    /// A device was taken away by somebody else meanwhile.
-    VanishedDevice {
-        /// Its name.
-        name: String,
-    },
-    /// After a failure, devices that were made for nothing could not be taken away.
-    LeftBehind {
-        /// What failed.
-        error: Box<RunError>,
-        /// Their names.
-        names: Vec<String>,
-    },
-    /// A volume is live with another table.
-    LiveDiffers {
-        /// The volume.
-        volume: String,
-        /// The device.
-        name: String,
-    },
     /// The volume grew and its file system did not.
     FileSystem {
         /// The volume.
         volume: String,
         /// Why.
         error: GrowError,
-    },
-    /// A volume cannot be laid on its gates.
-    NoLines {
-        /// The volume.
-        volume: String,
     },
     /// Anything else that is refused, as a whole sentence.
     Sentence(Kind, String),
@@ -342,6 +300,7 @@ impl fmt::Display for RunError {
             RunError::Entropy(error) => error.fmt(f),
             RunError::Identity(error) => error.fmt(f),
             RunError::Denied(denied) => denied.fmt(f),
+            RunError::Live(error) => error.fmt(f),
             RunError::Refused(refusal) => refusal.fmt(f),
             RunError::ActingOnDevices => write!(
                 f,
@@ -374,47 +333,9 @@ impl fmt::Display for RunError {
             }
             RunError::Sentence(_, text) => f.write_str(text),
             RunError::Dm(error) => error.fmt(f),
-            RunError::GateBusy { name, disk } => write!(
-                f,
-                "disk {disk} has a gate from before ({name}) that maps something else than the container says now; nothing was \
-                 activated; take it away first with: evms deactivate --all"
-            ),
-            RunError::GateClosed { name, disk } => write!(
-                f,
-                "the gate of disk {disk} ({name}) is closed and its I/O waits; nothing was activated; whoever closed it opens \
-                 it again, or take all of it away with: evms deactivate --all"
-            ),
-            RunError::VolumeGoing { volume, holders } => {
-                let by =
-                    if holders.is_empty() { String::new() } else { format!(" ({})", holders.join(", ")) };
-                write!(
-                    f,
-                    "volume {volume} is being taken away and somebody has it open still{by}; nothing was activated; close it, \
-                     then activate it again"
-                )
-            }
-            RunError::VanishedDevice { name } => write!(
-                f,
-                "the device {name} was taken away by somebody else meanwhile; nothing was activated; say the command again"
-            ),
-            RunError::LeftBehind { error, names } => write!(
-                f,
-                "{error}; and what had been made could not all be taken away again ({}): do that with evms deactivate --all",
-                names.join(", ")
-            ),
-            RunError::LiveDiffers { volume, name } => write!(
-                f,
-                "volume {volume} is live ({name}) with another table than the container says now, and a live mapping is never \
-                 changed by looking; nothing was activated; close it and run: evms deactivate {volume}"
-            ),
             RunError::FileSystem { volume, error } => {
                 write!(f, "volume {volume} has its new size, and {error}")
             }
-            RunError::NoLines { volume } => write!(
-                f,
-                "volume {volume} was not activated because its extents do not lie on the gates of its container; nothing was \
-                 activated; look at it with: evms check"
-            ),
             of_container => of_container.about_container(f),
         }
     }
@@ -514,14 +435,8 @@ impl Failure for RunError {
             }
             RunError::InDoubt { .. } => Kind::Device,
             RunError::Dm(error) => error.kind(),
-            RunError::GateBusy { .. }
-            | RunError::GateClosed { .. }
-            | RunError::VolumeGoing { .. }
-            | RunError::LiveDiffers { .. } => Kind::Refused,
-            RunError::VanishedDevice { .. } => Kind::Device,
-            RunError::LeftBehind { error, .. } => error.kind(),
+            RunError::Live(error) => error.kind(),
             RunError::FileSystem { error, .. } => error.kind(),
-            RunError::NoLines { .. } => Kind::Damage,
             RunError::Sentence(kind, _) => *kind,
         }
     }

@@ -10,6 +10,7 @@ use crate::engine::guard::Place;
 use crate::format::model::Model;
 use crate::host::dm::Dm;
 use crate::host::file_system;
+use crate::host::turn::Turn;
 use crate::host::udev::Cookie;
 use crate::run::activate::numbers;
 use crate::run::change::find;
@@ -78,6 +79,7 @@ impl Context {
         if scene.place_of(found) == Place::Images {
             return Ok(false);
         }
+        let turn = Turn::wait();
         let Ok(mut dm) = Dm::open() else { return Ok(false) };
         let disks = numbers(&scene, found);
         let here = disks.keys().copied().collect::<BTreeSet<_>>();
@@ -93,10 +95,10 @@ impl Context {
             ));
         }
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
-        let grown = reload(stack, disks, &cookie);
+        let grown = reload(stack, disks, &cookie, turn.is_ours());
         // That udev is slow changes nothing of the table.
         let _ = cookie.wait();
-        Ok(!grown?.is_empty())
+        Ok(!grown.map_err(RunError::Live)?.is_empty())
     }
 }
 

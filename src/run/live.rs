@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::failure::Kind;
 use crate::base::id::DiskNumber;
 use crate::base::name::VolumePath;
 use crate::base::units::Sectors;
@@ -17,11 +16,12 @@ use crate::host::dm::wire::{Listed, Target};
 use crate::host::dm::{Dm, DmError};
 use crate::host::nodes;
 use crate::host::udev::{self, Cookie, Role};
-use crate::run::failure::RunError;
+use crate::run::live::failure::LiveError;
 use crate::volume::lines::DmLine;
 use crate::volume::stack::{Gate, NAME_PREFIX, UUID_PREFIX, volume_name};
 
 pub mod closing;
+pub mod failure;
 pub mod raise;
 pub mod reload;
 pub mod removal;
@@ -77,17 +77,16 @@ impl Hand {
 
 /// Does something that may hang at any of its steps; `late` is what is said then.
 fn within_limit<R: Send + 'static>(
-    late: impl FnOnce() -> RunError,
-    job: impl Fn(&mut Dm, &Pulse) -> Result<R, RunError> + Send + Sync + 'static,
-) -> Result<R, RunError> {
+    late: impl FnOnce() -> LiveError,
+    job: impl Fn(&mut Dm, &Pulse) -> Result<R, LiveError> + Send + Sync + 'static,
+) -> Result<R, LiveError> {
     let done = crew::each(vec![()], STEP_LIMIT, move |hand: &mut Hand, pulse: &Pulse, ()| {
-        job(hand.dm().map_err(RunError::Dm)?, pulse)
+        job(hand.dm().map_err(LiveError::Dm)?, pulse)
     });
     match done.into_iter().next() {
         Some(Ok(done)) => done,
-        Some(Err(Missed::NoThread)) | None => Err(RunError::say(
-            Kind::Device,
-            "no thread could be started for device-mapper; nothing was changed",
+        Some(Err(Missed::NoThread)) | None => Err(LiveError::TooLate(
+            "no thread could be started for device-mapper; nothing was changed".into(),
         )),
         Some(Err(Missed::TooLate)) => Err(late()),
     }

@@ -2,7 +2,7 @@
 //! crew looks at many, and leaves who stands before a hung one standing there.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::base::id::{ContainerId, DiskId};
@@ -70,6 +70,16 @@ impl Checked {
         images.iter().find(|image| image.header == *header).cloned()
     }
 
+    /// Header and body behind a header that was read from the same bytes; the hash is compared, once for all equal ones.
+    fn open(&self, header: SlotHeader, bytes: &[u8]) -> Copy {
+        let twin = self.twin(&header);
+        let image = SlotImage::behind(header, bytes, twin.as_ref())?;
+        if twin.is_none() {
+            self.keep(&image);
+        }
+        Ok(image)
+    }
+
     fn keep(&self, image: &SlotImage) {
         let mut images = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if images.len() < CHECKED_MAX {
@@ -97,18 +107,20 @@ pub fn at_all(paths: &[PathBuf], want: Want) -> Vec<Looked> {
 }
 
 /// Looks for members among block devices that the kernel has named itself; `None` is a disk that carries nothing of ours.
-pub fn for_members(paths: &[PathBuf], want: Want) -> Vec<Option<Looked>> {
-    let checked = Checked::default();
-    let looked =
-        crew::each(paths.to_vec(), LOOK_LIMIT, move |ends: &mut Ends, pulse: &Pulse, path: PathBuf| {
-            match BareDisk::open_if(&path, want, ends, pulse, |head, tail| !discover::is_stranger(head, tail))
-            {
-                Ok(bare) => Some(Looked::of(bare?, ends.head(), ends.tail(), &checked)),
-                Err(error) => Some(Looked::failed(error)),
-            }
-        });
-    let missed = |path: &PathBuf, why| Some(Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS)));
-    looked.into_iter().zip(paths).map(|(end, path)| end.unwrap_or_else(|why| missed(path, why))).collect()
+/// Boxed: most of them are strangers, and what is long is not moved from hand to hand for those.
+pub fn for_members(paths: &Arc<[PathBuf]>, want: Want) -> Vec<Option<Box<Looked>>> {
+    let (checked, of) = (Checked::default(), Arc::clone(paths));
+    let wanted = |head: &[u8], tail: &[u8]| !discover::is_stranger(head, tail);
+    let places = (0..paths.len()).collect();
+    let looked = crew::each(places, LOOK_LIMIT, move |ends: &mut Ends, pulse: &Pulse, place: usize| {
+        match BareDisk::open_if(of.get(place)?, want, ends, pulse, wanted) {
+            Ok(bare) => Some(Box::new(Looked::of(bare?, ends.head(), ends.tail(), &checked))),
+            Err(error) => Some(Box::new(Looked::failed(error))),
+        }
+    });
+    let missed = |path: &PathBuf, why| Looked::failed(DiskError::missed(path, why, IO_DEADLINE_MS));
+    let ends = looked.into_iter().zip(paths.iter());
+    ends.map(|(end, path)| end.unwrap_or_else(|why| Some(Box::new(missed(path, why))))).collect()
 }
 
 /// Reads `length` bytes in pieces that no device refuses.
@@ -161,23 +173,22 @@ fn between_labels(
     }))
 }
 
-/// One copy. Most models fit the least slot: one read brings header and body.
+/// One copy. Most models fit the least slot: one read brings header and body. A longer one is read anew, as a whole.
 fn read_copy(disk: &impl Blocks, area: &Area, checked: &Checked) -> Copy {
     let unreadable = |_| Damage::new(What::SlotBody, Fault::Short);
     let least = SLOT_BYTES_MIN.min(area.length_bytes().0);
-    let mut bytes = read_long(disk, area.start_bytes(), least).map_err(unreadable)?;
-    let header = SlotHeader::decode(&bytes)?;
-    let length = header.slot_bytes().0.min(area.length_bytes().0);
-    if let Some(more) = length.checked_sub(least).filter(|&more| more > 0) {
-        let rest = Bytes(area.start_bytes().0 + least);
-        bytes.extend(read_long(disk, rest, more).map_err(unreadable)?);
+    let first = disk.see(area.start_bytes(), least as usize, |bytes| {
+        let header = SlotHeader::decode(bytes)?;
+        let length = header.slot_bytes().0.min(area.length_bytes().0);
+        Ok(if length > least { Err(length) } else { Ok(checked.open(header, bytes)?) })
+    });
+    match first.map_err(unreadable)?? {
+        Ok(image) => Ok(image),
+        Err(length) => {
+            let bytes = read_long(disk, area.start_bytes(), length).map_err(unreadable)?;
+            checked.open(SlotHeader::decode(&bytes)?, &bytes)
+        }
     }
-    let twin = checked.twin(&header);
-    let image = SlotImage::behind(header, &bytes, twin.as_ref())?;
-    if twin.is_none() {
-        checked.keep(&image);
-    }
-    Ok(image)
 }
 
 /// Reads slots and intent of a labelled disk. What cannot be read is a damaged copy, not an end of the look.
@@ -196,8 +207,8 @@ fn read_member(disk: &impl Blocks, labelled: &Labelled, checked: &Checked) -> Re
     let copies = DiskCopies { number: labelled.label.number, id: labelled.label.disk, slots };
     let at = labelled.layout.area(AreaKind::Intent, End::Primary).start_bytes();
     let unreadable = |_| Damage::new(What::Intent, Fault::Short);
-    let block = disk.read(at, Intent::BYTES.0 as usize).map_err(unreadable);
-    let (intent, intent_damage) = match block.and_then(|block| Intent::decode(&block)) {
+    let intent = disk.see(at, Intent::BYTES.0 as usize, Intent::decode).map_err(unreadable);
+    let (intent, intent_damage) = match intent.flatten() {
         Ok(intent) => (Some(intent), None),
         Err(damage) => (None, Some(damage).filter(|damage| !damage.is_blank())),
     };

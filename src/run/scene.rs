@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::id::ContainerId;
 use crate::engine::guard::Place;
@@ -216,15 +217,25 @@ impl Scene {
         let held = names.iter().any(|name| local_disk::may_hold(name));
         let is_map = |name: &str| local_disk::kind_by_name(name) == DiskKind::DeviceMapper;
         let uuid = |name: &str| is_map(name).then(|| sysfs::dm_uuid(&roots, name)).flatten();
-        names.retain(|name| local_disk::judge_name(name, uuid(name).as_deref()).is_ok());
-        let paths = names.iter().map(|name| PathBuf::from(sysfs::node_of(name))).collect::<Vec<_>>();
         let mut scene = Scene { disks: Vec::new(), containers: Vec::new(), named: false };
+        names.retain(|name| {
+            // What somebody else stands on is his: it is not even opened (a failed path of a map may hang).
+            let word = local_disk::judge_name(name, uuid(name).as_deref()).and_then(|()| match held {
+                true => local_disk::judge_holders(&sysfs::holders(&roots, name)),
+                false => Ok(()),
+            });
+            if let Err(why @ (Declined::PathOf { .. } | Declined::Held { .. })) = &word {
+                scene.disks.push(Seen::declined(sysfs::node_of(name).into(), None, why));
+            }
+            word.is_ok()
+        });
+        let paths = names.iter().map(|name| PathBuf::from(sysfs::node_of(name))).collect::<Arc<[_]>>();
         let mut reads = Vec::new();
-        for ((name, path), looked) in names.iter().zip(&paths).zip(look::for_members(&paths, want)) {
+        for ((name, path), looked) in names.iter().zip(paths.iter()).zip(look::for_members(&paths, want)) {
             // What carries nothing of ours is nobody's business here.
             let Some(looked) = looked else { continue };
-            match judge_looked(&roots, name, held, &looked, filter) {
-                Ok(()) => drop(scene.add(path.clone(), looked, &mut reads)),
+            match judge_looked(&roots, name, &looked, filter) {
+                Ok(()) => drop(scene.add(path.clone(), *looked, &mut reads)),
                 Err(why) => scene.disks.push(Seen::declined(path.clone(), None, &why)),
             }
         }
@@ -284,19 +295,12 @@ fn facts_of(path: &Path) -> Option<DiskFacts> {
     sysfs::disk(&Roots::default(), real.file_name()?.to_str()?).ok()
 }
 
-/// What carries our label is judged by how it stands, what could not be read by all that is known, and the rest not.
-/// `held`: is there any device at all that may hold another?
-fn judge_looked(
-    roots: &Roots,
-    name: &str,
-    held: bool,
-    looked: &Looked,
-    filter: &Filter,
-) -> Result<(), Declined> {
+/// What carries our label is judged by how it stands, what could not be read by all that is known, and the rest not. (What
+/// stands on it was judged before.)
+fn judge_looked(roots: &Roots, name: &str, looked: &Looked, filter: &Filter) -> Result<(), Declined> {
     match (&looked.open, &looked.sighting) {
-        (Ok(disk), Ok(Sighting::Ours(_) | Sighting::Unusable(_))) => {
-            let holders = if held { sysfs::holders(roots, name) } else { Vec::new() };
-            local_disk::judge_labelled(&holders, disk.read_only())
+        (Ok(disk), Ok(Sighting::Ours(_) | Sighting::Unusable(_))) if disk.read_only() => {
+            Err(Declined::ReadOnly)
         }
         (Ok(_), Ok(_)) => Ok(()),
         _ => sysfs::disk(roots, name).map_or(Ok(()), |facts| local_disk::judge(&facts, filter)),

@@ -8,7 +8,7 @@ use crate::base::bits::Access;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
 use crate::base::name::Name;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
-use crate::format::cursor::is_zero;
+use crate::format::cursor::{is_same, is_zero};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::first_block;
 use crate::format::intent::Intent;
@@ -250,13 +250,16 @@ fn believe_both(mut front: Label, back: &Label, size: Bytes, logical_block: u32)
 fn front_is_strange(size: Bytes, head: &[u8], label_is_there: bool) -> bool {
     let length = HEAD_LABEL_AT.0 as usize + if label_is_there { 0 } else { BLOCK_BYTES as usize };
     let front = head.get(..length).unwrap_or(head);
-    front.iter().any(|&byte| byte != 0) && !first_block_is_ours(size, head)
+    !first_block_is_ours(size, head) && !is_zero(front)
 }
 
 /// A first block of ours in which a few bytes are rotten is nobody else's.
 fn first_block_is_ours(size: Bytes, head: &[u8]) -> bool {
     let wanted = first_block::encode(size);
     let sector = head.get(..SECTOR_BYTES as usize).unwrap_or_default();
+    if is_same(sector, &wanted[..SECTOR_BYTES as usize]) {
+        return true;
+    }
     let rotten = sector.iter().zip(&wanted).filter(|(one, other)| one != other).count();
     sector.len() == SECTOR_BYTES as usize && rotten <= ROTTEN_BYTES_MAX
 }
@@ -269,7 +272,7 @@ fn front_is_as_written(size: Bytes, head: &[u8]) -> bool {
         return false;
     };
     let behind = head.get(HEAD_LABEL_AT.0 as usize + BLOCK_BYTES as usize..).unwrap_or_default();
-    first_block::encode(size).starts_with(sector) && is_zero(rest) && is_zero(behind)
+    is_same(&first_block::encode(size)[..SECTOR_BYTES as usize], sector) && is_zero(rest) && is_zero(behind)
 }
 
 /// What somebody else put in front of a disk on which a label of ours is left. `mkswap`, `sfdisk`, `mkfs.vfat` and

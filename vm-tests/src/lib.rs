@@ -22,7 +22,7 @@
 //!
 //! The rooms, each using only earlier ones: [`limits`], [`trouble`], [`parts`], [`archive`], [`modules`], [`image`],
 //! [`nbd`], [`disk`], [`stream`], [`events`], [`dice`], [`fabric`], [`network`], [`console`], [`control`], `cord`,
-//! [`guest`], [`plan`], [`task`], [`udev`], [`fault`], [`clock`], [`san`], [`lio`], [`scene`], [`cases`]. For looking at
+//! [`guest`], [`plan`], [`task`], [`tables`], [`udev`], [`fault`], [`clock`], [`san`], [`lio`], [`scene`], [`cases`]. For looking at
 //! disks without a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`steps`], [`work`];
 //! and [`volatile`], a disk that forgets when the cord is pulled.
 
@@ -54,6 +54,7 @@ pub mod scene;
 pub mod states;
 pub mod steps;
 pub mod stream;
+pub mod tables;
 pub mod task;
 pub mod trouble;
 pub mod udev;

@@ -8,6 +8,8 @@ use vm_tests::disk::Disk;
 use vm_tests::guest::Guest;
 use vm_tests::image::Image;
 use vm_tests::scene;
+use vm_tests::tables;
+use vm_tests::task::{Task, wait_until};
 use vm_tests::trouble::Trouble;
 
 #[allow(
@@ -118,6 +120,10 @@ fn volumes_come_up_go_down_and_change() {
                 ("t3_gates_are_armed", t3_gates_are_armed),
                 ("a_live_mapping_is_never_changed_by_looking", a_live_mapping_is_never_changed_by_looking),
                 ("a_busy_gate_from_before_is_told", a_busy_gate_from_before_is_told),
+                ("i10_a_stale_node_is_swept", i10_a_stale_node_is_swept),
+                ("what_is_not_there_is_not_deactivated", what_is_not_there_is_not_deactivated),
+                ("a_suspended_volume_is_told", a_suspended_volume_is_told),
+                ("one_of_two_volumes_fails_alone", one_of_two_volumes_fails_alone),
                 (
                     "others_containers_and_devices_are_left_alone",
                     others_containers_and_devices_are_left_alone,
@@ -461,6 +467,99 @@ fn a_busy_gate_from_before_is_told(bench: &mut Bench) -> Result<(), Trouble> {
     bench.refused("evms activate data", 1, &["disk 1 has a gate from before", "nothing was activated"])?;
     assert_eq!(bench.devices()?.len(), 1);
     bench.done("evms deactivate --all; evms activate data").map(drop)
+}
+
+/// Nodes that are left over from devices that are gone, whose numbers are another's now: of volumes that are up, that are
+/// down and that never were, as nodes and as links, and one that leads nowhere.
+const STALE: &str = "mkdir -p /dev/evms/data /dev/evms/gone
+    major=$(dmsetup info -c --noheadings -o major theirs | tr -d ' ')
+    minor=$(dmsetup info -c --noheadings -o minor theirs | tr -d ' ')
+    for node in data/fast data/lin data/old gone/old; do
+      rm -f /dev/evms/$node; mknod /dev/evms/$node b $major $minor || exit 1
+    done
+    ln -s ../../dm-$minor /dev/evms/gone/link && ln -s ../../dm-99 /dev/evms/data/dangling";
+
+/// I10: what was left over from a device that is gone would lead a user to another's data. After any activation and
+/// deactivation each node leads to the live device of the volume that it is called after, or there is none.
+fn i10_a_stale_node_is_swept(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("echo 0 2048 error | dmsetup create theirs")?;
+    bench.done("evms activate data/fast")?;
+    bench.done(STALE)?;
+    bench.done("evms activate data/fast")?;
+    assert_eq!(tables::nodes(&mut bench.guest)?, ["/dev/evms/data/fast"]);
+    bench.done(STALE)?;
+    bench.done("evms activate data")?;
+    assert_eq!(tables::nodes(&mut bench.guest)?.len(), 2);
+    bench.done(STALE)?;
+    bench.done("evms deactivate --all")?;
+    assert!(tables::nodes(&mut bench.guest)?.is_empty());
+    assert_eq!(bench.devices()?, ["theirs"]);
+    bench.done("dmsetup remove theirs").map(drop)
+}
+
+/// A slip of the pen is no success: what is not there was not taken down.
+fn what_is_not_there_is_not_deactivated(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.refused("evms deactivate nosuch", 3, &["there is no container 'nosuch'"])?;
+    bench.refused("evms deactivate data/nosuch", 3, &["there is no volume 'data/nosuch'"])?;
+    bench.done("evms activate data")?;
+    bench.refused("evms deactivate data nosuch", 3, &["there is no container 'nosuch'"])?;
+    bench.refused("evms deactivate data/lin data/nosuch", 3, &["there is no volume 'data/nosuch'"])?;
+    assert_eq!(bench.devices()?.len(), 5, "nothing of it was done");
+    bench.done("evms deactivate data")?;
+    assert!(bench.done("evms deactivate data")?.starts_with("already so"));
+    assert!(bench.done("evms deactivate data/lin")?.starts_with("already so"));
+    Ok(())
+}
+
+/// R6: a volume whose I/O waits is not active in the sense of who asks for it. It is told, and what is told is true.
+fn a_suspended_volume_is_told(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data")?;
+    bench.done("dmsetup suspend evms:data:lin")?;
+    let output = bench.guest.run("evms activate data/lin 2>&1")?;
+    let said = output.text();
+    let state = bench.done("dmsetup info -c --noheadings -o suspended evms:data:lin")?;
+    bench.done("dmsetup resume evms:data:lin")?;
+    let waits = state.contains("Suspended");
+    assert!(said.contains("data/lin") && said.contains("suspended"), "{said}");
+    assert_eq!(output.code == 0 && said.contains("goes on now"), !waits, "{state}: {said}");
+    bench.done("dd if=/dev/evms/data/lin of=/dev/null bs=4k count=1 iflag=direct 2>&1").map(drop)
+}
+
+/// Holds a volume open, and writes to it through that when it is told to.
+fn holder(bench: &mut Bench, volume: &str) -> Result<Task, Trouble> {
+    let command = format!(
+        "sh -c 'exec 3<>/dev/evms/{volume}; touch /tmp/held; until [ -e /tmp/go ]; do usleep 10000; done
+           dd if=/dev/zero bs=4k count=1 conv=fsync 2>&1 >&3'"
+    );
+    bench.done("rm -f /tmp/held /tmp/go")?;
+    let task = Task::start(&mut bench.guest, "holder", &command)?;
+    wait_until(&mut bench.guest, "[ -e /tmp/held ]")?;
+    Ok(task)
+}
+
+/// Safety 4.7: one volume is let fail while another stays, which keeps the gates open. Whatever is said of the first one's
+/// I/O is true; while its removal waits for whoever has it open it is not said to be active; the other one works on.
+fn one_of_two_volumes_fails_alone(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data")?;
+    let holder = holder(bench, "data/lin")?;
+    let said = bench.done("evms deactivate --fail data/lin")?;
+    assert!(said.contains("data/lin is still open (process"), "{said}");
+    bench.done("dd if=/dev/zero of=/dev/evms/data/fast bs=1M count=3 oflag=direct 2>&1")?;
+    for words in ["activate data/lin", "activate data"] {
+        let going = ["data/lin is being taken away", "nothing was activated"];
+        bench.refused(&format!("evms {words}"), 1, &going)?;
+    }
+    bench.done("touch /tmp/go")?;
+    let written = holder.end(&mut bench.guest)?;
+    assert_eq!(said.contains("its I/O fails"), written.code != 0, "{said}: {}", written.text());
+    wait_until(&mut bench.guest, "! dmsetup info evms:data:lin >/dev/null 2>&1")?;
+    bench.done("evms activate data; dd if=/dev/evms/data/lin of=/dev/null bs=1M 2>&1")?;
+    assert_eq!(tables::nodes(&mut bench.guest)?.len(), 2);
+    Ok(())
 }
 
 fn others_containers_and_devices_are_left_alone(bench: &mut Bench) -> Result<(), Trouble> {

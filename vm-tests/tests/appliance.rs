@@ -140,6 +140,23 @@ fn stops_with(guest: Guest, says: &str) -> Result<(), Trouble> {
     guest.cut_power()
 }
 
+/// Words that are no time to wait.
+const BAD_WAITS: [&str; 5] = ["abc", "", "-5", "86401", "99999999999999999999"];
+
+/// A wrong `evms.wait` is told and makes nobody wait for ever: the default counts, in a machine without disks, where there
+/// is something to wait for.
+fn a_wrong_wait_is_told(scene: &Scene, root: &str) -> Result<(), Trouble> {
+    let bad = BAD_WAITS.map(|word| format!("evms.wait={word}"));
+    let root = root.replace("evms.wait=3", &bad.join(" "));
+    let guest = boot(scene, "bad-wait", &[], &root)?;
+    for word in BAD_WAITS {
+        let said =
+            format!("evms.wait='{word}' is no number of seconds up to 86400; disks have 30 s to appear");
+        guest.wait_for_kernel(&said, BOOT)?;
+    }
+    stops_with(guest, "there is no container 'system'")
+}
+
 /// Proves the way of an appliance from power on to its own init, and every polite refusal: each says which container,
 /// why, and what there is, and gives a shell.
 #[test]
@@ -164,6 +181,7 @@ fn boots_to_its_root_volume_or_says_why_not() {
         ] {
             stops_with(boot(scene, name, disks, words)?, says)?;
         }
+        a_wrong_wait_is_told(scene, &root)?;
         let before = spoil(&disks, of_a_cluster)?;
         let cluster = "container system belongs to the cluster 07070707-0707-0707-0707-070707070707 and only that cluster's \
                        evmsd may touch it; nothing was written; run the command on a node of that cluster";

@@ -7,6 +7,7 @@ use vm_tests::disk::Disk;
 use vm_tests::fault::{Faulty, Way};
 use vm_tests::guest::Guest;
 use vm_tests::image::Image;
+use vm_tests::limits::Limit;
 use vm_tests::scene;
 use vm_tests::task::{Task, wait_until};
 use vm_tests::trouble::Trouble;
@@ -19,6 +20,12 @@ const LABEL: (u64, u64) = (8, 8);
 const FRONT: (u64, u64) = (8, 8184);
 /// Longer than what evms calls slow, and much shorter than what it calls hung.
 const SLOW_MS: u32 = 1100;
+/// Seconds after which evms calls a disk hung.
+const DEADLINE_S: u64 = 10;
+/// One command before many hung disks.
+const MANY: Limit = Limit::seconds("a look at many hung disks", 60);
+/// evms itself waits ten seconds for one step of a device.
+const SHUTDOWN: Limit = Limit::seconds("a shutdown with a hung disk", 15);
 
 struct Bench {
     guest: Guest,
@@ -49,6 +56,8 @@ fn what_a_faulty_disk_does_not_touch_goes_on() {
                 ("f30_a_disk_lost_only_here", f30_a_disk_lost_only_here),
                 ("f33_a_slow_disk_is_named", f33_a_slow_disk_is_named),
                 ("f33_a_hung_disk_holds_nobody", f33_a_hung_disk_holds_nobody),
+                ("f33_many_hung_disks_cost_one_deadline", f33_many_hung_disks_cost_one_deadline),
+                ("f33_a_hung_disk_holds_no_shutdown", f33_a_hung_disk_holds_no_shutdown),
                 ("f42_rot_in_one_header_or_one_end", f42_rot_in_one_header_or_one_end),
                 ("f42_a_disk_that_spoils_what_it_is_given", f42_a_disk_that_spoils_what_it_is_given),
                 ("f43_a_stale_disk_returns", f43_a_stale_disk_returns),
@@ -115,6 +124,12 @@ impl Bench {
         let task = Task::start(&mut self.guest, volume, &command)?;
         self.goes_on(volume)?;
         Ok(task)
+    }
+
+    /// Seconds of the guest's clock.
+    fn uptime(&mut self) -> Result<f32, Trouble> {
+        let text = self.guest.ok("cut -d ' ' -f 1 /proc/uptime")?;
+        text.trim().parse().map_err(|_| Trouble::Unexpected(format!("'{text}' is no time")))
     }
 
     /// Waits until two more writes to this volume are done than were at the beginning.
@@ -198,6 +213,67 @@ fn f33_a_hung_disk_holds_nobody(bench: &mut Bench) -> Result<(), Trouble> {
     wait_until(&mut bench.guest, "! pidof evms")?;
     bench.done("activate data")?;
     assert!(bench.is_up("v2")?);
+    Ok(())
+}
+
+/// Forty multipath maps that never answer: all of them are named, in the time of one; and the disk below them, of which
+/// nobody knows whether it would answer, is not even read.
+fn f33_many_hung_disks_cost_one_deadline(bench: &mut Bench) -> Result<(), Trouble> {
+    const MAPS: usize = 40;
+    let (guest, lun) = (&mut bench.guest, &bench.luns[0]);
+    let device = guest.device(lun)?;
+    let reads =
+        format!("read reads rest </sys/block/{}/stat; echo $reads", device.trim_start_matches("/dev/"));
+    let each = format!("for n in $(seq {MAPS}); do");
+    guest.ok(&format!(
+        "{each} dmsetup create hung$n --uuid mpath-hung$n --table \"0 65536 linear {device} 0\" &&
+           dmsetup suspend --noflush --nolockfs hung$n || exit; done"
+    ))?;
+    let before = guest.ok(&reads)?;
+    let output = guest.run_within(
+        "begin=$(cut -d. -f1 /proc/uptime); said=$(evms list containers 2>&1); end=$(cut -d. -f1 /proc/uptime)
+         echo \"$said\"; echo took $((end - begin))",
+        MANY,
+    )?;
+    let said = output.text();
+    assert_eq!(said.matches("no answer within").count(), MAPS, "{said}");
+    let took = said.lines().last().and_then(|line| line.strip_prefix("took ")?.parse::<u64>().ok());
+    assert!(took.is_some_and(|took| took < 2 * DEADLINE_S), "{said}");
+    assert_eq!(guest.ok(&reads)?, before, "a path of a map was read");
+    guest.ok(&format!("{each} dmsetup resume hung$n || exit; done"))?;
+    wait_until(guest, "! pidof evms")?;
+    guest.ok(&format!("{each} dmsetup remove hung$n || exit; done")).map(drop)
+}
+
+/// Safety 4.7: a machine that must go down has a disk with I/O on its way that never answers. The command ends, and so does
+/// whoever reads what it prints; what stands on the other disks fails at once and goes; what hangs is named, and goes
+/// when the disk answers.
+fn f33_a_hung_disk_holds_no_shutdown(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("activate data")?;
+    let (one, two, three) = (bench.writer("v1")?, bench.writer("v2")?, bench.writer("v3")?);
+    bench.faults[1].becomes(&mut bench.guest, Way::Hangs)?;
+    let hangs = "$(dmsetup info -c --noheadings -o blkdevname evms:data:v2)";
+    wait_until(&mut bench.guest, &format!("grep -q '[1-9]' /sys/block/{hangs}/inflight"))?;
+    let before = bench.uptime()?;
+    let output = bench.evms_on(&[0, 1, 2], "deactivate --fail data")?;
+    let took = bench.uptime()? - before;
+    let said = expect("deactivate --fail data", &output, 6, &["data/v2", "not answer"])?;
+    assert!(took < SHUTDOWN.here().as_secs_f32(), "it took {took} s: {said}");
+    eprintln!("  with a hung disk it took {took:.1} s");
+    for task in [one, three] {
+        assert_eq!(task.end(&mut bench.guest)?.code, 3, "a writer on a sound disk goes on");
+    }
+    for volume in ["v1", "v3"] {
+        wait_until(&mut bench.guest, &format!("! dmsetup info evms:data:{volume} >/dev/null 2>&1"))?;
+    }
+    assert!(!two.is_over(&mut bench.guest)?, "the disk hangs no more: {said}");
+    bench.faults[1].becomes(&mut bench.guest, Way::Well)?;
+    // What was on its way may land; what comes after it does not.
+    assert_eq!(two.end(&mut bench.guest)?.code, 3);
+    wait_until(&mut bench.guest, "{ ! dmsetup ls | grep -q evms: && ! pidof evms >/dev/null; }")?;
+    bench.done("activate data")?;
+    assert!(bench.is_up("v1")? && bench.is_up("v2")? && bench.is_up("v3")?);
     Ok(())
 }
 

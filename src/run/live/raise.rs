@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::base::failure::Kind;
 use crate::base::id::DiskNumber;
 use crate::base::name::VolumePath;
 use crate::host::crew::Pulse;
@@ -14,7 +13,7 @@ use crate::host::dm::{Dm, DmError};
 use crate::host::nodes;
 use crate::host::openers;
 use crate::host::udev::{Cookie, Role};
-use crate::run::failure::RunError;
+use crate::run::live::failure::LiveError;
 use crate::run::live::removal::{Going, Removal};
 use crate::run::live::{Live, STEP_LIMIT, error_table, linear, resume, targets, way, within_limit};
 use crate::volume::stack::{Gate, Mapped, Stack};
@@ -79,7 +78,7 @@ impl Making {
     }
 
     /// Takes away what was made, volumes first, which stand on the gates; what stays is told beside `error`.
-    pub(super) fn undo(&self, cookie: &Arc<Cookie>, error: RunError) -> RunError {
+    pub(super) fn undo(&self, cookie: &Arc<Cookie>, error: LiveError) -> LiveError {
         let (gates, volumes) = self.give_up().into_iter().partition(|going| going.role == Role::Gate);
         let removal = Removal::plain(cookie);
         let mut left = removal.all(volumes);
@@ -88,35 +87,35 @@ impl Making {
             return error;
         }
         let names = left.into_iter().map(|(going, _)| going.name).collect();
-        RunError::LeftBehind { error: Box::new(error), names }
+        LiveError::LeftBehind { error: Box::new(error), names }
     }
 }
 
-/// Raises a stack on these disks. `disks` are the kernel's numbers of the member disks.
+/// Raises a stack on these disks. `disks` are the kernel's numbers of the member disks; `alone`: no other command is at it,
+/// so that what is half made is finished and not left to whoever makes it.
 pub fn raise(
     stack: Stack,
     disks: BTreeMap<DiskNumber, DeviceNumber>,
     cookie: &Arc<Cookie>,
-) -> Result<Raised, RunError> {
+    alone: bool,
+) -> Result<Raised, LiveError> {
     let making = Arc::new(Making::default());
     let (shared, events) = (Arc::clone(&making), Arc::clone(cookie));
     let late = || {
-        RunError::say(
-            Kind::Device,
-            format!(
-                "nothing was activated because a disk under it did not answer device-mapper within {} s, though it could be \
+        LiveError::TooLate(format!(
+            "nothing was activated because a disk under it did not answer device-mapper within {} s, though it could be \
                  read just before; what had been made was taken away; see which disk hangs with: evms list disks",
-                STEP_LIMIT.as_secs()
-            ),
-        )
+            STEP_LIMIT.as_secs()
+        ))
     };
     let raised = within_limit(late, move |dm, pulse| {
         let mut raising = Raising {
-            live: Live::look(dm).map_err(RunError::Dm)?,
+            live: Live::look(dm).map_err(LiveError::Dm)?,
             dm,
             cookie: &events,
             making: &shared,
             pulse,
+            alone,
         };
         let gates = raising.gates(&stack, &disks)?;
         raising.volumes(&stack, &gates)
@@ -146,6 +145,7 @@ pub(super) struct Raising<'a> {
     pub(super) cookie: &'a Cookie,
     pub(super) making: &'a Making,
     pub(super) pulse: &'a Pulse,
+    pub(super) alone: bool,
 }
 
 impl Raising<'_> {
@@ -154,14 +154,14 @@ impl Raising<'_> {
         &mut self,
         stack: &Stack,
         disks: &BTreeMap<DiskNumber, DeviceNumber>,
-    ) -> Result<BTreeMap<DiskNumber, DeviceNumber>, RunError> {
+    ) -> Result<BTreeMap<DiskNumber, DeviceNumber>, LiveError> {
         let mut numbers = BTreeMap::new();
         for gate in stack.gates.values() {
             let Some(disk) = disks.get(&gate.disk) else { continue };
             let table = linear(*disk, gate.begin, gate.length);
             let number = match self.live.of(&gate.uuid).cloned() {
                 Some(listed) => self.standing_gate(gate, &listed, &table)?,
-                None => self.new_gate(gate, &table).map_err(RunError::Dm)?,
+                None => self.new_gate(gate, &table).map_err(LiveError::Dm)?,
             };
             self.pulse.beat();
             numbers.insert(gate.disk, number);
@@ -189,30 +189,39 @@ impl Raising<'_> {
         gate: &Gate,
         listed: &Listed,
         table: &[Target],
-    ) -> Result<DeviceNumber, RunError> {
+    ) -> Result<DeviceNumber, LiveError> {
         let state = self.state(listed)?;
         if !state.is_live() {
             // Killed between making it and opening it: nothing stands on it.
-            self.making.adopt(&listed.name, Role::Gate);
-            self.open_gate(&listed.name, gate, table).map_err(RunError::Dm)?;
+            self.adopt(listed, Role::Gate)?;
+            self.open_gate(&listed.name, gate, table).map_err(LiveError::Dm)?;
             return Ok(listed.number);
         }
-        if self.dm.table(&listed.name).map_err(RunError::Dm)? != table {
-            return Err(RunError::GateBusy { name: listed.name.clone(), disk: gate.disk });
+        if self.dm.table(&listed.name).map_err(LiveError::Dm)? != table {
+            return Err(LiveError::GateBusy { name: listed.name.clone(), disk: gate.disk });
         }
         if state.is_suspended() {
-            return Err(RunError::GateClosed { name: listed.name.clone(), disk: gate.disk });
+            return Err(LiveError::GateClosed { name: listed.name.clone(), disk: gate.disk });
         }
         if !state.is_armed() {
             // Killed between opening and arming it.
-            self.dm.load(&listed.name, &error_table(gate.length)).map_err(RunError::Dm)?;
+            self.dm.load(&listed.name, &error_table(gate.length)).map_err(LiveError::Dm)?;
         }
         Ok(listed.number)
     }
 
-    fn state(&mut self, listed: &Listed) -> Result<State, RunError> {
-        let state = self.dm.status(&listed.name).map_err(RunError::Dm)?;
-        state.ok_or_else(|| RunError::VanishedDevice { name: listed.name.clone() })
+    /// Takes over what somebody left without a table.
+    fn adopt(&self, listed: &Listed, role: Role) -> Result<(), LiveError> {
+        if !self.alone {
+            return Err(LiveError::HalfMade { name: listed.name.clone() });
+        }
+        self.making.adopt(&listed.name, role);
+        Ok(())
+    }
+
+    fn state(&mut self, listed: &Listed) -> Result<State, LiveError> {
+        let state = self.dm.status(&listed.name).map_err(LiveError::Dm)?;
+        state.ok_or_else(|| LiveError::VanishedDevice { name: listed.name.clone() })
     }
 
     /// All tables are loaded before any volume is resumed: a table that the kernel does not take leaves none half up.
@@ -220,16 +229,16 @@ impl Raising<'_> {
         &mut self,
         stack: &Stack,
         gates: &BTreeMap<DiskNumber, DeviceNumber>,
-    ) -> Result<Raised, RunError> {
+    ) -> Result<Raised, LiveError> {
         let mut raised = Raised::default();
         let mut loaded: Vec<(&Mapped, String, DeviceNumber)> = Vec::new();
         for mapped in &stack.volumes {
             let table = targets(&mapped.lines, &stack.gates, gates);
-            let table = table.ok_or_else(|| RunError::NoLines { volume: mapped.path.to_string() })?;
+            let table = table.ok_or_else(|| LiveError::NoLines { volume: mapped.path.to_string() })?;
             let (name, number) = match self.live.of(&mapped.uuid).cloned() {
                 None => {
                     let made = self.making.create(self.dm, &mapped.name, &mapped.uuid, Role::Volume);
-                    (mapped.name.clone(), made.map_err(RunError::Dm)?)
+                    (mapped.name.clone(), made.map_err(LiveError::Dm)?)
                 }
                 Some(listed) => {
                     let state = self.state(&listed)?;
@@ -237,16 +246,16 @@ impl Raising<'_> {
                         self.standing_volume(mapped, &state, &table, &mut raised)?;
                         continue;
                     }
-                    self.making.adopt(&listed.name, Role::Volume);
+                    self.adopt(&listed, Role::Volume)?;
                     (listed.name, listed.number)
                 }
             };
-            self.dm.load(&name, &table).map_err(RunError::Dm)?;
+            self.dm.load(&name, &table).map_err(LiveError::Dm)?;
             self.pulse.beat();
             loaded.push((mapped, name, number));
         }
         for (mapped, name, number) in loaded {
-            resume(self.dm, &name, Role::Volume, self.cookie).map_err(RunError::Dm)?;
+            resume(self.dm, &name, Role::Volume, self.cookie).map_err(LiveError::Dm)?;
             self.pulse.beat();
             raised.up.push((mapped.path.clone(), number));
         }
@@ -261,19 +270,19 @@ impl Raising<'_> {
         state: &State,
         table: &[Target],
         raised: &mut Raised,
-    ) -> Result<(), RunError> {
+    ) -> Result<(), LiveError> {
         let volume = || mapped.path.to_string();
         if state.is_going() {
             let holders = openers::openers(state.number);
-            return Err(RunError::VolumeGoing { volume: volume(), holders });
+            return Err(LiveError::VolumeGoing { volume: volume(), holders });
         }
-        if self.dm.table(&state.name).map_err(RunError::Dm)? != table {
-            return Err(RunError::LiveDiffers { volume: volume(), name: state.name.clone() });
+        if self.dm.table(&state.name).map_err(LiveError::Dm)? != table {
+            return Err(LiveError::LiveDiffers { volume: volume(), name: state.name.clone() });
         }
         if state.is_suspended() {
             // Whatever was prepared beside it would go live by the resume (T3).
-            self.dm.clear(&state.name).map_err(RunError::Dm)?;
-            resume(self.dm, &state.name, Role::Volume, self.cookie).map_err(RunError::Dm)?;
+            self.dm.clear(&state.name).map_err(LiveError::Dm)?;
+            resume(self.dm, &state.name, Role::Volume, self.cookie).map_err(LiveError::Dm)?;
             raised.resumed.push(mapped.path.clone());
         }
         raised.already.push((mapped.path.clone(), state.number));

@@ -346,7 +346,7 @@ fn without_number(kernel_name: &str) -> &str {
 const FLOPPY: &str = "fd";
 
 /// May this disk be opened to see whether it carries a label of ours? Judged by the little that is known of it before:
-/// its name, and of a device-mapper device its uuid. What carries a label is judged again, by [`judge_labelled`].
+/// its name, and of a device-mapper device its uuid. What stands on it is judged by [`judge_holders`].
 pub fn judge_name(kernel_name: &str, dm_uuid: Option<&str>) -> Result<(), Declined> {
     let mapping = || kernel_name.to_string();
     match kind_by_name(kernel_name) {
@@ -362,14 +362,11 @@ pub fn judge_name(kernel_name: &str, dm_uuid: Option<&str>) -> Result<(), Declin
     }
 }
 
-/// May a disk that carries a label of ours be used? Where it is mounted or swapped to is not asked: what carries our
-/// label is neither, and who opens it for a change claims it.
-pub fn judge_labelled(holders: &[Holder], read_only: bool) -> Result<(), Declined> {
+/// May a disk be opened on which these stand? Ours may be: they are its gates. Where it is mounted or swapped to is not
+/// asked: what carries our label is neither, and who opens it for a change claims it.
+pub fn judge_holders(holders: &[Holder]) -> Result<(), Declined> {
     if let Some(map) = holders.iter().find(|holder| holder.is_multipath_map()) {
         return Err(Declined::PathOf { map: map.dm_name.clone().unwrap_or_else(|| map.name.clone()) });
-    }
-    if read_only {
-        return Err(Declined::ReadOnly);
     }
     judge_uses(&Uses { holders: holders.to_vec(), ..Uses::default() })
 }
@@ -501,11 +498,10 @@ mod tests {
     #[test]
     fn a_labelled_disk_is_declined_for_its_map_and_its_holders() {
         let holder = |uuid: &str| Holder { name: "dm-9".into(), dm_name: None, dm_uuid: Some(uuid.into()) };
-        assert_eq!(judge_labelled(&[], false), Ok(()));
-        assert_eq!(judge_labelled(&[holder("EVMS-gate-1")], false), Ok(()));
-        assert_eq!(judge_labelled(&[holder("mpath-1")], false), Err(Declined::PathOf { map: "dm-9".into() }));
-        assert!(matches!(judge_labelled(&[holder("CRYPT-1")], false), Err(Declined::Held { .. })));
-        assert_eq!(judge_labelled(&[], true), Err(Declined::ReadOnly));
+        assert_eq!(judge_holders(&[]), Ok(()));
+        assert_eq!(judge_holders(&[holder("EVMS-gate-1")]), Ok(()));
+        assert_eq!(judge_holders(&[holder("mpath-1")]), Err(Declined::PathOf { map: "dm-9".into() }));
+        assert!(matches!(judge_holders(&[holder("CRYPT-1")]), Err(Declined::Held { .. })));
     }
 
     #[test]

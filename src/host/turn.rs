@@ -1,0 +1,37 @@
+//! Whose turn it is to make and take away devices. Two commands that bring one container up at one moment would each find
+//! the other's devices half made, fail, and take away what the other stands on. What keeps data safe are the locks on
+//! disks; this one only keeps commands from stumbling over each other. So it is waited for as long as a lock is, and no
+//! longer: a killed command that hangs in the kernel has it for as long as it hangs, and must keep nobody from a shutdown.
+
+use std::fs::{self, File};
+
+use crate::host::nodes;
+use crate::host::udev::Patience;
+
+/// The turn of this command, until it is dropped; nothing where it was not to be had.
+pub struct Turn {
+    held: Option<File>,
+}
+
+impl Turn {
+    /// Is nobody else at it? Only then is what is half made nobody's.
+    pub fn is_ours(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Waits for it. What stands in the kernel is to be looked at afterwards.
+    pub fn wait() -> Turn {
+        let Ok(folder) = fs::create_dir_all(nodes::ROOT).and_then(|()| File::open(nodes::ROOT)) else {
+            return Turn { held: None };
+        };
+        let patience = Patience::for_a_lock();
+        loop {
+            if folder.try_lock().is_ok() {
+                return Turn { held: Some(folder) };
+            }
+            if !patience.wait() {
+                return Turn { held: None };
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Why devices were not made, or are not as they should be.
+
+use std::fmt;
+
+use crate::base::failure::{Failure, Kind};
+use crate::base::id::DiskNumber;
+use crate::host::dm::DmError;
+
+/// What is wrong with the devices of a container.
+#[derive(Debug)]
+pub enum LiveError {
+    /// Device-mapper refused.
+    Dm(DmError),
+    /// A step was not done in time, or nobody could be sent to do it; in words.
+    TooLate(String),
+    /// A gate is there that maps something else.
+    GateBusy {
+        /// Its name.
+        name: String,
+        /// The disk.
+        disk: DiskNumber,
+    },
+    /// A gate is closed: its I/O waits.
+    GateClosed {
+        /// Its name.
+        name: String,
+        /// The disk.
+        disk: DiskNumber,
+    },
+    /// A volume is being taken away and somebody has it open still.
+    VolumeGoing {
+        /// The volume.
+        volume: String,
+        /// Who has it open, as far as is known.
+        holders: Vec<String>,
+    },
+    /// A device is half made and another command is at it.
+    HalfMade {
+        /// Its name.
+        name: String,
+    },
+    /// A device was taken away by somebody else meanwhile.
+    VanishedDevice {
+        /// Its name.
+        name: String,
+    },
+    /// After a failure, devices that were made for nothing could not be taken away.
+    LeftBehind {
+        /// What failed.
+        error: Box<LiveError>,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A volume is live with another table.
+    LiveDiffers {
+        /// The volume.
+        volume: String,
+        /// The device.
+        name: String,
+    },
+    /// A volume cannot be laid on its gates.
+    NoLines {
+        /// The volume.
+        volume: String,
+    },
+}
+
+impl fmt::Display for LiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LiveError::Dm(error) => error.fmt(f),
+            LiveError::TooLate(words) => f.write_str(words),
+            LiveError::GateBusy { name, disk } => write!(
+                f,
+                "disk {disk} has a gate from before ({name}) that maps something else than the container says now; nothing was \
+                 activated; take it away first with: evms deactivate --all"
+            ),
+            LiveError::GateClosed { name, disk } => write!(
+                f,
+                "the gate of disk {disk} ({name}) is closed and its I/O waits; nothing was activated; whoever closed it opens \
+                 it again, or take all of it away with: evms deactivate --all"
+            ),
+            LiveError::VolumeGoing { volume, holders } => {
+                let by =
+                    if holders.is_empty() { String::new() } else { format!(" ({})", holders.join(", ")) };
+                write!(
+                    f,
+                    "volume {volume} is being taken away and somebody has it open still{by}; nothing was activated; close it, \
+                     then activate it again"
+                )
+            }
+            LiveError::HalfMade { name } => write!(
+                f,
+                "the device {name} is half made and another command of evms is at it, or hangs; nothing was activated; wait for \
+                 that one to end and say the command again"
+            ),
+            LiveError::VanishedDevice { name } => write!(
+                f,
+                "the device {name} was taken away by somebody else meanwhile; nothing was activated; say the command again"
+            ),
+            LiveError::LeftBehind { error, names } => write!(
+                f,
+                "{error}; and what had been made could not all be taken away again ({}): do that with evms deactivate --all",
+                names.join(", ")
+            ),
+            LiveError::LiveDiffers { volume, name } => write!(
+                f,
+                "volume {volume} is live ({name}) with another table than the container says now, and a live mapping is never \
+                 changed by looking; nothing was activated; close it and run: evms deactivate {volume}"
+            ),
+            LiveError::NoLines { volume } => write!(
+                f,
+                "volume {volume} was not activated because its extents do not lie on the gates of its container; nothing was \
+                 activated; look at it with: evms check"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LiveError {}
+
+impl Failure for LiveError {
+    fn kind(&self) -> Kind {
+        match self {
+            LiveError::GateBusy { .. }
+            | LiveError::GateClosed { .. }
+            | LiveError::VolumeGoing { .. }
+            | LiveError::LiveDiffers { .. } => Kind::Refused,
+            LiveError::Dm(_)
+            | LiveError::TooLate(_)
+            | LiveError::HalfMade { .. }
+            | LiveError::VanishedDevice { .. } => Kind::Device,
+            LiveError::LeftBehind { error, .. } => error.kind(),
+            LiveError::NoLines { .. } => Kind::Damage,
+        }
+    }
+}
