@@ -27,12 +27,13 @@ help() {
   echo "usage: ./build.sh VERB"
   echo
   row "setup" "install what is missing: packages, targets, tools; says what, quiet when nothing is"
-  row "test [--long]" "setup, check, every test, the release with its size: what CI runs; --long: guests and hours more"
+  row "test [--long]" "setup, check, every test, guests, the release with its size: what CI runs; --long: hours more"
   row "check" "format, clippy, tidy, licences; writes nothing in the tree"
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
   if has demo; then row "demo [images|guest]" "see it work: on disk images, then in a guest whose power is cut"; fi
-  if has sim; then row "sim [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model against the laws"; fi
+  if has sim; then row "sim [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "clusters in virtual time against the laws"; fi
+  if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
   if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
   if has image; then row "image" "a bootable initramfs (busybox, evms, drivers) and its kernel, in target/image"; fi
   row "bench [NAME]" "measure: $(bench_names | paste -sd ' ')"
@@ -57,7 +58,8 @@ usage() {
 has() {
   case $1 in
     demo) [[ -e tests/demo.sh ]] ;;
-    sim) [[ -e tests/crash/main.rs ]] ;;
+    crash) [[ -e tests/crash/main.rs ]] ;;
+    sim) [[ -e tests/sim/main.rs ]] ;;
     vm) [[ -e vm-tests/Cargo.toml ]] ;;
     image) [[ -e image/init ]] ;;
   esac
@@ -203,7 +205,8 @@ verb_test() {
   if has vm; then stage "guest tests' format and clippy" vm_check; fi
   stage licences licences
   stage tests cargo test --locked
-  if has sim; then stage "crash model" crash_model; fi
+  if has crash; then stage "crash model" model crash; fi
+  if has sim; then stage "simulated clusters" model sim; fi
   release
   if has vm; then stage "guest tests" vm_all; fi
   if [[ $long ]]; then test_long; fi
@@ -211,27 +214,24 @@ verb_test() {
 }
 
 test_long() {
-  stage "crash model, long" sim --long
+  stage "crash model, long" model crash --long
   EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
 }
 
-# The crash model and its deliberate mistakes, at full speed and with every assertion.
-crash_model() {
-  cargo test --locked --profile sim --features mistakes --test crash
-}
-
-sim() {
-  has sim || die "sim: not built yet"
-  local words=()
+# The crash model of disks, or the simulator of clusters, with its deliberate mistakes, at full speed and with every assertion.
+model() {
+  local name=$1 words=()
+  shift
+  has "$name" || die "$name: not built yet"
   while (($#)); do
     case $1 in
       --from | --seed | --mistake) words+=("$1" "${2:?"$1 wants a value"}") && shift ;;
-      [0-9]* | --long) words+=("$1") ;;
-      *) die "sim: '$1' is not known; see ./build.sh help" 2 ;;
+      [0-9]* | --long | --clean) words+=("$1") ;;
+      *) die "$name: '$1' is not known; see ./build.sh help" 2 ;;
     esac
     shift
   done
-  cargo test --locked --profile sim --features mistakes --test crash -- "${words[@]}"
+  cargo test --locked --profile sim --features mistakes --test "$name" -- "${words[@]}"
 }
 
 # ---- release
@@ -416,7 +416,7 @@ case $verb in
   test) usage test 1 "$@" && verb_test "$@" ;;
   vm-one) vm_one "$1" ;;
   demo) usage demo 1 "$@" && demo "$@" ;;
-  sim) sim "$@" ;;
+  sim | crash) model "$verb" "$@" ;;
   vm) vm "$@" ;;
   bench) usage bench 1 "$@" && bench "$@" ;;
   fuzz) usage fuzz 2 "$@" && fuzz "$@" ;;

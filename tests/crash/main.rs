@@ -2,7 +2,7 @@
 //! write and every answer. It proves that it can notice: each deliberate mistake must be caught by a law, and the
 //! unmutated run is clean over the same cases.
 //!
-//! `build.sh sim` runs it. Arguments: `[COUNT]` random histories (default 500), `--from FIRST`, `--seed SEED` replays
+//! `build.sh crash` runs it. Arguments: `[COUNT]` random histories (default 500), `--from FIRST`, `--seed SEED` replays
 //! one history, `--mistake NAME` runs everything with one mistake, `--long` adds
 //! the other orders of four disks.
 
