@@ -171,7 +171,7 @@ impl Hearing {
         self.peers.get(&node).is_some_and(|peer| {
             let hold = self.timing.window_ms << peer.flaps;
             let long = peer.since.plus_ms(hold) <= now;
-            let sure = peer.doubtful_until <= now || breaks!(self.rules, RivalsIgnored);
+            let sure = peer.doubtful_until <= now;
             peer.heard && long && sure && peer.unanswering_until <= now
         })
     }
@@ -225,7 +225,7 @@ impl Peer {
     fn hear(&mut self, now: BootTime, beat: &Beat, timing: &Timing, rules: Rules) -> Result<(), Unheard> {
         if self.beat.incarnation != beat.incarnation {
             self.reborn(now, beat, timing, rules)?;
-        } else if beat.number <= self.beat.number && !breaks!(rules, OldSessionEchoes) {
+        } else if beat.number <= self.beat.number {
             return Err(Unheard::Old);
         }
         if !self.heard && !beat.left {

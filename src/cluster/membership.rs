@@ -47,6 +47,8 @@ pub enum Change {
     Proposed(View),
     /// It promised a view.
     Accepted(View),
+    /// All members of a view accepted it, as far as this node knows.
+    Installing(ViewNumber),
     /// A view counts from now on.
     Installed(View),
     /// Quorate from now on, by this view.

@@ -15,17 +15,11 @@ pub enum Mistake {
     LeaseFromHearing,
     LeaseFromNewestEcho,
     HalfIsMajority,
-    LowerNumberAccepted,
     PromiseWithoutDrift,
-    OldSessionEchoes,
     TwinAccepted,
     MemoryOfAnotherBoot,
     LeavingKeepsLease,
-    IncarnationsNotCompared,
-    UnansweringKept,
-    QuorateWithoutInstalled,
     LeaseOutlivesView,
-    RivalsIgnored,
     LeavingForgotten,
 }
 

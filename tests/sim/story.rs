@@ -26,6 +26,13 @@ pub enum Fault {
     /// The daemon dies and comes back, with what it left in memory or without.
     Crash(usize, u64, bool),
     Restart(usize, bool),
+    /// One is cut off, and at that moment all who echoed it crash: its lease runs, and who comes back must know of it (the
+    /// story of safety 1.3).
+    Forgetting(usize, u64, bool),
+    /// A copy of a machine appears while the machine itself does not run.
+    Copied(u64),
+    /// One leaves, and its daemon is started again.
+    LeaveAndReturn(usize),
     PowerOff(usize, u64),
     PowerOn(usize),
     Leave(usize, u64),
@@ -46,11 +53,14 @@ pub fn faults(world: &mut World) {
     let mut at = chance.between(FAULTS_US.0 / 5, FAULTS_US.0 * 2);
     let mut planned = Vec::new();
     while at < FAULTS_US.1 {
-        let fault = one(chance, nodes);
+        let copied = twins && chance.per_mille(250);
+        let fault =
+            if copied { Fault::Copied(chance.between(700_000, 3_000_000)) } else { one(chance, nodes) };
         let fits = match fault {
-            Fault::Twin(_) => twins,
+            Fault::Twin(_) | Fault::Copied(_) => twins,
             // Nor can a machine be held to what it granted that does not know that time went by.
-            Fault::Partition(_) | Fault::CutOneWay(..) | Fault::CutBothWays(..) | Fault::Stop(..) => !twins,
+            Fault::Partition(_) | Fault::CutOneWay(..) | Fault::CutBothWays(..) => !twins,
+            Fault::Stop(..) | Fault::Forgetting(..) => !twins,
             _ => true,
         };
         if fits {
@@ -77,8 +87,11 @@ fn one(chance: &mut Chance, nodes: usize) -> Fault {
         60..66 => Fault::Stop(some(chance), chance.between(500_000, 6_000_000)),
         66..80 => Fault::Crash(some(chance), chance.between(20_000, 3_000_000), chance.per_mille(700)),
         80..88 => Fault::PowerOff(some(chance), chance.between(100_000, 4_000_000)),
-        88..92 => Fault::Leave(some(chance), chance.between(500_000, 4_000_000)),
-        92..96 => Fault::Drift(some(chance), drifts[chance.below(5) as usize]),
+        88..91 => Fault::Leave(some(chance), chance.between(500_000, 4_000_000)),
+        91 => Fault::LeaveAndReturn(some(chance)),
+        92..94 => Fault::Drift(some(chance), drifts[chance.below(5) as usize]),
+        94..98 => Fault::Forgetting(some(chance), chance.between(5_000, 200_000), chance.per_mille(500)),
+        98 => Fault::Copied(chance.between(700_000, 3_000_000)),
         _ => Fault::Twin(chance.per_mille(500)),
     }
 }
@@ -128,6 +141,26 @@ pub fn befall(world: &mut World, fault: &Fault) {
         Fault::Crash(place, us, remembers) => {
             world.machines[*place].daemon = None;
             world.at(now + us, Event::Fault(Fault::Restart(*place, *remembers)));
+        }
+        Fault::Forgetting(place, us, remembers) => {
+            for other in 0..world.machines.len() {
+                world.network.cut(*place, other);
+                world.network.cut(other, *place);
+                if other != *place {
+                    befall(world, &Fault::Crash(other, *us, *remembers));
+                }
+            }
+        }
+        Fault::Copied(us) => {
+            let twin = world.machines.len() - 1;
+            let node = world.machines[twin].node;
+            let first = world.machines.iter().position(|machine| machine.node == node).unwrap_or(twin);
+            befall(world, &Fault::Pause(first, *us));
+            befall(world, &Fault::Twin(true));
+        }
+        Fault::LeaveAndReturn(place) => {
+            world.leave(*place);
+            world.at(now + 300_000, Event::Fault(Fault::Crash(*place, 50_000, true)));
         }
         Fault::Restart(place, remembers) => world.start(*place, *remembers),
         Fault::PowerOff(place, us) => {

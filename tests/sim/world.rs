@@ -293,6 +293,9 @@ impl World {
         let incarnation = daemon.memory().incarnation;
         while let Some(change) = daemon.change() {
             self.tell(|| format!("machine {place}: {change:?}"));
+            if let Change::Installing(number) = change {
+                self.agreement.installing(incarnation, number);
+            }
             replaced |= matches!(change, Change::Replaced(_));
             if let Change::Installed(view) = change {
                 self.changed_us = self.now_us;

@@ -78,9 +78,6 @@ impl Membership {
         if view.members.iter().any(beyond) {
             return false;
         }
-        if breaks!(self.rules, IncarnationsNotCompared) {
-            return view.members.keys().eq(members.keys());
-        }
         view.members == *members
     }
 
@@ -143,7 +140,7 @@ impl Membership {
             **node != self.node && agrees && !beat.is_some_and(|beat| beat.is_at(number, wanted))
         });
         let behind = behind.map(|(node, _)| *node).collect::<Vec<_>>();
-        if behind.is_empty() || breaks!(self.rules, UnansweringKept) {
+        if behind.is_empty() {
             return;
         }
         for node in behind {
@@ -155,9 +152,9 @@ impl Membership {
     fn consider(&mut self, members: &BTreeMap<NodeId, Incarnation>) {
         let promised = self.promised();
         let fits = |view: &View| {
-            let higher = view.number > promised || breaks!(self.rules, LowerNumberAccepted);
+            let higher = view.number > promised;
             let lowest = view.nodes().lowest() == Some(view.number.proposer);
-            higher && lowest && view.number != promised && view.members == *members
+            higher && lowest && view.members == *members
         };
         let proposals = self.hearing.peers().filter_map(|peer| {
             let proposal = peer.beat.proposal.as_ref()?;

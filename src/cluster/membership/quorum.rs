@@ -63,7 +63,7 @@ impl Membership {
     }
 
     pub(super) fn extend_lease(&mut self, now: BootTime) {
-        let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
+        let counts = self.counts;
         let view = self.view.as_ref().filter(|_| counts && !self.is_silent(now)).map(|(view, _)| view);
         if let Some(at) = view.and_then(|view| self.echoed(view, now)) {
             self.lease_until = self.lease_until.max(at.plus_ms(self.configuration.timing.lease_ms));
@@ -79,7 +79,7 @@ impl Membership {
 
     /// The view by which this node is quorate, and the end of its lease by this node's clock; nothing when it is not.
     pub fn quorate(&self, now: BootTime) -> Option<(ViewNumber, BootTime)> {
-        let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
+        let counts = self.counts;
         let stays = !self.left || breaks!(self.rules, LeavingKeepsLease);
         let holds = counts && stays && !self.outdated && !self.replaced && now < self.lease_until;
         holds.then(|| (self.promised(), self.lease_until))

@@ -23,6 +23,7 @@ impl Membership {
                 *stage = Stage::Installed;
             }
             self.urgent = true;
+            self.tell(Change::Installing(self.promised()));
         }
         let installed = matches!(self.view, Some((_, Stage::Installed)));
         let all = self.all_are_at(Stage::Installed) || breaks!(self.rules, CountedBeforeAllInstalled);
