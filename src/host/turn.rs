@@ -8,8 +8,10 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::host::nodes;
 use crate::host::udev::Patience;
+
+/// Where this machine's commands keep what is of this boot.
+const ROOM: &str = "/run/evms";
 
 /// The turn of this command, until it is dropped; nothing where it was not to be had.
 pub struct Turn {
@@ -39,7 +41,6 @@ impl Turn {
 
 /// Nobody else's to open, and so nobody else's to lock.
 fn open() -> io::Result<File> {
-    fs::create_dir_all(nodes::ROOT)?;
-    let path = Path::new(nodes::ROOT).join(".turn");
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+    fs::create_dir_all(ROOM)?;
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(Path::new(ROOM).join("turn"))
 }
