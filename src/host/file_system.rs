@@ -26,6 +26,11 @@ pub enum GrowError {
         /// Where it is mounted.
         at: PathBuf,
     },
+    /// It did not come to its end in time; it may yet.
+    TooLate {
+        /// Seconds that were waited.
+        seconds: u64,
+    },
     /// The kernel refused.
     Refused {
         /// Where it is mounted.
@@ -50,6 +55,11 @@ impl fmt::Display for GrowError {
                 kind.escape_debug(),
                 at.display()
             ),
+            GrowError::TooLate { seconds } => write!(
+                f,
+                "its file system has not grown within {seconds} s because a disk under it does not answer; it grows when that \
+                 does; see which hangs with: evms list disks"
+            ),
             GrowError::Refused { at, errno } => write!(
                 f,
                 "its file system at {} was not grown: {}; the volume has its new size, say the command again or use the file \
@@ -66,7 +76,7 @@ impl std::error::Error for GrowError {}
 impl Failure for GrowError {
     fn kind(&self) -> Kind {
         match self {
-            GrowError::Refused { .. } => Kind::Device,
+            GrowError::Refused { .. } | GrowError::TooLate { .. } => Kind::Device,
             GrowError::NotMounted | GrowError::Unknown { .. } => Kind::Refused,
         }
     }

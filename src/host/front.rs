@@ -49,6 +49,7 @@ pub fn behind(work: impl FnOnce() -> u8, killed: Killed) -> u8 {
 /// Nobody is to wait for a process that may never end: who reads what this command prints, who had it inherit a pipe or a
 /// lock, who wants to unmount where it was started.
 fn let_go() {
+    sys::outlive_the_caller();
     sys::close_all_but_devices();
     let _ = std::env::set_current_dir("/");
 }

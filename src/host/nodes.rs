@@ -62,10 +62,14 @@ fn is_ours(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.file_type().is_symlink() || metadata.file_type().is_block_device())
 }
 
+/// Whether a volume has a device could not be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown;
+
 /// Nodes whose device is gone: the kernel gives its number to the next device, and they would lead to that. `lives` is
 /// asked, at the moment, for the device that a volume has in the kernel; a node that leads anywhere else is taken away, and
-/// where the volume lives made anew.
-pub fn sweep(way: Way, lives: impl FnMut(&VolumePath) -> Option<DeviceNumber>) {
+/// where the volume lives made anew. Of what cannot be known the node stays.
+pub fn sweep(way: Way, lives: impl FnMut(&VolumePath) -> Result<Option<DeviceNumber>, Unknown>) {
     for (path, number) in sweep_below(Path::new(ROOT), lives) {
         // It has none now, which is told by whoever wants to use it.
         let _ = place(&path, number, way);
@@ -75,21 +79,22 @@ pub fn sweep(way: Way, lives: impl FnMut(&VolumePath) -> Option<DeviceNumber>) {
 /// Nodes of living volumes that led elsewhere and are gone now.
 fn sweep_below(
     root: &Path,
-    mut lives: impl FnMut(&VolumePath) -> Option<DeviceNumber>,
+    mut lives: impl FnMut(&VolumePath) -> Result<Option<DeviceNumber>, Unknown>,
 ) -> Vec<(PathBuf, DeviceNumber)> {
     let mut wrong = Vec::new();
     for folder in entries(root) {
         let Some(container) = name_of(&folder) else { continue };
         for path in entries(&folder).into_iter().filter(|path| is_ours(path)) {
             let volume = name_of(&path).map(|volume| VolumePath { container: container.clone(), volume });
-            let mut lives = || volume.as_ref().and_then(&mut lives);
-            if lives().is_some_and(|number| leads_to(&path, number)) {
-                continue;
+            let mut lives = || volume.as_ref().map_or(Ok(None), &mut lives);
+            match lives() {
+                Ok(live) if live.is_none_or(|number| !leads_to(&path, number)) => (),
+                _ => continue,
             }
             // Refused when it is gone meanwhile, or in a folder that nobody may write: it is as stale as before. The
             // volume may have come up between question and removal, and relied on this node.
             if fs::remove_file(&path).is_ok()
-                && let Some(number) = lives()
+                && let Ok(Some(number)) = lives()
             {
                 wrong.push((path, number));
             }
@@ -177,15 +182,21 @@ mod tests {
         let file = root.join("mixed").join("file");
         fs::write(&file, "another").unwrap();
         let elsewhere = link(root, "lives", "v", "/dev/null");
+        let kept = link(root, "doubt", "v", "/dev/no-such-device");
         let number = DeviceNumber { major: 7, minor: 1_000_000 };
         let mut asked = Vec::new();
         let wrong = sweep_below(root, |volume| {
             asked.push(volume.to_string());
-            (volume.container.as_str() == "lives").then_some(number)
+            match volume.container.as_str() {
+                "doubt" => Err(Unknown),
+                "lives" => Ok(Some(number)),
+                _ => Ok(None),
+            }
         });
         asked.sort();
         asked.dedup();
-        assert_eq!(asked, ["data/dangling", "lives/v"]);
+        assert_eq!(asked, ["data/dangling", "doubt/v", "lives/v"]);
+        assert!(fs::symlink_metadata(&kept).is_ok(), "nobody knows whether it lives");
         assert_eq!(wrong, [(elsewhere, number)], "it lives, and its node led elsewhere");
         assert!(root.join("lives").exists(), "where its node is made anew");
         for gone in [&here, &odd] {

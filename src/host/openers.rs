@@ -28,7 +28,8 @@ pub fn only_udev(number: DeviceNumber) -> bool {
 fn processes(number: DeviceNumber) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let mut open = pids.filter(|pid| has_open(*pid, number)).collect::<Vec<_>>();
+    let mut open =
+        pids.filter(|pid| *pid != std::process::id() && has_open(*pid, number)).collect::<Vec<_>>();
     open.sort_unstable();
     open
 }

@@ -285,6 +285,25 @@ pub fn end_at_once(code: u8) -> ! {
     unsafe { libc::_exit(code.into()) }
 }
 
+/// Goes on by itself: out of the caller's session and group of processes, and deaf to the signals that end a terminal, a
+/// script or a unit. What is left to do would be undone by them (a suspend that is killed lets I/O through, safety T1).
+pub fn outlive_the_caller() {
+    // SAFETY: takes nothing, or numbers and a constant that is no handler; touches no memory of ours.
+    unsafe {
+        libc::setsid();
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+}
+
+/// Keeps all of this process in memory from now on: what it is about to stop may be the disk that its own pages come from.
+/// Refused where memory is short; then it goes on as it is.
+pub fn lock_memory() {
+    // SAFETY: takes a number.
+    unsafe { libc::mlockall(libc::MCL_CURRENT) };
+}
+
 /// Descriptors that are looked at when all but devices are closed.
 const DESCRIPTORS_MAX: libc::rlim_t = 1 << 16;
 

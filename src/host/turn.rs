@@ -3,10 +3,15 @@
 //! disks; this one only keeps commands from stumbling over each other. So it is waited for as long as a lock is, and no
 //! longer: a killed command that hangs in the kernel has it for as long as it hangs, and must keep nobody from a shutdown.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
-use crate::host::nodes;
 use crate::host::udev::Patience;
+
+/// Where this machine's commands keep what is of this boot.
+const ROOM: &str = "/run/evms";
 
 /// The turn of this command, until it is dropped; nothing where it was not to be had.
 pub struct Turn {
@@ -21,17 +26,21 @@ impl Turn {
 
     /// Waits for it. What stands in the kernel is to be looked at afterwards.
     pub fn wait() -> Turn {
-        let Ok(folder) = fs::create_dir_all(nodes::ROOT).and_then(|()| File::open(nodes::ROOT)) else {
-            return Turn { held: None };
-        };
+        let Ok(file) = open() else { return Turn { held: None } };
         let patience = Patience::for_a_lock();
         loop {
-            if folder.try_lock().is_ok() {
-                return Turn { held: Some(folder) };
+            if file.try_lock().is_ok() {
+                return Turn { held: Some(file) };
             }
             if !patience.wait() {
                 return Turn { held: None };
             }
         }
     }
+}
+
+/// Nobody else's to open, and so nobody else's to lock.
+fn open() -> io::Result<File> {
+    fs::create_dir_all(ROOM)?;
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(Path::new(ROOM).join("turn"))
 }

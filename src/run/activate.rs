@@ -126,7 +126,11 @@ impl Context {
                 crate::host::udev::WAIT_MS / 1000
             ));
         }
-        answer.notes.extend(raise::make_nodes(&raised));
+        let unmade = raise::make_nodes(&raised);
+        if !unmade.is_empty() {
+            answer.failed = answer.failed.or(Some(Kind::Device));
+        }
+        answer.notes.extend(unmade);
         Ok(raised)
     }
 
@@ -212,6 +216,13 @@ fn tell_up(raised: &Raised, answer: &mut Activated) {
     answer.notes.extend(raised.resumed.iter().map(|path| {
         format!(
             "volume {path} was suspended, by a command that was killed or by dmsetup; its I/O goes on now"
+        )
+    }));
+    answer.notes.extend(raised.shorter.iter().map(|(path, size)| {
+        format!(
+            "volume {path} is active with an older size, whoever grew it was killed; give it its new one with: evms volume expand \
+             {path} --size {}",
+            size.to_bytes().unwrap_or_default().0
         )
     }));
 }

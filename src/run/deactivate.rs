@@ -1,12 +1,14 @@
 //! `deactivate`: takes volumes and gates out of the kernel. It asks the kernel alone what is there, so that it works when
 //! the disks are gone. A volume that is open stays, and who has it open is told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::failure::Kind;
+use crate::base::id::ContainerId;
 use crate::base::name::{Name, VolumePath};
-use crate::host::dm::Dm;
 use crate::host::dm::wire::Listed;
+use crate::host::dm::{Dm, DmError};
 use crate::host::openers;
 use crate::host::sysfs::{self, Roots};
 use crate::host::turn::Turn;
@@ -73,16 +75,17 @@ impl Context {
         let mut dm = Dm::open().map_err(RunError::Dm)?;
         let live = Live::look(&mut dm).map_err(RunError::Dm)?;
         let volumes = volumes(&live);
-        self.refuse_unknown(wanted.unwrap_or_default(), &live, &volumes)?;
+        refuse_ambiguous(wanted.unwrap_or_default(), &volumes)?;
+        let down = self.refuse_unknown(wanted.unwrap_or_default(), &live, &volumes)?;
         let (going, staying): (Vec<_>, Vec<_>) =
             volumes.into_iter().partition(|volume| wanted.is_none_or(|wanted| volume.is_meant(wanted)));
-        let plan = Plan { gates: gates_going(&live, wanted, &going, &staying), going, staying };
+        let plan = Plan { gates: gates_going(&live, wanted, &down, &going, &staying), going, staying };
         let failing = match open {
             Open::Refuse => {
                 refuse_open(&mut dm, &plan.going, &Patience::new())?;
                 Failing::default()
             }
-            Open::Fail => plan.fail(),
+            Open::Fail => plan.fail(&mut dm).map_err(RunError::Dm)?,
         };
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
         let removal = Removal { cookie: Arc::clone(&cookie), patience: Patience::new(), open };
@@ -102,8 +105,14 @@ impl Context {
         Ok(answer)
     }
 
-    /// What is named and has nothing in the kernel is down already, if there is such a thing at all.
-    fn refuse_unknown(&self, wanted: &[Wanted], live: &Live, volumes: &[Volume]) -> Result<(), RunError> {
+    /// What is named and has no volume in the kernel is down already, if there is such a thing at all: the ids of these
+    /// containers, of which gates may stand still.
+    fn refuse_unknown(
+        &self,
+        wanted: &[Wanted],
+        live: &Live,
+        volumes: &[Volume],
+    ) -> Result<Vec<String>, RunError> {
         let stands = |one: &&Wanted| {
             let up =
                 |name: &Name| volumes.iter().any(|volume| volume.is_of(one) && volume.path.volume == *name);
@@ -117,11 +126,13 @@ impl Context {
         };
         let unknown = wanted.iter().filter(|one| !stands(one)).collect::<Vec<_>>();
         if unknown.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let scene = self.look()?;
+        let mut down = Vec::new();
         for one in unknown {
-            let (_, chosen) = find(&scene, &one.container)?;
+            let (found, chosen) = find(&scene, &one.container)?;
+            down.push(found.id.to_string());
             let missing = one.volumes.iter().find(|name| chosen.model.volume(name).is_none());
             if let Some(volume) = missing {
                 return Err(RunError::NotFound {
@@ -134,8 +145,23 @@ impl Context {
                 });
             }
         }
-        Ok(())
+        Ok(down)
     }
+}
+
+/// One name that means volumes of two containers would take down what was not meant.
+fn refuse_ambiguous(wanted: &[Wanted], volumes: &[Volume]) -> Result<(), RunError> {
+    for one in wanted {
+        let named = volumes.iter().filter(|volume| volume.path.container.as_str() == one.container);
+        let ids = named.map(Volume::container).collect::<BTreeSet<_>>();
+        if ids.len() > 1 {
+            return Err(RunError::Ambiguous {
+                name: one.container.clone(),
+                ids: ids.into_iter().filter_map(ContainerId::parse).collect(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What goes and what stays.
@@ -158,13 +184,18 @@ impl Failing {
 }
 
 impl Plan {
-    /// Lets all I/O of what goes fail, at the gates; where another volume keeps a gate open, at the volume itself.
-    fn fail(&self) -> Failing {
-        let kept =
-            |volume: &&Volume| self.staying.iter().any(|other| other.container() == volume.container());
-        let volumes = self.going.iter().filter(kept).map(|volume| volume.listed.name.clone());
-        let names = self.gates.iter().cloned().chain(volumes).collect::<Vec<_>>();
-        Failing { open: closing::fail(&names) }
+    /// Lets all I/O of what goes fail, at the gates; at the volume itself where another one keeps a gate open, or where the
+    /// volume is stopped: its I/O waits in front of the gate and would never get there.
+    fn fail(&self, dm: &mut Dm) -> Result<Failing, DmError> {
+        let mut names = self.gates.clone();
+        for volume in &self.going {
+            let kept = self.staying.iter().any(|other| other.container() == volume.container());
+            let name = &volume.listed.name;
+            if kept || dm.status(name)?.is_some_and(|state| state.is_suspended()) {
+                names.push(name.clone());
+            }
+        }
+        Ok(Failing { open: closing::fail(&names) })
     }
 
     /// Takes volumes away, then the gates that nothing stands on any more; why those that stay do.
@@ -180,6 +211,11 @@ impl Plan {
         if stays.is_empty() || removal.open == Open::Fail {
             let alone = stays.is_empty();
             let gates = self.gates.iter().map(|name| Going::plain(name, Role::Gate)).collect();
+            if alone && self.going.is_empty() && !self.gates.is_empty() {
+                answer
+                    .notes
+                    .push(format!("gates without volumes were taken away: {}", self.gates.join(", ")));
+            }
             for (gate, why) in removal.all(gates) {
                 if alone {
                     answer.left.push(why.in_words(&gate.name));
@@ -199,12 +235,19 @@ fn gates_of<'a>(live: &'a Live, container: &'a str) -> impl Iterator<Item = &'a 
 }
 
 /// Gates of containers of which no volume stays.
-fn gates_going(live: &Live, wanted: Option<&[Wanted]>, going: &[Volume], staying: &[Volume]) -> Vec<String> {
+fn gates_going(
+    live: &Live,
+    wanted: Option<&[Wanted]>,
+    down: &[String],
+    going: &[Volume],
+    staying: &[Volume],
+) -> Vec<String> {
     let all = live.beginning(GATES).filter(|(uuid, _)| {
         let Some(container) = container_in(uuid) else { return false };
         let stays = staying.iter().any(|volume| volume.container() == container);
         let goes = going.iter().any(|volume| volume.container() == container);
-        let named = wanted.is_none_or(|wanted| wanted.iter().any(|one| one.container == container));
+        let named = wanted.is_none_or(|wanted| wanted.iter().any(|one| one.container == container))
+            || down.iter().any(|id| id == container);
         !stays && (goes || named)
     });
     all.map(|(_, listed)| listed.name.clone()).collect()

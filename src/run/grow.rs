@@ -1,15 +1,19 @@
 //! A volume that is active grows under its users: first the model, then the table, then the file system on it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::failure::Kind;
 use crate::base::name::VolumePath;
 use crate::base::size::Resize;
 use crate::engine::guard::Place;
 use crate::format::model::Model;
+use crate::host::crew::{self, Pulse};
+use crate::host::disk::IO_DEADLINE_MS;
 use crate::host::dm::Dm;
-use crate::host::file_system;
+use crate::host::file_system::{self, GrowError};
 use crate::host::turn::Turn;
 use crate::host::udev::Cookie;
 use crate::run::activate::numbers;
@@ -20,6 +24,9 @@ use crate::run::live::Live;
 use crate::run::live::reload::reload;
 use crate::run::report::Changed;
 use crate::volume::stack::{self, Down};
+
+/// How many limits of one access a file system has to grow: it writes many blocks, and does not say how far it is.
+const FILE_SYSTEM_STEPS: u64 = 6;
 
 impl Context {
     /// `volume expand [--fs]`: the model, the table where the volume is active here, and with `fs` its file system.
@@ -38,15 +45,23 @@ impl Context {
             return Ok(changed);
         }
         match self.reload(path) {
-            Ok(true) => changed.notes.push(format!("volume {path} is active here and has its new size already")),
+            Ok(true) => {
+                changed.notes.push(format!("volume {path} is active here and has its new size already"))
+            }
             Ok(false) => (),
-            Err(error) => changed.notes.push(format!(
-                "volume {path} is active with its old size still: {error}; say the command again, or deactivate and activate it"
-            )),
+            Err(error) => {
+                return Err(RunError::say(
+                    Kind::Device,
+                    format!(
+                        "volume {path} has its new size in its container and is active with its old size still: {error}; say \
+                         the command again, or deactivate and activate it"
+                    ),
+                ));
+            }
         }
         if fs {
             let node = crate::host::nodes::path_of(path);
-            match file_system::grow(&node) {
+            match grow_within_limit(node) {
                 Ok(said) => changed.notes.push(said),
                 Err(error) => return Err(RunError::FileSystem { volume: path.to_string(), error }),
             }
@@ -99,6 +114,17 @@ impl Context {
         // That udev is slow changes nothing of the table.
         let _ = cookie.wait();
         Ok(!grown.map_err(RunError::Live)?.is_empty())
+    }
+}
+
+/// The file system reads and writes its disks for this, and one of them may hang.
+fn grow_within_limit(node: PathBuf) -> Result<String, GrowError> {
+    let limit = Duration::from_millis(IO_DEADLINE_MS * FILE_SYSTEM_STEPS);
+    let ends =
+        crew::each(vec![node], limit, |(): &mut (), _: &Pulse, node: PathBuf| file_system::grow(&node));
+    match ends.into_iter().next() {
+        Some(Ok(grown)) => grown,
+        _ => Err(GrowError::TooLate { seconds: limit.as_secs() }),
     }
 }
 

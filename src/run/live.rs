@@ -137,11 +137,14 @@ pub fn way() -> nodes::Way {
 /// Takes nodes away whose device is gone.
 pub fn sweep_nodes() {
     let mut hand = Hand::default();
-    nodes::sweep(way(), |volume| number_of(hand.dm().ok()?, volume));
+    nodes::sweep(way(), |volume| {
+        let dm = hand.dm().map_err(|_| nodes::Unknown)?;
+        number_of(dm, volume).map_err(|_| nodes::Unknown)
+    });
 }
 
 /// The device of a volume of this name.
-fn number_of(dm: &mut Dm, volume: &VolumePath) -> Option<DeviceNumber> {
-    let state = dm.status(&volume_name(volume)).ok()??;
-    state.uuid.starts_with(UUID_PREFIX).then_some(state.number)
+fn number_of(dm: &mut Dm, volume: &VolumePath) -> Result<Option<DeviceNumber>, DmError> {
+    let state = dm.status(&volume_name(volume))?;
+    Ok(state.filter(|state| state.uuid.starts_with(UUID_PREFIX)).map(|state| state.number))
 }

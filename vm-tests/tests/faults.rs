@@ -268,6 +268,9 @@ fn f33_a_hung_disk_holds_no_shutdown(bench: &mut Bench) -> Result<(), Trouble> {
         wait_until(&mut bench.guest, &format!("! dmsetup info evms:data:{volume} >/dev/null 2>&1"))?;
     }
     assert!(!two.is_over(&mut bench.guest)?, "the disk hangs no more: {said}");
+    // The unit or the script that shut down ends, and all of its processes are told to: who is left behind to close the gate
+    // does not hear it, or the gate would open again (T1).
+    bench.guest.ok("kill -TERM $(pidof evms); kill -HUP $(pidof evms); kill -INT $(pidof evms)")?;
     bench.faults[1].becomes(&mut bench.guest, Way::Well)?;
     // What was on its way may land; what comes after it does not.
     assert_eq!(two.end(&mut bench.guest)?.code, 3);

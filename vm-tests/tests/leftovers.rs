@@ -99,6 +99,13 @@ fn what_was_left_in_the_kernel_is_finished_or_told() {
                 ("a_node_that_leads_elsewhere_is_swept", a_node_that_leads_elsewhere_is_swept),
                 ("what_no_container_explains_is_told", what_no_container_explains_is_told),
                 ("who_is_not_there_is_not_taken_down", who_is_not_there_is_not_taken_down),
+                ("a_stopped_volume_can_be_let_fail", a_stopped_volume_can_be_let_fail),
+                ("a_growth_that_was_cut_is_told", a_growth_that_was_cut_is_told),
+                ("what_stops_io_is_told", what_stops_io_is_told),
+                ("gates_alone_go_by_name", gates_alone_go_by_name),
+                ("one_name_twice_is_not_taken_down", one_name_twice_is_not_taken_down),
+                ("a_node_that_cannot_be_made_is_a_failure", a_node_that_cannot_be_made_is_a_failure),
+                ("nobody_is_dead_because_nobody_can_be_asked", nobody_is_dead_because_nobody_can_be_asked),
             ],
         )
     });
@@ -250,4 +257,111 @@ fn who_is_not_there_is_not_taken_down(bench: &mut Bench) -> Result<(), Trouble> 
     bench.refused("evms deactivate data/lin nosuch", 3, &["there is no container 'nosuch'"])?;
     assert_eq!(bench.names()?.len(), 2, "it is up still");
     bench.done("evms deactivate data/lin data/other").map(drop)
+}
+
+/// Its I/O waits in front of the gates: that these fail would not reach it, and a shutdown would wait for ever.
+fn a_stopped_volume_can_be_let_fail(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin; dmsetup suspend --nolockfs evms:data:lin")?;
+    bench.done(
+        "(dd if=/dev/zero of=/dev/evms/data/lin bs=4k count=1 oflag=direct >/tmp/said 2>&1; echo $? >/tmp/code) >/dev/null 2>&1 &
+         n=0; until dmsetup info evms:data:lin | grep -q 'Open count: *1'; do usleep 10000; n=$((n + 1)); [ $n -lt 500 ] || exit 1; done",
+    )?;
+    bench.done("evms deactivate --fail --all")?;
+    bench
+        .done("n=0; until [ -s /tmp/code ]; do usleep 10000; n=$((n + 1)); [ $n -lt 500 ] || exit 1; done")?;
+    assert_eq!(bench.done("cat /tmp/code; rm /tmp/code")?.trim(), "1", "it was told an error");
+    bench.done("n=0; while dmsetup ls | grep -q evms:; do usleep 10000; n=$((n + 1)); [ $n -lt 500 ] || exit 1; done")?;
+    bench.done("evms activate data").map(drop)
+}
+
+/// Killed between the new model and the new table, with the volume stopped or not: it goes on as it was, the others come up,
+/// and what gives it its new size is told, and does.
+fn a_growth_that_was_cut_is_told(bench: &mut Bench) -> Result<(), Trouble> {
+    for stopped in [false, true] {
+        bench.fresh()?;
+        bench.done("evms activate data/lin")?;
+        let old = bench.device("lin")?.table;
+        bench.done("evms volume expand data/lin --size 12M")?;
+        let new = bench.device("lin")?.table;
+        bench.done(&format!(
+            "dmsetup suspend evms:data:lin; echo '{old}' | dmsetup load evms:data:lin; dmsetup resume evms:data:lin"
+        ))?;
+        if stopped {
+            bench
+                .done(&format!("echo '{new}' | dmsetup load evms:data:lin; dmsetup suspend evms:data:lin"))?;
+        }
+        let said = bench.done("evms activate data")?;
+        assert!(said.contains("evms volume expand data/lin --size 12582912"), "{said}");
+        assert_eq!(said.contains("goes on now"), stopped, "{said}");
+        assert_eq!(bench.device("lin")?.table, old, "activation changes no live mapping");
+        bench.done(
+            "dd if=/dev/evms/data/lin of=/dev/null bs=1M 2>&1; evms volume expand data/lin --size 12582912",
+        )?;
+        assert_eq!(bench.device("lin")?.table, new);
+    }
+    bench.done("evms deactivate data").map(drop)
+}
+
+/// `check` tells what holds or fails I/O, with what to do; and nothing of devices whose disks it was told not to look at.
+fn what_stops_io_is_told(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin")?;
+    let (gate, disk) = (bench.device("gate")?, bench.disks[0].clone());
+    let said = bench.done(&format!("evms --disk {disk} check || true"))?;
+    assert!(!said.contains("evms:"), "{said}");
+    bench.done("dmsetup suspend evms:data:lin")?;
+    let said = bench.done("evms check")?;
+    assert!(said.contains("evms:data:lin: is suspended") && said.contains("evms activate"), "{said}");
+    bench.done("evms activate data/lin")?;
+    bench.done(&format!("dmsetup suspend --noflush --nolockfs {0}; dmsetup resume {0}", gate.name))?;
+    let said = bench.done("evms check")?;
+    assert!(said.contains(&format!("{}: fails all I/O", gate.name)), "{said}");
+    bench.done("evms deactivate --all").map(drop)
+}
+
+/// Killed before the first volume, or behind the last.
+fn gates_alone_go_by_name(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin; dmsetup remove evms:data:lin")?;
+    bench.refused("evms container deport data", 1, &["evms deactivate data"])?;
+    let said = bench.done("evms deactivate data")?;
+    assert!(said.contains("gates without volumes were taken away"), "{said}");
+    bench.done("evms container deport data; evms container import data").map(drop)
+}
+
+/// The name that was meant is not known; neither is taken down. And who cannot come up beside the other is told why.
+fn one_name_twice_is_not_taken_down(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin")?;
+    bench.done("dmsetup create evms:data:w -u EVMS-volume-99999999-8888-4777-a666-555555555555-11111111-2222-4333-8444-555555555555 --table '0 8 error'")?;
+    bench.refused("evms deactivate data", 1, &["99999999-8888-4777-a666-555555555555"])?;
+    assert_eq!(bench.names()?.len(), 3);
+    bench.done("evms deactivate --all; dmsetup create evms:data:lin --table '0 8 error'")?;
+    bench.refused("evms activate data/lin", 1, &["another one has its name", "nothing was activated"])?;
+    bench.done("dmsetup remove evms:data:lin").map(drop)
+}
+
+/// A volume that nobody can reach by its node is not simply up.
+fn a_node_that_cannot_be_made_is_a_failure(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("mkdir -p /dev/evms; touch /dev/evms/data")?;
+    bench.refused(
+        "evms activate data/lin",
+        6,
+        &["its node /dev/evms/data/lin could not be made", "make room"],
+    )?;
+    bench
+        .done("rm /dev/evms/data; evms activate data/lin; test -b /dev/evms/data/lin; evms deactivate data")
+        .map(drop)
+}
+
+/// Nodes of living volumes stay when device-mapper does not answer.
+fn nobody_is_dead_because_nobody_can_be_asked(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.fresh()?;
+    bench.done("evms activate data/lin; mv /dev/mapper/control /dev/mapper/away")?;
+    bench.refused("evms activate data", 6, &["device-mapper is not here"])?;
+    bench
+        .done("mv /dev/mapper/away /dev/mapper/control; test -b /dev/evms/data/lin; evms deactivate data")
+        .map(drop)
 }

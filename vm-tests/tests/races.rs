@@ -455,8 +455,8 @@ fn f53_up_and_down_at_once(bench: &mut Bench) -> Result<(), Trouble> {
 /// what is to go down goes down. Fails when the turn is waited for without a limit.
 fn a_turn_that_never_ends_keeps_nobody(bench: &mut Bench) -> Result<(), Trouble> {
     bench.fresh()?;
-    let holder = "flock -x /dev/evms sh -c 'touch /tmp/turn; exec sleep 600'";
-    bench.guest.ok("rm -f /tmp/turn; mkdir -p /dev/evms")?;
+    let holder = "flock -x /run/evms/turn sh -c 'touch /tmp/turn; exec sleep 600'";
+    bench.guest.ok("rm -f /tmp/turn; mkdir -p /run/evms")?;
     let holder = Task::start(&mut bench.guest, "turn", holder)?;
     wait_until(&mut bench.guest, "[ -e /tmp/turn ]")?;
     bench.done("activate data")?;

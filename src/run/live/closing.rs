@@ -5,6 +5,7 @@
 
 use crate::host::crew::{self, Missed, Pulse};
 use crate::host::dm::{Dm, DmError, Event};
+use crate::host::sys;
 use crate::run::live::{Hand, STEP_LIMIT, error_table, length_of};
 
 /// Why I/O of a device does not fail yet.
@@ -35,6 +36,8 @@ impl Open {
 
 /// Lets all I/O of these devices fail; those of which it does not yet, with why.
 pub fn fail(names: &[String]) -> Vec<(String, Open)> {
+    // The program may lie on what is about to fail: without all of itself in memory it would not come to its end.
+    sys::lock_memory();
     let ends = crew::each(names.to_vec(), STEP_LIMIT, |hand: &mut Hand, pulse: &Pulse, name: String| {
         hand.dm().and_then(|dm| fail_one(dm, &name, pulse))
     });
@@ -60,5 +63,9 @@ fn fail_one(dm: &mut Dm, name: &str, pulse: &Pulse) -> Result<(), DmError> {
         dm.suspend(name, false)?;
         pulse.beat();
     }
-    dm.resume(name, Event::default()).map(drop)
+    // Late, perhaps, and taken away and made anew by others meanwhile: that one's table is not to go live by this.
+    match dm.status(name)? {
+        Some(now) if now.number == state.number => dm.resume(name, Event::default()).map(drop),
+        _ => Ok(()),
+    }
 }

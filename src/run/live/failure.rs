@@ -39,6 +39,11 @@ pub enum LiveError {
         /// Its name.
         name: String,
     },
+    /// Another device has the name of one that was to be made.
+    NameTaken {
+        /// The name.
+        name: String,
+    },
     /// A device was taken away by somebody else meanwhile.
     VanishedDevice {
         /// Its name.
@@ -94,6 +99,12 @@ impl fmt::Display for LiveError {
                 "the device {name} is half made and another command of evms is at it, or hangs; nothing was activated; wait for \
                  that one to end and say the command again"
             ),
+            LiveError::NameTaken { name } => write!(
+                f,
+                "the device {name} cannot be made because another one has its name: a volume of another container that is called \
+                 the same, or what another program made; nothing was activated; see whose it is with: evms check, and rename \
+                 the container or take the other one down"
+            ),
             LiveError::VanishedDevice { name } => write!(
                 f,
                 "the device {name} was taken away by somebody else meanwhile; nothing was activated; say the command again"
@@ -125,6 +136,7 @@ impl Failure for LiveError {
             LiveError::GateBusy { .. }
             | LiveError::GateClosed { .. }
             | LiveError::VolumeGoing { .. }
+            | LiveError::NameTaken { .. }
             | LiveError::LiveDiffers { .. } => Kind::Refused,
             LiveError::Dm(_)
             | LiveError::TooLate(_)

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::id::DiskNumber;
 use crate::base::name::VolumePath;
+use crate::base::units::Sectors;
 use crate::host::crew::Pulse;
 use crate::host::device::DeviceNumber;
 use crate::host::dm::wire::{Listed, State, Target};
@@ -15,7 +16,9 @@ use crate::host::openers;
 use crate::host::udev::{Cookie, Role};
 use crate::run::live::failure::LiveError;
 use crate::run::live::removal::{Going, Removal};
-use crate::run::live::{Live, STEP_LIMIT, error_table, linear, resume, targets, way, within_limit};
+use crate::run::live::{
+    Live, STEP_LIMIT, error_table, length_of, linear, resume, targets, way, within_limit,
+};
 use crate::volume::stack::{Gate, Mapped, Stack};
 
 /// What raising a stack came to.
@@ -27,6 +30,19 @@ pub struct Raised {
     pub already: Vec<(VolumePath, DeviceNumber)>,
     /// Those of them that were stopped and go on now.
     pub resumed: Vec<VolumePath>,
+    /// Those of them that have an older size still, with the one that their container says.
+    pub shorter: Vec<(VolumePath, Sectors)>,
+}
+
+/// Is the live table the beginning of the other? Whoever grew the volume was killed before its table was live.
+fn is_shorter(live: &[Target], table: &[Target]) -> bool {
+    let Some((last, before)) = live.split_last() else { return false };
+    let same = table.get(..before.len()) == Some(before);
+    let grown = table.get(before.len()).is_some_and(|target| {
+        let place = (target.start, &target.kind, &target.params) == (last.start, &last.kind, &last.params);
+        place && last.length <= target.length
+    });
+    same && grown && length_of(live) < length_of(table)
 }
 
 /// What a raising made so far, in order. Shared by who does it and who waits for him: once nobody waits any more, nothing
@@ -61,6 +77,12 @@ impl Making {
     }
 
     /// Counts a device as made that somebody left without a table.
+    /// Is it still wanted? Asked before every step: a step that came late must not go on with devices that were taken away,
+    /// and perhaps made anew by others, meanwhile.
+    fn goes_on(&self, name: &str) -> Result<(), DmError> {
+        if self.lock().given_up { Err(DmError::TooLate { name: name.into() }) } else { Ok(()) }
+    }
+
     fn adopt(&self, name: &str, role: Role) {
         self.lock().made.push(Going::plain(name, role));
     }
@@ -130,12 +152,17 @@ pub fn make_nodes(raised: &Raised) -> Vec<String> {
     let failed = all.filter_map(|(path, number)| {
         let error = nodes::make(path, *number, way).err()?;
         Some(format!(
-            "{path} is up as dm-{}, and its node {} could not be made: {error}",
+            "{path} is up as dm-{}, and its node {} could not be made: {error}; make room for it and activate it again",
             number.minor,
             nodes::path_of(path).display()
         ))
     });
     failed.collect()
+}
+
+/// The kernel knows one device of each name.
+fn not_made(error: DmError, name: &str) -> LiveError {
+    if error.is_busy() { LiveError::NameTaken { name: name.into() } } else { LiveError::Dm(error) }
 }
 
 /// Devices of one container in the making.
@@ -177,10 +204,29 @@ impl Raising<'_> {
 
     /// Open, and armed, so that any resume but ours fails what waits instead of landing it (safety 4.3).
     fn open_gate(&mut self, name: &str, gate: &Gate, table: &[Target]) -> Result<(), DmError> {
+        self.load(name, table)?;
+        self.resume(name, Role::Gate)?;
+        self.load(name, &error_table(gate.length))
+    }
+
+    /// One step; see [`Making::goes_on`].
+    pub(super) fn load(&mut self, name: &str, table: &[Target]) -> Result<(), DmError> {
+        self.making.goes_on(name)?;
         self.dm.load(name, table)?;
         self.pulse.beat();
-        resume(self.dm, name, Role::Gate, self.cookie)?;
-        self.dm.load(name, &error_table(gate.length))
+        Ok(())
+    }
+
+    fn resume(&mut self, name: &str, role: Role) -> Result<(), DmError> {
+        self.making.goes_on(name)?;
+        resume(self.dm, name, role, self.cookie)?;
+        self.pulse.beat();
+        Ok(())
+    }
+
+    pub(super) fn clear(&mut self, name: &str) -> Result<(), DmError> {
+        self.making.goes_on(name)?;
+        self.dm.clear(name)
     }
 
     /// A gate that was there: only one that is open, and leads where it should, may be built upon.
@@ -205,7 +251,7 @@ impl Raising<'_> {
         }
         if !state.is_armed() {
             // Killed between opening and arming it.
-            self.dm.load(&listed.name, &error_table(gate.length)).map_err(LiveError::Dm)?;
+            self.load(&listed.name, &error_table(gate.length)).map_err(LiveError::Dm)?;
         }
         Ok(listed.number)
     }
@@ -238,7 +284,7 @@ impl Raising<'_> {
             let (name, number) = match self.live.of(&mapped.uuid).cloned() {
                 None => {
                     let made = self.making.create(self.dm, &mapped.name, &mapped.uuid, Role::Volume);
-                    (mapped.name.clone(), made.map_err(LiveError::Dm)?)
+                    (mapped.name.clone(), made.map_err(|error| not_made(error, &mapped.name))?)
                 }
                 Some(listed) => {
                     let state = self.state(&listed)?;
@@ -250,13 +296,11 @@ impl Raising<'_> {
                     (listed.name, listed.number)
                 }
             };
-            self.dm.load(&name, &table).map_err(LiveError::Dm)?;
-            self.pulse.beat();
+            self.load(&name, &table).map_err(LiveError::Dm)?;
             loaded.push((mapped, name, number));
         }
         for (mapped, name, number) in loaded {
-            resume(self.dm, &name, Role::Volume, self.cookie).map_err(LiveError::Dm)?;
-            self.pulse.beat();
+            self.resume(&name, Role::Volume).map_err(LiveError::Dm)?;
             raised.up.push((mapped.path.clone(), number));
         }
         Ok(raised)
@@ -276,14 +320,19 @@ impl Raising<'_> {
             let holders = openers::openers(state.number);
             return Err(LiveError::VolumeGoing { volume: volume(), holders });
         }
-        if self.dm.table(&state.name).map_err(LiveError::Dm)? != table {
+        let now = self.dm.table(&state.name).map_err(LiveError::Dm)?;
+        let shorter = is_shorter(&now, table);
+        if now != table && !shorter {
             return Err(LiveError::LiveDiffers { volume: volume(), name: state.name.clone() });
         }
         if state.is_suspended() {
             // Whatever was prepared beside it would go live by the resume (T3).
-            self.dm.clear(&state.name).map_err(LiveError::Dm)?;
-            resume(self.dm, &state.name, Role::Volume, self.cookie).map_err(LiveError::Dm)?;
+            self.clear(&state.name).map_err(LiveError::Dm)?;
+            self.resume(&state.name, Role::Volume).map_err(LiveError::Dm)?;
             raised.resumed.push(mapped.path.clone());
+        }
+        if shorter {
+            raised.shorter.push((mapped.path.clone(), length_of(table)));
         }
         raised.already.push((mapped.path.clone(), state.number));
         Ok(())

@@ -8,6 +8,7 @@ use crate::base::id::DiskNumber;
 use crate::base::name::VolumePath;
 use crate::host::device::DeviceNumber;
 use crate::host::dm::wire::{Listed, Target};
+use crate::host::sys;
 use crate::host::udev::{Cookie, Role};
 use crate::run::live::failure::LiveError;
 use crate::run::live::raise::{Making, Raising};
@@ -66,12 +67,13 @@ impl Raising<'_> {
         if length_of(table) < length_of(&now) {
             return Err(LiveError::LiveDiffers { volume: mapped.path.to_string(), name: name.clone() });
         }
-        self.dm.load(name, table).map_err(LiveError::Dm)?;
-        self.pulse.beat();
+        self.load(name, table).map_err(LiveError::Dm)?;
+        // The volume may be the one that this program was read from.
+        sys::lock_memory();
         // From here on the new table stands on the gates, and goes live whoever waits.
         self.making.keep();
         if let Err(error) = self.dm.suspend(name, true) {
-            let _ = self.dm.clear(name);
+            let _ = self.clear(name);
             return Err(LiveError::Dm(error));
         }
         self.pulse.beat();
