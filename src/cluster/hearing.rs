@@ -99,19 +99,7 @@ impl Hearing {
 
     /// A member of the view in which this node's daemon was restarted: it counts as heard until a window is over.
     pub fn trust(&mut self, beat: Beat, now: BootTime) {
-        let long_ago = BootTime { ms: 0 };
-        let peer = Peer {
-            last: now,
-            since: long_ago,
-            heard: true,
-            flaps: 0,
-            calm: now,
-            unanswering_until: long_ago,
-            rival: None,
-            doubtful_until: long_ago,
-            retired: Vec::new(),
-            beat,
-        };
+        let peer = Peer { since: BootTime::default(), ..Peer::new(&beat, now) };
         self.peers.insert(peer.beat.node, peer);
     }
 
