@@ -7,12 +7,16 @@
 #![forbid(unsafe_code)]
 
 pub mod beat;
+pub mod channel;
 pub mod clique;
 pub mod configuration;
 pub mod hearing;
+pub mod keys;
 pub mod lease;
 pub mod membership;
 pub mod mistake;
 pub mod node_set;
+pub mod replay;
+pub mod sealing;
 pub mod timing;
 pub mod view;

@@ -4,6 +4,8 @@
 pub mod cursor;
 pub mod damage;
 pub mod first_block;
+pub mod frame;
+pub mod greeting;
 pub mod history;
 pub mod intent;
 pub mod label;
