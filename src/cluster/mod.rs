@@ -17,6 +17,7 @@ pub mod membership;
 pub mod mistake;
 pub mod node_set;
 pub mod replay;
+pub mod roster;
 pub mod sealing;
 pub mod timing;
 pub mod view;

@@ -100,7 +100,9 @@ mod tests {
         };
         let bytes = greeting.encode();
         assert_eq!(bytes.len(), 104);
-        for (at, wanted) in [(0, 1), (1, 2), (2, 1), (4, 3), (20, 4), (36, 5), (44, 6), (52, 7), (68, 8), (84, 9), (100, 10)] {
+        for (at, wanted) in
+            [(0, 1), (1, 2), (2, 1), (4, 3), (20, 4), (36, 5), (44, 6), (52, 7), (68, 8), (84, 9), (100, 10)]
+        {
             assert_eq!(bytes[at], wanted, "offset {at}");
         }
         assert_eq!(Greeting::decode(&[&bytes[..], b"newer"].concat()), Some(greeting));

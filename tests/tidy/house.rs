@@ -23,6 +23,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("crc32fast", &["format"]),
     ("chacha20poly1305", &["cluster"]),
     ("hkdf", &["cluster"]),
+    ("toml_span", &["cluster"]),
     // The parameters of a region are its plug-in's own words, kept inside a section of the model; what nodes say to each
     // other is values of the cluster's own rooms.
     ("postcard", &["format", "volume", "cluster"]),

@@ -67,12 +67,7 @@ impl Live {
         }
     }
 
-    pub(super) fn hear(
-        &mut self,
-        now: BootTime,
-        header: &Header,
-        datagram: &[u8],
-    ) -> Result<Heard, Dropped> {
+    pub(super) fn hear(&mut self, now: BootTime, header: &Header, datagram: &[u8]) -> Result<Heard, Dropped> {
         let node = header.sender;
         let (seal, seen) = match header.kind {
             Kind::ToAll => (&self.to_all, &mut self.to_all_seen),
@@ -99,8 +94,7 @@ impl Live {
         window_ms: u64,
     ) -> Result<(), Dropped> {
         let known = &self.session;
-        let restarted =
-            greeting.incarnation == known.incarnation && greeting.session > known.session.0;
+        let restarted = greeting.incarnation == known.incarnation && greeting.session > known.session.0;
         if restarted || known.heard.plus_ms(window_ms) <= now {
             return Ok(());
         }

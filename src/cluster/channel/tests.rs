@@ -143,11 +143,8 @@ fn f25_a_copy_of_a_living_machine_is_refused() {
     assert!(a.hear(at(1400), &beat).is_ok());
     meet(&mut a, &mut copy, at(1400));
     assert_eq!(a.session(NodeId(2)).unwrap().incarnation, Incarnation([12; 16]));
-    let twin = Dropped::Twin {
-        node: NodeId(2),
-        known: Incarnation([12; 16]),
-        refused: Incarnation([66; 16]),
-    };
+    let twin =
+        Dropped::Twin { node: NodeId(2), known: Incarnation([12; 16]), refused: Incarnation([66; 16]) };
     assert_eq!(a.counts().last.as_ref().map(|(dropped, _)| dropped), Some(&twin));
     meet(&mut a, &mut copy, at(1400 + WINDOW_MS + 1));
     assert_eq!(a.session(NodeId(2)).unwrap().incarnation, Incarnation([66; 16]));
@@ -169,15 +166,13 @@ fn who_is_somebody_else_is_refused_by_name() {
     assert_eq!(refusal(end_of(myself(2, 12, 1), foreign, &[key(5)], 2)), Some(Dropped::Foreign(tag)));
     let unknown = key(6).name(common().cluster);
     assert_eq!(refusal(end_of(myself(2, 12, 1), common(), &[key(6)], 2)), Some(Dropped::UnknownKey(unknown)));
-    let strange = Common { machines: (1..=4).map(|node| (NodeId(node), machine(node))).collect(), ..common() };
+    let strange =
+        Common { machines: (1..=4).map(|node| (NodeId(node), machine(node))).collect(), ..common() };
     let stranger = Some(Dropped::Stranger(NodeId(4)));
     assert_eq!(refusal(end_of(myself(4, 14, 1), strange, &[key(5)], 2)), stranger);
     let different = Common { configuration: Hash128([2; 16]), ..common() };
-    let wanted = Dropped::OtherConfiguration {
-        node: NodeId(2),
-        generation: 1,
-        configuration: Hash128([2; 16]),
-    };
+    let wanted =
+        Dropped::OtherConfiguration { node: NodeId(2), generation: 1, configuration: Hash128([2; 16]) };
     assert_eq!(refusal(end_of(myself(2, 12, 1), different, &[key(5)], 2)), Some(wanted));
 }
 
