@@ -74,8 +74,8 @@ pub struct Common {
 pub enum Heard {
     /// A greeting; is a new session of that node known by it?
     Greeting(NodeId, bool),
-    /// Something that a node said to all.
-    ToAll(NodeId, Vec<u8>),
+    /// Something that a node said to all, and its number in the session.
+    ToAll(NodeId, u64, Vec<u8>),
     /// Something that a node said to this one, and its number in the session.
     ToOne(NodeId, u64, Vec<u8>),
 }
@@ -93,8 +93,8 @@ pub enum Dropped {
     Stranger(NodeId),
     /// It was forged, or damaged on its way.
     BadSeal(NodeId),
-    /// It was taken before, or is too old to tell.
-    Replayed(NodeId),
+    /// What has this number was taken before, or is too old to tell.
+    Replayed(NodeId, u64),
     /// It is of a session that is not known, or to one that is over.
     OtherSession(NodeId),
     /// Another machine goes by this node's id.

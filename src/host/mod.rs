@@ -13,6 +13,7 @@
 //! - `udev` waits for udevd with a limit, `nodes` keeps `/dev/evms`, `turn` says who changes it and its devices now;
 //! - `identity` says who this machine is; `clock` and `entropy` bring in time and seeds at the door;
 //! - `front` lets a command end though a disk hangs, `stragglers` knows whether a thread was left with one;
+//! - `udp` sends and receives on one network; `run_dir` holds what a daemon leaves to the next one of its boot;
 //! - `sys` is the only room with `unsafe`.
 
 pub mod blocks;
@@ -33,9 +34,11 @@ pub mod identity;
 pub mod mounts;
 pub mod nodes;
 pub mod openers;
+pub mod run_dir;
 mod stragglers;
 pub mod sys;
 pub mod sysfs;
 pub mod turn;
 pub mod udev;
+pub mod udp;
 pub mod worker;

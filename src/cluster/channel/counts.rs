@@ -37,13 +37,13 @@ impl Counts {
             Dropped::Foreign(_) => &mut self.foreign,
             Dropped::UnknownKey(_) => &mut self.unknown_key,
             Dropped::BadSeal(_) => &mut self.bad_seal,
-            Dropped::Replayed(_) => &mut self.replayed,
+            Dropped::Replayed(..) => &mut self.replayed,
             Dropped::OtherSession(_) => &mut self.other_session,
             _ => &mut self.refused,
         };
         *count += 1;
         // What the other links carry too, and what is under way while a session changes, is nobody's concern.
-        if !matches!(dropped, Dropped::Replayed(_) | Dropped::OtherSession(_)) {
+        if !matches!(dropped, Dropped::Replayed(..) | Dropped::OtherSession(_)) {
             self.last = Some((dropped.clone(), now));
         }
     }

@@ -75,11 +75,11 @@ impl Live {
         };
         let payload = seal.open(header, datagram).ok_or(Dropped::BadSeal(node))?;
         if !seen.take(header.counter) {
-            return Err(Dropped::Replayed(node));
+            return Err(Dropped::Replayed(node, header.counter));
         }
         self.session.heard = now;
         Ok(match header.kind {
-            Kind::ToAll => Heard::ToAll(node, payload),
+            Kind::ToAll => Heard::ToAll(node, header.counter, payload),
             Kind::ToOne | Kind::Greeting => Heard::ToOne(node, header.counter, payload),
         })
     }

@@ -74,11 +74,11 @@ fn two_who_greeted_understand_each_other_and_greet_no_more() {
     assert!(said.len() <= 5, "{} greetings", said.len());
     assert!(a.known().has(NodeId(2)) && b.known().has(NodeId(1)));
     let beat = a.to_all(b"beat").unwrap();
-    assert_eq!(b.hear(at(1500), &beat), Ok(Heard::ToAll(NodeId(1), b"beat".to_vec())));
-    assert_eq!(b.hear(at(1500), &beat), Err(Dropped::Replayed(NodeId(1))), "the other link's copy");
+    assert_eq!(b.hear(at(1500), &beat), Ok(Heard::ToAll(NodeId(1), 1, b"beat".to_vec())));
+    assert_eq!(b.hear(at(1500), &beat), Err(Dropped::Replayed(NodeId(1), 1)), "the other link's copy");
     let (number, letter) = b.to_one(NodeId(1), b"letter").unwrap();
     assert_eq!(a.hear(at(1500), &letter), Ok(Heard::ToOne(NodeId(2), number, b"letter".to_vec())));
-    assert_eq!(a.hear(at(1500), &letter), Err(Dropped::Replayed(NodeId(2))));
+    assert_eq!(a.hear(at(1500), &letter), Err(Dropped::Replayed(NodeId(2), 1)));
     assert_eq!(a.session(NodeId(2)).unwrap().incarnation, Incarnation([12; 16]));
 }
 
