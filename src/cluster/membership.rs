@@ -14,6 +14,7 @@
 //! [`Membership::beat`]; what [`Membership::memory`] gives must be kept before a beat is sent.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
@@ -31,6 +32,7 @@ mod quorum;
 mod stages;
 
 pub use choice::Excluded;
+use choice::Grounds;
 pub use memory::Memory;
 
 /// Milliseconds between two beats at least, however much changes.
@@ -72,6 +74,8 @@ pub enum Change {
 pub struct Membership {
     configuration: Configuration,
     rules: Rules,
+    /// All nodes of the configuration.
+    voters: NodeSet,
     node: NodeId,
     incarnation: Incarnation,
     hearing: Hearing,
@@ -87,6 +91,8 @@ pub struct Membership {
     last_view: (ViewNumber, NodeSet),
     /// Since when the choice of members stands.
     choice: (NodeSet, BootTime),
+    /// What that was chosen by.
+    grounds: Grounds,
     /// Since when this node's own proposal is under way.
     proposed: BootTime,
     /// Before this nothing is proposed.
@@ -120,6 +126,7 @@ impl Membership {
         let quiet = if breaks!(rules, NoQuietStart) { 0 } else { configuration.timing.promise_ms(rules) };
         Membership {
             hearing: Hearing::new(node, configuration.timing, rules, now),
+            voters: configuration.all(),
             configuration,
             rules,
             node,
@@ -130,6 +137,7 @@ impl Membership {
             counts: false,
             last_view: (ViewNumber::default(), NodeSet::EMPTY),
             choice: (NodeSet::of(node), now),
+            grounds: Grounds::default(),
             proposed: now,
             proposes_from: now,
             promises: Promises::default(),
@@ -148,7 +156,7 @@ impl Membership {
     }
 
     /// Takes a beat in.
-    pub fn hear(&mut self, now: BootTime, beat: &Beat) {
+    pub fn hear(&mut self, now: BootTime, beat: &Arc<Beat>) {
         if !self.is_of_my_configuration(beat) {
             return;
         }
@@ -271,7 +279,7 @@ impl Membership {
             self.tell(Change::Outdated { generation: beat.generation });
             self.outdated = true;
         }
-        beat.generation == self.configuration.generation && self.configuration.nodes.contains_key(&beat.node)
+        beat.generation == self.configuration.generation && self.voters.has(beat.node)
     }
 
     fn is_silent(&self, now: BootTime) -> bool {
