@@ -3,6 +3,7 @@
 //! that the engine waits for stops the beat (safety 1.4).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::base::id::NodeId;
 use crate::base::time::BootTime;
@@ -104,7 +105,7 @@ impl Detector {
             beat.node == node && session.is_some_and(|session| session.incarnation == beat.incarnation)
         };
         if let Some(beat) = beat.filter(fits) {
-            self.membership.hear(now, &beat);
+            self.membership.hear(now, &Arc::new(beat));
         }
     }
 

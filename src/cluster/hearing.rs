@@ -196,6 +196,11 @@ impl Hearing {
 }
 
 impl Peer {
+    /// Is it heard?
+    pub fn is_heard(&self) -> bool {
+        self.heard
+    }
+
     fn new(beat: &Arc<Beat>, now: BootTime) -> Peer {
         let long_ago = BootTime { ms: 0 };
         Peer {

@@ -27,12 +27,14 @@ use crate::cluster::node_set::NodeSet;
 use crate::cluster::view::{Stage, View, ViewNumber};
 
 mod choice;
+mod insight;
 mod memory;
 mod quorum;
 mod stages;
 
 pub use choice::Excluded;
 use choice::Grounds;
+pub use insight::{PeerInsight, Standing};
 pub use memory::Memory;
 
 /// Milliseconds between two beats at least, however much changes.

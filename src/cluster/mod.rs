@@ -8,6 +8,7 @@
 
 pub mod beat;
 pub mod channel;
+pub mod chronicle;
 pub mod clique;
 pub mod configuration;
 pub mod detector;
@@ -22,5 +23,6 @@ pub mod parts;
 pub mod replay;
 pub mod roster;
 pub mod sealing;
+pub mod status;
 pub mod timing;
 pub mod view;
