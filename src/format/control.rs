@@ -28,6 +28,8 @@ pub enum Request {
     Status,
     /// The same, again whenever something changed, and once a second.
     Watch,
+    /// Leave in good order, and end.
+    Leave,
 }
 
 /// What it answers.
@@ -35,6 +37,8 @@ pub enum Request {
 pub enum Reply {
     /// How the cluster is.
     Status(Box<Status>),
+    /// It is done, in one sentence.
+    Done(String),
     /// It is refused: of what kind, and why in one sentence.
     Refused(Refusal, String),
 }
