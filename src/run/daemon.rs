@@ -31,7 +31,7 @@ pub use failure::DaemonError;
 use settings::Settings;
 
 /// Milliseconds between two stamps of the engine.
-const STAMP_MS: u64 = 50;
+const STAMP_MS: u64 = 200;
 /// Milliseconds that others have to hear that this node leaves.
 const LEAVE_MS: u64 = 300;
 

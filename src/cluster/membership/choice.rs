@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::gather::Gather;
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::cluster::beat::Row;
@@ -33,7 +34,7 @@ pub(super) struct Grounds {
 impl Membership {
     /// Who hears whom, as far as this node knows.
     pub(super) fn rows(&self, now: BootTime) -> BTreeMap<NodeId, Row> {
-        let mut rows = self.hearing.rows(now).map(|(node, row)| (node, *row)).collect::<BTreeMap<_, _>>();
+        let mut rows = self.hearing.rows(now).map(|(node, row)| (node, *row)).gather::<BTreeMap<_, _>>();
         let (view, members) = self.last_view;
         let (incarnation, beat, hears) = (self.incarnation, self.number, self.hearing.row(now));
         let own = Row { incarnation, beat, hears, view, members };

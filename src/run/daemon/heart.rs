@@ -131,11 +131,18 @@ impl Heart {
             self.detector.tick(now);
             self.speak(now);
             self.tell_changes(now);
-            let wait_ms = self.detector.deadline().ms.saturating_sub(clock::boot_now().ms);
+            let wait_ms = self.wait_ms();
             let waited = self.sockets.iter().map(AsFd::as_fd).chain([self.pulse.bell().as_fd()]);
             wait::for_any(&waited.collect::<Vec<_>>(), wait_ms);
             self.listen(&mut buffer);
         }
+    }
+
+    /// A beat at most, though nothing is due: so long nobody is judged otherwise.
+    fn wait_ms(&mut self) -> u64 {
+        let beat_ms = self.settings.roster.configuration.timing.beat_ms;
+        let due = self.detector.deadline().ms.saturating_sub(clock::boot_now().ms);
+        due.min(beat_ms)
     }
 
     fn notice_gaps(&mut self, now: BootTime) {
