@@ -1,7 +1,7 @@
 //! Who is heard. Each peer has its newest beat here, and the time since when it is heard without a gap.
 //!
-//! A peer that appears counts only when it was heard for a whole window (R10), longer each time that it was lost before
-//! (F7). Death is judged between two observations: for as long as this node itself did not run, nobody was silent (R9).
+//! A peer that appears counts only when it was heard for a whole window (R10), longer each time that it was lost again
+//! before (F7). Death is judged between two observations: for as long as this node itself did not run, nobody was silent (R9).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -159,7 +159,8 @@ impl Hearing {
     /// Is this peer heard, long enough to count?
     pub fn counts(&self, node: NodeId, now: BootTime) -> bool {
         self.peers.get(&node).is_some_and(|peer| {
-            let hold = self.timing.window_ms << peer.flaps;
+            // To be lost once is no flapping.
+            let hold = self.timing.window_ms << peer.flaps.saturating_sub(1);
             let long = peer.since.plus_ms(hold) <= now;
             let sure = peer.doubtful_until <= now;
             peer.heard && long && sure && peer.unanswering_until <= now
