@@ -20,6 +20,13 @@ pub struct Namespace {
     handle: OwnedFd,
 }
 
+/// Names all neighbours for good: a cut must not be followed by the kernel's own search for them.
+pub fn neighbours(all: &[(usize, String, String)]) {
+    all.iter().for_each(|(link, address, hardware)| {
+        ip(&format!("neigh replace {address} lladdr {hardware} dev l{link} nud permanent"));
+    });
+}
+
 /// A new one, with a cable for each address and prefix, named `l0`, `l1`, …; `address(link)` is what stands on it.
 pub fn namespace(
     links: usize,

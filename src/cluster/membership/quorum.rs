@@ -23,7 +23,9 @@ impl Membership {
         let lasts = self.configuration.timing.promise_ms(self.rules);
         let Some(view) = self.installed().cloned() else { return };
         for (node, incarnation) in view.members {
-            let peer = self.hearing.peer(node).filter(|peer| peer.beat.incarnation == incarnation);
+            // Who left was told nothing new by that: nobody need wait for it again.
+            let goes_on = |beat: &Beat| beat.incarnation == incarnation && !beat.left;
+            let peer = self.hearing.peer(node).filter(|peer| goes_on(&peer.beat));
             if let Some(peer) = peer {
                 let until = peer.last.plus_ms(lasts);
                 self.promises.give(node, incarnation, until);
