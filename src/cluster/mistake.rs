@@ -21,6 +21,19 @@ pub enum Mistake {
     LeavingKeepsLease,
     LeaseOutlivesView,
     LeavingForgotten,
+    TakenBeforeApplication,
+    OldSessionAccepted,
+    HalfReceivedContinued,
+    FailedInSilence,
+    GapsNotChecked,
+    DoublesAssembled,
+    RetryGivenUp,
+    WindowIgnored,
+    TakenToldOnce,
+    LinkLossForgotten,
+    LinkNeverChanged,
+    RoomNotTold,
+    QueueUnbounded,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

@@ -3,7 +3,8 @@
 //!
 //! `beat` is what nodes tell each other every tenth of a second. `hearing` keeps what was heard and judges who is heard;
 //! `clique` chooses among all who are heard those who hear each other; `membership` turns that choice into views on which
-//! all members agree; `lease` is the quorum, and the promises that make it one.
+//! all members agree; `lease` is the quorum, and the promises that make it one. `transport` brings messages from one session to
+//! another, whole and in order, whatever the links do.
 #![forbid(unsafe_code)]
 
 pub mod beat;
@@ -15,4 +16,5 @@ pub mod membership;
 pub mod mistake;
 pub mod node_set;
 pub mod timing;
+pub mod transport;
 pub mod view;
