@@ -34,6 +34,8 @@ pub enum Mistake {
     LinkNeverChanged,
     RoomNotTold,
     QueueUnbounded,
+    RetryAtFullSize,
+    LimitNotTold,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

@@ -51,11 +51,18 @@ pub struct Outgoing {
     pub payload: Vec<u8>,
 }
 
+/// A peer, and when it is to be looked at again: now, when something happened since it was.
+#[derive(Clone, Debug)]
+struct Served {
+    peer: Peer,
+    due: BootMicros,
+}
+
 /// All sessions of this node.
 #[derive(Clone, Debug)]
 pub struct Transport {
     rules: Rules,
-    peers: BTreeMap<NodeId, Peer>,
+    peers: BTreeMap<NodeId, Served>,
     events: VecDeque<Event>,
     messages: u64,
     /// The peer that was served last.
@@ -83,8 +90,8 @@ impl Transport {
         #[cfg(feature = "mistakes")]
         let peer = match self.peers.remove(&node) {
             Some(before) if breaks!(self.rules, HalfReceivedContinued) => {
-                self.fail(node, &before, Ended::Replaced);
-                peer.continued(before)
+                self.fail(node, &before.peer, Ended::Replaced);
+                peer.continued(before.peer)
             }
             Some(before) => {
                 self.peers.insert(node, before);
@@ -93,13 +100,13 @@ impl Transport {
             None => peer,
         };
         self.peer_down(node, Ended::Replaced);
-        self.peers.insert(node, peer);
+        self.peers.insert(node, Served { peer, due: BootMicros::default() });
     }
 
     /// The session with a node ends: what was sent and not taken fails, what came and was not taken is dropped.
     pub fn peer_down(&mut self, node: NodeId, why: Ended) {
-        if let Some(peer) = self.peers.remove(&node) {
-            self.fail(node, &peer, why);
+        if let Some(served) = self.peers.remove(&node) {
+            self.fail(node, &served.peer, why);
         }
     }
 
@@ -112,11 +119,11 @@ impl Transport {
     /// Gives a message to be sent, of at most 16 MiB. An event says how it ends.
     pub fn send(&mut self, node: NodeId, message: impl Into<Arc<Vec<u8>>>) -> Result<MessageId, SendError> {
         let message: Arc<Vec<u8>> = message.into();
-        let Some(peer) = self.peers.get_mut(&node) else { return Err(SendError::NotAPeer(node)) };
         if message.len() > MESSAGE_BYTES_MAX {
             return Err(SendError::TooLong { bytes: message.len() });
         }
         let id = MessageId(self.messages + 1);
+        let Some(peer) = self.touch(node) else { return Err(SendError::NotAPeer(node)) };
         if !peer.outbox().push(id, message) {
             let (waiting_bytes, waiting_messages) = (peer.outbox().bytes(), peer.outbox().messages());
             return Err(SendError::Full { node, waiting_bytes, waiting_messages });
@@ -125,9 +132,16 @@ impl Transport {
         Ok(id)
     }
 
+    /// A peer that has to be looked at again.
+    fn touch(&mut self, node: NodeId) -> Option<&mut Peer> {
+        let served = self.peers.get_mut(&node)?;
+        served.due = BootMicros::default();
+        Some(&mut served.peer)
+    }
+
     /// The next message of a node, in the order in which they were sent. While none is taken, its sender is held back.
     pub fn take(&mut self, now: BootMicros, node: NodeId) -> Option<Vec<u8>> {
-        self.peers.get_mut(&node)?.take(now)
+        self.touch(node)?.take(now)
     }
 
     /// What happened. All of it is to be taken before time goes on: each message makes one.
@@ -139,7 +153,8 @@ impl Transport {
     pub fn receive(&mut self, now: BootMicros, node: NodeId, link: usize, number: u64, payload: &[u8]) {
         match self.peers.get_mut(&node) {
             None => self.refusals.strangers += 1,
-            Some(peer) => {
+            Some(Served { peer, due }) => {
+                *due = BootMicros::default();
                 let events = &mut self.events;
                 let tell = |event| events.push_back(event);
                 peer.receive(now, link, number, payload, &mut self.refusals, tell);
@@ -153,31 +168,33 @@ impl Transport {
         let behind = (Bound::Excluded(self.served), Bound::Unbounded);
         let nodes = [behind, (Bound::Unbounded, Bound::Included(self.served))];
         for range in nodes {
-            for (node, peer) in self.peers.range_mut(range) {
-                if let Some(leaving) = peer.poll(now, &mut || number(*node)) {
+            for (node, served) in self.peers.range_mut(range).filter(|(_, served)| served.due <= now) {
+                if let Some(leaving) = served.peer.poll(now, &mut || number(*node)) {
                     self.served = *node;
                     let (link, number) = (leaving.link, leaving.number);
                     return Some(Outgoing { node: *node, link, number, payload: leaving.payload });
                 }
+                served.due = served.peer.deadline(now);
             }
         }
         None
     }
 
-    /// When [`Transport::poll`] has to be asked again though nothing comes and nothing is sent.
-    pub fn deadline(&self, now: BootMicros) -> BootMicros {
-        self.peers.values().map(|peer| peer.deadline(now)).fold(BootMicros::FOREVER, BootMicros::min)
+    /// When [`Transport::poll`] has to be asked again though nothing comes and nothing is sent. To be asked when `poll` had
+    /// nothing more.
+    pub fn deadline(&self) -> BootMicros {
+        self.peers.values().map(|served| served.due).fold(BootMicros::FOREVER, BootMicros::min)
     }
 
     /// How the links to a node are; nothing when there is no session with it.
     pub fn links(&self, now: BootMicros, node: NodeId) -> Option<Vec<LinkStatus>> {
-        self.peers.get(&node).map(|peer| peer.status(now))
+        self.peers.get(&node).map(|served| served.peer.status(now))
     }
 
     /// Bytes kept to be sent to a node, at most [`limits::QUEUE_BYTES_MAX`], and bytes kept that came from it, at most
     /// [`limits::RECEIVED_BYTES_MAX`].
     pub fn bytes(&self, node: NodeId) -> Option<(usize, usize)> {
-        self.peers.get(&node).map(Peer::bytes)
+        self.peers.get(&node).map(|served| served.peer.bytes())
     }
 
     /// What came and was refused, since this transport began.

@@ -2,8 +2,11 @@
 //! on machines that pause, stop, crash, forget and drift, with the laws checked at every event. It proves that it can
 //! notice: each deliberate mistake must be caught by a law, and the unmutated run is clean over as many seeds.
 //!
-//! `build.sh sim` runs it. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
-//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out.
+//! A second world is that of letters (`letters/`): the product's own transport, with as many seeds and its own mistakes.
+//!
+//! `build.sh sim` runs both. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
+//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters` and
+//! `--clusters` run one world alone, `--speed` measures the transport; `--seed` is of clusters unless `--letters` is there.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,6 +14,7 @@ mod catch;
 mod chance;
 mod clock;
 mod laws;
+mod letters;
 mod machine;
 mod network;
 mod story;
@@ -20,9 +24,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use evms::cluster::mistake::Rules;
+use evms::cluster::mistake::{Mistake, Rules};
 use laws::Broken;
 use world::World;
+
+/// One run of a seed: virtual microseconds, and how many things were agreed on or delivered.
+pub type Run = fn(u64, Rules) -> Result<(u64, u64), Broken>;
 
 const SEEDS: u64 = 2000;
 const THREADS: usize = 2;
@@ -47,7 +54,7 @@ fn replay(seed: u64, rules: Rules) -> bool {
     ended.is_ok()
 }
 
-fn clean_run(seeds: u64, from: u64, rules: Rules) -> bool {
+fn clean_run(run: Run, what: &str, seeds: u64, from: u64, rules: Rules) -> bool {
     let (next, time_us, views) = (AtomicU64::new(from), AtomicU64::new(0), AtomicU64::new(0));
     let findings = Mutex::new(Vec::new());
     let begin = Instant::now();
@@ -76,7 +83,7 @@ fn clean_run(seeds: u64, from: u64, rules: Rules) -> bool {
     }
     let seconds = time_us.into_inner() as f64 / 1e6;
     println!(
-        "{seeds} seeds from {from}: {} findings, {seconds:.0} virtual seconds, {} views, {:.0} virtual seconds per core-second",
+        "{seeds} seeds from {from}: {} findings, {seconds:.0} virtual seconds, {} {what}, {:.0} virtual seconds per core-second",
         findings.len(),
         views.into_inner(),
         seconds / begin.elapsed().as_secs_f64() / THREADS as f64
@@ -89,18 +96,43 @@ fn number_behind(words: &[String], option: &str) -> Option<u64> {
     words.get(place + 1)?.parse().ok()
 }
 
-fn main() {
-    let words = std::env::args().skip(1).collect::<Vec<_>>();
+/// One world: its seeds, then its mistakes.
+fn world(words: &[String], run: Run, what: &str, table: &[(Mistake, &str)]) -> bool {
     let mistake = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
     let rules = match mistake {
         None => Rules::ALL,
-        Some(name) => Rules::without(catch::named(name).expect("no mistake of this name")),
+        Some(name) => match catch::named(table, name) {
+            None => return true,
+            Some(mistake) => Rules::without(mistake),
+        },
     };
-    if let Some(seed) = number_behind(&words, "--seed") {
-        std::process::exit(i32::from(!replay(seed, rules)));
-    }
     let seeds = words.first().and_then(|word| word.parse().ok()).unwrap_or(SEEDS);
-    let clean = clean_run(seeds, number_behind(&words, "--from").unwrap_or(1), rules);
-    let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all();
-    std::process::exit(i32::from(!(clean && caught)));
+    let clean = clean_run(run, what, seeds, number_behind(words, "--from").unwrap_or(1), rules);
+    let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, run);
+    clean && caught
+}
+
+fn main() {
+    let words = std::env::args().skip(1).collect::<Vec<_>>();
+    let says = |option: &str| words.iter().any(|word| word == option);
+    if let Some(name) =
+        words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1))
+    {
+        let known = [catch::TABLE, letters::TABLE].iter().any(|table| catch::named(table, name).is_some());
+        assert!(known, "no mistake of the name {name}");
+    }
+    if let Some(seed) = number_behind(&words, "--seed") {
+        let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
+        let table = if says("--letters") { letters::TABLE } else { catch::TABLE };
+        let mistake = name.and_then(|name| catch::named(table, name));
+        let rules = mistake.map_or(Rules::ALL, Rules::without);
+        let clean = if says("--letters") { letters::replay(seed, rules) } else { replay(seed, rules) };
+        std::process::exit(i32::from(!clean));
+    }
+    if says("--speed") {
+        return letters::speed::measure();
+    }
+    let clusters = says("--letters") || world(&words, run, "views", catch::TABLE);
+    let letters = says("--clusters") || world(&words, letters::run, "messages", letters::TABLE);
+    std::process::exit(i32::from(!(clusters && letters)));
 }

@@ -12,6 +12,8 @@ pub struct Congestion {
     threshold: u64,
     /// What was sent before this moment was lost for a reason that was already answered.
     answered: BootMicros,
+    /// Window and threshold before the last step back, until it turns out to have been wrong.
+    before: Option<(u64, u64)>,
 }
 
 impl Congestion {
@@ -21,6 +23,7 @@ impl Congestion {
             window: FLIGHT_BYTES_FIRST,
             threshold: FLIGHT_BYTES_MAX,
             answered: BootMicros::default(),
+            before: None,
         }
     }
 
@@ -42,14 +45,24 @@ impl Congestion {
     pub fn lost(&mut self, sent: BootMicros, now: BootMicros) {
         if sent > self.answered {
             self.answered = now;
+            self.before = Some((self.window, self.threshold));
             self.window = (self.window / 10 * 7).max(FLIGHT_BYTES_MIN);
             self.threshold = self.window;
+        }
+    }
+
+    /// What was sent then and counted as lost arrived after all: the last step back was for nothing (RFC 4015).
+    pub fn late(&mut self, sent: BootMicros) {
+        if let Some((window, threshold)) = self.before.take_if(|_| sent <= self.answered) {
+            self.window = self.window.max(window);
+            self.threshold = self.threshold.max(threshold);
         }
     }
 
     /// Nothing arrives at all: what comes next is careful.
     pub fn stalled(&mut self, now: BootMicros) {
         self.answered = now;
+        self.before = None;
         self.threshold = (self.window / 2).max(FLIGHT_BYTES_MIN);
         self.window = FLIGHT_BYTES_MIN;
     }
@@ -80,9 +93,14 @@ mod tests {
         let less = congestion.window();
         assert_eq!(less, 2 * FLIGHT_BYTES_FIRST / 10 * 7);
         congestion.lost(at(19), at(21));
-        congestion.arrived(at(19), 1232, true);
         assert_eq!(congestion.window(), less);
-        congestion.arrived(at(21), less, true);
+        congestion.late(at(7));
+        congestion.late(at(8));
+        assert_eq!(congestion.window(), 2 * FLIGHT_BYTES_FIRST);
+        congestion.lost(at(21), at(22));
+        congestion.arrived(at(22), 1232, true);
+        assert_eq!(congestion.window(), less);
+        congestion.arrived(at(23), less, true);
         assert_eq!(congestion.window(), less + 1232);
         (0..100).for_each(|turn| congestion.lost(at(30 + turn), at(30 + turn)));
         assert_eq!(congestion.window(), FLIGHT_BYTES_MIN);

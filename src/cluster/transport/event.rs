@@ -37,7 +37,8 @@ pub enum Event {
     Arrived(NodeId),
     /// The peer's application took this message.
     Delivered(NodeId, MessageId),
-    /// The session ended before it was known whether the peer's application took this message: it did, or it never will.
+    /// The session ended before it was known whether the peer's application took this message: it may still take it, in a session
+    /// that does not know yet, or never.
     Failed(NodeId, MessageId, Ended),
     /// There is room again for what was refused with [`SendError::Full`].
     Room(NodeId),

@@ -1,6 +1,6 @@
 //! Every limit of the transport with its reason. Times are in microseconds, lengths in bytes.
 
-use crate::format::packet::{LENGTH_BYTES, PIECE_HEAD_BYTES, TAKEN_BYTES};
+use crate::format::packet::{LENGTH_BYTES, PARTS_MAX, PIECE_HEAD_BYTES, TAKEN_BYTES};
 
 /// Links to one peer (design section 2).
 pub const LINKS_MAX: usize = 4;
@@ -37,13 +37,16 @@ pub const SIZE_RETRY_US_MAX: u64 = 640_000_000;
 /// Large packets lost one after the other, and none that passed, while small ones pass: the path swallows large ones (F10).
 pub const LARGE_LOST_MAX: u32 = 3;
 
+/// Pieces in one packet: more scraps than this wait for the next. A receiver takes no packet of more parts than it says.
+pub const PIECES_MAX: usize = 128;
+
 /// Packets under way on one link: each is remembered.
 pub const FLIGHT_PACKETS_MAX: usize = 4096;
 /// Bytes under way at first: 32 packets. RFC 9002 begins with ten, for paths that others share.
 pub const FLIGHT_BYTES_FIRST: u64 = 32 * 1232;
-/// Bytes that may be under way whatever is lost: 16 packets. A network of machines that share disks loses by faults more
+/// Bytes that may be under way whatever is lost: 32 packets. A network of machines that share disks loses by faults more
 /// often than by crowding, and a message must get through 20 % of loss (F8).
-pub const FLIGHT_BYTES_MIN: u64 = 16 * 1232;
+pub const FLIGHT_BYTES_MIN: u64 = FLIGHT_BYTES_FIRST;
 /// Bytes that may be under way however well it goes: what 10 Gbit/s carry in 1.6 ms.
 pub const FLIGHT_BYTES_MAX: u64 = 2 << 20;
 /// Packets that are remembered after they were given up, to learn from an acknowledgement that comes late.
@@ -101,6 +104,7 @@ pub const BURST_US: u64 = 2000;
 const _: () = assert!(QUEUE_BYTES_MAX >= MESSAGE_BYTES_MAX + WINDOW_BYTES);
 const _: () =
     assert!(WINDOW_BYTES > LENGTH_BYTES && PAYLOAD_BYTES_BASE > 2 * (PIECE_HEAD_BYTES + TAKEN_BYTES));
-const _: () = assert!(FLIGHT_BYTES_MIN <= FLIGHT_BYTES_FIRST && FLIGHT_BYTES_FIRST <= FLIGHT_BYTES_MAX);
+const _: () = assert!(FLIGHT_BYTES_MIN <= FLIGHT_BYTES_MAX);
+const _: () = assert!(PIECES_MAX + PONGS_MAX + 2 <= PARTS_MAX);
 const _: () = assert!(PING_US * 3 < LINK_SILENT_US && PING_LOST_US / PING_US < PINGS_MAX as u64);
 const _: () = assert!(MESSAGE_BYTES_MAX <= u32::MAX as usize);

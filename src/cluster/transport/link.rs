@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::base::time::BootMicros;
+use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::transport::congestion::Congestion;
 use crate::cluster::transport::flight::{Acknowledged, Flight, Sent};
 use crate::cluster::transport::limits::{
@@ -59,8 +60,20 @@ pub enum Leave {
     Blocked,
 }
 
-/// How much better one link is than another: less is better.
-pub type Standing = (bool, bool, u64);
+/// Whether a link works, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// What is sent is answered.
+    Well,
+    /// Pings are answered; what was sent beside them was not, for long.
+    Unanswering,
+    /// Nothing is answered.
+    Silent,
+}
+
+/// How much better one link is than another, less being better: its health, whether it loses much, and its round trip in
+/// microseconds.
+pub type Standing = (Health, bool, u64);
 
 /// One link.
 #[derive(Clone, Debug)]
@@ -124,19 +137,26 @@ impl Link {
         }
     }
 
-    fn is_silent(&self, now: BootMicros) -> bool {
+    /// Is nothing answered that is sent on it?
+    pub fn is_silent(&self, now: BootMicros) -> bool {
         now.since(self.answered.unwrap_or(self.began)) >= LINK_SILENT_US
     }
 
-    /// Does nothing that is sent on it seem to be answered?
-    pub fn is_dead(&self, now: BootMicros) -> bool {
-        self.is_silent(now) || self.retries >= RETRIES_BEFORE_ANOTHER_LINK
+    /// Does it work?
+    pub fn health(&self, now: BootMicros) -> Health {
+        if self.is_silent(now) {
+            Health::Silent
+        } else if self.retries >= RETRIES_BEFORE_ANOTHER_LINK {
+            Health::Unanswering
+        } else {
+            Health::Well
+        }
     }
 
-    /// How well it stands: alive, without losses, and its round trip in microseconds.
+    /// How well it stands.
     pub fn standing(&self, now: BootMicros) -> Standing {
         let losing = self.losses.per_mille().is_some_and(|lost| lost > LINK_LOST_PER_MILLE_MAX);
-        (self.is_dead(now), losing, self.round_trip.smoothed_us().unwrap_or(ROUND_TRIP_US_FIRST))
+        (self.health(now), losing, self.round_trip.smoothed_us().unwrap_or(ROUND_TRIP_US_FIRST))
     }
 
     /// Is its round trip known?
@@ -176,12 +196,13 @@ impl Link {
     // Stream: what may leave, what arrived, what is lost.
 
     /// When a packet with some of the stream may leave.
-    pub fn leave(&self, now: BootMicros) -> Leave {
+    pub fn leave(&self, now: BootMicros, rules: Rules) -> Leave {
         if self.flight.packets() >= FLIGHT_PACKETS_MAX {
             return Leave::Blocked;
         }
         if self.allowed > 0 {
-            return Leave::At(now, PAYLOAD_BYTES_BASE);
+            let size = if breaks!(rules, RetryAtFullSize) { self.size.payload() } else { PAYLOAD_BYTES_BASE };
+            return Leave::At(now, size);
         }
         let packet = self.size.payload() as u64;
         if self.flight.bytes() + packet > self.congestion.window() {
@@ -211,8 +232,9 @@ impl Link {
     ) -> (Acknowledged, Vec<Sent>) {
         let was_full = 2 * self.flight.bytes() >= self.congestion.window();
         let told = self.flight.acknowledge(arrived);
-        for _ in &told.late {
+        for sent in &told.late {
             self.losses.late(now);
+            self.congestion.late(sent.at);
             self.overtaking_until = now.plus_us(OVERTAKING_US);
         }
         if told.packets.is_empty() {

@@ -8,10 +8,10 @@ use crate::cluster::transport::event::{Event, MessageId, Refusals};
 use crate::cluster::transport::flight::Sent;
 use crate::cluster::transport::inbox::{Inbox, NotKept};
 use crate::cluster::transport::limits::{
-    ACKNOWLEDGE_US, LINK_BETTER_US, LINK_HOLD_US, LINKS_MAX, PAYLOAD_BYTES_BASE, RETRIES_BEFORE_ANOTHER_LINK,
-    WINDOW_BYTES,
+    ACKNOWLEDGE_US, LINK_BETTER_US, LINK_HOLD_US, LINKS_MAX, PAYLOAD_BYTES_BASE, PIECES_MAX,
+    RETRIES_BEFORE_ANOTHER_LINK, WINDOW_BYTES,
 };
-use crate::cluster::transport::link::{Leave, Link, LinkStatus};
+use crate::cluster::transport::link::{Health, Leave, Link, LinkStatus};
 use crate::cluster::transport::outbox::Outbox;
 use crate::format::cursor::Writer;
 use crate::format::packet::{self, ARRIVED_BYTES, Arrived, PIECE_HEAD_BYTES, Part};
@@ -144,9 +144,8 @@ impl Peer {
         if kept {
             self.arrivals.arrived(now, number, asks, link);
         }
-        self.tell_limit(now);
-        if breaks!(self.rules, TakenBeforeApplication) && asks {
-            self.tell_taken(now);
+        if !breaks!(self.rules, LimitNotTold) {
+            self.tell_limit(now);
         }
         if self.inbox.has_message() && !had_message {
             tell(Event::Arrived(self.node));
@@ -169,6 +168,9 @@ impl Peer {
                 let kept = self.inbox.piece(offset, bytes);
                 refusals.outside_window += u64::from(kept == Err(NotKept::OutsideWindow));
                 refusals.too_early += u64::from(kept == Err(NotKept::TooEarly));
+                if breaks!(self.rules, TakenBeforeApplication) {
+                    self.tell_taken(now);
+                }
                 return kept.is_ok();
             }
             Part::Ping(token) => self.links[link].asked(token),
@@ -231,21 +233,18 @@ impl Peer {
 
     // Which link.
 
-    /// Takes the best link into use: another one only when that is much better, or this one is dead.
+    /// Takes the best link into use: another one only when that is much better, or this one does not work.
     fn choose(&mut self, now: BootMicros) {
         let standings = self.links.iter().map(|link| link.standing(now)).enumerate();
         let Some((place, best)) = standings.min_by_key(|(_, standing)| *standing) else { return };
-        let standing = self.links[self.used].standing(now);
         if place == self.used || breaks!(self.rules, LinkNeverChanged) {
             return;
         }
-        let (dead, losing, trip_us) = standing;
-        let urgent = dead && !best.0;
+        let (health, losing, trip_us) = self.links[self.used].standing(now);
         let held = self.used_since.is_some_and(|since| now.since(since) < LINK_HOLD_US);
         let better_us = (trip_us / 4).max(LINK_BETTER_US);
-        let much_better = (best.0, best.1) < (dead, losing)
-            || ((best.0, best.1) == (dead, losing) && best.2 + better_us < trip_us);
-        if urgent || (much_better && !held) {
+        let better = (best.0, best.1) < (health, losing) || best.2 + better_us < trip_us;
+        if best.0 < health || (better && !held) {
             self.turn_to(now, place);
         }
     }
@@ -255,7 +254,7 @@ impl Peer {
         self.used = place;
         // Whoever left a link before it was measured may go back as soon as it is.
         self.used_since = self.links[left].is_measured().then_some(now);
-        if self.links[left].is_dead(now) {
+        if self.links[left].health(now) != Health::Well {
             let lost = self.links[left].give_up_all(now);
             if !breaks!(self.rules, LinkLossForgotten) {
                 self.lost(now, &lost);
@@ -301,12 +300,11 @@ impl Peer {
             self.tell_taken(now);
         }
         self.choose(now);
-        let next = (self.used + 1) % self.links.len();
-        let lives = !self.links[self.used].is_dead(now);
-        if place == self.used && !lives && retries.is_multiple_of(2) && !breaks!(self.rules, LinkNeverChanged)
+        let silent = self.links.iter().all(|link| link.is_silent(now));
+        if silent && place == self.used && retries.is_multiple_of(2) && !breaks!(self.rules, LinkNeverChanged)
         {
-            // No link is alive as far as anybody can tell: each is tried in turn.
-            self.turn_to(now, next);
+            // No link works as far as anybody can tell: each is tried in turn.
+            self.turn_to(now, (self.used + 1) % self.links.len());
         }
     }
 
@@ -322,21 +320,30 @@ impl Peer {
             }
         }
         let is_due = |due: Option<BootMicros>| due.is_some_and(|due| due <= now);
+        let back = self.way_back(now);
+        if back != self.used && is_due(self.arrivals.due()) {
+            return Some(self.fill(now, back, number(), None, false));
+        }
         let tells = is_due(self.taken_due) && self.links[self.used].has_room();
         let stream = self.stream_room(now);
         if stream.is_none() && !tells && !is_due(self.arrivals.due()) {
             return None;
         }
+        let tells = self.taken_due.is_some() && (tells || stream.is_some());
+        Some(self.fill(now, self.used, number(), stream, tells))
+    }
+
+    /// The link for acknowledgements: that on which packets came, for their round trip is measured, and the one that this node
+    /// uses may be one that does not work.
+    fn way_back(&self, now: BootMicros) -> usize {
         let back = self.arrivals.link();
-        let alone = stream.is_none() && !tells;
-        let link = if alone && !self.links[back].is_dead(now) { back } else { self.used };
-        Some(self.fill(now, link, number(), stream, alone))
+        if self.links[back].is_silent(now) { self.used } else { back }
     }
 
     /// How large a packet with some of the stream may be, if one may leave now.
     fn stream_room(&self, now: BootMicros) -> Option<usize> {
         self.outbox.sendable(1)?;
-        match self.links[self.used].leave(now) {
+        match self.links[self.used].leave(now, self.rules) {
             Leave::At(at, room) if at <= now => Some(room),
             _ => None,
         }
@@ -348,15 +355,15 @@ impl Peer {
         link: usize,
         number: u64,
         stream: Option<usize>,
-        alone: bool,
+        tells_taken: bool,
     ) -> Leaving {
         let mut writer = Writer::new();
-        let arrived = self.arrivals.tell(now);
+        let arrived = if self.way_back(now) == link { self.arrivals.tell(now) } else { None };
         if let Some(arrived) = &arrived {
             packet::put_arrived(&mut writer, arrived);
         }
-        let tells_taken = !alone && self.taken_due.take().is_some();
         if tells_taken {
+            self.taken_due = None;
             self.limit_told = self.inbox.limit();
             packet::put_taken(&mut writer, self.inbox.taken(), self.limit_told);
         }
@@ -365,7 +372,8 @@ impl Peer {
         while let Some(left) =
             room.checked_sub(writer.len() + PIECE_HEAD_BYTES).filter(|left| *left >= PIECE_BYTES_MIN)
         {
-            let Some((from, to)) = self.outbox.sendable(left.min(usize::from(u16::MAX))) else { break };
+            let next = self.outbox.sendable(left.min(usize::from(u16::MAX)));
+            let Some((from, to)) = next.filter(|_| pieces.len() < PIECES_MAX) else { break };
             packet::put_piece_head(&mut writer, from, u16::try_from(to - from).unwrap_or(u16::MAX));
             self.outbox.write(from, to, &mut writer);
             self.outbox.sent(from, to);
@@ -388,7 +396,7 @@ impl Peer {
 
     /// When [`Peer::poll`] has to be asked again though nothing comes.
     pub fn deadline(&self, now: BootMicros) -> BootMicros {
-        let stream = match self.outbox.sendable(1).map(|_| self.links[self.used].leave(now)) {
+        let stream = match self.outbox.sendable(1).map(|_| self.links[self.used].leave(now, self.rules)) {
             Some(Leave::At(at, _)) => at,
             Some(Leave::Blocked) | None => BootMicros::FOREVER,
         };

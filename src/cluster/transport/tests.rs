@@ -52,7 +52,7 @@ impl Path {
                     self.under_way.insert((self.now.us + WAY_US, self.sent), (1 - end, out));
                 }
             }
-            assert!(self.ends[end].deadline(self.now) > self.now, "it would be asked again and again");
+            assert!(self.ends[end].deadline() > self.now, "it would be asked again and again");
         }
     }
 
@@ -61,7 +61,7 @@ impl Path {
         loop {
             self.send_all();
             let arrives = self.under_way.keys().next().map_or(u64::MAX, |(at, _)| *at);
-            let alarm = self.ends.iter().map(|end| end.deadline(self.now).us).min().unwrap_or(u64::MAX);
+            let alarm = self.ends.iter().map(|end| end.deadline().us).min().unwrap_or(u64::MAX);
             let next = arrives.min(alarm);
             if next > end {
                 self.now.us = end;
