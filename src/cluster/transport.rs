@@ -141,7 +141,9 @@ impl Transport {
 
     /// The next message of a node, in the order in which they were sent. While none is taken, its sender is held back.
     pub fn take(&mut self, now: BootMicros, node: NodeId) -> Option<Vec<u8>> {
-        self.touch(node)?.take(now)
+        let message = self.peers.get_mut(&node)?.peer.take(now)?;
+        self.touch(node);
+        Some(message)
     }
 
     /// What happened. All of it is to be taken before time goes on: each message makes one.
