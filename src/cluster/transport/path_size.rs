@@ -81,6 +81,7 @@ impl PathSize {
             self.payload = PAYLOAD_BYTES_BASE;
             self.next = 0;
             self.large_lost = 0;
+            self.retry_us = SIZE_RETRY_US;
             self.wait(now);
         }
     }
@@ -109,7 +110,7 @@ mod tests {
         size.learn(now, 2, false);
         assert_eq!(size.payload(), 1424);
         size.learn(now, 1, false);
-        assert_eq!((size.payload(), size.due()), (PAYLOAD_BYTES_BASE, now.plus_us(2 * SIZE_RETRY_US)));
+        assert_eq!((size.payload(), size.due()), (PAYLOAD_BYTES_BASE, now.plus_us(SIZE_RETRY_US)));
         now = size.due();
         assert_eq!(size.try_now(now), Some(1404));
         size.passed(now, 8924);

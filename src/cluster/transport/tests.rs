@@ -2,7 +2,9 @@
 //! and with how many packets.
 
 use super::*;
-use crate::cluster::transport::limits::{PAYLOAD_BYTES_BASE, PAYLOAD_BYTES_TRIED, QUEUE_MESSAGES_MAX};
+use crate::cluster::transport::limits::{
+    EARLY_PIECES_MAX, PAYLOAD_BYTES_BASE, PAYLOAD_BYTES_TRIED, QUEUE_MESSAGES_MAX, RECEIVED_BYTES_MAX,
+};
 
 const ONE: NodeId = NodeId(1);
 const OTHER: NodeId = NodeId(2);
@@ -204,4 +206,42 @@ fn what_is_not_lawful_is_counted_and_changes_nothing() {
     let expected = Refusals { strangers: 2, malformed: 1, outside_window: 1, too_early: 0, never_sent: 2 };
     assert_eq!(end.refusals(), expected);
     assert_eq!((end.bytes(OTHER), end.event()), (Some((0, 0)), None));
+}
+
+#[test]
+fn whatever_a_hostile_peer_says_it_costs_no_more_than_its_bounds() {
+    let mut dice = crate::base::dice::Dice::from_number(4);
+    let mut path = Path::new(2);
+    path.run(1000);
+    path.ends[0].send(OTHER, vec![1; 100_000]).unwrap();
+    // Numbers near each other, near what is known, and near the ends of what fits.
+    let number = |dice: &mut crate::base::dice::Dice| match dice.below(4) {
+        0 => dice.below(64),
+        1 => dice.below(1 << 21),
+        2 => u64::MAX - dice.below(4),
+        _ => dice.number(),
+    };
+    for turn in 0..100_000 {
+        let mut payload = Vec::new();
+        for _ in 0..=dice.below(3) {
+            payload.push(dice.below(7) as u8);
+            payload.extend_from_slice(&number(&mut dice).to_le_bytes());
+            let rest = dice.bytes16();
+            let length = [0, 2, 4, 8, 16][dice.below(5) as usize];
+            let small = if dice.below(2) == 0 { [length as u8, 0] } else { [0; 2] };
+            payload.extend_from_slice(&small);
+            payload.extend_from_slice(&rest[..length]);
+        }
+        let now = path.now.plus_us(turn * 10);
+        path.ends[0].receive(now, OTHER, dice.below(3) as usize, number(&mut dice), &payload);
+        while path.ends[0].poll(now, |_| turn + 1000).is_some() {}
+        while path.ends[0].event().is_some() {}
+    }
+    let (kept_for, kept_of) = path.ends[0].bytes(OTHER).unwrap();
+    assert!(kept_for <= 100_004 && kept_of <= RECEIVED_BYTES_MAX.min(EARLY_PIECES_MAX * 16 + (1 << 20)));
+    let refusals = path.ends[0].refusals();
+    assert!(
+        refusals.malformed > 1000 && refusals.outside_window > 1000 && refusals.never_sent > 100,
+        "{refusals:?}"
+    );
 }

@@ -48,8 +48,29 @@ fn one_way(messages: usize, bytes: usize, at_once: usize) -> (u64, f64) {
     (packets, begin.elapsed().as_secs_f64())
 }
 
-/// Virtual seconds until a message of so many bytes is taken, in this weather.
-fn in_weather(weather: Weather, bytes: usize, seed: u64) -> f64 {
+/// A switch with a slow way out: bytes that leave it in a microsecond, and that wait in it at most.
+#[derive(Clone, Copy)]
+struct Switch {
+    bytes_per_us: f64,
+    waiting_most: f64,
+    free_at: f64,
+}
+
+impl Switch {
+    /// After how many microseconds a packet is through; nothing when it found no room.
+    fn pass(&mut self, now_us: u64, bytes: usize) -> Option<u64> {
+        let now = now_us as f64;
+        let begin = self.free_at.max(now);
+        if (begin - now) * self.bytes_per_us + bytes as f64 > self.waiting_most {
+            return None;
+        }
+        self.free_at = begin + (bytes + 48 + 46) as f64 / self.bytes_per_us;
+        Some((self.free_at - now) as u64)
+    }
+}
+
+/// Virtual seconds until a message of so many bytes is taken, in this weather, behind a switch.
+fn in_weather(weather: Weather, bytes: usize, seed: u64, mut switch: Switch) -> f64 {
     let mut chance = Chance::new(seed);
     let mut network = Network::new(2);
     network.weather = weather;
@@ -64,11 +85,11 @@ fn in_weather(weather: Weather, bytes: usize, seed: u64) -> f64 {
                 numbers[end] += 1;
                 numbers[end]
             }) {
-                for after in
-                    network.fates(end, 1 - end, &mut chance).into_iter().filter(|_| out.payload.len() < 1500)
-                {
+                let through = if end == 0 { switch.pass(now.us, out.payload.len()) } else { Some(0) };
+                let Some(through) = through.filter(|_| out.payload.len() < 1500) else { continue };
+                for after in network.fates(end, 1 - end, &mut chance) {
                     order += 1;
-                    under_way.insert((now.us + after, order), (end, out.clone()));
+                    under_way.insert((now.us + through + after, order), (end, out.clone()));
                 }
             }
         }
@@ -114,8 +135,17 @@ pub fn measure() {
             Weather { lost_per_mille: 200, doubled_per_mille: 50, delay_us: (100, 200_000), ..fair },
         ),
     ];
+    let wide = Switch { bytes_per_us: 1250.0, waiting_most: 8e6, free_at: 0.0 };
     for (words, weather) in rows {
-        let each = [64, 1 << 20, 16 << 20].map(|bytes| in_weather(weather, bytes, 1));
+        let each = [64, 1 << 20, 16 << 20].map(|bytes| in_weather(weather, bytes, 1, wide));
         println!("{words}: 64 B after {:.4} s, 1 MiB {:.3} s, 16 MiB {:.2} s", each[0], each[1], each[2]);
+    }
+    for (bytes_per_us, waiting_most) in [(125.0, 500e3), (125.0, 100e3), (12.5, 100e3), (1.25, 64e3)] {
+        let switch = Switch { bytes_per_us, waiting_most, free_at: 0.0 };
+        let took = in_weather(fair, 16 << 20, 1, switch);
+        let share = (16 << 20) as f64 / took / 1e6 / bytes_per_us * 100.0;
+        println!(
+            "a switch of {bytes_per_us} MB/s with {waiting_most} bytes of room: 16 MiB after {took:.2} s, {share:.0} % of it"
+        );
     }
 }
