@@ -24,6 +24,8 @@ pub struct Office {
     waiting: BTreeMap<usize, VecDeque<Arc<Vec<u8>>>>,
     /// Until when the application takes nothing.
     pub busy_until: u64,
+    /// Until when the whole process does not run.
+    pub paused_until: u64,
     pub alarm: u64,
     /// What its clock is ahead.
     ahead_us: u64,
@@ -47,6 +49,7 @@ impl Office {
             channels: BTreeMap::new(),
             waiting: BTreeMap::new(),
             busy_until: 0,
+            paused_until: 0,
             alarm: 0,
             ahead_us,
         }

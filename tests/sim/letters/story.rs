@@ -28,6 +28,8 @@ pub enum Fault {
     LeavesView(usize, usize, u64),
     /// An application takes nothing for a while.
     Busy(usize, u64),
+    /// A process does not run for a while; what comes meanwhile waits in its socket.
+    Pause(usize, u64),
     /// Many messages at once.
     Flood(usize, usize, u64, u64),
 }
@@ -80,7 +82,8 @@ fn one(world: &mut World) -> Fault {
         60..68 => Fault::Hole(link, from, to, PAYLOADS[chance.below(3) as usize]),
         68..75 => Fault::Crash(from, chance.between(10_000, 2_000_000)),
         75..82 => Fault::LeavesView(from, to, chance.between(1000, 1_000_000)),
-        82..92 => Fault::Busy(from, chance.between(10_000, 3_000_000)),
+        82..89 => Fault::Busy(from, chance.between(10_000, 3_000_000)),
+        89..93 => Fault::Pause(from, chance.between(1000, 3_000_000)),
         _ => flood(from, to, chance),
     }
 }
@@ -117,6 +120,11 @@ pub fn befall(world: &mut World, fault: Fault) {
         Fault::Busy(place, us) => {
             let office = &mut world.offices[place];
             office.busy_until = office.busy_until.max(now + us);
+            world.at(now + us, Event::Wakes { place });
+        }
+        Fault::Pause(place, us) => {
+            let office = &mut world.offices[place];
+            office.paused_until = office.paused_until.max(now + us);
             world.at(now + us, Event::Wakes { place });
         }
         Fault::Flood(from, to, count, bytes) => {
@@ -169,6 +177,7 @@ pub fn calm(world: &mut World) {
     });
     for place in 0..world.offices.len() {
         world.offices[place].busy_until = 0;
+        world.offices[place].paused_until = 0;
         world.start(place);
         world.at(now, Event::Wakes { place });
     }

@@ -261,6 +261,9 @@ impl World {
     fn wake(&mut self, place: usize) -> Result<(), Broken> {
         let now_us = self.now_us;
         let office = &mut self.offices[place];
+        if office.paused_until > now_us {
+            return Ok(());
+        }
         office.hear(&mut self.law)?;
         office.read(now_us, &mut self.law)?;
         office.check(&self.law)?;
@@ -297,9 +300,17 @@ impl World {
         Ok(())
     }
 
-    fn arrives(&mut self, datagram: &Datagram) -> Result<(), Broken> {
+    fn arrives(&mut self, datagram: Datagram) -> Result<(), Broken> {
         let now_us = self.now_us;
         let office = &mut self.offices[datagram.to];
+        if office.paused_until > now_us {
+            // The socket holds some of it, until somebody reads.
+            if self.chance.per_mille(500) {
+                let at_us = office.paused_until;
+                self.at(at_us, Event::Arrives(datagram));
+            }
+            return Ok(());
+        }
         let now = office.now(now_us);
         let any_session = self.rules.broken() == Some(Mistake::OldSessionAccepted);
         let Some(channel) = office.channels.get_mut(&datagram.from) else { return Ok(()) };
@@ -314,7 +325,7 @@ impl World {
 
     fn happens(&mut self, event: Event) -> Result<(), Broken> {
         match event {
-            Event::Arrives(datagram) => self.arrives(&datagram)?,
+            Event::Arrives(datagram) => self.arrives(datagram)?,
             Event::Alarm { place, number } if self.offices[place].alarm == number => self.wake(place)?,
             Event::Alarm { .. } => (),
             Event::Wakes { place } => self.wake(place)?,
