@@ -21,6 +21,28 @@ impl BootTime {
     }
 }
 
+/// CLOCK_BOOTTIME in microseconds since this boot: for messages, whose round trips are shorter than a millisecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BootMicros {
+    /// Microseconds since boot, suspend included.
+    pub us: u64,
+}
+
+impl BootMicros {
+    /// The end of time: what waits for nothing waits until here.
+    pub const FOREVER: Self = Self { us: u64::MAX };
+
+    /// This moment plus `us` microseconds; the end of time when it would pass it.
+    pub fn plus_us(self, us: u64) -> Self {
+        Self { us: self.us.saturating_add(us) }
+    }
+
+    /// Microseconds since `earlier`; none when that is not earlier.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.us.saturating_sub(earlier.us)
+    }
+}
+
 /// Seconds since 1970 by the wall clock, for people. Deliberately without an order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WallTime {

@@ -21,6 +21,21 @@ pub enum Mistake {
     LeavingKeepsLease,
     LeaseOutlivesView,
     LeavingForgotten,
+    TakenBeforeApplication,
+    OldSessionAccepted,
+    HalfReceivedContinued,
+    FailedInSilence,
+    GapsNotChecked,
+    DoublesAssembled,
+    RetryGivenUp,
+    WindowIgnored,
+    TakenToldOnce,
+    LinkLossForgotten,
+    LinkNeverChanged,
+    RoomNotTold,
+    QueueUnbounded,
+    RetryAtFullSize,
+    LimitNotTold,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

@@ -3,7 +3,8 @@
 //!
 //! `beat` is what nodes tell each other every tenth of a second. `hearing` keeps what was heard and judges who is heard;
 //! `clique` chooses among all who are heard those who hear each other; `membership` turns that choice into views on which
-//! all members agree; `lease` is the quorum, and the promises that make it one.
+//! all members agree; `lease` is the quorum, and the promises that make it one. `transport` brings messages from one session to
+//! another, whole and in order, whatever the links do.
 #![forbid(unsafe_code)]
 
 pub mod beat;
@@ -25,4 +26,5 @@ pub mod roster;
 pub mod sealing;
 pub mod status;
 pub mod timing;
+pub mod transport;
 pub mod view;

@@ -14,6 +14,7 @@ pub mod layout;
 mod list;
 pub mod model;
 pub mod node_block;
+pub mod packet;
 pub mod seal;
 pub mod section;
 pub mod slot;

@@ -2,8 +2,11 @@
 //! on machines that pause, stop, crash, forget and drift, with the laws checked at every event. It proves that it can
 //! notice: each deliberate mistake must be caught by a law, and the unmutated run is clean over as many seeds.
 //!
-//! `build.sh sim` runs it. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
-//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out.
+//! A second world is that of letters (`letters/`): the product's own transport, with as many seeds and its own mistakes.
+//!
+//! `build.sh sim` runs both. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
+//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters` and
+//! `--clusters` run one world alone, `--speed` measures the transport; `--seed` is of clusters unless `--letters` is there.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,6 +14,7 @@ mod catch;
 mod chance;
 mod clock;
 mod laws;
+mod letters;
 mod machine;
 mod network;
 mod story;
@@ -19,10 +23,22 @@ mod world;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use evms::cluster::mistake::Rules;
+use evms::cluster::mistake::{Mistake, Rules};
 use laws::Broken;
 use nix::time::{ClockId, clock_gettime};
 use world::World;
+
+/// What a clean run was.
+#[derive(Clone, Copy, Debug)]
+pub struct Ran {
+    pub nodes: usize,
+    pub virtual_us: u64,
+    /// Views that came to count, or messages that were delivered.
+    pub count: u64,
+}
+
+/// One run of a seed.
+pub type Run = fn(u64, Rules) -> Result<Ran, Broken>;
 
 const SEEDS: u64 = 2000;
 const THREADS: usize = 2;
@@ -35,7 +51,7 @@ const SPEED_NODES: usize = 5;
 pub struct Sum {
     runs: u64,
     virtual_us: u64,
-    views: u64,
+    count: u64,
     core_us: u64,
 }
 
@@ -43,7 +59,7 @@ impl Sum {
     fn add(&mut self, other: Sum) {
         self.runs += other.runs;
         self.virtual_us += other.virtual_us;
-        self.views += other.views;
+        self.count += other.count;
         self.core_us += other.core_us;
     }
 
@@ -62,13 +78,11 @@ fn core_us() -> u64 {
     spent.tv_sec() as u64 * 1_000_000 + spent.tv_nsec() as u64 / 1000
 }
 
-/// One run, and of how many nodes it was.
-pub fn run(seed: u64, rules: Rules) -> Result<(usize, Sum), Broken> {
-    let begin = core_us();
+/// One run of a cluster.
+pub fn run(seed: u64, rules: Rules) -> Result<Ran, Broken> {
     let mut world = World::new(seed, rules, false);
     world.run()?;
-    let nodes = world.configuration.nodes.len();
-    Ok((nodes, Sum { runs: 1, virtual_us: world.now_us, views: world.views, core_us: core_us() - begin }))
+    Ok(Ran { nodes: world.configuration.nodes.len(), virtual_us: world.now_us, count: world.views })
 }
 
 fn replay(seed: u64, rules: Rules) -> bool {
@@ -84,7 +98,7 @@ fn replay(seed: u64, rules: Rules) -> bool {
     ended.is_ok()
 }
 
-fn clean_run(seeds: u64, from: u64, rules: Rules) -> bool {
+fn clean_run(run: Run, what: &str, seeds: u64, from: u64, rules: Rules) -> bool {
     let next = AtomicU64::new(from);
     let (all, of_five) = (Mutex::new(Sum::default()), Mutex::new(Sum::default()));
     let findings = Mutex::new(Vec::new());
@@ -96,8 +110,10 @@ fn clean_run(seeds: u64, from: u64, rules: Rules) -> bool {
                     if seed >= from + seeds {
                         return;
                     }
+                    let begin = core_us();
                     match run(seed, rules) {
-                        Ok((nodes, sum)) => {
+                        Ok(Ran { nodes, virtual_us, count }) => {
+                            let sum = Sum { runs: 1, virtual_us, count, core_us: core_us() - begin };
                             all.lock().unwrap().add(sum);
                             if nodes == SPEED_NODES {
                                 of_five.lock().unwrap().add(sum);
@@ -115,10 +131,10 @@ fn clean_run(seeds: u64, from: u64, rules: Rules) -> bool {
     }
     let (all, of_five) = (all.into_inner().unwrap(), of_five.into_inner().unwrap());
     println!(
-        "{seeds} seeds from {from}: {} findings, {:.0} virtual seconds, {} views, {:.0} virtual seconds per core-second",
+        "{seeds} seeds from {from}: {} findings, {:.0} virtual seconds, {} {what}, {:.0} virtual seconds per core-second",
         findings.len(),
         all.virtual_seconds(),
-        all.views,
+        all.count,
         all.speed()
     );
     println!(
@@ -134,18 +150,43 @@ fn number_behind(words: &[String], option: &str) -> Option<u64> {
     words.get(place + 1)?.parse().ok()
 }
 
-fn main() {
-    let words = std::env::args().skip(1).collect::<Vec<_>>();
+/// One world: its seeds, then its mistakes.
+fn world(words: &[String], run: Run, what: &str, table: &[(Mistake, &str)]) -> bool {
     let mistake = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
     let rules = match mistake {
         None => Rules::ALL,
-        Some(name) => Rules::without(catch::named(name).expect("no mistake of this name")),
+        Some(name) => match catch::named(table, name) {
+            None => return true,
+            Some(mistake) => Rules::without(mistake),
+        },
     };
-    if let Some(seed) = number_behind(&words, "--seed") {
-        std::process::exit(i32::from(!replay(seed, rules)));
-    }
     let seeds = words.first().and_then(|word| word.parse().ok()).unwrap_or(SEEDS);
-    let clean = clean_run(seeds, number_behind(&words, "--from").unwrap_or(1), rules);
-    let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all();
-    std::process::exit(i32::from(!(clean && caught)));
+    let clean = clean_run(run, what, seeds, number_behind(words, "--from").unwrap_or(1), rules);
+    let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, run);
+    clean && caught
+}
+
+fn main() {
+    let words = std::env::args().skip(1).collect::<Vec<_>>();
+    let says = |option: &str| words.iter().any(|word| word == option);
+    if let Some(name) =
+        words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1))
+    {
+        let known = [catch::TABLE, letters::TABLE].iter().any(|table| catch::named(table, name).is_some());
+        assert!(known, "no mistake of the name {name}");
+    }
+    if let Some(seed) = number_behind(&words, "--seed") {
+        let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
+        let table = if says("--letters") { letters::TABLE } else { catch::TABLE };
+        let mistake = name.and_then(|name| catch::named(table, name));
+        let rules = mistake.map_or(Rules::ALL, Rules::without);
+        let clean = if says("--letters") { letters::replay(seed, rules) } else { replay(seed, rules) };
+        std::process::exit(i32::from(!clean));
+    }
+    if says("--speed") {
+        return letters::speed::measure();
+    }
+    let clusters = says("--letters") || world(&words, run, "views", catch::TABLE);
+    let letters = says("--clusters") || world(&words, letters::run, "messages", letters::TABLE);
+    std::process::exit(i32::from(!(clusters && letters)));
 }

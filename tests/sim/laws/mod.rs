@@ -1,6 +1,7 @@
 //! The laws, one a file. Each is asked after every event.
 
 pub mod agreement;
+pub mod delivery;
 pub mod healing;
 pub mod one_quorum;
 
