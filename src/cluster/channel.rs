@@ -78,6 +78,9 @@ pub enum Heard {
     ToAll(NodeId, u64, Vec<u8>),
     /// Something that a node said to this one, and its number in the session.
     ToOne(NodeId, u64, Vec<u8>),
+    /// A node began anew with this one within its session: what was under way before is over. What it said by it, if that
+    /// was said to this one's present epoch.
+    Renewed(NodeId, Option<(u64, Vec<u8>)>),
 }
 
 /// Why a datagram was dropped.
@@ -285,6 +288,7 @@ impl Channel {
             cluster: self.common.cluster.into(),
             session: short(&self.tag),
             to_session,
+            epochs: (0, 0),
             counter,
         })
     }
@@ -315,6 +319,14 @@ impl Channel {
         Some(self.to_all.seal(&header, payload))
     }
 
+    /// Begins anew with this node, within the session: what was under way in either direction is over, and the node is told
+    /// so by whatever is said to it next.
+    pub fn renew(&mut self, node: NodeId) {
+        if let Some(live) = self.peers.get_mut(&node).and_then(|peer| peer.live.as_mut()) {
+            live.epochs.0 = live.epochs.0.wrapping_add(1);
+        }
+    }
+
     /// The number that the next datagram to this node gets; nothing when no session of it is known.
     pub fn next_number(&self, node: NodeId) -> Option<u64> {
         Some(self.peers.get(&node)?.live.as_ref()?.counter + 1)
@@ -324,8 +336,8 @@ impl Channel {
     pub fn to_one(&mut self, node: NodeId, payload: &[u8]) -> Option<(u64, Vec<u8>)> {
         let live = self.peers.get_mut(&node)?.live.as_mut()?;
         live.counter += 1;
-        let (counter, to_session) = (live.counter, short(&live.tag));
-        let header = self.header(Kind::ToOne, counter, to_session)?;
+        let (counter, to_session, epochs) = (live.counter, short(&live.tag), live.epochs);
+        let header = Header { epochs, ..self.header(Kind::ToOne, counter, to_session)? };
         let live = self.peers.get(&node)?.live.as_ref()?;
         Some((counter, live.send.seal(&header, payload)))
     }

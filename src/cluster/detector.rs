@@ -86,7 +86,7 @@ impl Detector {
                 self.links.entry(node).or_default().iter_mut().for_each(Link::forget_numbers);
                 Ok(())
             }
-            Ok(Heard::Greeting(_, false) | Heard::ToOne(..)) => Ok(()),
+            Ok(Heard::Greeting(_, false) | Heard::ToOne(..) | Heard::Renewed(..)) => Ok(()),
             Err(Dropped::Replayed(node, number)) => {
                 // What another link carried first.
                 self.note(now, node, link, number);

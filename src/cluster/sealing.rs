@@ -102,6 +102,7 @@ mod tests {
             cluster: ClusterTag([4; 4]),
             session: [5; 4],
             to_session: [6; 4],
+            epochs: (0, 0),
             counter: 7,
         }
     }

@@ -8,7 +8,8 @@
 //!      5     1 kind: 1 greeting, 2 to all, 3 to one
 //!      6     2 key: the first bytes of what is derived from it under "name"
 //!      8     2 sender's node id
-//!     10     2 reserved, zero
+//!     10     1 sender's epoch towards the receiver; zero in what is not to one
+//!     11     1 receiver's epoch, as the sender knows it; the same
 //!     12     4 cluster: the first bytes of its id
 //!     16     4 sender's session: the first bytes of its tag
 //!     20     4 receiver's session; zero when it is not known or when it is to all
@@ -96,6 +97,8 @@ pub struct Header {
     pub session: [u8; 4],
     /// The beginning of the receiver's tag, or zero.
     pub to_session: [u8; 4],
+    /// How often the sender began anew with the receiver in this session, and the receiver with it: modulo 256.
+    pub epochs: (u8, u8),
     /// Never twice under one key.
     pub counter: u64,
 }
@@ -117,7 +120,8 @@ impl Header {
     /// The bytes of it.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut writer = Writer::new();
-        writer.bytes(MAGIC).u8(VERSION).u8(self.kind.code()).bytes(&self.key).u16(self.sender.0).u16(0);
+        writer.bytes(MAGIC).u8(VERSION).u8(self.kind.code()).bytes(&self.key).u16(self.sender.0);
+        writer.u8(self.epochs.0).u8(self.epochs.1);
         writer.bytes(&self.cluster.0).bytes(&self.session).bytes(&self.to_session).u64(self.counter);
         // The fields above are exactly so many bytes: a test holds it.
         writer.finish().try_into().unwrap_or([0; HEADER_BYTES])
@@ -144,7 +148,7 @@ impl Header {
     }
 
     fn fields(kind: Kind, reader: &mut Reader<'_>) -> Option<Header> {
-        let (key, sender, reserved) = (reader.array()?, NodeId(reader.u16()?), reader.u16()?);
+        let (key, sender, epochs) = (reader.array()?, NodeId(reader.u16()?), (reader.u8()?, reader.u8()?));
         let header = Header {
             kind,
             key,
@@ -152,9 +156,11 @@ impl Header {
             cluster: ClusterTag(reader.array()?),
             session: reader.array()?,
             to_session: reader.array()?,
+            epochs,
             counter: reader.u64()?,
         };
-        (reserved == 0).then_some(header)
+        // What is not to one has none: a newer program put something there.
+        (kind == Kind::ToOne || epochs == (0, 0)).then_some(header)
     }
 }
 
@@ -170,6 +176,7 @@ mod tests {
             cluster: ClusterTag([1, 2, 3, 4]),
             session: [5, 6, 7, 8],
             to_session: [9, 10, 11, 12],
+            epochs: (0xe0, 0xe1),
             counter: 0x1122_3344_5566_7788,
         }
     }
@@ -177,7 +184,7 @@ mod tests {
     /// By the table above, written out.
     #[test]
     fn a_header_is_what_the_table_says() {
-        let wanted = b"EVMW\x01\x03\xaa\xbb\x04\x03\0\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x88\x77\x66\x55\x44\x33\x22\x11";
+        let wanted = b"EVMW\x01\x03\xaa\xbb\x04\x03\xe0\xe1\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x88\x77\x66\x55\x44\x33\x22\x11";
         assert_eq!(&header().encode(), wanted);
         let datagram = [&wanted[..], &[7; 20]].concat();
         assert_eq!(Header::decode(&datagram), Ok((header(), &[7; 20][..])));
@@ -197,6 +204,6 @@ mod tests {
         assert_eq!(with(4, 2), Err(NoFrame::Version(2)));
         assert_eq!(with(5, 0), Err(NoFrame::Kind(0)));
         assert_eq!(with(5, 4), Err(NoFrame::Kind(4)));
-        assert_eq!(with(10, 1), Err(NoFrame::Kind(3)), "a newer program put something there");
+        assert_eq!(with(5, 2), Err(NoFrame::Kind(2)), "there are no epochs in what is to all");
     }
 }

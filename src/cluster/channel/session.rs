@@ -46,6 +46,8 @@ pub(super) struct Live {
     pub(super) tag: SessionTag,
     /// What was sent to it.
     pub(super) counter: u64,
+    /// How often this node began anew with it, and it with this node.
+    pub(super) epochs: (u8, u8),
     pub(super) send: Seal,
     to_me: Seal,
     to_me_seen: Window,
@@ -59,6 +61,7 @@ impl Live {
             session,
             tag,
             counter: 0,
+            epochs: (0, 0),
             send,
             to_me,
             to_me_seen: Window::default(),
@@ -78,10 +81,24 @@ impl Live {
             return Err(Dropped::Replayed(node, header.counter));
         }
         self.session.heard = now;
-        Ok(match header.kind {
-            Kind::ToAll => Heard::ToAll(node, header.counter, payload),
-            Kind::ToOne | Kind::Greeting => Heard::ToOne(node, header.counter, payload),
-        })
+        match header.kind {
+            Kind::ToAll => Ok(Heard::ToAll(node, header.counter, payload)),
+            Kind::ToOne | Kind::Greeting => self.of_epoch(header, payload),
+        }
+    }
+
+    fn of_epoch(&mut self, header: &Header, payload: Vec<u8>) -> Result<Heard, Dropped> {
+        let (node, (theirs, mine)) = (header.sender, header.epochs);
+        let (known_mine, known_theirs) = self.epochs;
+        // Never more than a few apart: a session's packets are not that old.
+        let ahead = theirs.wrapping_sub(known_theirs) as i8;
+        self.epochs.1 = if ahead > 0 { theirs } else { known_theirs };
+        let meant = mine == known_mine;
+        match (ahead, meant) {
+            (1.., _) => Ok(Heard::Renewed(node, meant.then_some((header.counter, payload)))),
+            (0, true) => Ok(Heard::ToOne(node, header.counter, payload)),
+            _ => Err(Dropped::OtherSession(node)),
+        }
     }
 
     /// A daemon that was started anew takes the place of the one before at once. Another boot does so when this one is

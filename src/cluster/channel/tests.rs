@@ -208,3 +208,27 @@ fn a_flood_of_anything_changes_nothing() {
     assert_eq!(a.session(NodeId(2)).cloned(), known);
     assert!(a.hear(at(1300), &whole).is_ok(), "what is whole is taken all the same");
 }
+
+/// One of two forgets the other for a while and begins anew, or both do at once: nothing from before is taken as new.
+#[test]
+fn who_begins_anew_within_a_session_is_understood() {
+    let (mut a, mut b) = (end(1, 11, 1, 1), end(2, 12, 1, 2));
+    meet(&mut a, &mut b, at(1000));
+    let to = |from: &mut Channel, node: u16, words: &[u8]| from.to_one(NodeId(node), words).unwrap().1;
+    let old = to(&mut a, 2, b"old");
+    b.renew(NodeId(1));
+    assert_eq!(b.hear(at(1500), &old), Err(Dropped::OtherSession(NodeId(1))));
+    let new = to(&mut b, 1, b"new");
+    assert_eq!(a.hear(at(1500), &new), Ok(Heard::Renewed(NodeId(2), Some((1, b"new".to_vec())))));
+    let answer = to(&mut a, 2, b"answer");
+    assert_eq!(b.hear(at(1500), &answer), Ok(Heard::ToOne(NodeId(1), 2, b"answer".to_vec())));
+    // Both at once.
+    a.renew(NodeId(2));
+    b.renew(NodeId(1));
+    let (of_a, of_b) = (to(&mut a, 2, b"x"), to(&mut b, 1, b"y"));
+    assert_eq!(b.hear(at(1500), &of_a), Ok(Heard::Renewed(NodeId(1), None)), "said to the epoch before");
+    assert_eq!(a.hear(at(1500), &of_b), Ok(Heard::Renewed(NodeId(2), None)));
+    let (of_a, of_b) = (to(&mut a, 2, b"x"), to(&mut b, 1, b"y"));
+    assert!(matches!(b.hear(at(1500), &of_a), Ok(Heard::ToOne(..))));
+    assert!(matches!(a.hear(at(1500), &of_b), Ok(Heard::ToOne(..))));
+}

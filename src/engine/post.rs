@@ -1,0 +1,211 @@
+//! The built-in cluster manager's messages, without hands: the channel that knows who speaks, the transport that loses
+//! nothing, and the view, which says with whom there is anything to talk about. Datagrams in, datagrams out.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::base::id::{Incarnation, NodeId};
+use crate::base::name::Name;
+use crate::base::time::{BootMicros, BootTime};
+use crate::cluster::channel::{Channel, Counts, Dropped, Heard};
+use crate::cluster::mistake::Rules;
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::transport::Transport;
+use crate::cluster::transport::event::{Ended, Event, SendError};
+use crate::cluster::transport::link::LinkStatus;
+use crate::cluster::view::View;
+use crate::engine::manager::{ClusterManager, Letter, Members, NotSent, Told, membership};
+
+/// A datagram that is to go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// To this node.
+    pub node: NodeId,
+    /// On this link from zero; on all of them when none is named.
+    pub link: Option<usize>,
+    /// It.
+    pub bytes: Vec<u8>,
+}
+
+/// All messages of a node.
+pub struct Post {
+    me: NodeId,
+    names: BTreeMap<NodeId, Name>,
+    links: usize,
+    channel: Channel,
+    transport: Transport,
+    members: Members,
+    /// In which boot each member is one.
+    boots: BTreeMap<NodeId, Incarnation>,
+    /// With whom there is a session of the transport.
+    up: BTreeMap<NodeId, Incarnation>,
+    told: VecDeque<Told>,
+    /// Of whom there is something to be taken. It is taken when somebody asks for it: till then its sender is held back.
+    arrived: NodeSet,
+    now: BootMicros,
+}
+
+fn coarse(now: BootMicros) -> BootTime {
+    BootTime { ms: now.us / 1000 }
+}
+
+impl Post {
+    /// Of this node and all others, each on so many links.
+    pub fn new(me: NodeId, names: BTreeMap<NodeId, Name>, links: usize, channel: Channel) -> Post {
+        Post {
+            me,
+            names,
+            links,
+            channel,
+            transport: Transport::new(Rules::ALL),
+            members: Members::default(),
+            boots: BTreeMap::new(),
+            up: BTreeMap::new(),
+            told: VecDeque::new(),
+            arrived: NodeSet::EMPTY,
+            now: BootMicros::default(),
+        }
+    }
+
+    /// The view that counts from now on, or none; and may this node act by it?
+    pub fn view(&mut self, now: BootMicros, view: Option<&View>, quorate: bool) {
+        self.now = now;
+        let members = Members {
+            number: view.map_or(self.members.number, |view| view.number.counter),
+            nodes: view.map(View::nodes).unwrap_or_default(),
+            quorate,
+        };
+        self.boots = view.map(|view| view.members.clone()).unwrap_or_default();
+        if members != self.members {
+            self.told.push_back(membership(&self.members, members.clone()));
+            self.members = members;
+        }
+        for node in self.names.keys().copied().collect::<Vec<_>>() {
+            self.follow(node, false);
+        }
+    }
+
+    /// Is there to be a session of the transport with this node, and is there? `anew`: what there is, is over.
+    fn follow(&mut self, node: NodeId, anew: bool) {
+        let known = self.channel.session(node).map(|session| session.incarnation);
+        let wanted = self.boots.get(&node).copied().filter(|boot| node != self.me && known == Some(*boot));
+        let is = self.up.get(&node).copied();
+        match (is, wanted) {
+            (Some(_), None) => {
+                self.up.remove(&node);
+                // What it said before may still be under way, and is not to be taken for what it says when it is back.
+                self.channel.renew(node);
+                self.transport.peer_down(node, Ended::LeftView);
+            }
+            (is, Some(boot)) if anew || is != Some(boot) => {
+                self.up.insert(node, boot);
+                self.transport.peer_up(self.now, node, self.links);
+            }
+            _ => (),
+        }
+        self.hear_transport();
+    }
+
+    /// Takes a datagram in; it came on this link, from zero.
+    pub fn hear(&mut self, now: BootMicros, link: usize, datagram: &[u8]) -> Result<(), Dropped> {
+        self.now = now;
+        match self.channel.hear(coarse(now), datagram)? {
+            Heard::ToOne(node, number, payload) => self.transport.receive(now, node, link, number, &payload),
+            Heard::Renewed(node, said) => {
+                self.follow(node, true);
+                if let Some((number, payload)) = said {
+                    self.transport.receive(now, node, link, number, &payload);
+                }
+            }
+            Heard::Greeting(node, true) => self.follow(node, true),
+            Heard::Greeting(_, false) | Heard::ToAll(..) => (),
+        }
+        self.hear_transport();
+        Ok(())
+    }
+
+    fn hear_transport(&mut self) {
+        while let Some(event) = self.transport.event() {
+            match event {
+                Event::Arrived(node) => self.arrived = self.arrived.with(node),
+                Event::Delivered(_, id) => self.told.push_back(Told::Delivered(Letter(id.0))),
+                Event::Failed(node, id, why) => {
+                    let name = self.names.get(&node).map_or_else(|| node.to_string(), ToString::to_string);
+                    self.told.push_back(Told::Failed(Letter(id.0), format!("{name}: {why}")));
+                }
+                Event::Room(_) => (),
+            }
+        }
+    }
+
+    /// The next datagram that is to go out now.
+    pub fn outgoing(&mut self, now: BootMicros) -> Option<Datagram> {
+        self.now = now;
+        if let Some((node, bytes)) = self.channel.greeting(coarse(now)) {
+            return Some(Datagram { node, link: None, bytes });
+        }
+        let channel = &self.channel;
+        let leaving = self.transport.poll(now, |node| channel.next_number(node).unwrap_or(0))?;
+        let (_, bytes) = self.channel.to_one(leaving.node, &leaving.payload)?;
+        Some(Datagram { node: leaving.node, link: Some(leaving.link), bytes })
+    }
+
+    /// When to ask for what is to go out, at the latest.
+    pub fn deadline(&self) -> BootMicros {
+        let greets = self.channel.deadline();
+        let greets = if greets == BootTime::FOREVER {
+            BootMicros::FOREVER
+        } else {
+            BootMicros { us: greets.ms.saturating_mul(1000) }
+        };
+        greets.min(self.transport.deadline())
+    }
+
+    /// How the links to a node are.
+    pub fn links(&self, now: BootMicros, node: NodeId) -> Vec<LinkStatus> {
+        self.transport.links(now, node).unwrap_or_default()
+    }
+
+    /// What came and was dropped.
+    pub fn counts(&self) -> &Counts {
+        self.channel.counts()
+    }
+}
+
+impl ClusterManager for Post {
+    fn me(&self) -> NodeId {
+        self.me
+    }
+
+    fn nodes(&self) -> BTreeMap<NodeId, Name> {
+        self.names.clone()
+    }
+
+    fn members(&self) -> Members {
+        self.members.clone()
+    }
+
+    fn told(&mut self) -> Option<Told> {
+        if let Some(told) = self.told.pop_front() {
+            return Some(told);
+        }
+        while let Some(node) = self.arrived.lowest() {
+            if let Some(message) = self.transport.take(self.now, node) {
+                return Some(Told::Message(node, message));
+            }
+            self.arrived = self.arrived.without(node);
+        }
+        None
+    }
+
+    fn send(&mut self, to: NodeId, message: Vec<u8>) -> Result<Letter, NotSent> {
+        match self.transport.send(to, message) {
+            Ok(id) => Ok(Letter(id.0)),
+            Err(SendError::NotAPeer(node)) => Err(NotSent::NotAMember(node)),
+            Err(SendError::TooLong { bytes }) => Err(NotSent::TooLong(bytes)),
+            Err(SendError::Full { node, .. }) => Err(NotSent::Full(node)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
