@@ -1,6 +1,6 @@
 //! What a verb answers: the report as text or as JSON, and the exit code it ends with.
 
-use evms::format::control::Status;
+use evms::format::control::{PingLine, Status};
 use evms::run::check;
 use evms::run::report::{Activated, BackedUp, Changed, CheckReport, Deactivated, History, Info, Listing};
 use serde::Serialize;
@@ -37,6 +37,8 @@ pub enum Answer {
     Why(Status),
     /// Of `list nodes`.
     Nodes(Status),
+    /// Of `node ping`.
+    Pinged(PingLine),
     /// It was printed already.
     Printed(Exit),
 }
@@ -56,6 +58,7 @@ impl Answer {
             Answer::Status(status) => print_status::status(status),
             Answer::Why(status) => print_status::why(status),
             Answer::Nodes(status) => print_status::nodes(status),
+            Answer::Pinged(line) => print_status::pinged(line),
             Answer::Printed(_) => String::new(),
         }
     }
@@ -74,6 +77,7 @@ impl Answer {
             Answer::Status(status) => value(status),
             Answer::Why(status) => value(status),
             Answer::Nodes(status) => value(&status.nodes),
+            Answer::Pinged(line) => value(line),
             Answer::Printed(_) => None,
         };
         Some(json!({ "evms": JSON_VERSION, "result": result? }))

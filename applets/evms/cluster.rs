@@ -7,32 +7,53 @@ use crate::evms::answer::Answer;
 use crate::evms::globals::Globals;
 use crate::evms::print_status;
 use crate::evms::verbs::Refused;
-use crate::evms::words::Words;
+use crate::evms::words::{Words, number};
 use crate::exit::Exit;
 use crate::out;
+
+/// Bytes of a ping when nothing is said.
+const PING_BYTES: u32 = 64;
+/// And how often.
+const PING_COUNT: u32 = 10;
 
 /// `status`.
 pub fn status(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     if words.has("--watch") {
         return watch(&globals);
     }
-    Ok(Answer::Status(ask::status()?))
+    Ok(Answer::Status(ask::status(node(&globals))?))
 }
 
 /// `why`.
-pub fn why(_: &Words, _: Globals) -> Result<Answer, Refused> {
-    Ok(Answer::Why(ask::status()?))
+pub fn why(_: &Words, globals: Globals) -> Result<Answer, Refused> {
+    Ok(Answer::Why(ask::status(node(&globals))?))
 }
 
 /// `list nodes`.
-pub fn nodes() -> Result<Answer, Refused> {
-    Ok(Answer::Nodes(ask::status()?))
+pub fn nodes(globals: &Globals) -> Result<Answer, Refused> {
+    Ok(Answer::Nodes(ask::status(node(globals))?))
+}
+
+/// `node ping`.
+pub fn ping(words: &Words, _: Globals) -> Result<Answer, Refused> {
+    let name = words.name(0, "NODE")?;
+    let (bytes, count, at_once) = (
+        words.parsed("--bytes", number)?.unwrap_or(PING_BYTES),
+        words.parsed("--count", number)?.unwrap_or(PING_COUNT),
+        words.parsed("--at-once", number)?.unwrap_or(1),
+    );
+    Ok(Answer::Pinged(ask::ping(name, bytes, count, at_once)?))
+}
+
+/// Of which node's daemon is it asked?
+fn node(globals: &Globals) -> &str {
+    if globals.node == "local" { "" } else { &globals.node }
 }
 
 /// Each answer takes the place of the one before on a terminal; elsewhere they follow each other.
 fn watch(globals: &Globals) -> Result<Answer, Refused> {
     let mut asking = Asking::begin()?;
-    asking.ask(&Request::Watch)?;
+    asking.ask("", Request::Watch)?;
     loop {
         let status: Status = asking.status()?;
         let printed = if globals.json {

@@ -24,7 +24,7 @@ const LISTS: [(&str, ListWhat); 6] = [
 /// `list`.
 pub fn list(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     if words.names(0).first().is_some_and(|word| word == "nodes") {
-        return cluster::nodes();
+        return cluster::nodes(&globals);
     }
     let what = match words.names(0).first() {
         None => ListWhat::Overview,

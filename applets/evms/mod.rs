@@ -121,7 +121,9 @@ fn ask(own: &[&str], rest: &[&str], around: &Surroundings) -> Result<Answer, Ref
         return Err(later.into());
     }
     let (verb, behind) = verbs::find(rest)?;
-    globals.refuse_elsewhere()?;
+    if !verb.asks_daemon(behind) {
+        globals.refuse_elsewhere()?;
+    }
     let words = read(verb, behind)?;
     let answer = (verb.run)(&words, globals);
     out::progress_over();

@@ -1,7 +1,7 @@
 //! How the cluster is, for people: what matters first, then node by node, then what changed.
 
 use evms::base::time::WallTime;
-use evms::format::control::{ChangeLine, NodeLine, Status};
+use evms::format::control::{ChangeLine, NodeLine, PingLine, Status};
 
 use crate::evms::table::{Table, clean};
 
@@ -132,6 +132,20 @@ fn traffic(status: &Status) -> String {
         return String::new();
     }
     format!("\ndatagrams dropped: {}; the last: {}\n", words.join(", "), clean(&traffic.last))
+}
+
+/// What was measured.
+pub fn pinged(line: &PingLine) -> String {
+    let us = |ns: u64| format!("{}.{} us", ns / 1000, ns % 1000 / 100);
+    let per_second = line.rounds.saturating_mul(1_000_000_000).checked_div(line.all_ns).unwrap_or(0);
+    format!(
+        "{} there and back: {} at least, half within {}, 99 of 100 within {}, {} at most; {per_second} a second\n",
+        line.rounds,
+        us(line.least_ns),
+        us(line.median_ns),
+        us(line.p99_ns),
+        us(line.most_ns)
+    )
 }
 
 /// Why this node may act, or not, and what would change it.

@@ -357,11 +357,28 @@ pub const VERBS: &[Verb] = &[
         names_max: 0,
         run: cluster::why,
     },
+    Verb {
+        noun: "node",
+        verb: "ping",
+        usage: "NODE [--bytes N] [--count N] [--at-once N]",
+        line: "send messages to a node and back, and measure",
+        text: "Sends messages to a node and back, as evmsd sends them: sealed, in order, none lost. Says how long they took.\n",
+        options: &[
+            value("--bytes", "N", "bytes of each (64)"),
+            value("--count", "N", "how many (10)"),
+            value("--at-once", "N", "how many are under way at one time (1)"),
+        ],
+        names_max: 1,
+        run: cluster::ping,
+    },
 ];
 
 /// Words of the grammar that this build cannot do: noun, verb, and what to do instead.
 const LATER: &[(&str, &str, &str)] = &[
-    ("node", "", "see the nodes with: evms list nodes"),
+    ("node", "list", "see the nodes with: evms list nodes"),
+    ("node", "add", "write the node into /etc/evms.conf on all nodes"),
+    ("node", "remove", "take the node out of /etc/evms.conf on all nodes"),
+    ("node", "set", "change /etc/evms.conf on all nodes"),
     ("container", "takeover", "there is no cluster in which a dead owner could be fenced first"),
 ];
 
@@ -397,6 +414,15 @@ pub fn later(words: &[&str]) -> Option<NotInThisBuild> {
 }
 
 impl Verb {
+    /// Does a daemon answer it? Then it may be any node's.
+    pub fn asks_daemon(&self, behind: &[&str]) -> bool {
+        match (self.noun, self.verb) {
+            ("", "status" | "why") | ("node", _) => true,
+            ("", "list") => behind.first() == Some(&"nodes"),
+            _ => false,
+        }
+    }
+
     /// As it is called: `evms volume create`.
     pub fn called(&self) -> String {
         format!("evms {} {}", self.noun, self.verb).replace("  ", " ")

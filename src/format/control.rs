@@ -30,6 +30,26 @@ pub enum Request {
     Watch,
     /// Leave in good order, and end.
     Leave,
+    /// Send a message to a node and back, and measure.
+    Ping {
+        /// The node's name.
+        node: String,
+        /// Bytes of the message.
+        bytes: u32,
+        /// How often.
+        count: u32,
+        /// How many under way at one time.
+        at_once: u32,
+    },
+}
+
+/// What stands in a frame: what is asked, and of which node's daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// A node's name; empty is this one.
+    pub node: String,
+    /// What.
+    pub request: Request,
 }
 
 /// What it answers.
@@ -39,8 +59,27 @@ pub enum Reply {
     Status(Box<Status>),
     /// It is done, in one sentence.
     Done(String),
+    /// What was measured.
+    Pinged(PingLine),
     /// It is refused: of what kind, and why in one sentence.
     Refused(Refusal, String),
+}
+
+/// Messages to a node and back, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingLine {
+    /// How many.
+    pub rounds: u64,
+    /// The shortest.
+    pub least_ns: u64,
+    /// Half were shorter.
+    pub median_ns: u64,
+    /// All but one of a hundred were.
+    pub p99_ns: u64,
+    /// The longest.
+    pub most_ns: u64,
+    /// All together, side by side.
+    pub all_ns: u64,
 }
 
 /// The kind of a refusal, as it goes over the socket.
@@ -241,11 +280,12 @@ mod tests {
 
     #[test]
     fn a_frame_is_read_as_it_was_written() {
-        let frame = encode(&Request::Watch);
-        assert_eq!(frame, [3, 0, 0, 0, 1, 0, 1]);
+        let question = Question { node: "n2".into(), request: Request::Watch };
+        let frame = encode(&question);
+        assert_eq!(frame, [6, 0, 0, 0, 1, 0, 2, b'n', b'2', 1]);
         let (head, body) = frame.split_at(LENGTH_BYTES);
         assert_eq!(length_of(head.try_into().unwrap()), Ok(body.len()));
-        assert_eq!(decode(body), Ok(Request::Watch));
+        assert_eq!(decode(body), Ok(question));
         assert_eq!(decode::<Request>(&[2, 0, 0]), Err(BadFrame::Version(2)));
         assert_eq!(decode::<Request>(&[1, 0, 99]), Err(BadFrame::Value));
         assert_eq!(decode::<Request>(&[1]), Err(BadFrame::Value));

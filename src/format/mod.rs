@@ -11,6 +11,7 @@ pub mod history;
 pub mod intent;
 pub mod label;
 pub mod layout;
+pub mod letter;
 mod list;
 pub mod model;
 pub mod node_block;

@@ -3,7 +3,7 @@
 use nix::time::{ClockId, clock_gettime};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::base::time::{BootTime, WallTime};
+use crate::base::time::{BootMicros, BootTime, WallTime};
 
 /// CLOCK_BOOTTIME now. A machine without that clock (Linux before 2.6.39) is told the end of time, so that every
 /// permit has run out and nothing is written.
@@ -12,6 +12,14 @@ pub fn boot_now() -> BootTime {
     let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
     let ms = u64::try_from(now.tv_nsec() / 1_000_000).unwrap_or(0);
     BootTime { ms: seconds.saturating_mul(1000).saturating_add(ms) }
+}
+
+/// The same in microseconds; for messages.
+pub fn boot_micros() -> BootMicros {
+    let Ok(now) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return BootMicros::FOREVER };
+    let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
+    let us = u64::try_from(now.tv_nsec() / 1000).unwrap_or(0);
+    BootMicros { us: seconds.saturating_mul(1_000_000).saturating_add(us) }
 }
 
 /// The wall clock now, for people; 0 when it stands before 1970.

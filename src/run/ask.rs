@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::base::failure::{Failure, Kind};
-use crate::format::control::{self, BadFrame, LENGTH_BYTES, Refusal, Reply, Request, Status};
+use crate::format::control::{
+    self, BadFrame, LENGTH_BYTES, PingLine, Question, Refusal, Reply, Request, Status,
+};
 use crate::host::door;
 
 /// How long an answer is waited for: a daemon that needs longer stands.
@@ -76,9 +78,10 @@ impl Asking {
         Ok(Asking { stream })
     }
 
-    /// Asks.
-    pub fn ask(&mut self, request: &Request) -> Result<(), AskError> {
-        self.stream.write_all(&control::encode(request)).map_err(AskError::Silent)
+    /// Asks, of a node by its name, or of this one when that is empty.
+    pub fn ask(&mut self, node: &str, request: Request) -> Result<(), AskError> {
+        let question = Question { node: node.into(), request };
+        self.stream.write_all(&control::encode(&question)).map_err(AskError::Silent)
     }
 
     /// The next answer.
@@ -103,19 +106,31 @@ impl Asking {
     }
 }
 
-/// How the cluster is.
-pub fn status() -> Result<Status, AskError> {
+/// How the cluster is, as a node sees it.
+pub fn status(node: &str) -> Result<Status, AskError> {
     let mut asking = Asking::begin()?;
-    asking.ask(&Request::Status)?;
+    asking.ask(node, Request::Status)?;
     asking.status()
 }
 
 /// Has this node leave in good order; what was done.
 pub fn leave() -> Result<String, AskError> {
     let mut asking = Asking::begin()?;
-    asking.ask(&Request::Leave)?;
+    asking.ask("", Request::Leave)?;
     match asking.answer()? {
         Reply::Done(words) => Ok(words),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
+/// Messages of so many bytes to a node and back, so often, so many at one time.
+pub fn ping(node: &str, bytes: u32, count: u32, at_once: u32) -> Result<PingLine, AskError> {
+    let mut asking = Asking::begin()?;
+    // A thousand of the longest take their time.
+    asking.stream.set_read_timeout(None).map_err(AskError::NoDaemon)?;
+    asking.ask("", Request::Ping { node: node.into(), bytes, count, at_once })?;
+    match asking.answer()? {
+        Reply::Pinged(line) => Ok(line),
         _ => Err(AskError::Strange(BadFrame::Value)),
     }
 }

@@ -15,6 +15,7 @@ use crate::host::stops::Stops;
 use crate::host::{clock, door, entropy, identity, sys};
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::heart::{Heart, Life};
+use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::Pulse;
 
 pub mod check;
@@ -24,6 +25,7 @@ mod failure;
 pub mod founding;
 mod heart;
 pub mod logging;
+mod mail;
 mod pulse;
 pub mod settings;
 
@@ -65,9 +67,10 @@ pub fn run(options: &DaemonOptions) -> Result<(), DaemonError> {
         dice: entropy::dice().map_err(DaemonError::Entropy)?,
         pulse: pulse.of_heart(),
     })?;
+    let mail = Mail::new(&settings, heart.myself(), entropy::dice().map_err(DaemonError::Entropy)?)?;
     let door = door::open().map_err(DaemonError::Door)?;
     let beating = heart.begin()?;
-    let ended = serve(&settings, Rc::new(Engine::new(pulse)), door, stops);
+    let ended = serve(&settings, Rc::new(Engine::new(pulse, mail, settings.clone())), door, stops);
     door::close();
     // Its thread ends when it was told to, or when the engine's end is gone.
     beating.wait();
@@ -122,6 +125,8 @@ fn serve(
     };
     smol::block_on(executor.run(async {
         let work = smol::future::or(smol::future::or(listening, stamping), hearing);
+        let mail = smol::future::or(engine.mail.carry(), engine.answer_nodes());
+        let work = smol::future::or(work, mail);
         let asked = smol::future::or(engine.asked_to_leave(), ending);
         smol::future::or(work, asked).await;
         notify.tell("STOPPING=1");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use evms::format::control::{self, Reply, Request, Status};
+use evms::format::control::{self, Question, Reply, Request, Status};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -288,7 +288,9 @@ impl Node {
     pub fn status(&self) -> Option<Status> {
         let mut stream = UnixStream::connect(self.run_room().join("evms/evmsd.sock")).ok()?;
         stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
-        stream.write_all(&control::encode(&Request::Status)).ok()?;
+        stream
+            .write_all(&control::encode(&Question { node: String::new(), request: Request::Status }))
+            .ok()?;
         let mut head = [0; control::LENGTH_BYTES];
         stream.read_exact(&mut head).ok()?;
         let mut body = vec![0; control::length_of(head).ok()?];

@@ -6,6 +6,7 @@ mod cuts;
 mod death;
 mod fabric;
 mod lab;
+mod letters;
 mod tap;
 mod weather;
 
@@ -14,7 +15,7 @@ use std::time::Instant;
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] = &[death::CASES, cuts::CASES, weather::CASES];
+const CASES: &[&[Case]] = &[death::CASES, cuts::CASES, letters::CASES, weather::CASES];
 
 fn main() {
     let words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect::<Vec<_>>();

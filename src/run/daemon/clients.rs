@@ -9,7 +9,7 @@ use serde::Serialize;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::format::control::{self, BadFrame, LENGTH_BYTES, Refusal, Reply, Request};
+use crate::format::control::{self, BadFrame, LENGTH_BYTES, Question, Refusal, Reply, Request};
 use crate::host::door;
 use crate::run::daemon::engine::Engine;
 
@@ -64,7 +64,7 @@ async fn answer(client: &mut Async<UnixStream>, value: &impl Serialize) -> Resul
     in_time(async { Ok(client.write_all(&frame).await?) }).await
 }
 
-async fn request(client: &mut Async<UnixStream>) -> Result<Result<Request, BadFrame>, Gone> {
+async fn question(client: &mut Async<UnixStream>) -> Result<Result<Question, BadFrame>, Gone> {
     let mut head = [0; LENGTH_BYTES];
     // Between two requests a client may think as long as it likes.
     client.read_exact(&mut head).await?;
@@ -79,16 +79,13 @@ async fn request(client: &mut Async<UnixStream>) -> Result<Result<Request, BadFr
 
 async fn serve(engine: &Engine, mut client: Async<UnixStream>) -> Result<(), Gone> {
     loop {
-        match request(&mut client).await? {
-            Ok(Request::Status) => {
-                let status = engine.status().await.ok_or(Gone)?;
-                answer(&mut client, &Reply::Status(Box::new(status))).await?;
+        match question(&mut client).await? {
+            Ok(Question { node, request: Request::Watch }) if node.is_empty() => {
+                return watch(engine, client).await;
             }
-            Ok(Request::Watch) => return watch(engine, client).await,
-            Ok(Request::Leave) => {
-                let left = Reply::Done("the others were told that this node leaves; the daemon ends".into());
-                answer(&mut client, &left).await?;
-                engine.leave();
+            Ok(question) => {
+                let reply = engine.answer_question(&question).await;
+                answer(&mut client, &reply).await?;
             }
             Err(bad) => {
                 let words = refusal(bad);

@@ -5,14 +5,30 @@ use std::collections::VecDeque;
 
 use smol::channel::{Receiver, Sender, bounded};
 
+use crate::base::id::NodeId;
 use crate::cluster::membership::Change;
-use crate::format::control::Status;
+use crate::cluster::view::View;
+use crate::format::control::{PingLine, Question, Refusal, Reply, Request, Status};
+use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::{Order, Pulse, Word};
+use crate::run::daemon::settings::Settings;
+
+/// Bytes of a ping at most.
+const PING_BYTES_MAX: u32 = 16 * 1024 * 1024 - 64;
+/// Rounds of one request at most.
+const PINGS_MAX: u64 = 1_000_000;
+/// Of these under way at one time.
+const PINGS_AT_ONCE_MAX: u64 = 1024;
 
 /// The engine.
 pub struct Engine {
     /// What is between it and the detector.
     pub pulse: Pulse,
+    /// Messages.
+    pub mail: Mail,
+    settings: Settings,
+    view: RefCell<Option<View>>,
+    quorate: Cell<bool>,
     waiting: RefCell<VecDeque<Sender<Status>>>,
     /// How often something changed.
     changes: Cell<u64>,
@@ -25,9 +41,13 @@ pub struct Engine {
 
 impl Engine {
     /// With this end.
-    pub fn new(pulse: Pulse) -> Engine {
+    pub fn new(pulse: Pulse, mail: Mail, settings: Settings) -> Engine {
         Engine {
             pulse,
+            mail,
+            settings,
+            view: RefCell::new(None),
+            quorate: Cell::new(false),
             waiting: RefCell::new(VecDeque::new()),
             changes: Cell::new(0),
             words: RefCell::new(None),
@@ -72,10 +92,16 @@ impl Engine {
             let words = match change {
                 Change::Quorate(number) => format!("quorate by view {number}"),
                 Change::Inquorate => "not quorate".to_string(),
+                Change::Installed(view) => {
+                    *self.view.borrow_mut() = Some(view.clone());
+                    continue;
+                }
                 _ => continue,
             };
+            self.quorate.set(matches!(change, Change::Quorate(_)));
             *self.words.borrow_mut() = Some(words);
         }
+        self.mail.view(self.view.borrow().as_ref(), self.quorate.get());
     }
 
     /// What a service manager is to be told, once.
@@ -88,7 +114,83 @@ impl Engine {
         let (answer, waits) = bounded(1);
         self.waiting.borrow_mut().push_back(answer);
         self.pulse.order(Order::Status);
-        waits.recv().await.ok()
+        let mut status = waits.recv().await.ok()?;
+        status.nodes.iter_mut().for_each(|line| self.mail.add_links(NodeId(line.id), &mut line.links));
+        Some(status)
+    }
+
+    /// Answers a request that needs one answer.
+    pub async fn answer(&self, request: &Request) -> Reply {
+        match request {
+            Request::Status | Request::Watch => match self.status().await {
+                Some(status) => Reply::Status(Box::new(status)),
+                None => Reply::Refused(Refusal::Refused, "the detector of this daemon is gone".into()),
+            },
+            Request::Leave => {
+                self.leave();
+                Reply::Done("the others were told that this node leaves; the daemon ends".into())
+            }
+            Request::Ping { node, bytes, count, at_once } => {
+                self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await
+            }
+        }
+    }
+
+    /// The same, of the node that is named.
+    pub async fn answer_question(&self, question: &Question) -> Reply {
+        let Question { node, request } = question;
+        match self.settings.roster.node_named(node) {
+            _ if node.is_empty() => self.answer(request).await,
+            Some(node) if node == self.settings.node => self.answer(request).await,
+            Some(node) => self.mail.ask(node, request.clone()).await,
+            None => self.no_node(node),
+        }
+    }
+
+    fn no_node(&self, name: &str) -> Reply {
+        let names = self.settings.roster.members.values().map(|member| member.name.as_str());
+        let words = format!(
+            "there is no node '{}'; there are {}",
+            name.escape_debug(),
+            names.collect::<Vec<_>>().join(", ")
+        );
+        Reply::Refused(Refusal::NotFound, words)
+    }
+
+    async fn ping(&self, name: &str, bytes: u32, count: u64, at_once: u64) -> Reply {
+        let Some(node) = self.settings.roster.node_named(name) else { return self.no_node(name) };
+        if bytes > PING_BYTES_MAX
+            || count == 0
+            || count > PINGS_MAX
+            || !(1..=PINGS_AT_ONCE_MAX).contains(&at_once)
+        {
+            let words = format!(
+                "a ping has at most {PING_BYTES_MAX} bytes, {PINGS_MAX} rounds, and {PINGS_AT_ONCE_MAX} of them at one time"
+            );
+            return Reply::Refused(Refusal::Refused, words);
+        }
+        match self.mail.ping(node, bytes as usize, count, at_once).await {
+            Err(words) => Reply::Refused(Refusal::NotReachable, words),
+            Ok((mut took, all_ns)) => {
+                took.sort_unstable();
+                let at = |share: usize| took.get((took.len() - 1) * share / 100).copied().unwrap_or(0);
+                let (least_ns, median_ns, most_ns) = (at(0), at(50), at(100));
+                let (p99_ns, rounds) = (at(99), took.len() as u64);
+                Reply::Pinged(PingLine { rounds, least_ns, median_ns, p99_ns, most_ns, all_ns })
+            }
+        }
+    }
+
+    /// Answers other nodes, for ever.
+    pub async fn answer_nodes(&self) {
+        while let Some(asked) = self.mail.asked().await {
+            // What they may ask of this one through another is not handed on once more, and nobody leaves by another's word.
+            let reply = match &asked.request {
+                Request::Status | Request::Watch => self.answer(&Request::Status).await,
+                _ => Reply::Refused(Refusal::Refused, "this can only be asked on the node itself".into()),
+            };
+            self.mail.answer(&asked, reply);
+        }
     }
 
     /// Something to wait on for changes.

@@ -110,6 +110,17 @@ impl Heart {
         })
     }
 
+    /// Who this daemon is in its own eyes: for the engine's channel, which has keys of its own.
+    pub fn myself(&self) -> Myself {
+        let membership = self.detector.membership();
+        Myself {
+            node: self.settings.node,
+            machine: self.settings.machine,
+            incarnation: membership.incarnation(),
+            session: membership.session(),
+        }
+    }
+
     /// Begins to beat, in a thread of its own.
     pub fn begin(self) -> Result<Beating, DaemonError> {
         let thread = std::thread::Builder::new().name("detector".into()).spawn(move || self.live());

@@ -1,0 +1,56 @@
+//! What daemons say to each other in messages: a version, then the value as postcard has it. A newer daemon's words that this
+//! one does not know are answered as unknown, so that nodes one version apart work together.
+
+use serde::{Deserialize, Serialize};
+
+use crate::format::control::{Reply, Request};
+
+const VERSION: u8 = 1;
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Letter {
+    /// Somebody on another node asks this one.
+    Ask(u64, Request),
+    /// The answer to that.
+    Answer(u64, Box<Reply>),
+    /// Say the same back.
+    Ping(u64, Vec<u8>),
+    /// The same.
+    Pong(u64, Vec<u8>),
+    /// What was said is not known here.
+    Unknown,
+}
+
+impl Letter {
+    /// The bytes of it.
+    pub fn encode(&self) -> Vec<u8> {
+        // There is no value of it that postcard cannot write.
+        postcard::to_extend(self, vec![VERSION]).unwrap_or_default()
+    }
+
+    /// Nothing when it is of another version, or none.
+    pub fn decode(bytes: &[u8]) -> Option<Letter> {
+        let (version, fields) = bytes.split_first()?;
+        if *version != VERSION {
+            return None;
+        }
+        postcard::from_bytes(fields).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_read_as_it_was_written() {
+        for letter in [Letter::Ask(7, Request::Status), Letter::Ping(1, vec![2; 300]), Letter::Unknown] {
+            assert_eq!(Letter::decode(&letter.encode()), Some(letter));
+        }
+        assert_eq!(Letter::Ping(1, vec![9]).encode(), [1, 2, 1, 1, 9]);
+        assert_eq!(Letter::decode(&[2, 4]), None);
+        assert_eq!(Letter::decode(&[1, 99]), None);
+        assert_eq!(Letter::decode(&[]), None);
+    }
+}
