@@ -1,26 +1,132 @@
-//! `evmsd`, the cluster daemon: not in this build.
+//! `evmsd`, the cluster daemon: words in, and the loop begins; or one of the small steps around it.
 
-use crate::exit::Exit;
-use crate::later::Later;
+use evms::base::failure::Failure;
+use evms::base::name::Name;
+use evms::run::ask;
+use evms::run::daemon::check::{Grade, check};
+use evms::run::daemon::{self, DaemonOptions, founding, logging};
+
+use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
+use crate::exit::{self, Exit};
+use crate::out;
+use crate::usage;
 
 /// The applet's name.
 pub const NAME: &str = "evmsd";
 
-const EVMSD: Later = Later {
-    name: NAME,
-    help: "\
-usage: evmsd [--config FILE] [--check]
+const HELP: &str = "\
+usage: evmsd [--config FILE] [--log stderr|syslog|kmsg] [--debug]
+       evmsd [--config FILE] --check
+       evmsd init CLUSTER --node NAME --link ADDRESS…
        evmsd keygen
+       evmsd leave
        evmsd --help | --version
 
-The cluster daemon. This build does not have it yet: whatever else is asked is refused with code 7.
-",
-    options: &["--config", "--check"],
-    refusal: "this build of evms has no cluster daemon yet; nothing was started and no disk was touched; \
-              containers of this machine alone are managed with evms and need no daemon",
-};
+The cluster daemon: it knows which nodes live and whether this one may act. Runs in the foreground until it is told to end
+(SIGTERM); started again on the same boot it goes on where it was. 'evms status' tells how the cluster is.
+
+  --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
+  init        found a cluster with this machine as its first node: /etc/evms.conf, /etc/evms/key, /etc/evms/node
+  keygen      make /etc/evms/key, the secret that all nodes of a cluster share
+  leave       tell the others that this node leaves, and end: nobody waits for it
+
+Options:
+  --config FILE     the configuration (/etc/evms.conf)
+  --log WHERE       where the log goes; where somebody reads it when nothing is said
+  --debug           log every step of a view
+  --node NAME       init: what this node is called
+  --link ADDRESS    init: an address of this node, one for each network, up to four
+";
+
+const OPTIONS: &[Opt] = &[
+    value("--config", "FILE", ""),
+    value("--log", "WHERE", ""),
+    flag("--debug", ""),
+    flag("--check", ""),
+    value("--node", "NAME", ""),
+    values("--link", "ADDRESS", ""),
+];
+
+/// The most words that are no options: `init CLUSTER`.
+const NAMES_MAX: usize = 2;
+
+struct Refused(Box<dyn Failure>);
+
+impl<F: Failure + 'static> From<F> for Refused {
+    fn from(failure: F) -> Refused {
+        Refused(Box::new(failure))
+    }
+}
 
 /// Runs it.
 pub fn run(words: &[&str]) -> Exit {
-    EVMSD.run(words)
+    if let Some(exit) = usage::answer(NAME, || [HELP, "\n", exit::TEXT].concat(), words) {
+        return exit;
+    }
+    match obey(words) {
+        Ok(exit) => exit,
+        Err(Refused(failure)) => out::refuse(NAME, &*failure),
+    }
+}
+
+fn obey(words: &[&str]) -> Result<Exit, Refused> {
+    let words = Words::read(NAME, OPTIONS, NAMES_MAX, words)?;
+    let options = DaemonOptions {
+        config: words.one("--config").map_or_else(|| DaemonOptions::default().config, Into::into),
+    };
+    match words.names(0) {
+        [] if words.has("--check") => Ok(print_check(&options)),
+        [] => {
+            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), words.has("--debug"));
+            daemon::run(&options)?;
+            Ok(Exit::Done)
+        }
+        [verb] if verb == "keygen" => {
+            let path = founding::keygen()?;
+            Ok(say(&format!("{path} is made; copy it to the other nodes, readable by root alone\n")))
+        }
+        [verb] if verb == "leave" => Ok(say(&format!("{}\n", ask::leave()?))),
+        [verb, cluster] if verb == "init" => init(cluster, &words),
+        [verb] if verb == "init" => Err(words.missing("CLUSTER").into()),
+        [verb, ..] => {
+            let known = "init, keygen, leave".into();
+            Err(BadWords::Verb { word: verb.clone(), of: NAME.into(), known }.into())
+        }
+    }
+}
+
+fn say(words: &str) -> Exit {
+    out::finish(NAME, out::text(words))
+}
+
+fn init(cluster: &str, words: &Words) -> Result<Exit, Refused> {
+    let cluster = Name::parse(cluster).map_err(|why| words.bad("CLUSTER", &why))?;
+    let node = words.wanted("--node", Name::parse_node)?;
+    let links = words.all("--link").iter().map(|link| link.parse().map_err(|why| words.bad("--link", &why)));
+    let links = links.collect::<Result<Vec<_>, _>>()?;
+    if links.is_empty() {
+        return Err(words.missing("--link").into());
+    }
+    let roster = founding::init(cluster, node, links)?;
+    Ok(say(&format!(
+        "cluster {} is founded: {} node in /etc/evms.conf, its secret in /etc/evms/key; start evmsd\n",
+        roster.name,
+        roster.members.len()
+    )))
+}
+
+fn print_check(options: &DaemonOptions) -> Exit {
+    let lines = check(&options.config);
+    let mark = |grade| match grade {
+        Grade::Good => "good",
+        Grade::Warning => "warning",
+        Grade::Bad => "BAD",
+    };
+    let text = lines.iter().map(|line| format!("{:<8} {:<14} {}\n", mark(line.grade), line.what, line.words));
+    let printed = out::text(&text.collect::<String>());
+    let bad = lines.iter().any(|line| line.grade == Grade::Bad);
+    match out::finish(NAME, printed) {
+        Exit::Done if bad => Exit::Refused,
+        exit => exit,
+    }
 }

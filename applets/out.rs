@@ -46,6 +46,19 @@ pub fn text(text: &str) -> Result<(), Unwritten> {
     write_to(&mut io::stdout().lock(), text)
 }
 
+/// Prints a page: on a terminal in place of the one before, elsewhere behind it with an empty line between.
+pub fn page(words: &str) -> Result<(), Unwritten> {
+    const HOME_AND_CLEAR: &str = "\x1b[H\x1b[2J";
+    let terminal = io::stdout().is_terminal();
+    let page = if terminal { [HOME_AND_CLEAR, words].concat() } else { [words, "\n"].concat() };
+    text(&page)
+}
+
+/// Is nobody there any more to read what is printed? To know is to try: nothing is printed by it.
+pub fn reader_is_gone() -> bool {
+    evms::run::context::is_closed(&io::stdout())
+}
+
 /// Prints one JSON value and a newline.
 pub fn json(value: &Value) -> Result<(), Unwritten> {
     text(&format!("{value}\n"))

@@ -1,11 +1,12 @@
 //! What a verb answers: the report as text or as JSON, and the exit code it ends with.
 
+use evms::format::control::Status;
 use evms::run::check;
 use evms::run::report::{Activated, BackedUp, Changed, CheckReport, Deactivated, History, Info, Listing};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::evms::{print, print_active, print_info};
+use crate::evms::{print, print_active, print_info, print_status};
 use crate::exit::Exit;
 
 /// Version of the JSON that is printed; keys may come with one version, never go or change.
@@ -30,6 +31,14 @@ pub enum Answer {
     Activated(Activated),
     /// Of `deactivate`.
     Deactivated(Deactivated),
+    /// Of `status`.
+    Status(Status),
+    /// Of `why`.
+    Why(Status),
+    /// Of `list nodes`.
+    Nodes(Status),
+    /// It was printed already.
+    Printed(Exit),
 }
 
 impl Answer {
@@ -44,6 +53,10 @@ impl Answer {
             Answer::BackedUp(report) => print::backed_up(report),
             Answer::Activated(report) => print_active::activated(report),
             Answer::Deactivated(report) => print_active::deactivated(report),
+            Answer::Status(status) => print_status::status(status),
+            Answer::Why(status) => print_status::why(status),
+            Answer::Nodes(status) => print_status::nodes(status),
+            Answer::Printed(_) => String::new(),
         }
     }
 
@@ -58,6 +71,10 @@ impl Answer {
             Answer::BackedUp(report) => value(report),
             Answer::Activated(report) => value(report),
             Answer::Deactivated(report) => value(report),
+            Answer::Status(status) => value(status),
+            Answer::Why(status) => value(status),
+            Answer::Nodes(status) => value(&status.nodes),
+            Answer::Printed(_) => None,
         };
         Some(json!({ "evms": JSON_VERSION, "result": result? }))
     }
@@ -69,6 +86,7 @@ impl Answer {
             Answer::Checked(report) => report.refused.map_or(Exit::Done, Exit::from),
             Answer::Activated(report) => report.failed.map_or(Exit::Done, Exit::from),
             Answer::Deactivated(report) => report.failed.map_or(Exit::Done, Exit::from),
+            Answer::Printed(exit) => *exit,
             Answer::Listing(report) if !report.errors.is_empty() => Exit::Device,
             _ => Exit::Done,
         }

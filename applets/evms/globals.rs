@@ -33,6 +33,8 @@ pub struct Globals {
     pub options: Options,
     /// Where to run; empty is here.
     pub node: String,
+    /// Answer in JSON?
+    pub json: bool,
 }
 
 /// What the environment may say instead.
@@ -108,7 +110,7 @@ impl Globals {
             return Err(BadWords::Both { one: "--disk", other, verb: "evms".into() });
         }
         let node = words.one("--node").or(around.node.as_deref()).unwrap_or("").into();
-        Ok(Globals { options, node })
+        Ok(Globals { options, node, json: words.has("--json") })
     }
 
     /// Refuses to run anywhere but here.

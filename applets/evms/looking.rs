@@ -5,6 +5,7 @@ use std::path::Path;
 use evms::run::report::ListWhat;
 
 use crate::evms::answer::Answer;
+use crate::evms::cluster;
 use crate::evms::containers::context;
 use crate::evms::globals::Globals;
 use crate::evms::verbs::Refused;
@@ -22,13 +23,16 @@ const LISTS: [(&str, ListWhat); 6] = [
 
 /// `list`.
 pub fn list(words: &Words, globals: Globals) -> Result<Answer, Refused> {
+    if words.names(0).first().is_some_and(|word| word == "nodes") {
+        return cluster::nodes();
+    }
     let what = match words.names(0).first() {
         None => ListWhat::Overview,
         Some(word) => match LISTS.iter().find(|(name, _)| name == word) {
             Some((_, what)) => *what,
             None => {
                 let known = LISTS.map(|(name, _)| name).join(", ");
-                let why = format!("there is no list of '{}'; there are {known}", word.escape_debug());
+                let why = format!("there is no list of '{}'; there are {known}, nodes", word.escape_debug());
                 return Err(words.bad("list", &why).into());
             }
         },

@@ -15,6 +15,7 @@ use crate::usage::{self, Usage};
 
 mod activation;
 mod answer;
+mod cluster;
 mod containers;
 mod copies;
 mod globals;
@@ -22,10 +23,11 @@ mod looking;
 mod print;
 mod print_active;
 mod print_info;
+mod print_status;
 mod table;
 mod verbs;
 mod volumes;
-mod words;
+pub mod words;
 
 /// The usage lines; verbs, options, applets and exit codes follow them.
 const USAGE: &str = "\

@@ -8,7 +8,7 @@ use evms::base::failure::{Failure, Kind};
 use crate::evms::answer::Answer;
 use crate::evms::globals::{GLOBALS, Globals};
 use crate::evms::words::{self, BadWords, Opt, Words, flag, value, values};
-use crate::evms::{activation, containers, copies, looking, volumes};
+use crate::evms::{activation, cluster, containers, copies, looking, volumes};
 
 /// Why a verb did not do it: anything that can be said and has an exit code.
 pub struct Refused(pub Box<dyn Failure>);
@@ -59,10 +59,10 @@ pub const VERBS: &[Verb] = &[
     Verb {
         noun: "",
         verb: "list",
-        usage: "[disks|segments|containers|regions|objects|volumes]",
+        usage: "[disks|segments|containers|regions|objects|volumes|nodes]",
         line: "what there is; without a word: containers, volumes and disks",
         text: "Lists what the disks hold, and what is wrong with it. Reads only. A disk that cannot be read is named and the\n\
-               rest is listed; the exit code is 6 then.\n",
+               rest is listed; the exit code is 6 then. Nodes are those of the cluster that evmsd knows.\n",
         options: &[],
         names_max: 1,
         run: looking::list,
@@ -335,14 +335,33 @@ pub const VERBS: &[Verb] = &[
         names_max: MANY,
         run: activation::deactivate,
     },
+    Verb {
+        noun: "",
+        verb: "status",
+        usage: "[--watch]",
+        line: "how the cluster is: quorum, view, nodes, links, what changed",
+        text: "Asks evmsd of this machine how the cluster is: may this node act, and why; who is in the view; how each node and\n\
+               each path to it is heard; the last ten changes of the view. The exit code is 7 when no evmsd runs.\n",
+        options: &[flag("--watch", "go on, and print again whenever something changes, and once a second")],
+        names_max: 0,
+        run: cluster::status,
+    },
+    Verb {
+        noun: "",
+        verb: "why",
+        usage: "",
+        line: "why this node may act, or may not, and what would change that",
+        text: "Asks evmsd of this machine why this node is quorate or not: what was heard, from whom, and what is missing. The\n\
+               exit code is 7 when no evmsd runs.\n",
+        options: &[],
+        names_max: 0,
+        run: cluster::why,
+    },
 ];
 
 /// Words of the grammar that this build cannot do: noun, verb, and what to do instead.
 const LATER: &[(&str, &str, &str)] = &[
-    ("", "status", "there is no daemon to ask; see what the disks say with: evms list"),
-    ("", "why", "see what is wrong with: evms check"),
-    ("node", "", "there is no cluster for nodes to be in"),
-    ("list", "nodes", "there is no cluster for nodes to be in"),
+    ("node", "", "see the nodes with: evms list nodes"),
     ("container", "takeover", "there is no cluster in which a dead owner could be fenced first"),
 ];
 

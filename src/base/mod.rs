@@ -6,6 +6,7 @@ pub mod bits;
 pub mod dice;
 pub mod epoch;
 pub mod failure;
+pub mod gather;
 pub mod hash;
 pub mod id;
 pub mod limits;

@@ -68,7 +68,23 @@ pub struct Beat {
     pub left: bool,
 }
 
+/// The version of the bytes of a beat; a newer program's begin with another, and say more behind these.
+const VERSION: u8 = 1;
+
 impl Beat {
+    /// Its bytes, for the other nodes: the version, then all fields as postcard has them.
+    pub fn encode(&self) -> Vec<u8> {
+        // There is no value of it that postcard cannot write.
+        postcard::to_extend(self, vec![VERSION]).unwrap_or_default()
+    }
+
+    /// Reads the bytes of another node. Nothing when they are none, or of a version that this program does not know.
+    pub fn decode(bytes: &[u8]) -> Option<Beat> {
+        let (version, fields) = bytes.split_first()?;
+        let (beat, _) = postcard::take_from_bytes::<Beat>(fields).ok()?;
+        (*version == VERSION).then_some(beat)
+    }
+
     /// A beat of which no more is known than that it was heard.
     pub fn unknown(node: NodeId, incarnation: Incarnation, number: BeatNumber) -> Beat {
         Beat {

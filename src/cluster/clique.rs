@@ -2,9 +2,8 @@
 //! same matrix (safety 1.1; F5, F6, R15). Most votes, then most members of the current view, then containing its proposer,
 //! then lowest ids.
 
-use std::collections::BTreeMap;
-
 use crate::base::id::NodeId;
+use crate::base::limits::NODE_ID_MAX;
 use crate::cluster::configuration::Configuration;
 use crate::cluster::node_set::NodeSet;
 
@@ -34,28 +33,44 @@ impl Taste<'_> {
 }
 
 /// The best set of nodes of which each hears all others. `hears` has a row for every node that is heard of.
-pub fn best(hears: &BTreeMap<NodeId, NodeSet>, taste: Taste<'_>) -> NodeSet {
-    let mut search = Search { hears, taste, best: NodeSet::EMPTY, left: SETS_MAX };
-    search.among(hears.keys().copied().collect());
+pub fn best(hears: &[(NodeId, NodeSet)], taste: Taste<'_>) -> NodeSet {
+    let mut search = Search { both_ways: both_ways(hears), taste, best: NodeSet::EMPTY, left: SETS_MAX };
+    search.among(hears.iter().map(|(node, _)| *node).collect());
     search.best
 }
 
+/// Node ids from zero, which is nobody.
+const PLACES: usize = NODE_ID_MAX as usize + 1;
+
+/// With whom each node hears the other both ways, by its id.
+fn both_ways(hears: &[(NodeId, NodeSet)]) -> [NodeSet; PLACES] {
+    let mut one_way = [NodeSet::EMPTY; PLACES];
+    for (node, row) in hears {
+        if let Some(place) = one_way.get_mut(usize::from(node.0)) {
+            *place = *row;
+        }
+    }
+    let mut both = [NodeSet::EMPTY; PLACES];
+    for (node, row) in hears {
+        let answers = |other: &NodeId| one_way.get(usize::from(other.0)).is_some_and(|row| row.has(*node));
+        if let Some(place) = both.get_mut(usize::from(node.0)) {
+            *place = row.iter().filter(answers).collect();
+        }
+    }
+    both
+}
+
 struct Search<'a> {
-    hears: &'a BTreeMap<NodeId, NodeSet>,
+    both_ways: [NodeSet; PLACES],
     taste: Taste<'a>,
     best: NodeSet,
     left: u32,
 }
 
 impl Search<'_> {
-    fn both_ways(&self, node: NodeId) -> NodeSet {
-        let row = |node: NodeId| self.hears.get(&node).copied().unwrap_or_default();
-        row(node).iter().filter(|other| row(*other).has(node)).collect()
-    }
-
     /// Those of `set` whom this one does not hear both ways.
     fn strangers(&self, node: NodeId, set: NodeSet) -> NodeSet {
-        set.minus(self.both_ways(node)).without(node)
+        set.minus(self.both_ways.get(usize::from(node.0)).copied().unwrap_or_default()).without(node)
     }
 
     /// Leaves out one or the other of two that do not hear each other.
@@ -83,6 +98,8 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::cluster::configuration::Voter;
 
@@ -113,11 +130,15 @@ mod tests {
         hears
     }
 
+    fn rows(hears: &BTreeMap<NodeId, NodeSet>) -> Vec<(NodeId, NodeSet)> {
+        hears.iter().map(|(node, row)| (*node, *row)).collect()
+    }
+
     fn chosen(votes: &[u16], deaf: &[(u16, u16)], current: &[u16], proposer: u16) -> NodeSet {
         let configuration = configuration(votes);
         let taste =
             Taste { configuration: &configuration, current: set(current), proposer: NodeId(proposer) };
-        best(&matrix(votes.len() as u16, deaf), taste)
+        best(&rows(&matrix(votes.len() as u16, deaf)), taste)
     }
 
     /// F6: 1 and 2 do not hear each other, both hear 3. One of them is out, the same on all nodes.
@@ -164,7 +185,7 @@ mod tests {
             let best = all
                 .filter(|set| is_clique(*set))
                 .reduce(|one, other| if taste.is_better(other, one) { other } else { one });
-            assert_eq!(Some(super::best(&hears, taste)), best, "{deaf:?} {votes:?}");
+            assert_eq!(Some(super::best(&rows(&hears), taste)), best, "{deaf:?} {votes:?}");
         }
     }
 
@@ -177,7 +198,7 @@ mod tests {
         let hears = matrix(64, &deaf);
         let configuration = configuration(&[1; 64]);
         let best = best(
-            &hears,
+            &rows(&hears),
             Taste { configuration: &configuration, current: NodeSet::EMPTY, proposer: NodeId(0) },
         );
         assert!(best.len() >= 2 && best.iter().all(|node| best.without(node).minus(hears[&node]).is_empty()));

@@ -1,9 +1,10 @@
 //! Who is heard. Each peer has its newest beat here, and the time since when it is heard without a gap.
 //!
-//! A peer that appears counts only when it was heard for a whole window (R10), longer each time that it was lost before
-//! (F7). Death is judged between two observations: for as long as this node itself did not run, nobody was silent (R9).
+//! A peer that appears counts only when it was heard for a whole window (R10), longer each time that it was lost again
+//! before (F7). Death is judged between two observations: for as long as this node itself did not run, nobody was silent (R9).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
@@ -48,7 +49,7 @@ pub enum Unheard {
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Its newest beat.
-    pub beat: Beat,
+    pub beat: Arc<Beat>,
     /// When that was heard.
     pub last: BootTime,
     /// Since when it is heard without a gap.
@@ -89,7 +90,7 @@ impl Hearing {
 
     /// The newest beat of a peer in this boot of it.
     pub fn beat_of(&self, node: NodeId, incarnation: Incarnation) -> Option<&Beat> {
-        self.peers.get(&node).map(|peer| &peer.beat).filter(|beat| beat.incarnation == incarnation)
+        self.peers.get(&node).map(|peer| &*peer.beat).filter(|beat| beat.incarnation == incarnation)
     }
 
     /// All peers of whom something was ever heard.
@@ -99,12 +100,12 @@ impl Hearing {
 
     /// A member of the view in which this node's daemon was restarted: it counts as heard until a window is over.
     pub fn trust(&mut self, beat: Beat, now: BootTime) {
-        let peer = Peer { since: BootTime::default(), ..Peer::new(&beat, now) };
+        let peer = Peer { since: BootTime::default(), ..Peer::new(&Arc::new(beat), now) };
         self.peers.insert(peer.beat.node, peer);
     }
 
     /// Takes a beat in.
-    pub fn hear(&mut self, now: BootTime, beat: &Beat) -> Result<(), Unheard> {
+    pub fn hear(&mut self, now: BootTime, beat: &Arc<Beat>) -> Result<(), Unheard> {
         if beat.node == self.me {
             return Err(Unheard::Myself);
         }
@@ -119,17 +120,18 @@ impl Hearing {
     }
 
     fn learn(&mut self, now: BootTime, node: NodeId, row: Row) {
+        if node == self.me {
+            return;
+        }
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.doubt(now, row, &self.timing);
+            if peer.heard && peer.beat.incarnation != row.incarnation {
+                return;
+            }
         }
-        let of_this_boot =
-            self.peers.get(&node).is_none_or(|peer| !peer.heard || peer.beat.incarnation == row.incarnation);
-        let newer = self
-            .rows
-            .get(&node)
-            .is_none_or(|(known, _)| known.incarnation != row.incarnation || known.beat < row.beat);
-        if node != self.me && of_this_boot && newer {
-            self.rows.insert(node, (row, now));
+        let known = self.rows.entry(node).or_insert((row, now));
+        if known.0.incarnation != row.incarnation || known.0.beat < row.beat {
+            *known = (row, now);
         }
     }
 
@@ -157,7 +159,8 @@ impl Hearing {
     /// Is this peer heard, long enough to count?
     pub fn counts(&self, node: NodeId, now: BootTime) -> bool {
         self.peers.get(&node).is_some_and(|peer| {
-            let hold = self.timing.window_ms << peer.flaps;
+            // To be lost once is no flapping.
+            let hold = self.timing.window_ms << peer.flaps.saturating_sub(1);
             let long = peer.since.plus_ms(hold) <= now;
             let sure = peer.doubtful_until <= now;
             peer.heard && long && sure && peer.unanswering_until <= now
@@ -186,18 +189,23 @@ impl Hearing {
     }
 
     /// Rows of others that are not older than a window, to be handed on.
-    pub fn rows(&self, now: BootTime) -> BTreeMap<NodeId, Row> {
-        let fresh = |at: BootTime| at.plus_ms(self.timing.window_ms) > now;
-        let rows = self.rows.iter().filter(|(_, (_, at))| fresh(*at));
-        rows.map(|(node, (row, _))| (*node, *row)).collect()
+    pub fn rows(&self, now: BootTime) -> impl Iterator<Item = (NodeId, &Row)> {
+        let fresh = move |at: BootTime| at.plus_ms(self.timing.window_ms) > now;
+        let rows = self.rows.iter().filter(move |(_, (_, at))| fresh(*at));
+        rows.map(|(node, (row, _))| (*node, row))
     }
 }
 
 impl Peer {
-    fn new(beat: &Beat, now: BootTime) -> Peer {
+    /// Is it heard?
+    pub fn is_heard(&self) -> bool {
+        self.heard
+    }
+
+    fn new(beat: &Arc<Beat>, now: BootTime) -> Peer {
         let long_ago = BootTime { ms: 0 };
         Peer {
-            beat: beat.clone(),
+            beat: Arc::clone(beat),
             last: now,
             since: now,
             heard: !beat.left,
@@ -210,7 +218,13 @@ impl Peer {
         }
     }
 
-    fn hear(&mut self, now: BootTime, beat: &Beat, timing: &Timing, rules: Rules) -> Result<(), Unheard> {
+    fn hear(
+        &mut self,
+        now: BootTime,
+        beat: &Arc<Beat>,
+        timing: &Timing,
+        rules: Rules,
+    ) -> Result<(), Unheard> {
         if self.beat.incarnation != beat.incarnation {
             self.reborn(now, beat, timing, rules)?;
         } else if beat.number <= self.beat.number {
@@ -222,7 +236,7 @@ impl Peer {
         }
         self.heard = !beat.left;
         self.last = now;
-        self.beat = beat.clone();
+        self.beat = Arc::clone(beat);
         Ok(())
     }
 

@@ -33,8 +33,10 @@ impl Sent {
 
     /// When this beat was sent; nothing of one that is forgotten, or of another session.
     pub fn at(&self, number: BeatNumber) -> Option<BootTime> {
-        let place = self.beats.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        self.beats.get(place).map(|(_, at)| *at)
+        // Counters of one session leave no gap.
+        let first = self.beats.front()?.0;
+        let place = number.counter.checked_sub(first.counter).filter(|_| number.session == first.session)?;
+        self.beats.get(usize::try_from(place).ok()?).map(|(_, at)| *at)
     }
 }
 

@@ -14,6 +14,7 @@
 //! [`Membership::beat`]; what [`Membership::memory`] gives must be kept before a beat is sent.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
@@ -26,11 +27,14 @@ use crate::cluster::node_set::NodeSet;
 use crate::cluster::view::{Stage, View, ViewNumber};
 
 mod choice;
+mod insight;
 mod memory;
 mod quorum;
 mod stages;
 
 pub use choice::Excluded;
+use choice::Grounds;
+pub use insight::{PeerInsight, Standing};
 pub use memory::Memory;
 
 /// Milliseconds between two beats at least, however much changes.
@@ -72,6 +76,8 @@ pub enum Change {
 pub struct Membership {
     configuration: Configuration,
     rules: Rules,
+    /// All nodes of the configuration.
+    voters: NodeSet,
     node: NodeId,
     incarnation: Incarnation,
     hearing: Hearing,
@@ -87,6 +93,8 @@ pub struct Membership {
     last_view: (ViewNumber, NodeSet),
     /// Since when the choice of members stands.
     choice: (NodeSet, BootTime),
+    /// What that was chosen by.
+    grounds: Grounds,
     /// Since when this node's own proposal is under way.
     proposed: BootTime,
     /// Before this nothing is proposed.
@@ -120,6 +128,7 @@ impl Membership {
         let quiet = if breaks!(rules, NoQuietStart) { 0 } else { configuration.timing.promise_ms(rules) };
         Membership {
             hearing: Hearing::new(node, configuration.timing, rules, now),
+            voters: configuration.all(),
             configuration,
             rules,
             node,
@@ -130,6 +139,7 @@ impl Membership {
             counts: false,
             last_view: (ViewNumber::default(), NodeSet::EMPTY),
             choice: (NodeSet::of(node), now),
+            grounds: Grounds::default(),
             proposed: now,
             proposes_from: now,
             promises: Promises::default(),
@@ -148,7 +158,7 @@ impl Membership {
     }
 
     /// Takes a beat in.
-    pub fn hear(&mut self, now: BootTime, beat: &Beat) {
+    pub fn hear(&mut self, now: BootTime, beat: &Arc<Beat>) {
         if !self.is_of_my_configuration(beat) {
             return;
         }
@@ -271,7 +281,7 @@ impl Membership {
             self.tell(Change::Outdated { generation: beat.generation });
             self.outdated = true;
         }
-        beat.generation == self.configuration.generation && self.configuration.nodes.contains_key(&beat.node)
+        beat.generation == self.configuration.generation && self.voters.has(beat.node)
     }
 
     fn is_silent(&self, now: BootTime) -> bool {

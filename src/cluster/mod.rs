@@ -8,13 +8,23 @@
 #![forbid(unsafe_code)]
 
 pub mod beat;
+pub mod channel;
+pub mod chronicle;
 pub mod clique;
 pub mod configuration;
+pub mod detector;
 pub mod hearing;
+pub mod keys;
 pub mod lease;
+pub mod link;
 pub mod membership;
 pub mod mistake;
 pub mod node_set;
+pub mod parts;
+pub mod replay;
+pub mod roster;
+pub mod sealing;
+pub mod status;
 pub mod timing;
 pub mod transport;
 pub mod view;

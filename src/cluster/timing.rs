@@ -90,6 +90,17 @@ impl core::fmt::Display for BadTiming {
 }
 
 impl Timing {
+    /// All times in milliseconds, by the names that they have in a configuration.
+    pub fn fields(&mut self) -> [(&'static str, &mut u64); 5] {
+        [
+            ("beat", &mut self.beat_ms),
+            ("window", &mut self.window_ms),
+            ("lease", &mut self.lease_ms),
+            ("settle", &mut self.settle_ms),
+            ("propose", &mut self.propose_ms),
+        ]
+    }
+
     /// Can a cluster work by these times?
     pub fn check(&self) -> Result<(), BadTiming> {
         let Timing { beat_ms, window_ms, lease_ms, drift_ppm, settle_ms, propose_ms } = *self;

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::epoch::{Epoch, Order};
+use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::units::Bytes;
 use crate::engine::guard::{Mandate, Permit};
@@ -405,7 +406,7 @@ impl<A: Author> Change<A> {
         }
         let failed = labels.failed();
         let number = |&lane: &usize| Some(session.lanes().get(lane)?.member.number);
-        let unwiped = failed.iter().filter_map(number).collect::<BTreeSet<_>>();
+        let unwiped = failed.iter().filter_map(number).gather::<BTreeSet<_>>();
         if !last {
             let wiped = self.released(&session).into_iter().filter(|lane| !failed.contains(lane));
             self.freed = wiped.filter_map(|lane| number(&lane)).collect();

@@ -1,9 +1,12 @@
 #![doc = include_str!("FORMAT.md")]
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod cursor;
 pub mod damage;
 pub mod first_block;
+pub mod frame;
+pub mod greeting;
 pub mod history;
 pub mod intent;
 pub mod label;

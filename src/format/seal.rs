@@ -12,6 +12,11 @@ const CRC_BYTES: usize = 4;
 /// Bytes between magic and checksum that a structure may use, its magic included.
 pub const ROOM: usize = BLOCK - CRC_BYTES;
 
+/// The checksum of bytes that are no block.
+pub fn crc(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
 /// Puts `content` (magic first, at most [`ROOM`] bytes) into a block, zero-padded, and seals it.
 /// `None` when it does not fit.
 pub fn close(content: &[u8]) -> Option<Vec<u8>> {

@@ -13,8 +13,12 @@
 //! - `udev` waits for udevd with a limit, `nodes` keeps `/dev/evms`, `turn` says who changes it and its devices now;
 //! - `identity` says who this machine is; `clock` and `entropy` bring in time and seeds at the door;
 //! - `front` lets a command end though a disk hangs, `stragglers` knows whether a thread was left with one;
+//! - `udp` sends and receives on one network; `run_dir` holds what a daemon leaves to the next one of its boot;
+//! - `door` is where a daemon is asked, `secret` reads and makes its files, `journal` is its log, `notify` tells a service
+//!   manager how it is, `stops` are the signals that end it, `bell` and `wait` wake its threads;
 //! - `sys` is the only room with `unsafe`.
 
+pub mod bell;
 pub mod blocks;
 pub mod clock;
 pub mod crew;
@@ -25,17 +29,25 @@ pub mod disk_error;
 pub mod disk_kind;
 mod disk_open;
 pub mod dm;
+pub mod door;
 pub mod entropy;
 pub mod file_system;
 mod folder;
 pub mod front;
 pub mod identity;
+pub mod journal;
 pub mod mounts;
 pub mod nodes;
+pub mod notify;
 pub mod openers;
+pub mod run_dir;
+pub mod secret;
+pub mod stops;
 mod stragglers;
 pub mod sys;
 pub mod sysfs;
 pub mod turn;
 pub mod udev;
+pub mod udp;
+pub mod wait;
 pub mod worker;

@@ -359,6 +359,87 @@ pub fn remove_semaphore(id: i32) -> Result<(), Errno> {
     Errno::result(unsafe { libc::semctl(id, 0, libc::IPC_RMID) }).map(drop)
 }
 
+/// Pages of a file, seen by this process and by whoever maps the file after it; never swapped out.
+pub struct SharedPages {
+    start: core::ptr::NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the pages belong to this value alone within the process; it may go to another thread as a whole.
+unsafe impl Send for SharedPages {}
+
+impl SharedPages {
+    /// Maps the first `bytes` of an open file, which has them (or reading would be answered by SIGBUS): asked here.
+    pub fn map(file: &File, bytes: usize) -> Result<SharedPages, Errno> {
+        let has = file.metadata().map_err(|_| Errno::EIO)?.len();
+        if bytes == 0 || has < bytes as u64 {
+            return Err(Errno::EINVAL);
+        }
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let nowhere = core::ptr::null_mut();
+        // SAFETY: asks for new memory at no place of ours, over an open file.
+        let start = unsafe { libc::mmap(nowhere, bytes, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        let start = core::ptr::NonNull::new(start.cast::<u8>()).ok_or(Errno::EFAULT)?;
+        // SAFETY: exactly the memory that was mapped. Where it may not be locked, it may be swapped out.
+        unsafe { libc::mlock(start.as_ptr().cast(), bytes) };
+        Ok(SharedPages { start, bytes })
+    }
+
+    /// A copy of all of it.
+    pub fn read(&self) -> Vec<u8> {
+        let mut copy = vec![0; self.bytes];
+        // SAFETY: both have `bytes` bytes and are not the same memory. Another process may write meanwhile: the copy is bytes
+        // of which any may be wrong, as of any file.
+        unsafe { core::ptr::copy_nonoverlapping(self.start.as_ptr(), copy.as_mut_ptr(), self.bytes) };
+        copy
+    }
+
+    /// Writes there, if it is inside.
+    pub fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), Errno> {
+        if at.checked_add(bytes.len()).is_none_or(|end| end > self.bytes) {
+            return Err(Errno::ENOSPC);
+        }
+        // SAFETY: from `at` on there are so many bytes (asked above), mapped as long as `self` is.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().add(at), bytes.len()) };
+        Ok(())
+    }
+}
+
+impl Drop for SharedPages {
+    fn drop(&mut self) {
+        // SAFETY: exactly the memory that was mapped, used by nobody any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// All memory of this process, what it will have too, stays where it is (mlockall).
+pub fn lock_all_memory() -> Result<(), Errno> {
+    // SAFETY: takes a number.
+    Errno::result(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) }).map(drop)
+}
+
+/// This thread runs before all that are not so urgent (SCHED_RR). What it starts does not inherit that.
+pub fn run_first(priority: i32) -> Result<(), Errno> {
+    // SAFETY: all zeroes is a value of it, in every C library (musl's has fields that nobody reads).
+    let mut wanted: libc::sched_param = unsafe { core::mem::zeroed() };
+    wanted.sched_priority = priority;
+    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: `wanted` outlives the call. musl's own function only says that it cannot: the kernel is asked.
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const wanted) })
+        .map(drop)
+}
+
+/// Sets an option of a socket whose value is one int.
+pub fn set_option(socket: i32, level: i32, option: i32, value: libc::c_int) -> Result<(), Errno> {
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: `value` outlives the call, and the kernel reads exactly one int of it.
+    let code = unsafe { libc::setsockopt(socket, level, option, (&raw const value).cast(), length) };
+    Errno::result(code).map(drop)
+}
+
 /// Fills `out` from the kernel's generator; waits once, early in boot, until that is seeded.
 pub fn fill_random(out: &mut [u8]) -> Result<(), Errno> {
     let mut done = 0;

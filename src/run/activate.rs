@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::failure::{Failure, Kind};
+use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::name::Name;
 use crate::engine::guard::{self, Act, Denied, Place};
@@ -98,7 +99,7 @@ impl Context {
             });
         }
         let disks = numbers(scene, found);
-        let here = disks.keys().copied().collect::<BTreeSet<_>>();
+        let here = disks.keys().copied().gather::<BTreeSet<_>>();
         let stack = stack::stack(model, chosen.image.header.order.epoch, &here, &wanted.volumes);
         // A disk that fails or hangs may be the one that is missing, and a slow one is why it took so long.
         let trouble =

@@ -11,6 +11,7 @@ use crate::host::disk::OpenDisk;
 pub use crate::host::front;
 pub use crate::host::identity::host_name;
 use crate::host::identity::{self, IdentityFiles};
+pub use crate::host::wait::is_closed;
 use crate::host::{clock, entropy};
 use crate::run::failure::RunError;
 use crate::run::perform::{Hands, Mode};

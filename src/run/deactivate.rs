@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::failure::Kind;
+use crate::base::gather::Gather;
 use crate::base::id::ContainerId;
 use crate::base::name::{Name, VolumePath};
 use crate::host::dm::wire::Listed;
@@ -153,7 +154,7 @@ impl Context {
 fn refuse_ambiguous(wanted: &[Wanted], volumes: &[Volume]) -> Result<(), RunError> {
     for one in wanted {
         let named = volumes.iter().filter(|volume| volume.path.container.as_str() == one.container);
-        let ids = named.map(Volume::container).collect::<BTreeSet<_>>();
+        let ids = named.map(Volume::container).gather::<BTreeSet<_>>();
         if ids.len() > 1 {
             return Err(RunError::Ambiguous {
                 name: one.container.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::failure::Kind;
+use crate::base::gather::Gather;
 use crate::base::name::VolumePath;
 use crate::base::size::Resize;
 use crate::engine::guard::Place;
@@ -97,7 +98,7 @@ impl Context {
         let turn = Turn::wait();
         let Ok(mut dm) = Dm::open() else { return Ok(false) };
         let disks = numbers(&scene, found);
-        let here = disks.keys().copied().collect::<BTreeSet<_>>();
+        let here = disks.keys().copied().gather::<BTreeSet<_>>();
         let epoch = chosen.image.header.order.epoch;
         let stack = stack::stack(&chosen.model, epoch, &here, std::slice::from_ref(&path.volume));
         if let [(volume, Down::Disks(away))] = stack.down.as_slice()

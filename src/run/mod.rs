@@ -5,10 +5,12 @@
 
 pub mod activate;
 pub mod activity;
+pub mod ask;
 pub mod change;
 pub mod check;
 pub mod container;
 pub mod context;
+pub mod daemon;
 pub mod deactivate;
 pub mod deletion;
 pub mod failure;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::base::epoch::Epoch;
 use crate::base::failure::Kind;
+use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeId, RegionId, VolumeId};
 use crate::engine::guard::{self, Act};
 use crate::format::intent::Intent;
@@ -119,7 +120,7 @@ impl Context {
             return Err(RunError::Denied(guard::Denied::NoIdentity { name: model.container.name.clone() }));
         }
         let new_ids =
-            intents.values().map(|intent| (intent.old_disk, intent.new_disk)).collect::<BTreeMap<_, _>>();
+            intents.values().map(|intent| (intent.old_disk, intent.new_disk)).gather::<BTreeMap<_, _>>();
         for disk in &mut model.table.disks {
             if let Some(new) = new_ids.get(&disk.id) {
                 disk.id = *new;

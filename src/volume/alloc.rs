@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::epoch::Generation;
+use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::units::Extents;
 use crate::format::model::{Container, Disk, DiskState, Freed, Model, Run};
@@ -81,7 +82,7 @@ impl FreeSpace {
     /// What is free in a model that was committed as `at`.
     pub fn of(model: &Model, at: Generation) -> FreeSpace {
         let giving = model.table.disks.iter().filter(|disk| gives(disk));
-        let mut disks: BTreeMap<_, Vec<Run>> = giving.map(|disk| (disk.number, Vec::new())).collect();
+        let mut disks: BTreeMap<_, Vec<Run>> = giving.map(|disk| (disk.number, Vec::new())).gather();
         for run in unused(model, at, gives) {
             disks.entry(run.disk).or_default().push(run);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::gather::Gather;
 use crate::base::id::{DiskId, DiskNumber, RegionId, VolumeId};
 use crate::base::limits::{
     CHANGE_TEXT_BYTES_MAX, DISK_NUMBER_MAX, DISKS_MAX, EXTENT_BYTES_MAX, EXTENT_BYTES_MIN, FREED_RUNS_MAX,
@@ -163,7 +164,7 @@ fn disk_ids(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
     broken.extend(
         twice(disks().map(|disk| disk.number)).into_iter().map(|number| Broken::Twice(Whose::Disk(number))),
     );
-    let ids: BTreeSet<DiskId> = twice(disks().map(|disk| disk.id)).into_iter().collect();
+    let ids: BTreeSet<DiskId> = twice(disks().map(|disk| disk.id)).into_iter().gather();
     let again = disks().filter(|disk| ids.contains(&disk.id));
     broken.extend(again.map(|disk| Broken::Twice(Whose::Disk(disk.number))));
     let blank = disks().filter(|disk| disk.id.is_none());

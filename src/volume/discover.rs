@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::base::bits::Access;
+use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
 use crate::base::name::Name;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
@@ -449,7 +450,7 @@ impl Found {
         let highest = newest.clone().map(|image| image.header.order).max();
         let newest = newest.filter(|image| Some(image.header.order) == highest);
         let names = newest.filter_map(|image| Some(Model::of(image).ok()?.container.name));
-        names.collect::<BTreeSet<_>>().into_iter().collect()
+        names.gather::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What is to be said of the disk that was read as `read`.

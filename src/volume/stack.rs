@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::epoch::Epoch;
+use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, DiskNumber};
 use crate::base::name::{Name, VolumePath};
 use crate::base::units::Sectors;
@@ -122,15 +123,15 @@ pub fn stack(model: &Model, epoch: Epoch, here: &BTreeSet<DiskNumber>, only: &[N
     let mut stack = Stack { gates: gates.collect(), volumes: Vec::new(), down: Vec::new() };
     let mut carrying = BTreeSet::new();
     let geometry = Geometry::of(model);
-    let regions = model.regions.iter().map(|region| (region.id, region)).collect::<BTreeMap<_, _>>();
+    let regions = model.regions.iter().map(|region| (region.id, region)).gather::<BTreeMap<_, _>>();
     let wanted = |volume: &&Volume| only.is_empty() || only.contains(&volume.name);
     for volume in model.volumes.iter().filter(wanted) {
         let path = VolumePath { container: model.container.name.clone(), volume: volume.name.clone() };
         let ObjectRef::Region(region) = volume.on;
         let region = regions.get(&region).copied();
         let on = region.into_iter().flat_map(|region| region.columns.iter().flatten().map(|run| run.disk));
-        let on = on.collect::<BTreeSet<_>>();
-        let away = on.iter().filter(|disk| !stack.gates.contains_key(disk)).copied().collect::<BTreeSet<_>>();
+        let on = on.gather::<BTreeSet<_>>();
+        let away = on.iter().filter(|disk| !stack.gates.contains_key(disk)).copied().gather::<BTreeSet<_>>();
         if !away.is_empty() {
             stack.down.push((path, Down::Disks(away)));
             continue;

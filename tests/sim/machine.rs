@@ -2,7 +2,7 @@
 //! outlives it as the gates do.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use evms::base::id::{Incarnation, NodeId};
 use evms::base::time::BootTime;
@@ -38,7 +38,7 @@ pub struct Machine {
     /// When the machine was last stopped and went on. Nothing tells it that time went by (T6): a lease from beats that it
     /// sent before is not held against the protocol.
     pub thawed: BootTime,
-    pub socket: VecDeque<Rc<Beat>>,
+    pub socket: VecDeque<Arc<Beat>>,
     pub lives: u64,
     /// The alarm that counts; older ones do not ring.
     pub alarm: u64,
@@ -66,7 +66,7 @@ impl Machine {
         self.power == Power::On && !self.paused && self.daemon.is_some()
     }
 
-    pub fn receive(&mut self, beat: Rc<Beat>) {
+    pub fn receive(&mut self, beat: Arc<Beat>) {
         if self.power == Power::Off || self.daemon.is_none() {
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use evms::base::id::{ClusterId, NodeId, NodeUuid};
 use evms::base::time::BootTime;
@@ -27,7 +27,7 @@ const EVENTS_MAX: u64 = 5_000_000;
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    Arrives { to: usize, beat: Rc<Beat> },
+    Arrives { to: usize, beat: Arc<Beat> },
     Alarm { machine: usize, number: u64 },
     Fault(Fault),
     Calm,
@@ -259,13 +259,15 @@ impl World {
         // The page and the memory are written before anything is sent.
         let page = daemon.quorate(now);
         machine.page = page;
-        machine.memory = Some((machine.boot, daemon.memory()));
+        if beat.is_some() {
+            machine.memory = Some((machine.boot, daemon.memory()));
+        }
         let alarm = machine.clock.real_us(daemon.deadline().max(now)).max(self.now_us + 1);
         machine.alarm += 1;
         let number = machine.alarm;
         self.at(alarm, Event::Alarm { machine: place, number });
         if let Some(beat) = beat {
-            self.send(place, Rc::new(beat));
+            self.send(place, Arc::new(beat));
         }
         let replaced = self.hear_of_changes(place, &mut daemon)?;
         if replaced {
@@ -276,13 +278,13 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, from: usize, beat: Rc<Beat>) {
+    fn send(&mut self, from: usize, beat: Arc<Beat>) {
         for to in 0..self.machines.len() {
             if self.machines[to].node == beat.node {
                 continue;
             }
             for after in self.network.fates(from, to, &mut self.chance) {
-                self.at(self.now_us + after, Event::Arrives { to, beat: Rc::clone(&beat) });
+                self.at(self.now_us + after, Event::Arrives { to, beat: Arc::clone(&beat) });
             }
         }
     }

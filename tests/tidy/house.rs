@@ -21,8 +21,12 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("sha2", &["base", "format", "volume", "cluster", "engine", "host", "run"]),
     ("uuid", &["base", "format", "volume", "cluster", "engine", "host", "run"]),
     ("crc32fast", &["format"]),
-    // The parameters of a region are its plug-in's own words, kept inside a section of the model.
-    ("postcard", &["format", "volume"]),
+    ("chacha20poly1305", &["cluster"]),
+    ("hkdf", &["cluster"]),
+    ("toml_span", &["cluster"]),
+    // The parameters of a region are its plug-in's own words, kept inside a section of the model; what nodes say to each
+    // other is values of the cluster's own rooms.
+    ("postcard", &["format", "volume", "cluster"]),
     ("log", &["volume", "cluster", "engine", "host", "run", "applets"]),
     ("nix", &["host"]),
     ("devicemapper", &["host"]),

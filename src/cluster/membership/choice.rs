@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::gather::Gather;
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::cluster::beat::Row;
@@ -22,30 +23,50 @@ pub struct Excluded {
     pub deaf: NodeSet,
 }
 
+/// All that the choice depends on: where nothing of it changed there is nothing to be chosen anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Grounds {
+    hears: Vec<(NodeId, NodeSet)>,
+    current: NodeSet,
+    proposer: NodeId,
+}
+
 impl Membership {
     /// Who hears whom, as far as this node knows.
     pub(super) fn rows(&self, now: BootTime) -> BTreeMap<NodeId, Row> {
-        let mut rows = self.hearing.rows(now);
+        let mut rows = self.hearing.rows(now).map(|(node, row)| (node, *row)).gather::<BTreeMap<_, _>>();
         let (view, members) = self.last_view;
         let (incarnation, beat, hears) = (self.incarnation, self.number, self.hearing.row(now));
         let own = Row { incarnation, beat, hears, view, members };
         rows.insert(self.node, own);
-        rows.retain(|node, _| self.configuration.nodes.contains_key(node));
+        rows.retain(|node, _| self.voters.has(*node));
         rows
+    }
+
+    /// What the choice goes by, now.
+    fn grounds(&self, now: BootTime) -> Grounds {
+        let mut newest = self.last_view;
+        let mut hears = Vec::with_capacity(self.configuration.nodes.len());
+        hears.push((self.node, self.hearing.row(now)));
+        for (node, row) in self.hearing.rows(now).filter(|(node, _)| self.voters.has(*node)) {
+            hears.push((node, row.hears));
+            newest = newest.max((row.view, row.members));
+        }
+        // The view that stands, in the eyes of all who know the same rows.
+        Grounds { hears, current: newest.1, proposer: newest.0.proposer }
+    }
+
+    fn chosen_on(&self, grounds: &Grounds, now: BootTime) -> NodeSet {
+        if breaks!(self.rules, NoCliqueRule) {
+            return self.hearing.row(now).with(self.node);
+        }
+        let (current, proposer) = (grounds.current, grounds.proposer);
+        clique::best(&grounds.hears, Taste { configuration: &self.configuration, current, proposer })
     }
 
     /// The largest set of nodes that hear each other.
     pub fn chosen(&self, now: BootTime) -> NodeSet {
-        let rows = self.rows(now);
-        if breaks!(self.rules, NoCliqueRule) {
-            return self.hearing.row(now).with(self.node);
-        }
-        // The view that stands, in the eyes of all who know the same rows.
-        let newest = rows.values().map(|row| (row.view, row.members)).max().unwrap_or_default();
-        let (current, proposer) = (newest.1, newest.0.proposer);
-        let taste = Taste { configuration: &self.configuration, current, proposer };
-        let hears = rows.into_iter().map(|(node, row)| (node, row.hears)).collect::<BTreeMap<_, _>>();
-        clique::best(&hears, taste)
+        self.chosen_on(&self.grounds(now), now)
     }
 
     /// Is this node left out of the choice, and by whom?
@@ -82,10 +103,15 @@ impl Membership {
     }
 
     pub(super) fn choose(&mut self, now: BootTime) {
-        let chosen = self.chosen(now);
-        if self.choice.0 != chosen {
-            self.choice = (chosen, now);
+        let grounds = self.grounds(now);
+        if self.grounds != grounds {
+            let chosen = self.chosen_on(&grounds, now);
+            self.grounds = grounds;
+            if self.choice.0 != chosen {
+                self.choice = (chosen, now);
+            }
         }
+        let chosen = self.choice.0;
         if !chosen.has(self.node) {
             return;
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::epoch::{Epoch, Order};
+use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::units::Bytes;
 use crate::format::history::{Record, RingEnd};
@@ -153,7 +154,7 @@ pub(super) fn verdict(
             && targets.contains(&lane.member.number)
             && quorum.knows(lane.member.number, lane.member.id)
     };
-    let mut held_by = lanes.iter().filter(holds).map(|lane| lane.member.number).collect::<BTreeSet<_>>();
+    let mut held_by = lanes.iter().filter(holds).map(|lane| lane.member.number).gather::<BTreeSet<_>>();
     if breaks!(rules, AbsentDiskCountsAsHolding) {
         held_by = quorum.everyone();
     }

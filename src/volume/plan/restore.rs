@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::gather::Gather;
 use crate::base::id::{DiskNumber, RegionId};
 use crate::base::name::Name;
 use crate::base::units::Extents;
@@ -76,7 +77,7 @@ fn held(draft: &Draft<'_>, from: &Model) -> Result<(), RestoreWhy> {
     if !draft.model.container.holders.iter().any(others) {
         return Ok(());
     }
-    let then: BTreeMap<_, _> = from.regions.iter().map(|region| (region.id, region)).collect();
+    let then: BTreeMap<_, _> = from.regions.iter().map(|region| (region.id, region)).gather();
     let mut moved = Vec::new();
     for region in &draft.model.regions {
         let kept = then.get(&region.id).map(|then| then.columns.concat()).unwrap_or_default();

@@ -37,7 +37,8 @@ impl Agreement {
             ));
         }
         let last = self.last.entry(incarnation).or_default();
-        if view.number <= *last {
+        // The same one counts anew after a restart of the daemon.
+        if view.number < *last {
             return broken(format!("node {node} installed {view} after {last}"));
         }
         *last = view.number;

@@ -1,0 +1,160 @@
+//! Whole detectors over a network that carries bytes.
+
+use super::*;
+use crate::base::dice::Dice;
+use crate::base::hash::Hash128;
+use crate::base::id::{ClusterId, Incarnation, NodeUuid};
+use crate::cluster::beat::Session;
+use crate::cluster::channel::{Common, Myself};
+use crate::cluster::configuration::{Configuration, Voter};
+use crate::cluster::keys::{ClusterKey, Purpose};
+use crate::cluster::mistake::Rules;
+
+fn configuration(nodes: u16) -> Configuration {
+    let voter = |node| (NodeId(node), Voter { uuid: NodeUuid([node as u8; 16]), votes: 1 });
+    Configuration {
+        cluster: ClusterId([7; 16]),
+        generation: 1,
+        nodes: (1..=nodes).map(voter).collect(),
+        timing: Default::default(),
+    }
+}
+
+fn detector(node: u16, nodes: u16) -> Detector {
+    let configuration = configuration(nodes);
+    let now = BootTime { ms: 1000 };
+    let incarnation = Incarnation([100 + node as u8; 16]);
+    let me =
+        Myself { node: NodeId(node), machine: NodeUuid([node as u8; 16]), incarnation, session: Session(1) };
+    let common = Common {
+        cluster: configuration.cluster,
+        machines: configuration.nodes.iter().map(|(node, voter)| (*node, voter.uuid)).collect(),
+        generation: 1,
+        configuration: Hash128([1; 16]),
+        window_ms: configuration.timing.window_ms,
+    };
+    let keys = [ClusterKey::new([3; 32])];
+    let channel = Channel::new(me, common, &keys, Purpose::Beats, Dice::from_number(node.into()), now);
+    let membership = Membership::start(configuration, NodeId(node), incarnation, Rules::ALL, now);
+    Detector::new(channel.unwrap(), membership)
+}
+
+/// Lets so many milliseconds pass; `carries(from, to, link)` says what the network does. Bytes that were sent, and the
+/// largest datagram.
+fn run(
+    all: &mut [Detector],
+    from_ms: u64,
+    for_ms: u64,
+    links: usize,
+    carries: impl Fn(usize, usize, usize) -> bool,
+) -> usize {
+    let mut largest = 0;
+    for ms in (from_ms..from_ms + for_ms).step_by(5) {
+        let now = BootTime { ms };
+        let mut sent = Vec::new();
+        for (from, one) in all.iter_mut().enumerate() {
+            one.tick(now);
+            one.beat(now);
+            while let Some(outgoing) = one.outgoing(now) {
+                sent.push((from, outgoing));
+            }
+        }
+        for (from, outgoing) in sent {
+            let (only, datagram) = match outgoing {
+                Outgoing::ToAll(datagram) => (None, datagram),
+                Outgoing::ToOne(node, datagram) => (Some(node), datagram),
+            };
+            largest = largest.max(datagram.len());
+            for to in 0..all.len() {
+                let meant = only.is_none_or(|node| usize::from(node.0) == to + 1);
+                for link in 0..links {
+                    if to != from && meant && carries(from, to, link) {
+                        let _ = all[to].hear(now, link, &datagram);
+                    }
+                }
+            }
+        }
+    }
+    largest
+}
+
+fn view_of(one: &Detector) -> Option<String> {
+    one.membership().view().map(ToString::to_string)
+}
+
+#[test]
+fn five_find_each_other_and_are_quorate() {
+    let mut all = (1..=5).map(|node| detector(node, 5)).collect::<Vec<_>>();
+    run(&mut all, 1000, 8000, 1, |_, _, _| true);
+    let now = BootTime { ms: 9000 };
+    for one in &all {
+        assert_eq!(one.membership().view().map(|view| view.nodes().len()), Some(5));
+        assert_eq!(view_of(one), view_of(&all[0]));
+        assert!(one.membership().quorate(now).is_some());
+        assert_eq!(one.channel().counts().bad_seal, 0);
+    }
+}
+
+/// F13: one of two links is lost. No view changes, and each node tells which link it is.
+#[test]
+fn f13_a_lost_link_of_two_changes_no_view() {
+    let mut all = (1..=3).map(|node| detector(node, 3)).collect::<Vec<_>>();
+    run(&mut all, 1000, 8000, 2, |_, _, _| true);
+    let before = view_of(&all[0]);
+    assert!(before.is_some());
+    run(&mut all, 9000, 5000, 2, |_, _, link| link != 1);
+    let now = BootTime { ms: 14_000 };
+    for one in &all {
+        assert_eq!(view_of(one), before);
+        let other = if one.membership().view().is_some_and(|_| one.links(NodeId(1))[0].heard.is_some()) {
+            1
+        } else {
+            2
+        };
+        let links = one.links(NodeId(other));
+        assert!(links[0].is_up(now, 1000) && !links[1].is_up(now, 1000), "{links:?}");
+    }
+}
+
+/// Beats of many go in parts, none larger than every path carries.
+#[test]
+fn forty_nodes_fit_their_beats_into_small_datagrams() {
+    let mut all = (1..=40).map(|node| detector(node, 40)).collect::<Vec<_>>();
+    let largest = run(&mut all, 1000, 4000, 1, |_, _, _| true);
+    assert!(largest <= crate::format::frame::DATAGRAM_BYTES, "{largest}");
+    for one in &all {
+        assert_eq!(one.membership().view().map(|view| view.nodes().len()), Some(40));
+    }
+}
+
+/// The longest beat that there can be: 64 nodes, a view of all of them proposed, all numbers large.
+#[test]
+fn the_longest_beat_fits_its_parts() {
+    use crate::cluster::beat::{BeatNumber, Row};
+    use crate::cluster::node_set::NodeSet;
+    use crate::cluster::view::{Stage, View, ViewNumber};
+    let nodes = || (1..=64).map(NodeId);
+    let incarnation = Incarnation([0xff; 16]);
+    let number = BeatNumber { session: Session(u64::MAX), counter: u64::MAX };
+    let view = ViewNumber { counter: u64::MAX, proposer: NodeId(64), boot: u32::MAX };
+    let all = nodes().collect::<NodeSet>();
+    let row = Row { incarnation, beat: number, hears: all, view, members: all };
+    let beat = Beat {
+        generation: u64::MAX,
+        highest: u64::MAX,
+        promised: view,
+        stage: Some(Stage::Installed),
+        choice: all,
+        proposal: Some(View { number: view, members: nodes().map(|node| (node, incarnation)).collect() }),
+        rows: nodes().map(|node| (node, row)).collect(),
+        heard: nodes().map(|node| (node, number)).collect(),
+        grants: true,
+        left: true,
+        ..Beat::unknown(NodeId(64), incarnation, number)
+    };
+    let parts = split(1, &beat.encode());
+    assert!((1..=crate::cluster::parts::PARTS_MAX).contains(&parts.len()), "{}", parts.len());
+    let mut joining = Joining::default();
+    let joined = parts.iter().filter_map(|part| joining.take(part)).next();
+    assert_eq!(joined.and_then(|bytes| Beat::decode(&bytes)), Some(beat));
+}

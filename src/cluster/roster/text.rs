@@ -1,0 +1,192 @@
+//! The text of a roster: TOML, read with the line of what is wrong, written so that equal rosters have equal texts.
+
+use core::fmt;
+use core::net::IpAddr;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use toml_span::de_helpers::TableHelper;
+use toml_span::value::ValueInner;
+use toml_span::{DeserError, Span, Value};
+
+use crate::base::id::{ClusterId, NodeId, NodeUuid};
+use crate::base::name::Name;
+use crate::cluster::configuration::{Configuration, Voter};
+use crate::cluster::roster::{Member, PORT_DEFAULT, Roster};
+use crate::cluster::timing::Timing;
+
+/// Bytes of a text at most: 64 nodes with four links each need a fourth of it.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Why a text is no roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadText {
+    /// Where, from one.
+    pub line: usize,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl fmt::Display for BadText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.what)
+    }
+}
+
+/// What is wrong, and where in the text it begins.
+struct Wrong {
+    at: usize,
+    what: String,
+}
+
+fn wrong(span: Span, what: impl Into<String>) -> Wrong {
+    Wrong { at: span.start, what: what.into() }
+}
+
+impl From<toml_span::Error> for Wrong {
+    fn from(error: toml_span::Error) -> Wrong {
+        let what = match &error.kind {
+            toml_span::ErrorKind::MissingField(field) => format!("'{field}' is missing here"),
+            toml_span::ErrorKind::UnexpectedKeys { keys, expected } => {
+                let first = keys.first();
+                let at = first.map_or(error.span.start, |(_, span)| span.start);
+                let key = first.map_or("", |(key, _)| key);
+                return Wrong {
+                    at,
+                    what: format!("'{key}' is not known; known are {}", expected.join(", ")),
+                };
+            }
+            _ => error.to_string(),
+        };
+        wrong(error.span, what)
+    }
+}
+
+impl From<DeserError> for Wrong {
+    fn from(all: DeserError) -> Wrong {
+        match all.errors.into_iter().next() {
+            Some(first) => first.into(),
+            None => Wrong { at: 0, what: "it cannot be read".into() },
+        }
+    }
+}
+
+/// A text that has to be something.
+fn parsed<T>(
+    table: &mut TableHelper<'_>,
+    key: &'static str,
+    what: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<T, Wrong> {
+    let text = table.required_s::<String>(key)?;
+    parse(&text.value)
+        .ok_or_else(|| wrong(text.span, format!("'{}' is no {what}", text.value.escape_debug())))
+}
+
+fn timing(value: Value<'_>) -> Result<Timing, Wrong> {
+    let mut value = value;
+    let mut table = TableHelper::new(&mut value)?;
+    let mut timing = Timing::default();
+    for (key, field) in timing.fields() {
+        if let Some(ms) = table.optional::<u64>(key) {
+            *field = ms;
+        }
+    }
+    if let Some(ppm) = table.optional::<u32>("drift_ppm") {
+        timing.drift_ppm = ppm;
+    }
+    table.finalize(None)?;
+    Ok(timing)
+}
+
+fn links(table: &mut TableHelper<'_>) -> Result<Vec<IpAddr>, Wrong> {
+    let Some((_, mut value)) = table.take("links") else { return Ok(Vec::new()) };
+    let span = value.span;
+    let ValueInner::Array(all) = value.take() else {
+        return Err(wrong(span, "'links' is a list of addresses"));
+    };
+    let one = |link: Value<'_>| {
+        let text = link.as_str().unwrap_or_default();
+        text.parse().map_err(|_| wrong(link.span, format!("'{}' is no IP address", text.escape_debug())))
+    };
+    all.into_iter().map(one).collect()
+}
+
+fn node(value: Value<'_>) -> Result<(NodeId, Member, Voter), Wrong> {
+    let mut value = value;
+    let mut table = TableHelper::new(&mut value)?;
+    let id = NodeId(table.required("id")?);
+    let name = parsed(&mut table, "name", "name of a node", |text| Name::parse_node(text).ok())?;
+    let uuid = parsed(&mut table, "machine", "UUID", NodeUuid::parse)?;
+    let links = links(&mut table)?;
+    let votes = table.optional("votes").unwrap_or(1);
+    table.finalize(None)?;
+    Ok((id, Member { name, links }, Voter { uuid, votes }))
+}
+
+fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
+    let mut table = TableHelper::new(value)?;
+    let name = parsed(&mut table, "cluster", "name of a cluster", |text| Name::parse(text).ok())?;
+    let cluster = parsed(&mut table, "id", "UUID", ClusterId::parse)?;
+    let generation = table.required("generation")?;
+    let port = table.optional("port").unwrap_or(PORT_DEFAULT);
+    let timing = table.take("timing").map_or(Ok(Timing::default()), |(_, value)| timing(value))?;
+    let (mut members, mut nodes) = (BTreeMap::new(), BTreeMap::new());
+    if let Some((_, mut all)) = table.take("node") {
+        let span = all.span;
+        let ValueInner::Array(all) = all.take() else {
+            return Err(wrong(span, "nodes are written as [[node]]"));
+        };
+        for value in all {
+            let span = value.span;
+            let (id, member, voter) = node(value)?;
+            if members.insert(id, member).is_some() {
+                return Err(wrong(span, format!("node {id} is there twice")));
+            }
+            nodes.insert(id, voter);
+        }
+    }
+    table.finalize(None)?;
+    Ok(Roster { name, port, members, configuration: Configuration { cluster, generation, nodes, timing } })
+}
+
+impl Roster {
+    /// Reads a text. Whether it is a cluster that can work is another question: [`Roster::check`].
+    pub fn parse(text: &str) -> Result<Roster, BadText> {
+        if text.len() > TEXT_BYTES_MAX {
+            let what = format!("{} bytes are more than {TEXT_BYTES_MAX}", text.len());
+            return Err(BadText { line: 1, what });
+        }
+        let read = toml_span::parse(text).map_err(Wrong::from).and_then(|mut value| roster(&mut value));
+        read.map_err(|Wrong { at, what }| {
+            let before = text.as_bytes().get(..at).unwrap_or_default();
+            BadText { line: before.iter().filter(|&&byte| byte == b'\n').count() + 1, what }
+        })
+    }
+
+    /// The text of it.
+    pub fn to_text(&self) -> String {
+        let configuration = &self.configuration;
+        let mut text = format!(
+            "cluster = \"{}\"\nid = \"{}\"\ngeneration = {}\nport = {}\n\n[timing] # milliseconds\n",
+            self.name, configuration.cluster, configuration.generation, self.port
+        );
+        let mut timing = configuration.timing;
+        for (key, field) in timing.fields() {
+            // Writing to a text does not fail.
+            let _ = writeln!(text, "{key} = {field}");
+        }
+        let _ = writeln!(text, "drift_ppm = {}", timing.drift_ppm);
+        for (id, member) in &self.members {
+            let voter = configuration.nodes.get(id);
+            let (uuid, votes) = voter.map_or((NodeUuid::NONE, 0), |voter| (voter.uuid, voter.votes));
+            let links = member.links.iter().map(|link| format!("\"{link}\"")).collect::<Vec<_>>().join(", ");
+            let _ = write!(
+                text,
+                "\n[[node]]\nid = {id}\nname = \"{}\"\nmachine = \"{uuid}\"\nlinks = [{links}]\nvotes = {votes}\n",
+                member.name
+            );
+        }
+        text
+    }
+}

@@ -1,0 +1,235 @@
+//! How the cluster is, as this node sees it, for people and programs that ask: values of `format::control`, words where
+//! words are wanted.
+
+use crate::base::id::NodeId;
+use crate::base::time::BootTime;
+use crate::cluster::channel::{Counts, Dropped};
+use crate::cluster::chronicle::Chronicle;
+use crate::cluster::detector::Detector;
+use crate::cluster::membership::Standing;
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::roster::Roster;
+use crate::format::control::{ChangeLine, LinkLine, NodeLine, QuorumLine, Status, TrafficLine, ViewLine};
+
+/// All that is known.
+pub fn status(now: BootTime, me: NodeId, began: BootTime, all: (&Detector, &Roster, &Chronicle)) -> Status {
+    let (detector, roster, chronicle) = all;
+    let membership = detector.membership();
+    let view = membership.view().map(|view| ViewLine {
+        number: view.number.to_string(),
+        members: names(roster, view.nodes()),
+        since_ms: chronicle.since(view).map_or(0, |since| now.ms.saturating_sub(since.ms)),
+    });
+    let changes = chronicle.changes().map(|changed| ChangeLine {
+        view: changed.view.number.to_string(),
+        members: names(roster, changed.view.nodes()),
+        at_seconds: changed.wall.seconds,
+        ago_ms: now.ms.saturating_sub(changed.at.ms),
+        why: changed.why.clone(),
+    });
+    Status {
+        cluster: roster.name.to_string(),
+        cluster_id: roster.configuration.cluster.to_string(),
+        generation: roster.configuration.generation,
+        node: roster.name_of(me),
+        up_ms: now.ms.saturating_sub(began.ms),
+        view,
+        quorum: quorum(now, detector, roster),
+        nodes: roster.members.keys().map(|node| node_line(now, *node, me, detector, roster)).collect(),
+        changes: changes.collect(),
+        traffic: traffic(detector.channel().counts(), roster),
+    }
+}
+
+fn names(roster: &Roster, nodes: NodeSet) -> Vec<String> {
+    nodes.iter().map(|node| roster.name_of(node)).collect()
+}
+
+fn list(roster: &Roster, nodes: NodeSet) -> String {
+    names(roster, nodes).join(", ")
+}
+
+fn quorum(now: BootTime, detector: &Detector, roster: &Roster) -> QuorumLine {
+    let membership = detector.membership();
+    let (votes, needed, all) = membership.votes();
+    let standing = membership.standing(now);
+    let (quorate, lease_ms) = match standing {
+        Standing::Quorate(ms) => (true, ms),
+        _ => (false, 0),
+    };
+    QuorumLine { quorate, lease_ms, votes, needed, all, why: why(now, standing, detector, roster) }
+}
+
+/// Nodes that are not heard long enough to count, with since when.
+fn missing(now: BootTime, detector: &Detector, roster: &Roster) -> String {
+    let membership = detector.membership();
+    let one = |node: &NodeId| {
+        let name = roster.name_of(*node);
+        match membership.peer(*node, now) {
+            None => Some(format!("{name} (never heard)")),
+            Some(peer) if peer.left => Some(format!("{name} (left)")),
+            Some(peer) if !peer.heard => {
+                Some(format!("{name} (silent for {} s)", now.ms.saturating_sub(peer.last.ms) / 1000))
+            }
+            Some(_) => None,
+        }
+    };
+    let me = membership.node();
+    roster.members.keys().filter(|node| **node != me).filter_map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) -> String {
+    let (votes, needed, all) = detector.membership().votes();
+    match standing {
+        Standing::Quorate(_) => format!("members with {votes} of {all} votes echo this node, {needed} are needed"),
+        Standing::Leaving => "this node leaves".into(),
+        Standing::Outdated => "others go by a newer configuration; this daemon has to adopt it".into(),
+        Standing::Replaced => {
+            "others know another boot of this node as the living one: a copy of this machine runs, or did; end one of them"
+                .into()
+        }
+        Standing::Quiet(ms) => format!(
+            "silent for another {ms} ms: what an earlier daemon of this machine promised is not known and has to end first"
+        ),
+        Standing::Excluded(excluded) => format!(
+            "left out by {}: {}; see the network between them",
+            list(roster, excluded.chosen),
+            excluded_words(roster, excluded.unheard, excluded.deaf)
+        ),
+        Standing::NoView => "in no view yet: members have to hear each other for a while first".into(),
+        Standing::Agreeing(behind) if behind.is_empty() => "a view is being agreed on".into(),
+        Standing::Agreeing(behind) => {
+            format!("a view is being agreed on; not yet by {}", list(roster, behind))
+        }
+        Standing::TooFewVotes => format!(
+            "the view has {votes} of {all} votes and {needed} are needed; not here: {}",
+            missing(now, detector, roster)
+        ),
+        Standing::Promised(ms) => {
+            format!("waits {ms} ms until what was promised to nodes that are gone has ended")
+        }
+        Standing::NotEchoed => {
+            format!("members with {needed} votes have to echo this node, and do not yet")
+        }
+    }
+}
+
+fn excluded_words(roster: &Roster, unheard: NodeSet, deaf: NodeSet) -> String {
+    let mut words = Vec::new();
+    if !unheard.is_empty() {
+        words.push(format!("this node does not hear {}", list(roster, unheard)));
+    }
+    if !deaf.is_empty() {
+        words.push(format!("it is not heard by {}", list(roster, deaf)));
+    }
+    if words.is_empty() { "others were preferred".into() } else { words.join(", ") }
+}
+
+fn state(now: BootTime, node: NodeId, me: NodeId, detector: &Detector) -> &'static str {
+    let membership = detector.membership();
+    let is_member = membership.view().is_some_and(|view| view.nodes().has(node));
+    match membership.peer(node, now) {
+        _ if node == me => "here",
+        Some(peer) if peer.left => "left",
+        Some(peer) if !peer.heard => "silent",
+        _ if is_member => "member",
+        Some(peer) if !peer.counts => "joining",
+        Some(_) => "excluded",
+        None => "unknown",
+    }
+}
+
+fn node_line(now: BootTime, node: NodeId, me: NodeId, detector: &Detector, roster: &Roster) -> NodeLine {
+    let membership = detector.membership();
+    let voter = roster.configuration.nodes.get(&node);
+    let session = detector.channel().session(node);
+    let peer = membership.peer(node, now);
+    let suspects = membership.view().map(|view| membership.deaf_to(node, now).and(view.nodes()));
+    let mut line = NodeLine {
+        name: roster.name_of(node),
+        id: node.0,
+        votes: voter.map_or(0, |voter| voter.votes),
+        machine: voter.map(|voter| voter.uuid.to_string()).unwrap_or_default(),
+        state: state(now, node, me, detector).into(),
+        heard_ms: peer.map(|peer| now.ms.saturating_sub(peer.last.ms)),
+        incarnation: session.map(|session| session.incarnation.short()).unwrap_or_default(),
+        session: session.map_or(0, |session| session.session.0),
+        suspected_by: names(roster, suspects.unwrap_or_default()),
+        links: Vec::new(),
+    };
+    if node == me {
+        line.incarnation = membership.incarnation().short();
+        line.session = membership.session().0;
+    } else {
+        line.links = links(now, node, detector, roster);
+    }
+    line
+}
+
+fn links(now: BootTime, node: NodeId, detector: &Detector, roster: &Roster) -> Vec<LinkLine> {
+    let window_ms = roster.configuration.timing.window_ms;
+    let addresses = roster.members.get(&node).map(|member| member.links.as_slice()).unwrap_or_default();
+    let one = |(address, link): (&core::net::IpAddr, crate::cluster::link::Link)| LinkLine {
+        address: address.to_string(),
+        up: link.is_up(now, window_ms),
+        lost_per_mille: link.lost_per_mille(),
+        ..LinkLine::default()
+    };
+    addresses.iter().zip(detector.links(node)).map(one).collect()
+}
+
+fn traffic(counts: &Counts, roster: &Roster) -> TrafficLine {
+    TrafficLine {
+        taken: counts.taken,
+        no_frame: counts.no_frame,
+        foreign: counts.foreign,
+        unknown_key: counts.unknown_key,
+        bad_seal: counts.bad_seal,
+        refused: counts.refused,
+        last: counts.last.as_ref().map(|(dropped, _)| in_words(dropped, roster)).unwrap_or_default(),
+    }
+}
+
+/// Why a datagram was dropped, in one sentence that says what to do.
+pub fn in_words(dropped: &Dropped, roster: &Roster) -> String {
+    let name = |node: &NodeId| roster.name_of(*node);
+    match dropped {
+        Dropped::NoFrame(_) => "something that is not evms sends to this port".into(),
+        Dropped::Foreign(tag) => format!(
+            "nodes of another cluster, {tag}, send to this port; give the two clusters different ports or networks"
+        ),
+        Dropped::UnknownKey(_) => {
+            "a node seals by a key that is not in /etc/evms/key here; the key files of all nodes have to be the same".into()
+        }
+        Dropped::Stranger(node) => {
+            format!("node {node} is not in the configuration; add it, or correct its own configuration")
+        }
+        Dropped::BadSeal(node) => {
+            format!("datagrams that say to be of {} were forged, or damaged on their way", name(node))
+        }
+        Dropped::Replayed(node, _) | Dropped::OtherSession(node) => {
+            format!("datagrams of {} came late", name(node))
+        }
+        Dropped::Impostor { node, known, claimed } => format!(
+            "machine {claimed} goes by the id of {}, which is machine {known}; give it an id of its own",
+            name(node)
+        ),
+        Dropped::Twin { node, known, refused } => format!(
+            "two machines go by the identity of {}: the one that runs (boot {}), and a copy that is refused (boot {}); give \
+             the copy a new /etc/evms/node and a new id",
+            name(node),
+            known.short(),
+            refused.short()
+        ),
+        Dropped::OtherConfiguration { node, generation, configuration } => format!(
+            "{} has another configuration of the same generation {generation} (hash {}, here {}); compare the files",
+            name(node),
+            configuration.short(),
+            roster.hash().short()
+        ),
+        Dropped::OtherVersions(node, (oldest, newest)) => format!(
+            "{} speaks versions {oldest} to {newest} and this program others; bring both to neighbouring versions",
+            name(node)
+        ),
+    }
+}

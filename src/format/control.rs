@@ -1,0 +1,254 @@
+//! What `evms` and `evmsd` say to each other on `/run/evms/evmsd.sock`: frames of a length, a version and a value. Its version
+//! is its own: neither that of disks nor that of the network.
+//!
+//! ```text
+//! offset bytes what
+//!      0     4 bytes behind these, little-endian
+//!      4     2 version
+//!      6     … the request or the reply, as postcard has it
+//! ```
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::base::failure::Kind;
+use crate::format::cursor::{Reader, Writer};
+
+/// The version that this program speaks.
+pub const VERSION: u16 = 1;
+/// Bytes of one frame at most, its length not counted: the status of 64 nodes needs a tenth of it.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a length.
+pub const LENGTH_BYTES: usize = 4;
+
+/// What is asked of a daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// How the cluster is.
+    Status,
+    /// The same, again whenever something changed, and once a second.
+    Watch,
+    /// Leave in good order, and end.
+    Leave,
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// How the cluster is.
+    Status(Box<Status>),
+    /// It is done, in one sentence.
+    Done(String),
+    /// It is refused: of what kind, and why in one sentence.
+    Refused(Refusal, String),
+}
+
+/// The kind of a refusal, as it goes over the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// For a reason that has no kind of its own.
+    Refused,
+    /// The request is not known.
+    Unknown,
+    /// There is no such node.
+    NotFound,
+    /// Not quorate.
+    NotQuorate,
+    /// A node cannot be reached.
+    NotReachable,
+}
+
+impl From<Refusal> for Kind {
+    fn from(refusal: Refusal) -> Kind {
+        match refusal {
+            Refusal::Refused | Refusal::Unknown => Kind::Refused,
+            Refusal::NotFound => Kind::NotFound,
+            Refusal::NotQuorate => Kind::NotOwner,
+            Refusal::NotReachable => Kind::NoDaemon,
+        }
+    }
+}
+
+/// How a cluster is, as one node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Its id.
+    pub cluster_id: String,
+    /// The generation of its configuration.
+    pub generation: u64,
+    /// The node that says this.
+    pub node: String,
+    /// Milliseconds since its daemon began.
+    pub up_ms: u64,
+    /// The view that counts, if any.
+    pub view: Option<ViewLine>,
+    /// May this node act?
+    pub quorum: QuorumLine,
+    /// All nodes, by id.
+    pub nodes: Vec<NodeLine>,
+    /// The last view changes, the newest first.
+    pub changes: Vec<ChangeLine>,
+    /// What came over the network.
+    pub traffic: TrafficLine,
+}
+
+/// A view.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewLine {
+    /// Its number.
+    pub number: String,
+    /// Names of its members.
+    pub members: Vec<String>,
+    /// Milliseconds since it counts.
+    pub since_ms: u64,
+}
+
+/// Quorum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumLine {
+    /// Is it quorate?
+    pub quorate: bool,
+    /// Milliseconds for which it is, if nothing is heard any more.
+    pub lease_ms: u64,
+    /// Votes of the view.
+    pub votes: u32,
+    /// Votes that are needed.
+    pub needed: u32,
+    /// Votes of all nodes.
+    pub all: u32,
+    /// Why it is so, and what would change it, in one sentence.
+    pub why: String,
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLine {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub id: u16,
+    /// How much it counts.
+    pub votes: u16,
+    /// Its machine.
+    pub machine: String,
+    /// `here`, `member`, `joining`, `excluded`, `left`, `silent`, `unknown`.
+    pub state: String,
+    /// Milliseconds since it was heard; nothing when it never was.
+    pub heard_ms: Option<u64>,
+    /// Its boot, the first eight digits; empty when none is known.
+    pub incarnation: String,
+    /// The life of its daemon; zero when none is known.
+    pub session: u64,
+    /// Members that do not hear it.
+    pub suspected_by: Vec<String>,
+    /// Paths to it.
+    pub links: Vec<LinkLine>,
+}
+
+/// A path to a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkLine {
+    /// Its address there.
+    pub address: String,
+    /// Is anything heard on it?
+    pub up: bool,
+    /// Of a thousand beats how many were lost lately.
+    pub lost_per_mille: u64,
+    /// Microseconds to there and back; nothing when it was not measured.
+    pub round_trip_us: Option<u64>,
+    /// Do messages go by it?
+    pub in_use: bool,
+    /// Bytes that a datagram may have on it; zero when it was not measured.
+    pub datagram_bytes: u32,
+}
+
+/// A change of the view.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeLine {
+    /// The view that came.
+    pub view: String,
+    /// Its members.
+    pub members: Vec<String>,
+    /// When, by the wall clock, for people: seconds since 1970.
+    pub at_seconds: u64,
+    /// Milliseconds since then.
+    pub ago_ms: u64,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What came over the network and was dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficLine {
+    /// Datagrams that were taken.
+    pub taken: u64,
+    /// No frames, or of other versions.
+    pub no_frame: u64,
+    /// Of other clusters.
+    pub foreign: u64,
+    /// Sealed by keys that are not known here.
+    pub unknown_key: u64,
+    /// Forged or damaged.
+    pub bad_seal: u64,
+    /// Refused: no node, another machine, a copy, another configuration.
+    pub refused: u64,
+    /// The last reason that somebody should know of, in one sentence; empty when there is none.
+    pub last: String,
+}
+
+/// Why bytes are no frame of this socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadFrame {
+    /// Longer than any.
+    TooLong(usize),
+    /// Of another version.
+    Version(u16),
+    /// Not a value that is known.
+    Value,
+}
+
+/// A frame with this value.
+pub fn encode(value: &impl Serialize) -> Vec<u8> {
+    // There is no value of these types that postcard cannot write.
+    let value = postcard::to_allocvec(value).unwrap_or_default();
+    let mut writer = Writer::new();
+    let length = u32::try_from(value.len() + 2).unwrap_or(u32::MAX);
+    writer.u32(length).u16(VERSION).bytes(&value);
+    writer.finish()
+}
+
+/// How many bytes stand behind a length.
+pub fn length_of(head: [u8; LENGTH_BYTES]) -> Result<usize, BadFrame> {
+    let length = u32::from_le_bytes(head) as usize;
+    if length > FRAME_BYTES_MAX { Err(BadFrame::TooLong(length)) } else { Ok(length) }
+}
+
+/// The value of a frame, its length taken off.
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadFrame> {
+    let mut reader = Reader::new(body);
+    let version = reader.u16().ok_or(BadFrame::Value)?;
+    if version != VERSION {
+        return Err(BadFrame::Version(version));
+    }
+    postcard::from_bytes(reader.rest()).map_err(|_| BadFrame::Value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_read_as_it_was_written() {
+        let frame = encode(&Request::Watch);
+        assert_eq!(frame, [3, 0, 0, 0, 1, 0, 1]);
+        let (head, body) = frame.split_at(LENGTH_BYTES);
+        assert_eq!(length_of(head.try_into().unwrap()), Ok(body.len()));
+        assert_eq!(decode(body), Ok(Request::Watch));
+        assert_eq!(decode::<Request>(&[2, 0, 0]), Err(BadFrame::Version(2)));
+        assert_eq!(decode::<Request>(&[1, 0, 99]), Err(BadFrame::Value));
+        assert_eq!(decode::<Request>(&[1]), Err(BadFrame::Value));
+        assert_eq!(length_of([0, 0, 0x20, 0]), Err(BadFrame::TooLong(0x20_0000)));
+    }
+}

@@ -1,0 +1,163 @@
+//! Where the daemon's log goes: to stderr where somebody reads it (a terminal, a service manager), else to syslog, else to
+//! the kernel's log. Never waits: what cannot be taken at once is dropped and counted, for a full disk behind the log must
+//! stop nothing (F50).
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+
+/// Bytes of a line at most; kmsg takes a little less than a thousand.
+const LINE_BYTES_MAX: usize = 900;
+/// Facility "daemon" of syslog, shifted as it is sent.
+const FACILITY: u8 = 3 << 3;
+
+/// Where lines go.
+enum Sink {
+    /// Stderr; does a service manager read the level in front of each line?
+    Stderr {
+        levels: bool,
+    },
+    Syslog(UnixDatagram),
+    Kernel(File),
+}
+
+/// The log.
+pub struct Journal {
+    sink: Mutex<Sink>,
+    dropped: AtomicU64,
+}
+
+/// Which one is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// What is there.
+    #[default]
+    Any,
+    /// Stderr.
+    Stderr,
+    /// Syslog.
+    Syslog,
+    /// The kernel's log.
+    Kernel,
+}
+
+fn syslog() -> Option<Sink> {
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.connect("/dev/log").ok()?;
+    socket.set_nonblocking(true).ok()?;
+    Some(Sink::Syslog(socket))
+}
+
+fn kernel() -> Option<Sink> {
+    let flags = libc::O_NONBLOCK;
+    OpenOptions::new().write(true).custom_flags(flags).open("/dev/kmsg").ok().map(Sink::Kernel)
+}
+
+fn stderr() -> Sink {
+    // Only its own description is made not to wait where it is a pipe of a service manager; a terminal's is shared.
+    let levels = std::env::var_os("JOURNAL_STREAM").is_some();
+    if levels {
+        let _ = fcntl(std::io::stderr(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+    }
+    Sink::Stderr { levels }
+}
+
+impl Journal {
+    /// What was asked for, or what there is.
+    pub fn new(wanted: Wanted) -> Journal {
+        let read = std::io::stderr().is_terminal() || std::env::var_os("JOURNAL_STREAM").is_some();
+        let sink = match wanted {
+            Wanted::Any if read => None,
+            Wanted::Any => syslog().or_else(kernel),
+            Wanted::Stderr => None,
+            Wanted::Syslog => syslog(),
+            Wanted::Kernel => kernel(),
+        };
+        Journal { sink: Mutex::new(sink.unwrap_or_else(stderr)), dropped: AtomicU64::new(0) }
+    }
+
+    /// All of this process log there from now on. Once; a second time nothing changes.
+    pub fn begin(self, level: LevelFilter) {
+        if log::set_boxed_logger(Box::new(self)).is_ok() {
+            log::set_max_level(level);
+        }
+    }
+}
+
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+impl Sink {
+    fn write(&mut self, level: Level, words: &str) -> bool {
+        let severity = severity(level);
+        let mut line = String::new();
+        // Writing to a text does not fail.
+        let _ = match self {
+            Sink::Stderr { levels: true } => writeln!(line, "<{severity}>{words}"),
+            Sink::Stderr { levels: false } => writeln!(line, "evmsd: {words}"),
+            Sink::Syslog(_) | Sink::Kernel(_) => write!(line, "<{}>evmsd: {words}", FACILITY | severity),
+        };
+        let bytes = line.as_bytes();
+        match self {
+            Sink::Stderr { .. } => std::io::stderr().write_all(bytes).is_ok(),
+            Sink::Syslog(socket) => socket.send(bytes).is_ok(),
+            Sink::Kernel(file) => file.write_all(bytes).is_ok(),
+        }
+    }
+}
+
+fn cut(words: &str) -> &str {
+    let end = (0..=LINE_BYTES_MAX.min(words.len())).rev().find(|end| words.is_char_boundary(*end));
+    words.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+impl Log for Journal {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let words = record.args().to_string().replace('\n', " ");
+        // Whoever writes right now keeps nobody waiting.
+        let Ok(mut sink) = self.sink.try_lock() else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 && !sink.write(Level::Warn, &format!("{dropped} lines of this log were dropped")) {
+            self.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+        if !sink.write(record.level(), cut(&words)) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_between_letters() {
+        let long = "ä".repeat(LINE_BYTES_MAX);
+        assert_eq!(cut(&long).len(), LINE_BYTES_MAX);
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&format!("x{long}")).len(), LINE_BYTES_MAX - 1);
+    }
+}

@@ -1,0 +1,121 @@
+//! Asks the daemon of this machine.
+
+use core::fmt;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::base::failure::{Failure, Kind};
+use crate::format::control::{self, BadFrame, LENGTH_BYTES, Refusal, Reply, Request, Status};
+use crate::host::door;
+
+/// How long an answer is waited for: a daemon that needs longer stands.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum AskError {
+    /// There is no daemon, or it may not be asked.
+    NoDaemon(io::Error),
+    /// It does not answer.
+    Silent(io::Error),
+    /// What it answers cannot be read.
+    Strange(BadFrame),
+    /// It refuses.
+    Refused(Refusal, String),
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AskError::NoDaemon(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                write!(f, "only root may ask evmsd; nothing was done")
+            }
+            AskError::NoDaemon(error) => write!(
+                f,
+                "evmsd of this machine cannot be reached ({error}); nothing was done; start it, and see why it does not \
+                 start with: evmsd --check"
+            ),
+            AskError::Silent(error) => write!(
+                f,
+                "evmsd of this machine does not answer ({error}); what was asked may have been done or not; see its log"
+            ),
+            AskError::Strange(BadFrame::Version(version)) => write!(
+                f,
+                "evmsd answers in version {version} of its socket and this evms speaks {}; use programs of one release",
+                control::VERSION
+            ),
+            AskError::Strange(_) => {
+                write!(f, "what evmsd answers cannot be read; use an evms and an evmsd of one release")
+            }
+            AskError::Refused(_, words) => f.write_str(words),
+        }
+    }
+}
+
+impl Failure for AskError {
+    fn kind(&self) -> Kind {
+        match self {
+            AskError::Refused(refusal, _) => (*refusal).into(),
+            _ => Kind::NoDaemon,
+        }
+    }
+}
+
+/// A connection to the daemon.
+pub struct Asking {
+    stream: UnixStream,
+}
+
+impl Asking {
+    /// Knocks.
+    pub fn begin() -> Result<Asking, AskError> {
+        let stream = door::knock().map_err(AskError::NoDaemon)?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(AskError::NoDaemon)?;
+        stream.set_write_timeout(Some(PATIENCE)).map_err(AskError::NoDaemon)?;
+        Ok(Asking { stream })
+    }
+
+    /// Asks.
+    pub fn ask(&mut self, request: &Request) -> Result<(), AskError> {
+        self.stream.write_all(&control::encode(request)).map_err(AskError::Silent)
+    }
+
+    /// The next answer.
+    pub fn answer(&mut self) -> Result<Reply, AskError> {
+        let mut head = [0; LENGTH_BYTES];
+        self.stream.read_exact(&mut head).map_err(AskError::Silent)?;
+        let length = control::length_of(head).map_err(AskError::Strange)?;
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).map_err(AskError::Silent)?;
+        match control::decode(&body).map_err(AskError::Strange)? {
+            Reply::Refused(refusal, words) => Err(AskError::Refused(refusal, words)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// The next answer, which has to be how the cluster is.
+    pub fn status(&mut self) -> Result<Status, AskError> {
+        match self.answer()? {
+            Reply::Status(status) => Ok(*status),
+            _ => Err(AskError::Strange(BadFrame::Value)),
+        }
+    }
+}
+
+/// How the cluster is.
+pub fn status() -> Result<Status, AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask(&Request::Status)?;
+    asking.status()
+}
+
+/// Has this node leave in good order; what was done.
+pub fn leave() -> Result<String, AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask(&Request::Leave)?;
+    match asking.answer()? {
+        Reply::Done(words) => Ok(words),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}

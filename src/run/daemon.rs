@@ -1,0 +1,159 @@
+//! `evmsd`: two threads. The detector's (`heart`) beats, listens and agrees, and waits for nothing else; the engine's, this
+//! one, is a loop that answers who asks (`clients`) and carries messages. They talk by queues and a bell, and the engine
+//! stamps a word by which the detector sees that it lives (safety 1.4).
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::{Async, LocalExecutor, Timer};
+
+use crate::cluster::membership::Change;
+use crate::host::notify::Notify;
+use crate::host::run_dir::RunDir;
+use crate::host::stops::Stops;
+use crate::host::{clock, door, entropy, identity, sys};
+use crate::run::daemon::engine::Engine;
+use crate::run::daemon::heart::{Heart, Life};
+use crate::run::daemon::pulse::Pulse;
+
+pub mod check;
+mod clients;
+mod engine;
+mod failure;
+pub mod founding;
+mod heart;
+pub mod logging;
+mod pulse;
+pub mod settings;
+
+pub use failure::DaemonError;
+use settings::Settings;
+
+/// Milliseconds between two stamps of the engine.
+const STAMP_MS: u64 = 200;
+/// Milliseconds that others have to hear that this node leaves.
+const LEAVE_MS: u64 = 300;
+
+/// What the command line said.
+#[derive(Clone, Debug)]
+pub struct DaemonOptions {
+    /// The configuration.
+    pub config: PathBuf,
+}
+
+impl Default for DaemonOptions {
+    fn default() -> Self {
+        DaemonOptions { config: settings::CONFIG.into() }
+    }
+}
+
+/// Runs the daemon until it is told to end.
+pub fn run(options: &DaemonOptions) -> Result<(), DaemonError> {
+    let stops = Stops::hold().map_err(|errno| DaemonError::System("holding signals", errno))?;
+    let settings = Settings::read(&options.config)?;
+    let boot = identity::boot_id(&settings.identity).map_err(DaemonError::Identity)?;
+    let (room, left) = RunDir::take(boot).map_err(DaemonError::Room)?;
+    if let Err(errno) = sys::lock_all_memory() {
+        log::warn!("memory cannot be locked ({}); swapping may cost this node its quorum", errno.desc());
+    }
+    let pulse = Pulse::new()?;
+    let heart = Heart::new(Life {
+        settings: settings.clone(),
+        room,
+        left,
+        dice: entropy::dice().map_err(DaemonError::Entropy)?,
+        pulse: pulse.of_heart(),
+    })?;
+    let door = door::open().map_err(DaemonError::Door)?;
+    let beating = heart.begin()?;
+    let ended = serve(&settings, Rc::new(Engine::new(pulse)), door, stops);
+    door::close();
+    // Its thread ends when it was told to, or when the engine's end is gone.
+    beating.wait();
+    ended
+}
+
+fn serve(
+    settings: &Settings,
+    engine: Rc<Engine>,
+    door: std::os::unix::net::UnixListener,
+    stops: Stops,
+) -> Result<(), DaemonError> {
+    let notify = Notify::of_environment();
+    let executor = Rc::new(LocalExecutor::new());
+    let io = |error| DaemonError::Loop(error);
+    let door = Async::new(door).map_err(io)?;
+    let stops = Async::new(stops).map_err(io)?;
+    let bell = Async::new(engine.pulse.bell()).map_err(io)?;
+    log::info!(
+        "node {} of cluster {}: {} nodes, configuration {}",
+        settings.roster.name_of(settings.node),
+        settings.roster.name,
+        settings.roster.members.len(),
+        settings.roster.configuration.generation
+    );
+    notify.tell("READY=1\nSTATUS=looking for the other nodes");
+    let listening = clients::listen(Rc::clone(&executor), Rc::clone(&engine), door);
+    let stamping = async {
+        loop {
+            engine.pulse.stamp(clock::boot_now());
+            Timer::after(Duration::from_millis(STAMP_MS)).await;
+        }
+    };
+    let hearing = async {
+        loop {
+            if bell.readable().await.is_err() {
+                return;
+            }
+            let changed = engine.hear_heart();
+            changed.iter().for_each(|change| tell(settings, change));
+            if let Some(words) = engine.words() {
+                notify.tell(&format!("STATUS={words}"));
+            }
+        }
+    };
+    let ending = async {
+        while stops.readable().await.is_ok() {
+            if stops.get_ref().next().is_some() {
+                return;
+            }
+        }
+    };
+    smol::block_on(executor.run(async {
+        let work = smol::future::or(smol::future::or(listening, stamping), hearing);
+        let asked = smol::future::or(engine.asked_to_leave(), ending);
+        smol::future::or(work, asked).await;
+        notify.tell("STOPPING=1");
+        if engine.leaves() {
+            Timer::after(Duration::from_millis(LEAVE_MS)).await;
+        }
+        engine.pulse.stop();
+    }));
+    Ok(())
+}
+
+/// What the log says of a change.
+fn tell(settings: &Settings, change: &Change) {
+    let names = |nodes: crate::cluster::node_set::NodeSet| {
+        nodes.iter().map(|node| settings.roster.name_of(node)).collect::<Vec<_>>().join(" ")
+    };
+    match change {
+        Change::Installed(view) => log::info!("view {}: {}", view.number, names(view.nodes())),
+        Change::Quorate(number) => log::info!("quorate by view {number}"),
+        Change::Inquorate => log::warn!("not quorate any more; see 'evms why'"),
+        Change::Replaced(boot) => {
+            log::error!(
+                "others know another boot of this node ({}): began anew as another incarnation",
+                boot.short()
+            )
+        }
+        Change::Outdated { generation } => {
+            log::error!("others go by configuration {generation}; this node is silent until it has it too")
+        }
+        Change::Refused(node, why) => {
+            log::warn!("a beat of {} was refused: {why:?}", settings.roster.name_of(*node))
+        }
+        Change::Proposed(_) | Change::Accepted(_) | Change::Installing(_) => log::debug!("{change:?}"),
+    }
+}

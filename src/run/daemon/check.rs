@@ -1,0 +1,131 @@
+//! `evmsd --check`: would a daemon start, and would it do well? Every question gets a line, with the figures, and what is
+//! wrong with what to do. Starts nothing and writes nothing.
+
+use core::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::cluster::mistake::Rules;
+use crate::cluster::roster::Roster;
+use crate::host::udp::Udp;
+use crate::host::{door, identity};
+use crate::run::daemon::settings::{self, KEY};
+
+/// How an answer is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// As it should be.
+    Good,
+    /// The daemon starts, and something should be better.
+    Warning,
+    /// It does not start, or not well.
+    Bad,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// How to take it.
+    pub grade: Grade,
+    /// What was looked at.
+    pub what: &'static str,
+    /// What was found.
+    pub words: String,
+}
+
+fn line(grade: Grade, what: &'static str, words: impl ToString) -> Line {
+    Line { grade, what, words: words.to_string() }
+}
+
+/// All answers.
+pub fn check(config: &PathBuf) -> Vec<Line> {
+    let mut lines = Vec::new();
+    lines.push(match settings::keys() {
+        Ok(keys) => line(Grade::Good, "key", format!("{KEY} has {} and is read by root alone", keys.len())),
+        Err(error) => line(Grade::Bad, "key", error),
+    });
+    lines.push(machine());
+    match settings::roster(config) {
+        Ok(roster) => of_roster(&roster, config, &mut lines),
+        Err(error) => lines.push(line(Grade::Bad, "configuration", error)),
+    }
+    lines.push(watchdog());
+    lines
+}
+
+fn machine() -> Line {
+    match identity::node_uuid(&Default::default()) {
+        Ok(Some(uuid)) => line(Grade::Good, "machine", uuid),
+        Ok(None) => line(Grade::Bad, "machine", identity::HOW_TO_MAKE_ONE),
+        Err(error) => line(Grade::Bad, "machine", error),
+    }
+}
+
+fn of_roster(roster: &Roster, config: &Path, lines: &mut Vec<Line>) {
+    let configuration = &roster.configuration;
+    lines.push(line(
+        Grade::Good,
+        "configuration",
+        format!(
+            "{}: cluster {}, generation {}, {} nodes, {} votes",
+            config.display(),
+            roster.name,
+            configuration.generation,
+            roster.members.len(),
+            configuration.votes_of_all()
+        ),
+    ));
+    let machine = identity::node_uuid(&Default::default()).ok().flatten();
+    let node = machine.and_then(|machine| roster.node_of(machine));
+    lines.push(match node {
+        Some(node) => line(Grade::Good, "node", format!("this machine is {} ({node})", roster.name_of(node))),
+        None => line(Grade::Bad, "node", "this machine is none of the nodes; add it on all of them"),
+    });
+    let links = node.and_then(|node| roster.members.get(&node)).map(|member| member.links.as_slice());
+    lines.extend(links.unwrap_or_default().iter().map(|address| link(roster, *address)));
+    if roster.members.values().next().is_some_and(|member| member.links.len() == 1)
+        && roster.members.len() > 1
+    {
+        lines.push(line(Grade::Warning, "links", "one network only: when it fails, so does the quorum"));
+    }
+    if configuration.votes_of_all() % 2 == 0 {
+        let words = "an even number of votes: when the network splits them in halves nobody is quorate";
+        lines.push(line(Grade::Warning, "votes", words));
+    }
+    lines.push(timing(roster));
+}
+
+fn link(roster: &Roster, address: core::net::IpAddr) -> Line {
+    let running = door::knock().is_ok();
+    let shown = SocketAddr::new(address, roster.port);
+    match Udp::bind(address, roster.port) {
+        Ok(_) => line(Grade::Good, "link", format!("{shown} can be listened on")),
+        Err(_) if running => line(Grade::Good, "link", format!("{shown} is in use, by the evmsd that runs")),
+        Err(error) => line(Grade::Bad, "link", error),
+    }
+}
+
+/// R18: the arithmetic, shown.
+fn timing(roster: &Roster) -> Line {
+    let timing = roster.configuration.timing;
+    let words = format!(
+        "a beat each {} ms; silent after {} ms, which is {} beats; agreed {} ms later at the earliest; I/O stops {} ms after \
+         the last beat that a majority echoed; others wait {} ms for that, with clocks wrong by {} %",
+        timing.beat_ms,
+        timing.window_ms,
+        timing.window_ms / timing.beat_ms.max(1),
+        timing.settle_ms,
+        timing.lease_ms,
+        timing.promise_ms(Rules::ALL),
+        f64::from(timing.drift_ppm) / 10_000.0
+    );
+    line(Grade::Good, "timing", words)
+}
+
+fn watchdog() -> Line {
+    if Path::new("/dev/watchdog").exists() {
+        line(Grade::Good, "watchdog", "/dev/watchdog is there")
+    } else {
+        let words = "no /dev/watchdog: a node that hangs cannot end itself; load its driver, or softdog";
+        line(Grade::Warning, "watchdog", words)
+    }
+}

@@ -1,0 +1,65 @@
+//! The first steps of a cluster: a key, an identity, a configuration with one node.
+
+use core::net::IpAddr;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::base::dice::Dice;
+use crate::base::id::{ClusterId, NodeId};
+use crate::base::name::Name;
+use crate::cluster::configuration::{Configuration, Voter};
+use crate::cluster::keys::ClusterKey;
+use crate::cluster::roster::{Member, PORT_DEFAULT, Roster};
+use crate::host::identity::{self, IdentityFiles};
+use crate::host::{entropy, secret};
+use crate::run::daemon::DaemonError;
+use crate::run::daemon::settings::{CONFIG, KEY};
+
+fn new_key() -> Result<ClusterKey, DaemonError> {
+    entropy::seed().map(ClusterKey::new).map_err(DaemonError::Entropy)
+}
+
+fn key_file(key: &ClusterKey) -> String {
+    format!(
+        "# The secret of a cluster: the same file on all its nodes, and nowhere else. A second line with another key is\n\
+         # believed too, so that keys can be changed without a stop.\n{}\n",
+        key.to_line()
+    )
+}
+
+/// Makes a key; nothing where there is one already. Where it stands.
+pub fn keygen() -> Result<&'static str, DaemonError> {
+    secret::make(Path::new(KEY), &key_file(&new_key()?)).map_err(DaemonError::File)?;
+    Ok(KEY)
+}
+
+/// Founds a cluster with this machine as its first node; its configuration.
+pub fn init(cluster: Name, node: Name, links: Vec<IpAddr>) -> Result<Roster, DaemonError> {
+    let mut dice: Dice = entropy::dice().map_err(DaemonError::Entropy)?;
+    let files = IdentityFiles::default();
+    if secret::text(Path::new(CONFIG)).is_ok() {
+        return Err(DaemonError::File(secret::BadFile::Exists(CONFIG.into())));
+    }
+    identity::make_node_file(&files.node, &mut dice).map_err(DaemonError::Identity)?;
+    let machine = identity::node_uuid(&files).map_err(DaemonError::Identity)?.ok_or(DaemonError::Nobody)?;
+    let first = NodeId(1);
+    let roster = Roster {
+        name: cluster,
+        port: PORT_DEFAULT,
+        members: BTreeMap::from([(first, Member { name: node, links })]),
+        configuration: Configuration {
+            cluster: ClusterId::random(&mut dice),
+            generation: 1,
+            nodes: BTreeMap::from([(first, Voter { uuid: machine, votes: 1 })]),
+            timing: Default::default(),
+        },
+    };
+    roster.check().map_err(|bad| DaemonError::Roster("the cluster".into(), bad))?;
+    // A key that is there may be another node's, brought here for this.
+    match secret::secret(Path::new(KEY)) {
+        Err(secret::BadFile::Missing(_)) => drop(keygen()?),
+        there => drop(there.map_err(DaemonError::File)?),
+    }
+    secret::make(Path::new(CONFIG), &roster.to_text()).map_err(DaemonError::File)?;
+    Ok(roster)
+}

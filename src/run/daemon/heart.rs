@@ -1,0 +1,279 @@
+//! The detector's thread: it beats, listens and agrees. Real-time, in locked memory, with sockets and keys of its own, it
+//! waits for its sockets and for nothing else: no disk, no log, no lock that another thread may hold (safety 1.4).
+
+use core::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::thread::JoinHandle;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::dice::Dice;
+use crate::base::id::{ClusterId, Incarnation, NodeId};
+use crate::base::time::BootTime;
+use crate::cluster::channel::{Channel, Myself};
+use crate::cluster::chronicle::Chronicle;
+use crate::cluster::detector::{Detector, Outgoing};
+use crate::cluster::keys::Purpose;
+use crate::cluster::membership::{Change, Membership, Memory};
+use crate::cluster::mistake::Rules;
+use crate::cluster::status;
+use crate::format::frame::DATAGRAM_BYTES_MAX;
+use crate::host::run_dir::RunDir;
+use crate::host::udp::Udp;
+use crate::host::{clock, sys, wait};
+use crate::run::daemon::DaemonError;
+use crate::run::daemon::pulse::{OfHeart, Order, Word};
+use crate::run::daemon::settings::Settings;
+
+/// Real-time priority: above all that is not, below what the kernel and watchdogs need.
+const PRIORITY: i32 = 20;
+/// Datagrams that are read from one link before it is looked at the clock again: a flood must not stop the beat (F11).
+const ROUND_MAX: usize = 128;
+/// Beats that may be missed before it is said that this thread was not scheduled.
+const LATE_BEATS: u64 = 3;
+/// Milliseconds that the engine's stamp may be old.
+const STAMP_MS_MAX: u64 = 1000;
+
+/// What a daemon leaves to the next one of its boot.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    cluster: ClusterId,
+    node: NodeId,
+    memory: Memory,
+}
+
+/// What the detector is made of.
+pub struct Life {
+    /// What was read.
+    pub settings: Settings,
+    /// What is kept for the next one.
+    pub room: RunDir,
+    /// What the one before left.
+    pub left: Option<Vec<u8>>,
+    /// Random numbers of its own.
+    pub dice: Dice,
+    /// Its end of what is between it and the engine.
+    pub pulse: Option<OfHeart>,
+}
+
+/// The detector with hands.
+pub struct Heart {
+    settings: Settings,
+    room: RunDir,
+    dice: Dice,
+    pulse: OfHeart,
+    detector: Detector,
+    sockets: Vec<Udp>,
+    chronicle: Chronicle,
+    began: BootTime,
+    /// When it last ran.
+    ran: BootTime,
+    engine_stood: bool,
+}
+
+/// A running detector.
+pub struct Beating {
+    thread: JoinHandle<()>,
+}
+
+impl Beating {
+    /// Until its thread has ended.
+    pub fn wait(self) {
+        // It cannot panic without ending the process.
+        let _ = self.thread.join();
+    }
+}
+
+impl Heart {
+    /// Binds its sockets; nothing is sent yet.
+    pub fn new(life: Life) -> Result<Heart, DaemonError> {
+        let Life { settings, room, left, mut dice, pulse } = life;
+        let pulse = pulse.ok_or(DaemonError::Differs("the detector was begun twice".into()))?;
+        let now = clock::boot_now();
+        let links = settings.roster.members.get(&settings.node).map(|member| member.links.clone());
+        let sockets = links.unwrap_or_default().into_iter().map(|link| Udp::bind(link, settings.roster.port));
+        let sockets = sockets.collect::<Result<Vec<_>, _>>().map_err(DaemonError::Socket)?;
+        let membership = membership(&settings, left, &mut dice, now);
+        let detector = detector(&settings, membership, &mut dice, now)?;
+        let (chronicle, began) = (Chronicle::default(), now);
+        Ok(Heart {
+            settings,
+            room,
+            dice,
+            pulse,
+            detector,
+            sockets,
+            chronicle,
+            began,
+            ran: now,
+            engine_stood: false,
+        })
+    }
+
+    /// Begins to beat, in a thread of its own.
+    pub fn begin(self) -> Result<Beating, DaemonError> {
+        let thread = std::thread::Builder::new().name("detector".into()).spawn(move || self.live());
+        Ok(Beating { thread: thread.map_err(DaemonError::Loop)? })
+    }
+
+    fn live(mut self) {
+        if let Err(errno) = sys::run_first(PRIORITY) {
+            log::warn!(
+                "no real-time priority ({}): a busy processor may cost this node its quorum",
+                errno.desc()
+            );
+        }
+        let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
+        while !self.pulse.is_stopped() {
+            let now = clock::boot_now();
+            self.notice_gaps(now);
+            self.obey(now);
+            self.detector.tick(now);
+            self.speak(now);
+            self.tell_changes(now);
+            let wait_ms = self.wait_ms();
+            let waited = self.sockets.iter().map(AsFd::as_fd).chain([self.pulse.bell().as_fd()]);
+            wait::for_any(&waited.collect::<Vec<_>>(), wait_ms);
+            self.listen(&mut buffer);
+        }
+    }
+
+    /// A beat at most, though nothing is due: so long nobody is judged otherwise.
+    fn wait_ms(&mut self) -> u64 {
+        let beat_ms = self.settings.roster.configuration.timing.beat_ms;
+        let due = self.detector.deadline().ms.saturating_sub(clock::boot_now().ms);
+        due.min(beat_ms)
+    }
+
+    fn notice_gaps(&mut self, now: BootTime) {
+        let gap = now.ms.saturating_sub(self.ran.ms);
+        let beat_ms = self.settings.roster.configuration.timing.beat_ms;
+        if gap > beat_ms * LATE_BEATS {
+            self.pulse.say(Word::NotScheduled(gap));
+        }
+        self.ran = now;
+        let stood = self.pulse.stamp().map_or(0, |stamp| now.ms.saturating_sub(stamp.ms));
+        let stands = stood > STAMP_MS_MAX;
+        if stands && !self.engine_stood {
+            self.pulse.say(Word::EngineStood(stood));
+        }
+        self.engine_stood = stands;
+    }
+
+    fn obey(&mut self, now: BootTime) {
+        while let Some(order) = self.pulse.order() {
+            match order {
+                Order::Status => {
+                    let known = (&self.detector, &self.settings.roster, &self.chronicle);
+                    let status = status::status(now, self.settings.node, self.began, known);
+                    self.pulse.say(Word::Status(Box::new(status)));
+                }
+                Order::Leave => self.detector.membership_mut().leave(),
+            }
+        }
+    }
+
+    /// What has to be remembered is kept before the beat that it goes with is sent (safety 1.3).
+    fn speak(&mut self, now: BootTime) {
+        // A living beat over an engine that stands would be immortal, quorate and deaf (safety 1.4).
+        if !self.engine_stood && self.detector.beat(now) && !self.remember() {
+            // What it promises cannot be kept: it promises nothing.
+            while self.detector.outgoing(now).is_some() {}
+        }
+        while let Some(outgoing) = self.detector.outgoing(now) {
+            match outgoing {
+                Outgoing::ToAll(datagram) => {
+                    let nodes = self.settings.roster.members.keys();
+                    nodes.for_each(|node| self.send(*node, &datagram));
+                }
+                Outgoing::ToOne(node, datagram) => self.send(node, &datagram),
+            }
+        }
+    }
+
+    fn remember(&mut self) -> bool {
+        let memory = self.detector.membership().memory();
+        let cluster = self.settings.roster.configuration.cluster;
+        let kept = Kept { cluster, node: self.settings.node, memory };
+        postcard::to_allocvec(&kept).is_ok_and(|bytes| self.room.keep(&bytes))
+    }
+
+    fn send(&self, node: NodeId, datagram: &[u8]) {
+        let Some(member) = self.settings.roster.members.get(&node).filter(|_| node != self.settings.node)
+        else {
+            return;
+        };
+        for (socket, link) in self.sockets.iter().zip(&member.links) {
+            socket.send(SocketAddr::new(*link, self.settings.roster.port), datagram);
+        }
+    }
+
+    fn listen(&mut self, buffer: &mut [u8]) {
+        for link in 0..self.sockets.len() {
+            for _ in 0..ROUND_MAX {
+                let Some((bytes, _)) = self.sockets.get(link).and_then(|socket| socket.receive(buffer))
+                else {
+                    break;
+                };
+                let datagram = buffer.get(..bytes).unwrap_or_default();
+                // What is dropped is counted there, and told to who asks.
+                let _ = self.detector.hear(clock::boot_now(), link, datagram);
+            }
+        }
+    }
+
+    fn tell_changes(&mut self, now: BootTime) {
+        let mut replaced = false;
+        while let Some(change) = self.detector.membership_mut().change() {
+            if let Change::Installed(view) = &change {
+                let times = (now, clock::wall_now());
+                self.chronicle.note(times, view, self.detector.membership(), &self.settings.roster);
+            }
+            replaced |= matches!(change, Change::Replaced(_));
+            self.pulse.say(Word::Changed(change));
+        }
+        if replaced {
+            self.begin_anew(now);
+        }
+    }
+
+    /// A copy of this machine took its place: what follows is another incarnation (F25).
+    fn begin_anew(&mut self, now: BootTime) {
+        let membership = membership(&self.settings, None, &mut self.dice, now);
+        if let Ok(detector) = detector(&self.settings, membership, &mut self.dice, now) {
+            self.detector = detector;
+        }
+    }
+}
+
+/// The same incarnation as the daemon before, if that left its memory; else a new one, which is silent at first.
+fn membership(settings: &Settings, left: Option<Vec<u8>>, dice: &mut Dice, now: BootTime) -> Membership {
+    let configuration = settings.roster.configuration.clone();
+    let node = settings.node;
+    let kept = left.and_then(|bytes| postcard::from_bytes::<Kept>(&bytes).ok());
+    let kept = kept.filter(|kept| kept.cluster == configuration.cluster && kept.node == node);
+    match kept {
+        Some(kept) => Membership::resume(configuration, node, kept.memory, Rules::ALL, now),
+        None => Membership::start(configuration, node, Incarnation::random(dice), Rules::ALL, now),
+    }
+}
+
+fn detector(
+    settings: &Settings,
+    membership: Membership,
+    dice: &mut Dice,
+    now: BootTime,
+) -> Result<Detector, DaemonError> {
+    let me = Myself {
+        node: settings.node,
+        machine: settings.machine,
+        incarnation: membership.incarnation(),
+        session: membership.session(),
+    };
+    let mut seed = [0; 32];
+    seed.iter_mut().zip(dice.bytes16().into_iter().chain(dice.bytes16())).for_each(|(to, from)| *to = from);
+    let dice = Dice::from_seed(seed);
+    let channel = Channel::new(me, settings.common(), &settings.keys, Purpose::Beats, dice, now);
+    let channel = channel.ok_or(DaemonError::Differs("there is no key".into()))?;
+    Ok(Detector::new(channel, membership))
+}

@@ -1,0 +1,23 @@
+//! Where the daemon logs to, by the words of its command line.
+
+use log::LevelFilter;
+
+use crate::host::journal::Journal;
+pub use crate::host::journal::Wanted;
+
+/// `stderr`, `syslog` or `kmsg`.
+pub fn parse(text: &str) -> Result<Wanted, String> {
+    match text {
+        "stderr" => Ok(Wanted::Stderr),
+        "syslog" => Ok(Wanted::Syslog),
+        "kmsg" => Ok(Wanted::Kernel),
+        _ => {
+            Err(format!("'{}' is no place to log to; there are stderr, syslog and kmsg", text.escape_debug()))
+        }
+    }
+}
+
+/// All of this process log there from now on.
+pub fn begin(wanted: Wanted, debug: bool) {
+    Journal::new(wanted).begin(if debug { LevelFilter::Debug } else { LevelFilter::Info });
+}

@@ -1,0 +1,141 @@
+//! What the two threads of a daemon have between them: orders to the detector, words from it, a bell for each, and the
+//! engine's stamp.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::base::time::BootTime;
+use crate::cluster::membership::Change;
+use crate::format::control::Status;
+use crate::host::bell::Bell;
+use crate::run::daemon::DaemonError;
+
+/// What the engine tells the detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Say how the cluster is.
+    Status,
+    /// Leave in good order.
+    Leave,
+}
+
+/// What the detector tells the engine.
+#[derive(Debug)]
+pub enum Word {
+    /// How the cluster is.
+    Status(Box<Status>),
+    /// Something changed.
+    Changed(Change),
+    /// The detector did not run for so many milliseconds.
+    NotScheduled(u64),
+    /// The engine's stamp is older than it may be: by so many milliseconds.
+    EngineStood(u64),
+}
+
+/// Both threads see it.
+struct Between {
+    to_heart: Bell,
+    to_engine: Arc<Bell>,
+    stamp_ms: AtomicU64,
+    stopped: AtomicBool,
+}
+
+/// The engine's end.
+pub struct Pulse {
+    between: Arc<Between>,
+    orders: Sender<Order>,
+    words: Receiver<Word>,
+    // Taken by the detector when it begins.
+    other: std::cell::RefCell<Option<(Receiver<Order>, Sender<Word>)>>,
+}
+
+/// The detector's end.
+pub struct OfHeart {
+    between: Arc<Between>,
+    orders: Receiver<Order>,
+    words: Sender<Word>,
+}
+
+impl Pulse {
+    /// Both ends.
+    pub fn new() -> Result<Pulse, DaemonError> {
+        let bell = || Bell::new().map_err(|errno| DaemonError::System("making an eventfd", errno));
+        let (to_heart, to_engine) = (bell()?, Arc::new(bell()?));
+        let (orders, heard_orders) = channel();
+        let (said, words) = channel();
+        let (stamp_ms, stopped) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
+        Ok(Pulse {
+            between: Arc::new(Between { to_heart, to_engine, stamp_ms, stopped }),
+            orders,
+            words,
+            other: std::cell::RefCell::new(Some((heard_orders, said))),
+        })
+    }
+
+    /// The other end; once.
+    pub fn of_heart(&self) -> Option<OfHeart> {
+        let (orders, words) = self.other.borrow_mut().take()?;
+        Some(OfHeart { between: Arc::clone(&self.between), orders, words })
+    }
+
+    /// Tells the detector something.
+    pub fn order(&self, order: Order) {
+        // A detector that is gone hears nothing any more; its end ends the daemon.
+        let _ = self.orders.send(order);
+        self.between.to_heart.ring();
+    }
+
+    /// The engine lives.
+    pub fn stamp(&self, now: BootTime) {
+        self.between.stamp_ms.store(now.ms, Ordering::Release);
+    }
+
+    /// The detector is to end.
+    pub fn stop(&self) {
+        self.between.stopped.store(true, Ordering::Release);
+        self.between.to_heart.ring();
+    }
+
+    /// What rings when the detector said something.
+    pub fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.between.to_engine)
+    }
+
+    /// All that it said.
+    pub fn words(&self) -> VecDeque<Word> {
+        self.between.to_engine.was_rung();
+        self.words.try_iter().collect()
+    }
+}
+
+impl OfHeart {
+    /// The next order.
+    pub fn order(&self) -> Option<Order> {
+        self.orders.try_recv().ok()
+    }
+
+    /// Says something to the engine.
+    pub fn say(&self, word: Word) {
+        let _ = self.words.send(word);
+        self.between.to_engine.ring();
+    }
+
+    /// When the engine lived last; before its first stamp it is not asked.
+    pub fn stamp(&self) -> Option<BootTime> {
+        let ms = self.between.stamp_ms.load(Ordering::Acquire);
+        (ms != u64::MAX).then_some(BootTime { ms })
+    }
+
+    /// Is it to end?
+    pub fn is_stopped(&self) -> bool {
+        self.between.stopped.load(Ordering::Acquire)
+    }
+
+    /// What rings when there is an order.
+    pub fn bell(&self) -> &Bell {
+        self.between.to_heart.was_rung();
+        &self.between.to_heart
+    }
+}

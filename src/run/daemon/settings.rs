@@ -1,0 +1,74 @@
+//! All that a daemon reads before it starts: the cluster's roster and key, and who this machine is.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::id::{NodeId, NodeUuid};
+use crate::cluster::channel::Common;
+use crate::cluster::keys::ClusterKey;
+use crate::cluster::roster::Roster;
+use crate::host::identity::{self, IdentityFiles};
+use crate::host::secret;
+use crate::run::daemon::DaemonError;
+
+/// Where the configuration is.
+pub const CONFIG: &str = "/etc/evms.conf";
+/// Where the cluster's key is.
+pub const KEY: &str = "/etc/evms/key";
+/// Where the configuration that was agreed on last is.
+pub const AGREED: &str = "/var/lib/evms/cluster";
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The cluster.
+    pub roster: Roster,
+    /// Its keys; the first one seals.
+    pub keys: Vec<ClusterKey>,
+    /// This machine.
+    pub machine: NodeUuid,
+    /// The node that it is.
+    pub node: NodeId,
+    /// Where its identity stands.
+    pub identity: IdentityFiles,
+}
+
+/// Reads a roster that can work.
+pub fn roster(path: &Path) -> Result<Roster, DaemonError> {
+    let shown = path.display().to_string();
+    let text = secret::text(path).map_err(DaemonError::File)?;
+    let roster = Roster::parse(&text).map_err(|bad| DaemonError::Text(shown.clone(), bad))?;
+    roster.check().map_err(|bad| DaemonError::Roster(shown, bad))?;
+    Ok(roster)
+}
+
+/// Reads the keys.
+pub fn keys() -> Result<Vec<ClusterKey>, DaemonError> {
+    let text = secret::secret(Path::new(KEY)).map_err(DaemonError::File)?;
+    ClusterKey::parse_file(&text).map_err(|bad| DaemonError::Keys(KEY.into(), bad))
+}
+
+impl Settings {
+    /// Reads everything.
+    pub fn read(config: &PathBuf) -> Result<Settings, DaemonError> {
+        let roster = roster(config)?;
+        let keys = keys()?;
+        let identity = IdentityFiles::default();
+        let machine = identity::node_uuid(&identity).map_err(DaemonError::Identity)?;
+        let machine = machine.ok_or(DaemonError::Nobody)?;
+        let stranger = || DaemonError::Stranger(config.display().to_string(), machine);
+        let node = roster.node_of(machine).ok_or_else(stranger)?;
+        Ok(Settings { roster, keys, machine, node, identity })
+    }
+
+    /// What all nodes have to have in common to talk.
+    pub fn common(&self) -> Common {
+        let configuration = &self.roster.configuration;
+        Common {
+            cluster: configuration.cluster,
+            machines: configuration.nodes.iter().map(|(node, voter)| (*node, voter.uuid)).collect(),
+            generation: configuration.generation,
+            configuration: self.roster.hash(),
+            window_ms: configuration.timing.window_ms,
+        }
+    }
+}

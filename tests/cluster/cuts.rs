@@ -1,0 +1,137 @@
+//! Networks that are cut, one way or both, whole or in part, and come back.
+
+use std::time::{Duration, Instant};
+
+use crate::Case;
+use crate::lab::{Lab, shown};
+
+pub const CASES: &[Case] = &[
+    ("f1_two_of_three_go_on", f1_partition),
+    ("f4_halves_without_an_arbiter_stop_both", f4_halves),
+    ("f5_a_cut_one_way_ends_in_one_stable_view", f5_one_way),
+    ("f6_a_triangle_cut_leaves_one_out_and_says_by_whom", f6_triangle),
+    ("f7_a_flapping_link_does_not_flap_the_view", f7_flapping),
+    ("f13_one_of_two_links_lost_changes_nothing", f13_one_link),
+    ("f56_a_short_cut_costs_no_view", short_cut),
+    ("sixteen_in_two_parts_and_whole_again", sixteen),
+];
+
+/// The issue: one agreed view so many seconds after the last change of connectivity.
+const AGREED: Duration = Duration::from_secs(2);
+
+fn in_time(what: &str, took: Duration) {
+    println!("       {what} after {:.2} s", took.as_secs_f64());
+    assert!(took <= AGREED, "{what}: {took:?}");
+}
+
+fn f1_partition() {
+    let lab = Lab::running("partition", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let views = lab.views(0);
+    lab.plan().partition(&[2]);
+    in_time("two agree", lab.agree(&[0, 1], true).0);
+    let (_, _) = lab.agree(&[2], false);
+    let why = lab.nodes[2].evms("evms", &["why"]);
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.contains("n3 is not quorate") && why.contains("n1") && why.contains("silent"), "{why}");
+    lab.plan().mend();
+    in_time("three agree", lab.agree(&[0, 1, 2], true).0);
+    assert_eq!(lab.views(0) - views, 2, "one view for each change of the network\n{}", lab.logs());
+}
+
+fn f4_halves() {
+    let lab = Lab::running("halves", 4, 1);
+    lab.agree(&[0, 1, 2, 3], true);
+    lab.plan().partition(&[0, 1]);
+    lab.agree(&[0, 1], false);
+    lab.agree(&[2, 3], false);
+    lab.plan().mend();
+    in_time("four agree", lab.agree(&[0, 1, 2, 3], true).0);
+}
+
+fn f5_one_way() {
+    let lab = Lab::running("one-way", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let views = lab.views(2);
+    lab.plan().cut(0, 1, 0, true);
+    // One of the two that do not hear each other both ways is out: the third is in, and stays.
+    let begin = Instant::now();
+    let members = loop {
+        let seen = lab.nodes[2].status().and_then(|status| status.view);
+        match seen {
+            Some(view) if view.members.len() == 2 => break view.members,
+            _ => assert!(begin.elapsed() < Duration::from_secs(20), "{}", lab.logs()),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    in_time("one view", begin.elapsed());
+    assert!(members.contains(&"n3".to_string()));
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(lab.views(2) - views, 1, "it stays\n{}", lab.logs());
+}
+
+fn f6_triangle() {
+    let lab = Lab::running("triangle", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let views = lab.views(2);
+    lab.plan().cut_both(0, 1, true);
+    in_time("one view", lab.agree(&[0, 2], true).0);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(lab.views(2) - views, 1, "it stays\n{}", lab.logs());
+    let out = lab.nodes[1].status().unwrap();
+    assert!(!out.quorum.quorate && out.quorum.why.contains("left out by n1, n3"), "{}", out.quorum.why);
+    assert!(out.quorum.why.contains("does not hear n1"), "{}", out.quorum.why);
+}
+
+/// Half a second up, half a second down, twenty times: nobody is silent for a window.
+fn f7_flapping() {
+    let lab = Lab::running("flapping", 3, 1);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    let before = lab.views(1);
+    for _ in 0..20 {
+        lab.plan().cut_both(0, 1, true);
+        std::thread::sleep(Duration::from_millis(500));
+        lab.plan().cut_both(0, 1, false);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(lab.agree(&[0, 1, 2], true).1, view, "{}", shown(&lab.seen()));
+    assert_eq!(lab.views(1), before, "{}", lab.logs());
+}
+
+fn f13_one_link() {
+    let lab = Lab::running("links", 3, 2);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        lab.plan().cut(one, other, 0, true);
+        lab.plan().cut(other, one, 0, true);
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(lab.agree(&[0, 1, 2], true).1, view);
+    let status = lab.nodes[0].status().unwrap();
+    let links = &status.nodes[1].links;
+    assert!(!links[0].up && links[1].up, "{links:?}");
+}
+
+fn short_cut() {
+    let lab = Lab::running("short", 3, 1);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    for _ in 0..3 {
+        lab.plan().partition(&[0]);
+        std::thread::sleep(Duration::from_millis(600));
+        lab.plan().mend();
+        std::thread::sleep(Duration::from_millis(600));
+    }
+    assert_eq!(lab.agree(&[0, 1, 2], true).1, view);
+}
+
+fn sixteen() {
+    let all = (0..16).collect::<Vec<_>>();
+    let lab = Lab::running("sixteen", 16, 1);
+    let (took, _) = lab.agree(&all, true);
+    println!("       joined after {:.2} s", took.as_secs_f64());
+    lab.plan().partition(&[0, 1, 2, 3, 4]);
+    in_time("eleven agree", lab.agree(&all[5..], true).0);
+    lab.agree(&all[..5], false);
+    lab.plan().mend();
+    in_time("sixteen agree", lab.agree(&all, true).0);
+}

@@ -1,0 +1,303 @@
+//! Several machines on one: a network namespace each, folders of its own over `/etc`, `/run` and `/var/lib`, and the real
+//! daemon in it. All of it is gone when the lab is dropped, also when a test fails.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use evms::format::control::{self, Reply, Request, Status};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::fabric::{Fabric, Plan, hardware};
+use crate::tap::{Namespace, namespace};
+
+/// How long anything is waited for before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How often is looked.
+const LOOK: Duration = Duration::from_millis(20);
+pub const PORT: u16 = 5430;
+
+/// One machine.
+pub struct Node {
+    pub name: String,
+    folder: PathBuf,
+    namespace: Namespace,
+    daemon: Option<Child>,
+}
+
+/// All of them, and the network between.
+pub struct Lab {
+    pub nodes: Vec<Node>,
+    fabric: Fabric,
+    folder: PathBuf,
+}
+
+fn uuid(number: u128) -> String {
+    let hex = format!("{number:032x}");
+    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
+
+/// The configuration of so many nodes, and a change of it.
+pub fn configuration(nodes: usize, links: usize) -> String {
+    let mut text = format!("cluster = \"lab\"\nid = \"{}\"\ngeneration = 1\n", uuid(0x77));
+    for node in 0..nodes {
+        let links =
+            (0..links).map(|link| format!("\"10.88.{link}.{}\"", node + 1)).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!(
+            "\n[[node]]\nid = {0}\nname = \"n{0}\"\nmachine = \"{1}\"\nlinks = [{links}]\n",
+            node + 1,
+            uuid(node as u128 + 1)
+        ));
+    }
+    text
+}
+
+pub fn key(byte: u8) -> String {
+    format!("evms-key-1:{}\n", format!("{byte:02x}").repeat(32))
+}
+
+impl Lab {
+    /// So many machines, their daemons not started.
+    pub fn new(name: &str, nodes: usize, links: usize) -> Lab {
+        let folder = std::env::temp_dir().join(format!("evms-lab-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let (mut all, mut cables) = (Vec::new(), Vec::new());
+        for node in 0..nodes {
+            let address = |link: usize| format!("10.88.{link}.{}/24", node + 1);
+            let hardware = |link: usize| {
+                let bytes = hardware(node, link).map(|byte| format!("{byte:02x}"));
+                bytes.join(":")
+            };
+            let (namespace, ends) = namespace(links, hardware, address);
+            cables.push(ends);
+            let own = folder.join(format!("n{}", node + 1));
+            let node = Node { name: format!("n{}", node + 1), folder: own, namespace, daemon: None };
+            node.furnish(&configuration(nodes, links), &key(7), &uuid(all.len() as u128 + 1));
+            all.push(node);
+        }
+        Lab { nodes: all, fabric: Fabric::new(cables, 1), folder }
+    }
+
+    /// The same, with all daemons started.
+    pub fn running(name: &str, nodes: usize, links: usize) -> Lab {
+        let mut lab = Lab::new(name, nodes, links);
+        lab.nodes.iter_mut().for_each(Node::start);
+        lab
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.fabric.plan
+    }
+
+    /// How each node sees the cluster; nothing of one whose daemon does not answer.
+    pub fn seen(&self) -> Vec<Option<Status>> {
+        self.nodes.iter().map(Node::status).collect()
+    }
+
+    /// Until all of these have one view with just these members, and are quorate or not; how long it took, and its number.
+    pub fn agree(&self, places: &[usize], quorate: bool) -> (Duration, String) {
+        let members = places.iter().map(|place| self.nodes[*place].name.clone()).collect::<Vec<_>>();
+        let begin = Instant::now();
+        loop {
+            let seen = places.iter().map(|place| self.nodes[*place].status()).collect::<Vec<_>>();
+            let views = seen.iter().map(|status| status.as_ref()?.view.clone()).collect::<Vec<_>>();
+            let first = views[0].clone();
+            let same = first.as_ref().is_some_and(|first| first.members == members)
+                && views.iter().all(|view| {
+                    view.as_ref().map(|view| &view.number) == first.as_ref().map(|first| &first.number)
+                })
+                && seen.iter().flatten().all(|status| status.quorum.quorate == quorate);
+            if let (true, Some(view)) = (same, first) {
+                return (begin.elapsed(), view.number);
+            }
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{members:?} do not agree:\n{}\n{}",
+                shown(&seen),
+                self.logs()
+            );
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// All logs.
+    pub fn logs(&self) -> String {
+        self.nodes.iter().map(|node| format!("-- {}\n{}", node.name, node.log())).collect()
+    }
+
+    /// How many views counted on a node so far, by its own log.
+    pub fn views(&self, place: usize) -> usize {
+        self.nodes[place].log().lines().filter(|line| line.contains(": view ")).count()
+    }
+}
+
+/// Statuses for who has to find out.
+pub fn shown(seen: &[Option<Status>]) -> String {
+    let one = |status: &Option<Status>| match status {
+        None => "no answer".to_string(),
+        Some(status) => format!("{}: {:?} {}", status.node, status.view, status.quorum.why),
+    };
+    seen.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.nodes.iter_mut().for_each(Node::kill);
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Node {
+    fn etc(&self) -> PathBuf {
+        self.folder.join("etc")
+    }
+
+    fn run_room(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
+    fn furnish(&self, configuration: &str, key: &str, machine: &str) {
+        for room in ["etc/evms", "run/evms", "lib"] {
+            fs::create_dir_all(self.folder.join(room)).unwrap();
+        }
+        self.be(machine);
+        self.configure(configuration);
+        self.give_key(key);
+    }
+
+    /// Its configuration.
+    pub fn configure(&self, text: &str) {
+        fs::write(self.etc().join("evms.conf"), text).unwrap();
+    }
+
+    /// The machine that it is.
+    pub fn be(&self, machine: &str) {
+        fs::write(self.etc().join("evms/node"), format!("{machine}\n")).unwrap();
+    }
+
+    /// Its key.
+    pub fn give_key(&self, text: &str) {
+        let path = self.etc().join("evms/key");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// What a daemon before left in this boot is gone, as after a boot.
+    pub fn forget(&self) {
+        let _ = fs::remove_file(self.run_room().join("evms/state"));
+    }
+
+    /// Does something in its place.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let done = std::thread::scope(|scope| scope.spawn(|| self.enter(work)).join());
+        done.expect("it is done inside")
+    }
+
+    fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.namespace.enter();
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let nothing = None::<&Path>;
+        mount(nothing, Path::new("/"), nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
+        for (own, place) in [("etc", "/etc"), ("run", "/run"), ("lib", "/var/lib")] {
+            let own = self.folder.join(own);
+            mount(Some(&own), Path::new(place), nothing, MsFlags::MS_BIND, nothing).unwrap();
+        }
+        work()
+    }
+
+    /// Runs the program under a name of it, to its end.
+    pub fn evms(&self, applet: &str, words: &[&str]) -> Output {
+        self.inside(|| Command::new(env!("CARGO_BIN_EXE_evms")).arg(applet).args(words).output().unwrap())
+    }
+
+    /// Starts its daemon.
+    pub fn start(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log")).unwrap();
+        let child = self.inside(|| {
+            Command::new(env!("CARGO_BIN_EXE_evms"))
+                .args(["evmsd", "--log", "stderr"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .unwrap()
+        });
+        self.daemon = Some(child);
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("it runs").id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid() as i32), signal).unwrap();
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.daemon.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Waits until it has ended by itself; its code.
+    pub fn ended(&mut self) -> Option<i32> {
+        let mut child = self.daemon.take()?;
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            if begin.elapsed() > PATIENCE {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("evmsd of {} does not end:\n{}", self.name, self.log());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// How it sees the cluster; nothing when it does not answer at once.
+    pub fn status(&self) -> Option<Status> {
+        let mut stream = UnixStream::connect(self.run_room().join("evms/evmsd.sock")).ok()?;
+        stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
+        stream.write_all(&control::encode(&Request::Status)).ok()?;
+        let mut head = [0; control::LENGTH_BYTES];
+        stream.read_exact(&mut head).ok()?;
+        let mut body = vec![0; control::length_of(head).ok()?];
+        stream.read_exact(&mut body).ok()?;
+        match control::decode(&body).ok()? {
+            Reply::Status(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Bytes of its memory that are in use.
+    pub fn resident_kib(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Hundredths of a second of processor that it used so far.
+    pub fn ticks(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields = text.rsplit(')').next().unwrap().split_whitespace().collect::<Vec<_>>();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+}

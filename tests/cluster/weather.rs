@@ -1,0 +1,146 @@
+//! Bad weather and enemies: loss, doubles, delays, floods, forgeries, replays, and nodes that are not what they say.
+
+use std::time::{Duration, Instant};
+
+use crate::Case;
+use crate::fabric::{Weather, datagram};
+use crate::lab::{Lab, PORT, configuration, key, shown};
+
+pub const CASES: &[Case] = &[
+    ("f8_loss_doubles_and_delays_cost_nobody", f8_weather),
+    ("f11_a_flood_of_garbage_changes_nothing", f11_flood),
+    ("f12_what_was_captured_is_believed_by_nobody", f12_replay),
+    ("f25_a_machine_with_a_taken_id_is_refused_by_name", f25_twin),
+    ("f26_a_node_installed_anew_is_another_incarnation", f26_anew),
+    ("f51_another_configuration_is_refused_by_name", f51_configuration),
+    ("another_key_and_another_cluster_are_told_apart", foreign),
+];
+
+fn f8_weather() {
+    let lab = Lab::running("weather", 3, 1);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    let before = lab.views(0);
+    let bad = Weather { lost_per_mille: 200, doubled_per_mille: 50, delay_ms: (1, 200), hole_bytes: 0 };
+    lab.plan().weather(bad);
+    std::thread::sleep(Duration::from_secs(20));
+    let seen = lab.seen();
+    assert_eq!(lab.views(0), before, "no false death\n{}\n{}", shown(&seen), lab.logs());
+    let lost = seen[0].as_ref().unwrap().nodes[1].links[0].lost_per_mille;
+    println!("       {} per mille lost of 200", lost);
+    assert!((100..=320).contains(&lost), "{lost}");
+    lab.plan().weather(Weather::default());
+    assert_eq!(lab.agree(&[0, 1, 2], true).1, view);
+}
+
+/// Fifty thousand a second, some of them almost right.
+fn f11_flood() {
+    let lab = Lab::running("flood", 3, 1);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    let (memory, ticks, begin) = (lab.nodes[0].resident_kib(), lab.nodes[0].ticks(), Instant::now());
+    let mut sent = 0u64;
+    let mut almost = b"EVMW\x01\x02\0\0\x02\0\0\0\0\0\0\0".to_vec();
+    almost[12..16].copy_from_slice(&[0, 0, 0, 0]);
+    almost.resize(200, 7);
+    while begin.elapsed() < Duration::from_secs(5) {
+        for _ in 0..100 {
+            let payload = if sent.is_multiple_of(2) { &almost[..] } else { &almost[100..] };
+            lab.plan().inject(0, datagram(1, 0, PORT, payload));
+            sent += 1;
+        }
+        let due = begin + Duration::from_micros(sent * 20);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    let used = lab.nodes[0].ticks() - ticks;
+    let status = lab.nodes[0].status().unwrap();
+    println!(
+        "       {sent} in {:.1} s; {used} hundredths of a second of processor; {} dropped",
+        begin.elapsed().as_secs_f64(),
+        status.traffic.no_frame + status.traffic.foreign + status.traffic.unknown_key
+    );
+    assert!(status.traffic.no_frame > sent / 20, "they arrived: {:?}", status.traffic);
+    assert_eq!(lab.agree(&[0, 1, 2], true).1, view, "{}", lab.logs());
+    assert!(lab.nodes[0].resident_kib() <= memory + 256, "{} after {memory}", lab.nodes[0].resident_kib());
+}
+
+fn f12_replay() {
+    let mut lab = Lab::new("replay", 3, 1);
+    lab.plan().keep();
+    lab.nodes.iter_mut().for_each(crate::lab::Node::start);
+    lab.agree(&[0, 1, 2], true);
+    let kept = lab.plan().kept();
+    // The third is booted anew while all of its former life is said again.
+    lab.nodes[2].kill();
+    lab.nodes[2].forget();
+    std::thread::sleep(Duration::from_millis(1500));
+    let before = lab.nodes[0].status().unwrap();
+    for _ in 0..3 {
+        for (to, frame) in &kept {
+            lab.plan().inject(*to, frame.clone());
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let after = lab.nodes[0].status().unwrap();
+    assert_eq!(after.nodes[2].state, "silent", "{} captured", kept.len());
+    assert_eq!(after.view.as_ref().map(|view| &view.number), before.view.as_ref().map(|view| &view.number));
+    lab.nodes[2].start();
+    lab.agree(&[0, 1, 2], true);
+}
+
+fn f25_twin() {
+    let mut lab = Lab::new("twin", 4, 1);
+    let three = configuration(3, 1);
+    for node in &lab.nodes {
+        node.configure(&three);
+    }
+    lab.nodes[..3].iter_mut().for_each(crate::lab::Node::start);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    // The fourth machine says to be the third node, on its own address.
+    lab.nodes[3].configure(&three.replace("10.88.0.3", "10.88.0.4"));
+    let machine = three.lines().filter(|line| line.starts_with("machine")).nth(2).unwrap();
+    lab.nodes[3].be(machine.split('"').nth(1).unwrap());
+    lab.nodes[3].start();
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(lab.agree(&[0, 1, 2], true).1, view);
+    let last = lab.nodes[0].status().unwrap().traffic.last;
+    println!("       {last}");
+    assert!(lab.nodes[3].status().is_none_or(|status| !status.quorum.quorate));
+}
+
+fn f26_anew() {
+    let mut lab = Lab::running("anew", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let boot = |lab: &Lab| lab.nodes[0].status().unwrap().nodes[2].incarnation.clone();
+    let before = boot(&lab);
+    lab.nodes[2].kill();
+    lab.nodes[2].forget();
+    lab.nodes[2].start();
+    std::thread::sleep(Duration::from_millis(1200));
+    lab.agree(&[0, 1, 2], true);
+    assert_ne!(boot(&lab), before);
+}
+
+fn f51_configuration() {
+    let mut lab = Lab::new("config", 3, 1);
+    lab.nodes[2].configure(&(configuration(3, 1) + "votes = 2\n"));
+    lab.nodes.iter_mut().for_each(crate::lab::Node::start);
+    lab.agree(&[0, 1], true);
+    let last = lab.nodes[0].status().unwrap().traffic.last;
+    assert!(last.contains("n3 has another configuration of the same generation 1"), "{last}");
+    lab.nodes[2].kill();
+    lab.nodes[2].configure("cluster = \n");
+    lab.nodes[2].start();
+    assert_eq!(lab.nodes[2].ended(), Some(1));
+    assert!(lab.nodes[2].log().contains("evms.conf, line 1"), "{}", lab.nodes[2].log());
+}
+
+fn foreign() {
+    let mut lab = Lab::new("foreign", 4, 1);
+    lab.nodes[2].give_key(&key(9));
+    let other = configuration(4, 1).replace("id = \"00000000-", "id = \"aaaaaaaa-");
+    lab.nodes[3].configure(&other);
+    lab.nodes.iter_mut().for_each(crate::lab::Node::start);
+    lab.agree(&[0, 1], false);
+    let traffic = lab.nodes[0].status().unwrap().traffic;
+    assert!(traffic.unknown_key > 0 && traffic.foreign > 0, "{traffic:?}");
+    assert!(lab.nodes[2].status().is_some_and(|status| !status.quorum.quorate));
+}
