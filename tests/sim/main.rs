@@ -28,17 +28,8 @@ use laws::Broken;
 use nix::time::{ClockId, clock_gettime};
 use world::World;
 
-/// What a clean run was.
-#[derive(Clone, Copy, Debug)]
-pub struct Ran {
-    pub nodes: usize,
-    pub virtual_us: u64,
-    /// Views that came to count, or messages that were delivered.
-    pub count: u64,
-}
-
-/// One run of a seed.
-pub type Run = fn(u64, Rules) -> Result<Ran, Broken>;
+/// One run of a seed, and of how many nodes it was.
+pub type Run = fn(u64, Rules) -> Result<(usize, Sum), Broken>;
 
 const SEEDS: u64 = 2000;
 const THREADS: usize = 2;
@@ -51,7 +42,8 @@ const SPEED_NODES: usize = 5;
 pub struct Sum {
     runs: u64,
     virtual_us: u64,
-    count: u64,
+    /// Views that came to count, or messages that were delivered.
+    counted: u64,
     core_us: u64,
 }
 
@@ -59,7 +51,7 @@ impl Sum {
     fn add(&mut self, other: Sum) {
         self.runs += other.runs;
         self.virtual_us += other.virtual_us;
-        self.count += other.count;
+        self.counted += other.counted;
         self.core_us += other.core_us;
     }
 
@@ -78,11 +70,13 @@ fn core_us() -> u64 {
     spent.tv_sec() as u64 * 1_000_000 + spent.tv_nsec() as u64 / 1000
 }
 
-/// One run of a cluster.
-pub fn run(seed: u64, rules: Rules) -> Result<Ran, Broken> {
+/// One run, and of how many nodes it was.
+pub fn run(seed: u64, rules: Rules) -> Result<(usize, Sum), Broken> {
+    let begin = core_us();
     let mut world = World::new(seed, rules, false);
     world.run()?;
-    Ok(Ran { nodes: world.configuration.nodes.len(), virtual_us: world.now_us, count: world.views })
+    let nodes = world.configuration.nodes.len();
+    Ok((nodes, Sum { runs: 1, virtual_us: world.now_us, counted: world.views, core_us: core_us() - begin }))
 }
 
 fn replay(seed: u64, rules: Rules) -> bool {
@@ -110,10 +104,8 @@ fn clean_run(run: Run, what: &str, seeds: u64, from: u64, rules: Rules) -> bool 
                     if seed >= from + seeds {
                         return;
                     }
-                    let begin = core_us();
                     match run(seed, rules) {
-                        Ok(Ran { nodes, virtual_us, count }) => {
-                            let sum = Sum { runs: 1, virtual_us, count, core_us: core_us() - begin };
+                        Ok((nodes, sum)) => {
                             all.lock().unwrap().add(sum);
                             if nodes == SPEED_NODES {
                                 of_five.lock().unwrap().add(sum);
@@ -134,9 +126,12 @@ fn clean_run(run: Run, what: &str, seeds: u64, from: u64, rules: Rules) -> bool 
         "{seeds} seeds from {from}: {} findings, {:.0} virtual seconds, {} {what}, {:.0} virtual seconds per core-second",
         findings.len(),
         all.virtual_seconds(),
-        all.count,
+        all.counted,
         all.speed()
     );
+    if of_five.runs == 0 {
+        return findings.is_empty();
+    }
     println!(
         "{} of them with {SPEED_NODES} nodes: {:.0} virtual seconds per core-second",
         of_five.runs,

@@ -70,13 +70,15 @@ impl Flight {
         self.last
     }
 
-    /// A packet left.
-    pub fn sent(&mut self, number: u64, mut sent: Sent) {
+    /// A packet left. What had left under the same number, which no caller should let happen, is answered: it counts as lost.
+    pub fn sent(&mut self, number: u64, mut sent: Sent) -> Option<Sent> {
         sent.order = self.order;
         self.order += 1;
         self.bytes += sent.bytes;
         self.last = sent.at;
-        self.under_way.insert(number, sent);
+        let before = self.under_way.insert(number, sent)?;
+        self.bytes -= before.bytes;
+        Some(before)
     }
 
     /// Takes an acknowledgement in.

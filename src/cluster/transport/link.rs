@@ -216,11 +216,11 @@ impl Link {
         self.flight.packets() < FLIGHT_PACKETS_MAX
     }
 
-    /// A packet that asks to be acknowledged leaves.
-    pub fn sent(&mut self, number: u64, sent: Sent) {
+    /// A packet that asks to be acknowledged leaves; what had left under its number is lost.
+    pub fn sent(&mut self, number: u64, sent: Sent) -> Option<Sent> {
         self.pace.sent(sent.at, sent.bytes);
         self.allowed = self.allowed.saturating_sub(1);
-        self.flight.sent(number, sent);
+        self.flight.sent(number, sent)
     }
 
     /// Takes an acknowledgement in that came on this link, or on another. What was lost by it is in the second list.

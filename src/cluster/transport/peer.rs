@@ -384,7 +384,8 @@ impl Peer {
             let acknowledges =
                 arrived.and_then(|arrived| arrived.ranges.first().map(|(_, largest)| *largest));
             let sent = Sent { tells_taken, acknowledges, ..Sent::new(now, payload.len() as u64, pieces) };
-            self.links[link].sent(number, sent);
+            let before = self.links[link].sent(number, sent);
+            self.lost(now, before.as_slice());
         }
         self.leaves(link, number, payload)
     }

@@ -10,8 +10,8 @@ mod world;
 
 use evms::cluster::mistake::{Mistake, Rules};
 
-use crate::Ran;
 use crate::laws::Broken;
+use crate::{Sum, core_us};
 use world::World;
 
 pub const TABLE: &[(Mistake, &str)] = &[
@@ -32,11 +32,13 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::LimitNotTold, "that a long message may come whole is told only when one was taken"),
 ];
 
-/// One run.
-pub fn run(seed: u64, rules: Rules) -> Result<Ran, Broken> {
+/// One run, and of how many machines it was.
+pub fn run(seed: u64, rules: Rules) -> Result<(usize, Sum), Broken> {
+    let begin = core_us();
     let mut world = World::new(seed, rules, false);
     world.run()?;
-    Ok(Ran { nodes: world.offices.len(), virtual_us: world.now_us, count: world.law.delivered })
+    let (counted, core_us) = (world.law.delivered, core_us() - begin);
+    Ok((world.offices.len(), Sum { runs: 1, virtual_us: world.now_us, counted, core_us }))
 }
 
 /// One run, with what happened; was it clean?
