@@ -12,5 +12,6 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod size;
+pub mod sorted;
 pub mod time;
 pub mod units;

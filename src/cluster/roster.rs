@@ -10,6 +10,7 @@ use crate::base::hash::Hash128;
 use crate::base::id::{NodeId, NodeUuid};
 use crate::base::limits::NODE_ID_MAX;
 use crate::base::name::Name;
+use crate::base::sorted::sort;
 use crate::cluster::configuration::Configuration;
 use crate::cluster::timing::BadTiming;
 
@@ -128,12 +129,12 @@ impl Roster {
         let twice =
             |names: &[&Name]| names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone());
         let mut names = self.members.values().map(|member| &member.name).collect::<Vec<_>>();
-        names.sort_unstable();
+        sort(&mut names);
         if let Some(name) = twice(&names) {
             return Err(BadRoster::Name(name));
         }
         let mut machines = configuration.nodes.values().map(|voter| voter.uuid).collect::<Vec<_>>();
-        machines.sort_unstable();
+        sort(&mut machines);
         let same = machines.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         if let Some(uuid) = same.or(machines.first().copied().filter(|uuid| uuid.is_none())) {
             return Err(BadRoster::Machine(uuid));
@@ -149,7 +150,7 @@ impl Roster {
 
     fn check_addresses(&self, links: usize) -> Result<(), BadRoster> {
         let mut all = self.members.values().flat_map(|member| &member.links).copied().collect::<Vec<_>>();
-        all.sort_unstable();
+        sort(&mut all);
         let same = all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         let nobodys = all.iter().copied().find(|address| address.is_unspecified() || address.is_multicast());
         if let Some(address) = same.or(nobodys) {

@@ -2,6 +2,7 @@
 //! be listed, compared and brought back. A record is one sealed block and the slot image behind it.
 
 use crate::base::hash::Hash128;
+use crate::base::sorted::sort_by_key;
 use crate::base::units::Bytes;
 use crate::format::cursor::{Reader, Writer};
 use crate::format::damage::{Damage, Fault, What};
@@ -139,7 +140,7 @@ impl Ring {
                 Err(_) => at += BLOCK,
             }
         }
-        ring.records.sort_by_key(|record| record.sequence);
+        sort_by_key(&mut ring.records, |record| record.sequence);
         ring
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits::{
     AREAS_MAX, HISTORY_BYTES_MAX, NODE_BLOCKS_BYTES_MAX, SLOT_BYTES_MAX, SLOT_BYTES_MIN,
 };
+use crate::base::sorted::sort_by_key;
 use crate::base::units::{BLOCK_BYTES, Bytes, GIB, KIB, MIB, SECTOR_BYTES, Sectors};
 
 /// What an area holds.
@@ -333,7 +334,7 @@ impl Layout {
             }
         }
         let mut sorted = areas.clone();
-        sorted.sort_by_key(|area| area.start);
+        sort_by_key(&mut sorted, |area| area.start);
         for pair in sorted.windows(2) {
             if let [one, other] = pair
                 && one.end_bytes() > other.start_bytes()

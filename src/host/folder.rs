@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::base::sorted::sort;
 use crate::host::sys;
 
 /// Bytes read at a time; room for a hundred names.
@@ -39,7 +40,7 @@ pub fn entries(path: &Path) -> io::Result<Vec<Entry>> {
         let bytes = sys::next_entries(&folder, &mut piece).map_err(io::Error::from)?;
         if bytes == 0 {
             // Names in a folder are all different; the stable way would want memory of its own.
-            found.sort_unstable();
+            sort(&mut found);
             return Ok(found);
         }
         read += bytes;

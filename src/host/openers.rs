@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
+use crate::base::sorted::sort;
 use crate::host::device::DeviceNumber;
 use crate::host::udev;
 
@@ -30,7 +31,7 @@ fn processes(number: DeviceNumber) -> Vec<u32> {
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let mut open =
         pids.filter(|pid| *pid != std::process::id() && has_open(*pid, number)).collect::<Vec<_>>();
-    open.sort_unstable();
+    sort(&mut open);
     open
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::base::gather::Gather;
 use crate::base::limits::{CANDIDATE_DISKS_MAX, WWID_BYTES_MAX};
 use crate::base::units::{Bytes, SECTOR_BYTES, Sectors};
 pub use crate::host::device::{DeviceNumber, SysfsError};
@@ -190,7 +191,7 @@ impl Attributes {
         let entries = folder::entries(dir).unwrap_or_default();
         let folders =
             entries.iter().filter(|entry| entry.is_folder).map(|entry| entry.name.clone()).collect();
-        Attributes { folders, names: entries.into_iter().map(|entry| entry.name).collect() }
+        Attributes { folders, names: entries.into_iter().map(|entry| entry.name).gather() }
     }
 
     fn attribute(&self, name: &str) -> bool {

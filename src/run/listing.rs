@@ -1,5 +1,6 @@
 //! `list`: what there is, as the disks tell it. Reads only.
 
+use crate::base::sorted::sort;
 use crate::base::units::{Bytes, Extents, SECTOR_BYTES};
 use crate::format::model::{ContainerKind, Model, Volume};
 use crate::run::activity::Activity;
@@ -290,7 +291,7 @@ pub fn volume_line(found: &Found, model: &Model, volume: &Volume, activity: &Act
     let plugin = region.and_then(|region| plugins::by_id(region.plugin));
     let mut disks = region
         .map_or(Vec::new(), |region| region.columns.iter().flatten().map(|run| run.disk).collect::<Vec<_>>());
-    disks.sort();
+    sort(&mut disks);
     disks.dedup();
     let missing = found.missing();
     VolumeLine {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::sorted::sort;
 use crate::base::units::{BLOCK_BYTES, Bytes, MIB, SECTOR_BYTES};
 use crate::engine::guard::{NoPermit, Permit};
 use crate::host::clock;
@@ -182,7 +183,7 @@ impl<'a> Hands<'a> {
     /// What was written, neighbours of one purpose joined, in the order of disks and sectors.
     pub fn ranges(&self) -> Vec<Written> {
         let mut sorted = self.written.clone();
-        sorted.sort();
+        sort(&mut sorted);
         sorted.dedup();
         let mut ranges: Vec<Written> = Vec::new();
         for written in sorted {

@@ -7,6 +7,7 @@ use crate::base::bits::Features;
 use crate::base::dice::Dice;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
 use crate::base::limits::{DEEP_LOOK_BYTES, NODE_ID_MAX};
+use crate::base::sorted::sort;
 use crate::base::units::Bytes;
 use crate::engine::change::Joiner;
 use crate::format::label::Label;
@@ -59,7 +60,7 @@ impl Taking {
             None => Ok(()),
             Some(word) => {
                 let mut names = foreign::names().collect::<Vec<_>>();
-                names.sort();
+                sort(&mut names);
                 names.dedup();
                 Err(RunError::say(
                     crate::base::failure::Kind::Usage,

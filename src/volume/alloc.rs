@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::base::epoch::Generation;
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
+use crate::base::sorted::{sort, sort_by_key};
 use crate::base::units::Extents;
 use crate::format::model::{Container, Disk, DiskState, Freed, Model, Run};
 use crate::volume::runs;
@@ -119,7 +120,7 @@ impl FreeSpace {
     /// The same, those with most first.
     pub fn roomiest(&self) -> Vec<(DiskNumber, Extents)> {
         let mut disks = self.by_disk();
-        disks.sort_by_key(|&(disk, free)| (core::cmp::Reverse(free), disk));
+        sort_by_key(&mut disks, |&(disk, free)| (core::cmp::Reverse(free), disk));
         disks
     }
 
@@ -181,9 +182,9 @@ fn choose(mut free: Vec<Run>, want: Extents) -> Option<Vec<Run>> {
     if let Some(run) = free.iter().find(|run| run.count >= want) {
         return Some(vec![Run { count: want, ..*run }]);
     }
-    free.sort_by_key(|run| (core::cmp::Reverse(run.count), run.disk, run.start));
+    sort_by_key(&mut free, |run| (core::cmp::Reverse(run.count), run.disk, run.start));
     let (mut chosen, _) = runs::cut(&free, want);
-    chosen.sort_unstable();
+    sort(&mut chosen);
     (runs::total(&chosen) == want).then_some(chosen)
 }
 

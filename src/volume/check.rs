@@ -10,6 +10,7 @@ use crate::base::limits::{
     HOLDERS_MAX, RELEASED_DISKS_MAX, RUNS_PER_REGION_MAX, SECTIONS_MAX, VOLUMES_MAX, WWID_BYTES_MAX,
 };
 use crate::base::name::Name;
+use crate::base::sorted::sort_by_key;
 use crate::base::units::{Extents, SECTOR_BYTES, Sectors};
 use crate::format::layout::DATA_ALIGN_BYTES;
 use crate::format::model::{ContainerKind, Disk, Model, ObjectRef, Region, Run, Volume};
@@ -58,8 +59,8 @@ impl<'a> Facts<'a> {
     fn of(model: &'a Model) -> Facts<'a> {
         Facts {
             model,
-            disks: model.table.disks.iter().map(|disk| (disk.number, disk)).collect(),
-            regions: model.regions.iter().map(|region| (region.id, region)).collect(),
+            disks: model.table.disks.iter().map(|disk| (disk.number, disk)).gather(),
+            regions: model.regions.iter().map(|region| (region.id, region)).gather(),
         }
     }
 }
@@ -237,7 +238,7 @@ fn runs_inside(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
 
 fn runs_apart(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
     let mut runs: Vec<(Run, Whose)> = all_runs(facts.model).collect();
-    runs.sort_by_key(|(run, _)| *run);
+    sort_by_key(&mut runs, |(run, _)| *run);
     // The run that reaches furthest so far; a long run may swallow several that follow.
     let mut furthest: Option<(Run, Whose)> = None;
     for (run, whose) in runs {

@@ -5,8 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::epoch::Order;
+use crate::base::gather::Gather;
 use crate::base::hash::Hash128;
 use crate::base::id::{DiskId, DiskNumber};
+use crate::base::sorted::sort;
 use crate::format::damage::Damage;
 use crate::format::layout::{End, SlotIndex};
 use crate::format::model::Model;
@@ -113,8 +115,8 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
     let quorum = Quorum::of(&model.table);
     let counted = |disk: &&DiskCopies| quorum.knows(disk.number, disk.id);
     let held = |disk: &&DiskCopies| disk.holds(image.header.hash);
-    let held_by = disks.iter().filter(counted).filter(held).map(|disk| disk.number).collect();
-    let read = disks.iter().filter(counted).filter(|disk| disk.speaks()).map(|disk| disk.number).collect();
+    let held_by = disks.iter().filter(counted).filter(held).map(|disk| disk.number).gather();
+    let read = disks.iter().filter(counted).filter(|disk| disk.speaks()).map(|disk| disk.number).gather();
     let committed = quorum.reached_by(&held_by, rules);
     let majority_read = quorum.reached_by(&read, rules) || breaks!(rules, MinorityOpens);
     Ok(Chosen { image: image.clone(), model, held_by, read, majority_read, committed })
@@ -160,7 +162,7 @@ fn conflict(all: &[(DiskNumber, &SlotImage)], rules: Rules) -> Result<(), Unchos
     }
     let mut seen =
         all.iter().map(|(disk, image)| (image.header.order, *disk, image.header.hash)).collect::<Vec<_>>();
-    seen.sort();
+    sort(&mut seen);
     for pair in seen.windows(2) {
         if let [(order, disk, hash), (next_order, next_disk, next_hash)] = pair
             && order == next_order

@@ -8,6 +8,7 @@ use crate::base::bits::Access;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
 use crate::base::name::Name;
+use crate::base::sorted::sort_by_key;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 use crate::format::cursor::{is_same, is_zero};
 use crate::format::damage::{Damage, Fault, What};
@@ -414,7 +415,7 @@ impl Found {
         let living = self.disks.iter().filter(|read| read.copies.speaks() && !says_deleted(read));
         let quorum = Quorum::of(&chosen.model.table);
         let known = living.filter(|read| quorum.knows(read.copies.number, read.copies.id));
-        let known = known.map(|read| read.copies.number).collect();
+        let known = known.map(|read| read.copies.number).gather();
         if quorum.reached_by(&known, Rules::ALL) { Deletion::Contradicted } else { Deletion::Settled }
     }
 
@@ -428,14 +429,14 @@ impl Found {
     }
 
     fn one(id: ContainerId, mut disks: Vec<Read>) -> Found {
-        disks.sort_by_key(|read| (read.labelled.label.number, read.place));
+        sort_by_key(&mut disks, |read| (read.labelled.label.number, read.place));
         let mut by_disk: BTreeMap<DiskId, Vec<usize>> = BTreeMap::new();
         for read in &disks {
             by_disk.entry(read.labelled.label.disk).or_default().push(read.place);
         }
         let mut clones: Vec<Vec<usize>> = by_disk.into_values().filter(|places| places.len() > 1).collect();
         // By number, so that what is named first does not hang on random ids.
-        clones.sort_by_key(|places| disks.iter().position(|read| places.contains(&read.place)));
+        sort_by_key(&mut clones, |places| disks.iter().position(|read| places.contains(&read.place)));
         let copies = disks.iter().map(|read| read.copies.clone()).collect::<Vec<_>>();
         Found { id, disks, chosen: choose::choose(&copies, Rules::ALL), clones }
     }
@@ -475,7 +476,7 @@ impl Found {
         let Ok(chosen) = &self.chosen else { return BTreeSet::new() };
         let seen = |id| self.disks.iter().any(|read| read.labelled.label.disk == id);
         let members = chosen.model.table.disks.iter().filter(|disk| disk.is_member());
-        members.filter(|disk| !seen(disk.id)).map(|disk| disk.number).collect()
+        members.filter(|disk| !seen(disk.id)).map(|disk| disk.number).gather()
     }
 
     /// Is a change of ids under way on any of its disks?

@@ -2,6 +2,7 @@
 //! function trusts that its input is disjoint.
 
 use crate::base::id::DiskNumber;
+use crate::base::sorted::sort;
 use crate::base::units::Extents;
 use crate::format::model::Run;
 
@@ -58,7 +59,7 @@ pub fn find(runs: &[Run], index: Extents) -> Option<(DiskNumber, Extents)> {
 /// The same extents in order, each once, in as few runs as possible.
 pub fn merged(mut runs: Vec<Run>) -> Vec<Run> {
     runs.retain(|run| run.count > Extents::ZERO);
-    runs.sort_unstable();
+    sort(&mut runs);
     let mut out: Vec<Run> = Vec::with_capacity(runs.len());
     for run in runs {
         match out.last_mut() {

@@ -120,7 +120,7 @@ fn lines(region: &Region, volume: &Volume, geometry: &Geometry) -> Option<Vec<Dm
 pub fn stack(model: &Model, epoch: Epoch, here: &BTreeSet<DiskNumber>, only: &[Name]) -> Stack {
     let members = model.table.disks.iter().filter(|disk| disk.is_member() && here.contains(&disk.number));
     let gates = members.filter_map(|disk| Some((disk.number, gate(model, epoch, disk)?)));
-    let mut stack = Stack { gates: gates.collect(), volumes: Vec::new(), down: Vec::new() };
+    let mut stack = Stack { gates: gates.gather(), volumes: Vec::new(), down: Vec::new() };
     let mut carrying = BTreeSet::new();
     let geometry = Geometry::of(model);
     let regions = model.regions.iter().map(|region| (region.id, region)).gather::<BTreeMap<_, _>>();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::gather::Gather;
 use crate::base::id::{DiskId, DiskNumber};
 use crate::format::model::DiskTable;
 use crate::volume::mistake::{Rules, breaks};
@@ -63,12 +64,12 @@ pub struct Quorum {
 impl Quorum {
     /// The quorum that a model's own disk table asks for.
     pub fn of(table: &DiskTable) -> Quorum {
-        let members = table.disks.iter().filter(|disk| disk.is_member()).map(|disk| disk.number).collect();
+        let members = table.disks.iter().filter(|disk| disk.is_member()).map(|disk| disk.number).gather();
         let old = table.old_set.as_ref();
         Quorum {
             present: DiskSet { members, first: table.first },
-            old: old.map(|old| DiskSet { members: old.disks.iter().copied().collect(), first: old.first }),
-            ids: table.disks.iter().map(|disk| (disk.number, disk.id)).collect(),
+            old: old.map(|old| DiskSet { members: old.disks.iter().copied().gather(), first: old.first }),
+            ids: table.disks.iter().map(|disk| (disk.number, disk.id)).gather(),
         }
     }
 
@@ -97,7 +98,7 @@ impl Quorum {
     /// All disks that a commit may count on: present members and those of the set before.
     pub fn everyone(&self) -> BTreeSet<DiskNumber> {
         let old = self.old.iter().flat_map(|old| old.members.iter());
-        self.present.members.iter().chain(old).copied().collect()
+        self.present.members.iter().chain(old).copied().gather()
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use smol::channel::{Receiver, Sender, bounded};
 
 use crate::base::id::NodeId;
+use crate::base::sorted::sort;
 use crate::cluster::membership::Change;
 use crate::cluster::view::View;
 use crate::format::control::{PingLine, Question, Refusal, Reply, Request, Status};
@@ -172,7 +173,7 @@ impl Engine {
         match self.mail.ping(node, bytes as usize, count, at_once).await {
             Err(words) => Reply::Refused(Refusal::NotReachable, words),
             Ok((mut took, all_ns)) => {
-                took.sort_unstable();
+                sort(&mut took);
                 let at = |share: usize| took.get((took.len() - 1) * share / 100).copied().unwrap_or(0);
                 let (least_ns, median_ns, most_ns) = (at(0), at(50), at(100));
                 let (p99_ns, rounds) = (at(99), took.len() as u64);

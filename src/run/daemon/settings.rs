@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::gather::Gather;
 use crate::base::id::{NodeId, NodeUuid};
 use crate::cluster::channel::Common;
 use crate::cluster::keys::ClusterKey;
@@ -65,7 +66,7 @@ impl Settings {
         let configuration = &self.roster.configuration;
         Common {
             cluster: configuration.cluster,
-            machines: configuration.nodes.iter().map(|(node, voter)| (*node, voter.uuid)).collect(),
+            machines: configuration.nodes.iter().map(|(node, voter)| (*node, voter.uuid)).gather(),
             generation: configuration.generation,
             configuration: self.roster.hash(),
             window_ms: configuration.timing.window_ms,

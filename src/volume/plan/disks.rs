@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::base::id::DiskNumber;
 use crate::base::limits::{DISK_NUMBER_MAX, DISKS_MAX, RELEASED_DISKS_MAX, WWID_BYTES_MAX};
 use crate::base::name::Name;
+use crate::base::sorted::sort;
 use crate::base::units::Extents;
 use crate::format::model::{Disk, DiskState, Model, ObjectRef, OldSet};
 use crate::volume::check;
@@ -189,7 +190,7 @@ fn forget_released(model: &mut Model) {
             DiskState::In | DiskState::AbsentSince(_) => None,
         })
         .collect();
-    released.sort_unstable();
+    sort(&mut released);
     let beyond = released.len().saturating_sub(RELEASED_DISKS_MAX);
     let forgotten: BTreeSet<DiskNumber> =
         released.into_iter().take(beyond).map(|(_, number)| number).collect();

@@ -7,6 +7,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 
 use crate::base::failure::{Failure, Kind};
+use crate::base::sorted::sort;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::volume::plugins::glob::{BadGlob, Glob};
 use crate::volume::plugins::{Layer, Plugin};
@@ -120,9 +121,9 @@ impl Uses {
         self.holders.extend(part.holders);
         self.mounted_at.extend(part.mounted_at);
         self.swap |= part.swap;
-        self.holders.sort();
+        sort(&mut self.holders);
         self.holders.dedup();
-        self.mounted_at.sort();
+        sort(&mut self.mounted_at);
         self.mounted_at.dedup();
     }
 }
@@ -463,7 +464,7 @@ pub fn duplicates(disks: &[DiskFacts]) -> Vec<Duplicates> {
     let groups = by_wwid.into_iter().filter(|(_, paths)| paths.len() > 1);
     groups
         .map(|(wwid, mut paths)| {
-            paths.sort();
+            sort(&mut paths);
             Duplicates { wwid: wwid.into(), paths }
         })
         .collect()

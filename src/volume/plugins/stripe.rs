@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::id::DiskNumber;
 use crate::base::limits::{STRIPE_BYTES_MAX, STRIPE_BYTES_MIN, STRIPES_MAX};
+use crate::base::sorted::sort;
 use crate::base::units::{Bytes, Extents, KIB, SECTOR_BYTES, Sectors};
 use crate::format::model::{Region, Run};
 use crate::volume::alloc::FreeSpace;
@@ -109,7 +110,7 @@ fn extend(columns: &mut [Vec<Run>], disks: &[DiskNumber], each: Extents, free: &
 fn roomiest(columns: usize, free: &FreeSpace) -> Vec<DiskNumber> {
     let mut disks: Vec<DiskNumber> =
         free.roomiest().into_iter().take(columns).map(|(disk, _)| disk).collect();
-    disks.sort_unstable();
+    sort(&mut disks);
     disks
 }
 
@@ -128,7 +129,7 @@ fn check_bands(region: &Region) -> Result<(), Flaw> {
             row = runs::add(row, run.count);
         }
     }
-    cuts.sort_unstable();
+    sort(&mut cuts);
     let mut now: Vec<Option<DiskNumber>> = vec![None; region.columns.len()];
     let mut used: BTreeMap<DiskNumber, u32> = BTreeMap::new();
     for band in cuts.chunk_by(|one, other| one.0 == other.0) {
