@@ -11,7 +11,7 @@ SIZE_MAX_BYTES=2097152
 DENY_VERSION=0.20.2
 
 # What the build needs, and what the tests need to make a disk that is somebody else's. The only list of packages.
-PACKAGES_BUILD=(gcc libc6-dev clang pkg-config libdevmapper-dev file python3 jq util-linux)
+PACKAGES_BUILD=(gcc libc6-dev clang pkg-config libdevmapper-dev file python3 jq util-linux iproute2)
 PACKAGES_DISKS=(bcache-tools bsdutils btrfs-progs cryptsetup-bin dosfstools drbd-utils e2fsprogs erofs-utils exfatprogs
   f2fs-tools fdisk genisoimage gfs2-utils grub-pc-bin jfsutils lvm2 mdadm mount mtools nilfs-tools ntfs-3g ocfs2-tools
   parted qemu-utils reiserfsprogs squashfs-tools thin-provisioning-tools udftools util-linux-extra xfsprogs)
@@ -34,6 +34,7 @@ help() {
   if has demo; then row "demo [images|guest]" "see it work: on disk images, then in a guest whose power is cut"; fi
   if has sim; then row "sim [COUNT] [--letters] [--from FIRST] | --seed SEED | --mistake NAME" "clusters, and letters, in virtual time against the laws"; fi
   if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
+  row "cluster [NAME]..." "real daemons in network namespaces against deaths, cuts, weather and enemies (root)"
   if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
   if has image; then row "image" "a bootable initramfs (busybox, evms, drivers) and its kernel, in target/image"; fi
   row "bench [NAME]" "measure: $(bench_names | paste -sd ' ')"
@@ -215,6 +216,7 @@ verb_test() {
 
 test_long() {
   stage "crash model, long" model crash --long
+  EVMS_CLUSTER_LONG=1 stage "ten minutes of busy processors" cargo test --locked --test cluster -- f24_
   EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
 }
 
@@ -417,6 +419,7 @@ case $verb in
   vm-one) vm_one "$1" ;;
   demo) usage demo 1 "$@" && demo "$@" ;;
   sim | crash) model "$verb" "$@" ;;
+  cluster) cargo test --locked --test cluster -- "$@" ;;
   vm) vm "$@" ;;
   bench) usage bench 1 "$@" && bench "$@" ;;
   fuzz) usage fuzz 2 "$@" && fuzz "$@" ;;

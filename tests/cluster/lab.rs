@@ -231,7 +231,13 @@ impl Node {
 
     /// Starts its daemon.
     pub fn start(&mut self) {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log")).unwrap();
+        let log = self.folder.join("log");
+        self.start_logging_to(log.to_str().unwrap());
+    }
+
+    /// The same, with its words going there.
+    pub fn start_logging_to(&mut self, path: &str) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
         let child = self.inside(|| {
             Command::new(env!("CARGO_BIN_EXE_evms"))
                 .args(["evmsd", "--log", "stderr"])

@@ -8,6 +8,7 @@ mod death;
 mod fabric;
 mod lab;
 mod letters;
+mod strain;
 mod tap;
 mod weather;
 
@@ -18,13 +19,14 @@ use std::time::Instant;
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] = &[death::CASES, cuts::CASES, letters::CASES, weather::CASES];
+const CASES: &[&[Case]] = &[death::CASES, cuts::CASES, letters::CASES, weather::CASES, strain::CASES];
 
 /// They take all of a processor, or say how fast something is.
 const ALONE: &[&str] = &[
     "f11_a_flood_of_garbage_changes_nothing",
     "sixteen_in_two_parts_and_whole_again",
     "a_node_is_asked_through_another",
+    "f24_busy_processors_cost_nobody",
 ];
 /// Cases side by side.
 const SIDE_BY_SIDE: usize = 4;
