@@ -35,7 +35,7 @@ mod stages;
 pub use choice::Excluded;
 use choice::Grounds;
 pub use insight::{PeerInsight, Standing};
-pub use memory::Memory;
+pub use memory::{Kept, Memory};
 
 /// Milliseconds between two beats at least, however much changes.
 const BEAT_GAP_MS: u64 = 10;

@@ -52,7 +52,7 @@ impl Default for DaemonOptions {
 
 /// Runs the daemon until it is told to end.
 pub fn run(options: &DaemonOptions) -> Result<(), DaemonError> {
-    let stops = Stops::hold().map_err(|errno| DaemonError::System("holding signals", errno))?;
+    let stops = Stops::hold().map_err(|errno| DaemonError::System("holding signals", errno.into()))?;
     let settings = Settings::read(&options.config)?;
     let boot = identity::boot_id(&settings.identity).map_err(DaemonError::Identity)?;
     let (room, left) = RunDir::take(boot).map_err(DaemonError::Room)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::id::{Incarnation, NodeId};
+use crate::base::id::{ClusterId, Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::cluster::beat::{Beat, BeatNumber, Session};
 use crate::cluster::configuration::Configuration;
@@ -38,6 +38,37 @@ pub struct Memory {
     pub heard: BTreeMap<NodeId, (Incarnation, BeatNumber)>,
     /// Until when it says nothing.
     pub quiet_until: BootTime,
+}
+
+/// The same, with whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node.
+    pub node: NodeId,
+    /// What it must remember.
+    pub memory: Memory,
+}
+
+/// The version of its bytes: what another program left is not guessed at.
+const KEPT_VERSION: u8 = 1;
+
+impl Kept {
+    /// The bytes of it.
+    pub fn encode(&self) -> Vec<u8> {
+        // There is no value of it that postcard cannot write.
+        postcard::to_extend(self, vec![KEPT_VERSION]).unwrap_or_default()
+    }
+
+    /// Nothing when they are no such bytes.
+    pub fn decode(bytes: &[u8]) -> Option<Kept> {
+        let (version, fields) = bytes.split_first()?;
+        if *version != KEPT_VERSION {
+            return None;
+        }
+        postcard::from_bytes(fields).ok()
+    }
 }
 
 impl Membership {

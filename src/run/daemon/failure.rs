@@ -3,8 +3,6 @@
 use core::fmt;
 use std::io;
 
-use nix::errno::Errno;
-
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::NodeUuid;
 use crate::cluster::keys::BadKeys;
@@ -45,7 +43,7 @@ pub enum DaemonError {
     /// The loop cannot go on.
     Loop(io::Error),
     /// The kernel refused something.
-    System(&'static str, Errno),
+    System(&'static str, io::Error),
 }
 
 impl fmt::Display for DaemonError {
@@ -75,9 +73,7 @@ impl fmt::Display for DaemonError {
             DaemonError::Loop(error) => {
                 write!(f, "the daemon cannot wait for its sockets: {error}; {silent}")
             }
-            DaemonError::System(what, errno) => {
-                write!(f, "failed {what}: {} ({errno:?}); {silent}", errno.desc())
-            }
+            DaemonError::System(what, error) => write!(f, "failed {what}: {error}; {silent}"),
         }
     }
 }

@@ -5,16 +5,14 @@ use core::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
-use serde::{Deserialize, Serialize};
-
 use crate::base::dice::Dice;
-use crate::base::id::{ClusterId, Incarnation, NodeId};
+use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::cluster::channel::{Channel, Myself};
 use crate::cluster::chronicle::Chronicle;
 use crate::cluster::detector::{Detector, Outgoing};
 use crate::cluster::keys::Purpose;
-use crate::cluster::membership::{Change, Membership, Memory};
+use crate::cluster::membership::{Change, Kept, Membership};
 use crate::cluster::mistake::Rules;
 use crate::cluster::status;
 use crate::format::frame::DATAGRAM_BYTES_MAX;
@@ -33,14 +31,6 @@ const ROUND_MAX: usize = 128;
 const LATE_BEATS: u64 = 3;
 /// Milliseconds that the engine's stamp may be old.
 const STAMP_MS_MAX: u64 = 1000;
-
-/// What a daemon leaves to the next one of its boot.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    cluster: ClusterId,
-    node: NodeId,
-    memory: Memory,
-}
 
 /// What the detector is made of.
 pub struct Life {
@@ -206,7 +196,7 @@ impl Heart {
         let memory = self.detector.membership().memory();
         let cluster = self.settings.roster.configuration.cluster;
         let kept = Kept { cluster, node: self.settings.node, memory };
-        postcard::to_allocvec(&kept).is_ok_and(|bytes| self.room.keep(&bytes))
+        self.room.keep(&kept.encode())
     }
 
     fn send(&self, node: NodeId, datagram: &[u8]) {
@@ -261,7 +251,7 @@ impl Heart {
 fn membership(settings: &Settings, left: Option<Vec<u8>>, dice: &mut Dice, now: BootTime) -> Membership {
     let configuration = settings.roster.configuration.clone();
     let node = settings.node;
-    let kept = left.and_then(|bytes| postcard::from_bytes::<Kept>(&bytes).ok());
+    let kept = left.and_then(|bytes| Kept::decode(&bytes));
     let kept = kept.filter(|kept| kept.cluster == configuration.cluster && kept.node == node);
     match kept {
         Some(kept) => Membership::resume(configuration, node, kept.memory, Rules::ALL, now),

@@ -61,7 +61,7 @@ pub struct OfHeart {
 impl Pulse {
     /// Both ends.
     pub fn new() -> Result<Pulse, DaemonError> {
-        let bell = || Bell::new().map_err(|errno| DaemonError::System("making an eventfd", errno));
+        let bell = || Bell::new().map_err(|errno| DaemonError::System("making an eventfd", errno.into()));
         let (to_heart, to_engine) = (bell()?, Arc::new(bell()?));
         let (orders, heard_orders) = channel();
         let (said, words) = channel();
