@@ -64,6 +64,16 @@ pub struct Beat {
     pub heard: BTreeMap<NodeId, BeatNumber>,
     /// Do those echoes, for members of the promised view, extend leases?
     pub grants: bool,
+    /// The newest view that is known to have been quorate by a majority, and its members.
+    pub majority: (ViewNumber, NodeSet),
+    /// Was the sender ever quorate since its boot (F27)?
+    pub warm: bool,
+    /// Does it run containers (R14)?
+    pub holds: bool,
+    /// Does it reach a majority of the arbitration disks?
+    pub reaches: bool,
+    /// By which beats of others its promised view holds a tie: those that it had heard when it began to write.
+    pub stands: BTreeMap<NodeId, BeatNumber>,
     /// It leaves in good order, its gates are closed: nobody need wait for what it was granted.
     pub left: bool,
 }
@@ -84,6 +94,11 @@ impl Beat {
             rows: BTreeMap::new(),
             heard: BTreeMap::new(),
             grants: false,
+            majority: (ViewNumber::default(), NodeSet::EMPTY),
+            warm: false,
+            holds: false,
+            reaches: false,
+            stands: BTreeMap::new(),
             left: false,
         }
     }

@@ -30,6 +30,8 @@ pub struct Configuration {
     pub generation: u64,
     /// Its nodes.
     pub nodes: BTreeMap<NodeId, Voter>,
+    /// How many arbitration disks it has: 0, 1 or 3 (safety 1.5).
+    pub arbitration_disks: u8,
     /// Its times.
     pub timing: Timing,
 }
@@ -53,7 +55,12 @@ impl Configuration {
 
     /// Have so many votes more than half of all?
     pub fn is_majority(&self, votes: u32, rules: Rules) -> bool {
-        let twice = votes.saturating_mul(2);
-        twice > self.votes_of_all() || (breaks!(rules, HalfIsMajority) && twice >= self.votes_of_all())
+        is_majority(votes, self.votes_of_all(), rules)
     }
+}
+
+/// Are so many votes more than half of all of them?
+pub(crate) fn is_majority(votes: u32, all: u32, rules: Rules) -> bool {
+    let twice = votes.saturating_mul(2);
+    twice > all || (breaks!(rules, HalfIsMajority) && twice >= all)
 }

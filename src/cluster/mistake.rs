@@ -21,6 +21,20 @@ pub enum Mistake {
     LeavingKeepsLease,
     LeaseOutlivesView,
     LeavingForgotten,
+    NoSecondRead,
+    RewrittenWhileUnknown,
+    TieLeaseFromCompletion,
+    LoserBidsAtOnce,
+    StillAgainstNow,
+    HalfOfTheDisks,
+    ArbiterForgets,
+    BidsUnwatched,
+    RenewsWhatItLeft,
+    TieOutlivesView,
+    ColdStartUnguarded,
+    LastYearsConfiguration,
+    NoProgressWord,
+    MonotonicClock,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

@@ -25,6 +25,20 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::LeavingKeepsLease, "who left goes on"),
     (Mistake::LeaseOutlivesView, "the lease of one view is good for the next"),
     (Mistake::LeavingForgotten, "who left goes on after a restart"),
+    (Mistake::NoSecondRead, "after a write to an arbitration disk the blocks are not read again"),
+    (Mistake::RewrittenWhileUnknown, "a block is written again while a write of it is unknown"),
+    (Mistake::TieLeaseFromCompletion, "a tie is held from when the write was known to stand"),
+    (Mistake::LoserBidsAtOnce, "who lost a tie bids again at once"),
+    (Mistake::StillAgainstNow, "standing still is judged against now, not between two reads"),
+    (Mistake::HalfOfTheDisks, "less than a majority of the arbitration disks is enough"),
+    (Mistake::ArbiterForgets, "a restarted daemon does not read what it promised on the disks"),
+    (Mistake::BidsUnwatched, "who just began to watch the disks bids"),
+    (Mistake::RenewsWhatItLeft, "who is not in the winning view any more renews for it"),
+    (Mistake::TieOutlivesView, "a tie that one view won is good for the next"),
+    (Mistake::ColdStartUnguarded, "who was never quorate since its boot takes a tie"),
+    (Mistake::LastYearsConfiguration, "last year's configuration has a say"),
+    (Mistake::NoProgressWord, "beats go on while the engine stands"),
+    (Mistake::MonotonicClock, "leases are counted by a clock that stands while the machine sleeps"),
 ];
 
 pub fn named(name: &str) -> Option<Mistake> {

@@ -10,6 +10,7 @@
 mod catch;
 mod chance;
 mod clock;
+mod disk;
 mod laws;
 mod machine;
 mod network;

@@ -193,9 +193,13 @@ impl Membership {
     fn accept(&mut self, view: View) {
         self.highest = self.highest.max(view.number.counter);
         self.tell(Change::Accepted(view.clone()));
+        self.tie = self.is_tie(&view);
         self.view = Some((view, Stage::Accepted));
         if !breaks!(self.rules, LeaseOutlivesView) {
             self.lease_until = BootTime::default();
+        }
+        if !breaks!(self.rules, TieOutlivesView) {
+            self.tie_until = BootTime::default();
         }
         self.counts = false;
         self.urgent = true;

@@ -30,6 +30,12 @@ pub struct Memory {
     pub counts: bool,
     /// The view that counted last, and its members.
     pub last_view: (ViewNumber, NodeSet),
+    /// The newest view that is known to have been quorate by a majority.
+    pub last_majority: (ViewNumber, NodeSet),
+    /// Was this boot ever quorate?
+    pub warm: bool,
+    /// Until when the arbiter makes the promised view quorate.
+    pub tie_until: BootTime,
     /// What was promised to whom.
     pub promises: Promises,
     /// Until when this node may act.
@@ -54,6 +60,9 @@ impl Membership {
             view: self.view.clone().filter(|_| !gone),
             counts: self.counts && !gone,
             last_view: self.last_view,
+            last_majority: self.last_majority,
+            warm: self.warm,
+            tie_until: self.tie_until,
             promises: self.promises.clone(),
             lease_until: if gone { BootTime::default() } else { self.lease_until },
             heard: heard.map(|peer| (peer.beat.node, (peer.beat.incarnation, peer.beat.number))).collect(),
@@ -72,10 +81,14 @@ impl Membership {
         let mut next = Membership::start(configuration, node, memory.incarnation, rules, now);
         next.number = BeatNumber { session: Session(memory.session.0 + 1), counter: 0 };
         next.highest = memory.highest;
+        next.tie = memory.view.as_ref().is_some_and(|(view, _)| next.is_tie(view));
         next.view = memory.view;
         next.counts = memory.counts;
         next.last_view = memory.last_view;
         next.lease_until = memory.lease_until;
+        next.tie_until = memory.tie_until;
+        next.last_majority = memory.last_majority;
+        next.warm = memory.warm;
         next.quiet_until = memory.quiet_until;
         if !breaks!(rules, PromisesForgottenAtRestart) {
             next.promises = memory.promises;

@@ -53,17 +53,53 @@ pub fn check(
     if votes != best {
         return broken(format!("the heaviest view is {view} with {votes} votes, and {best} hear each other"));
     }
+    if configuration.arbitration_disks > 0 && votes > 0 && votes * 2 == configuration.votes_of_all() {
+        return ties(configuration, machines, now_us)
+            .and_then(|()| stands(now_us, changed_us, stable_us, &view));
+    }
     for (place, machine) in machines.iter().enumerate().take(nodes) {
         if !view.nodes().has(machine.node) {
             continue;
         }
-        let quorate = machine.claims(now_us, configuration.timing.lease_ms) == Some(view.number);
+        let quorate = machine.claims(now_us, &configuration.timing) == Some(view.number);
         if quorate != configuration.is_majority(votes, Rules::ALL) {
             return broken(format!("machine {place} in {view}: quorate is {quorate}, with {votes} votes"));
         }
     }
-    if now_us - changed_us < stable_us {
-        return broken(format!("views still change; the last one was {view}"));
+    stands(now_us, changed_us, stable_us, &view)
+}
+
+fn stands(now_us: u64, changed_us: u64, stable_us: u64, view: &View) -> Result<(), Broken> {
+    if now_us - changed_us >= stable_us {
+        return Ok(());
+    }
+    Err(Broken { law: "L12", words: format!("views still change; the last one was {view}") })
+}
+
+/// Where no set has more than half of the votes, and the arbitration disks are there for all: exactly one half is quorate,
+/// with all its members, if one of them was since its boot (F2, F4, F27).
+fn ties(configuration: &Configuration, machines: &[Machine], now_us: u64) -> Result<(), Broken> {
+    let broken = |words| Err(Broken { law: "L12", words });
+    let nodes = configuration.nodes.len();
+    let machines = machines.iter().take(nodes).collect::<Vec<_>>();
+    let daemons = machines.iter().filter_map(|machine| machine.daemon.as_ref());
+    let halves = daemons.filter_map(|daemon| daemon.view().map(|view| (view, daemon.is_cold(view))));
+    let is_half = |view: &View| configuration.votes(view.nodes()) * 2 == configuration.votes_of_all();
+    let warm = halves.filter(|(view, _)| is_half(view)).any(|(_, cold)| !cold);
+    let quorate = machines.iter().filter_map(|machine| machine.claims(now_us, &configuration.timing));
+    let quorate = quorate.collect::<std::collections::BTreeSet<_>>();
+    if quorate.len() != usize::from(warm) {
+        return broken(format!("of two halves {quorate:?} are quorate; was any since its boot? {warm}"));
+    }
+    for machine in &machines {
+        let view = machine.daemon.as_ref().and_then(|daemon| daemon.view());
+        let Some(view) = view.filter(|view| quorate.contains(&view.number)) else { continue };
+        if view
+            .has(machine.node, machine.daemon.as_ref().map(|daemon| daemon.incarnation()).unwrap_or_default())
+            && machine.claims(now_us, &configuration.timing).is_none()
+        {
+            return broken(format!("node {} is in {view} and not quorate with the others", machine.node));
+        }
     }
     Ok(())
 }
