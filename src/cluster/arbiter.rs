@@ -97,8 +97,8 @@ pub struct Wish {
     pub view: ViewRecord,
     /// Those of its members who have votes.
     pub voters: NodeSet,
-    /// The newest view that was quorate by a majority: leases of ties before it have ended.
-    pub majority: ViewNumber,
+    /// When this node was quorate by a majority last: what was accepted before then is quorate no more.
+    pub majority: BootTime,
     /// Milliseconds that it waits before it bids: who holds containers goes first (R14).
     pub delay_ms: u64,
 }

@@ -64,8 +64,6 @@ pub struct Beat {
     pub heard: BTreeMap<NodeId, BeatNumber>,
     /// Do those echoes, for members of the promised view, extend leases?
     pub grants: bool,
-    /// The newest view that is known to have been quorate by a majority, and its members.
-    pub majority: (ViewNumber, NodeSet),
     /// Was the sender ever quorate since its boot (F27)?
     pub warm: bool,
     /// Does it run containers (R14)?
@@ -94,7 +92,6 @@ impl Beat {
             rows: BTreeMap::new(),
             heard: BTreeMap::new(),
             grants: false,
-            majority: (ViewNumber::default(), NodeSet::EMPTY),
             warm: false,
             holds: false,
             reaches: false,

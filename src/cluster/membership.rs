@@ -11,7 +11,8 @@
 //! no members it is outlived by waiting for what was promised to them (`lease`).
 //!
 //! Call [`Membership::hear`] with each beat, [`Membership::tick`] at [`Membership::deadline`], and after each of them
-//! [`Membership::beat`]; what [`Membership::memory`] gives must be kept before a beat is sent.
+//! [`Membership::beat`]; what [`Membership::memory`] gives must be kept before a beat is sent, a [`Membership::command`] is
+//! carried out, or a [`Membership::change`] is acted on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -112,8 +113,9 @@ pub struct Membership {
     was_quorate: bool,
     /// The view by which it was quorate last.
     quorate_by: ViewNumber,
-    /// The newest view that is known to have been quorate by a majority, and its members.
-    last_majority: (ViewNumber, NodeSet),
+    /// The members of the view by which this node was quorate by a majority last, and when it was.
+    last_majority: NodeSet,
+    majority_at: BootTime,
     /// Was it ever quorate since its boot?
     warm: bool,
     holds: bool,
@@ -176,7 +178,8 @@ impl Membership {
             lease_until: BootTime::default(),
             was_quorate: false,
             quorate_by: ViewNumber::default(),
-            last_majority: (ViewNumber::default(), NodeSet::EMPTY),
+            last_majority: NodeSet::EMPTY,
+            majority_at: BootTime::default(),
             warm: false,
             holds: false,
             arbitrates: false,
@@ -211,7 +214,6 @@ impl Membership {
         }
         self.look_for_myself(now, beat);
         self.highest = self.highest.max(beat.highest).max(beat.promised.counter);
-        self.last_majority = self.last_majority.max(beat.majority);
         if beat.left {
             self.promises.release(beat.node, beat.incarnation);
         }
@@ -286,7 +288,6 @@ impl Membership {
             rows: self.rows(now),
             heard: heard.collect(),
             grants,
-            majority: self.last_majority,
             warm: self.warm,
             holds: self.holds,
             reaches: self.arbiter.reaches(now),
@@ -304,6 +305,11 @@ impl Membership {
     /// This boot.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// Is there a change that nobody asked for yet?
+    pub fn has_changed(&self) -> bool {
+        !self.changes.is_empty()
     }
 
     /// The next thing that changed.

@@ -50,8 +50,6 @@ pub struct Machine {
     pub stuck: bool,
     /// The last one that it gave.
     pub stamped: BootTime,
-    /// It was quorate since its boot, the daemon may have been another.
-    pub warm: bool,
     /// What the disks answered while nobody listened.
     pub answers: VecDeque<Errand>,
     pub boot: u64,
@@ -82,7 +80,6 @@ impl Machine {
             monotonic: false,
             stuck: false,
             stamped: BootTime { ms: 0 },
-            warm: false,
             answers: VecDeque::new(),
             boot: 1,
             daemon: None,

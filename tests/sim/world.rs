@@ -1,10 +1,10 @@
 //! The world of one run: machines, the network between them, and what is to happen, in one order that the seed decides.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use evms::base::id::{ClusterId, NodeId, NodeUuid};
+use evms::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
 use evms::base::time::BootTime;
 use evms::cluster::arbiter::Answer;
 use evms::cluster::beat::Beat;
@@ -87,6 +87,8 @@ pub struct World {
     order: u64,
     plan: BinaryHeap<Reverse<Planned>>,
     agreement: Agreement,
+    /// Boots that were quorate.
+    warm: BTreeSet<Incarnation>,
     changed_us: u64,
     told: VecDeque<String>,
     tells: bool,
@@ -160,6 +162,7 @@ impl World {
             order: 0,
             plan: BinaryHeap::new(),
             agreement: Agreement::default(),
+            warm: BTreeSet::new(),
             changed_us: 0,
             told: VecDeque::new(),
             tells,
@@ -235,7 +238,6 @@ impl World {
         machine.page = None;
         machine.asleep = false;
         machine.stuck = false;
-        machine.warm = false;
         machine.answers.clear();
         machine.socket.clear();
     }
@@ -337,7 +339,7 @@ impl World {
         // The page and the memory are written before anything is sent.
         machine.page = daemon.quorate(now).map(|(view, until)| Page { view, until, tie: daemon.tied() });
         let commands = std::iter::from_fn(|| daemon.command()).collect::<Vec<_>>();
-        if beat.is_some() || !commands.is_empty() {
+        if beat.is_some() || !commands.is_empty() || daemon.has_changed() {
             machine.memory = Some((machine.boot, daemon.memory()));
         }
         progress::check(machine, self.now_us, &self.configuration.timing, beat.is_some())?;
@@ -348,7 +350,6 @@ impl World {
         for command in commands {
             self.run_errand(place, command);
         }
-        self.look_at_warmth(place, &daemon)?;
         if let Some(beat) = beat {
             self.send(place, Arc::new(beat));
         }
@@ -362,18 +363,13 @@ impl World {
     }
 
     /// A tie that is taken by who was never quorate since its boot is looked at by a law.
-    fn look_at_warmth(&mut self, place: usize, daemon: &Membership) -> Result<(), Broken> {
-        let machine = &self.machines[place];
-        if machine.warm || machine.claims(self.now_us, &self.configuration.timing).is_none() {
-            return Ok(());
-        }
+    fn look_at_warmth(&mut self, daemon: &Membership) -> Result<(), Broken> {
         if let Some(view) = daemon.view().filter(|_| daemon.tied().is_some() && self.liar.is_none()) {
-            let is_warm = |machine: &Machine| machine.warm && view.nodes().has(machine.node);
-            if !self.machines.iter().any(is_warm) {
+            if !view.members.values().any(|boot| self.warm.contains(boot)) {
                 cold_start::check(view, &self.disks, self.configuration.nodes.len() as u16)?;
             }
         }
-        self.machines[place].warm = true;
+        self.warm.insert(daemon.incarnation());
         Ok(())
     }
 
@@ -432,6 +428,9 @@ impl World {
                 self.agreement.installing(incarnation, number);
             }
             replaced |= matches!(change, Change::Replaced(_));
+            if let Change::Quorate(_) = change {
+                self.look_at_warmth(daemon)?;
+            }
             if let Change::Installed(view) = change {
                 self.changed_us = self.now_us;
                 self.views += 1;

@@ -9,7 +9,6 @@ use crate::cluster::arbiter::{Answer, Asked, Heard, Identity, Said, Wish};
 use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::timing::Timing;
-use crate::cluster::view::ViewNumber;
 use crate::format::arbitration::{self, ArbitrationBlock, Ballot, ViewRecord};
 
 /// So much of a block says all of it: what follows is zero, and the checksum.
@@ -254,8 +253,10 @@ impl Disk {
                 Record::Known(block) => block.holder,
                 Record::Hidden => ViewRecord::default(),
             };
-            let harmless = seen.record != Record::Hidden && (!holder.is_some() || wish.outlives(&holder));
-            (!harmless && !self.is_still(seen, now, asked)).then_some(holder)
+            let hidden = seen.record == Record::Hidden;
+            let harmless = !hidden && (!holder.is_some() || wish.outlives(&holder));
+            let over = seen.since < wish.majority || self.is_still(seen, now, asked);
+            (!harmless && !over).then_some(holder)
         });
         rivals.next()
     }
@@ -298,11 +299,11 @@ impl Record {
 }
 
 impl Wish {
-    /// Has every lease of that view ended for good? It is this very view; or a majority was quorate later, or somebody who
-    /// would have to grant it grants this one.
+    /// Has every lease of that view ended for good? It is this very view; or somebody who would have to grant it grants this
+    /// one, after what was granted before has ended.
     pub(super) fn outlives(&self, holder: &ViewRecord) -> bool {
         let shares = !NodeSet::from_bits(holder.members).and(self.voters).is_empty();
-        *holder == self.view || shares || ViewNumber::of(holder) < self.majority
+        *holder == self.view || shares
     }
 }
 

@@ -95,7 +95,7 @@ impl Membership {
         let beyond = |(node, incarnation): (&NodeId, &Incarnation)| {
             self.hearing.beat_of(*node, *incarnation).is_some_and(|beat| beat.promised > view.number)
         };
-        if view.members.iter().any(beyond) {
+        if view.members.iter().any(beyond) || self.is_misnumbered(view) {
             return false;
         }
         view.members == *members

@@ -30,8 +30,8 @@ pub struct Memory {
     pub counts: bool,
     /// The view that counted last, and its members.
     pub last_view: (ViewNumber, NodeSet),
-    /// The newest view that is known to have been quorate by a majority.
-    pub last_majority: (ViewNumber, NodeSet),
+    /// The members of the view that was quorate by a majority last.
+    pub last_majority: NodeSet,
     /// Was this boot ever quorate?
     pub warm: bool,
     /// Until when the arbiter makes the promised view quorate.

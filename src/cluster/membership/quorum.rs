@@ -70,6 +70,9 @@ impl Membership {
         }
         self.extend_tie(now);
         let quorate = self.quorate(now).map(|(number, _)| number);
+        if quorate.is_some() && !self.tie {
+            self.majority_at = now;
+        }
         if quorate.is_some() && (!self.was_quorate || quorate != Some(self.quorate_by)) {
             self.note_quorate();
         }
@@ -97,7 +100,7 @@ impl Membership {
         let Some((view, _)) = &self.view else { return };
         (self.quorate_by, self.warm) = (view.number, true);
         if !self.tie {
-            self.last_majority = self.last_majority.max((view.number, view.nodes()));
+            self.last_majority = view.nodes();
         }
         self.arbiter.note_quorate(view.record());
     }

@@ -40,7 +40,7 @@ impl Membership {
         let (preferred, other) = DELAY_BEATS;
         let beats = if self.any_member(view, self.holds, |beat| beat.holds) {
             0
-        } else if self.last_majority.1.lowest().is_some_and(|node| view.nodes().has(node)) {
+        } else if self.last_majority.lowest().is_some_and(|node| view.nodes().has(node)) {
             preferred
         } else {
             other
@@ -48,7 +48,7 @@ impl Membership {
         Some(Wish {
             view: view.record(),
             voters: view.nodes().iter().filter(has_votes).collect(),
-            majority: self.last_majority.0,
+            majority: self.majority_at,
             delay_ms: beats * self.configuration.timing.disk_beat_ms,
         })
     }
@@ -80,6 +80,17 @@ impl Membership {
         let counts = |node: &NodeId| self.configuration.votes(NodeSet::of(*node)) > 0;
         let gone = |node: NodeId| self.proven_gone.has(node) && !self.arbiter.moves(node);
         !(warm || sole || absent.iter().filter(counts).all(gone))
+    }
+
+    /// The counter of the newest view by which anybody was quorate, as the disks tell it.
+    fn last_on_disk(&self) -> u64 {
+        self.arbiter.last_quorate().map_or(0, |last| last.counter)
+    }
+
+    /// Was a tie numbered by who did not know yet what stands on the disks? What makes quorate is numbered above all that did,
+    /// so that the newest on disk can be told.
+    pub(super) fn is_misnumbered(&self, view: &View) -> bool {
+        self.tie && !self.warm && view.number.counter <= self.last_on_disk()
     }
 
     /// The fence of these nodes is proven; who proves it is in another wing, and takes it back when one returns.
@@ -159,6 +170,7 @@ impl Membership {
     /// A command has ended.
     pub fn answer(&mut self, now: BootTime, disk: usize, id: u64, answer: Answer<'_>) {
         self.arbiter.answer(now, disk, id, answer);
+        self.highest = self.highest.max(self.last_on_disk());
         let generation = self.arbiter.newest_generation();
         if generation > self.configuration.generation {
             self.refuse_own(generation);
