@@ -12,6 +12,9 @@ use crate::cluster::timing::Timing;
 /// Votes of one node at most.
 pub const VOTES_MAX: u16 = 100;
 
+/// How many arbitration disks there may be: two would be lost with either of them.
+pub const ARBITRATION_DISKS: [u8; 3] = [0, 1, 3];
+
 /// One node as its cluster knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voter {

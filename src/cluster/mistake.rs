@@ -35,6 +35,8 @@ pub enum Mistake {
     LastYearsConfiguration,
     NoProgressWord,
     MonotonicClock,
+    LowerNumberAccepted,
+    QuorateWithoutInstalled,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

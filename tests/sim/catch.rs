@@ -39,6 +39,8 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::LastYearsConfiguration, "last year's configuration has a say"),
     (Mistake::NoProgressWord, "beats go on while the engine stands"),
     (Mistake::MonotonicClock, "leases are counted by a clock that stands while the machine sleeps"),
+    (Mistake::LowerNumberAccepted, "a view with a lower number than the promised one is accepted"),
+    (Mistake::QuorateWithoutInstalled, "a view makes quorate before it counts"),
 ];
 
 pub fn named(name: &str) -> Option<Mistake> {

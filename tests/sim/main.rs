@@ -3,7 +3,8 @@
 //! notice: each deliberate mistake must be caught by a law, and the unmutated run is clean over as many seeds.
 //!
 //! `build.sh sim` runs it. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
-//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out.
+//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out,
+//! `--ledger` goes on with the long run (`ledger`).
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -12,6 +13,7 @@ mod chance;
 mod clock;
 mod disk;
 mod laws;
+mod ledger;
 mod machine;
 mod network;
 mod story;
@@ -85,7 +87,14 @@ fn replay(seed: u64, rules: Rules) -> bool {
     ended.is_ok()
 }
 
-fn clean_run(seeds: u64, from: u64, rules: Rules) -> bool {
+/// What a number of seeds came to.
+pub struct Sums {
+    findings: usize,
+    all: Sum,
+    of_five: Sum,
+}
+
+fn clean_run(seeds: u64, from: u64, rules: Rules) -> Sums {
     let next = AtomicU64::new(from);
     let (all, of_five) = (Mutex::new(Sum::default()), Mutex::new(Sum::default()));
     let findings = Mutex::new(Vec::new());
@@ -127,7 +136,7 @@ fn clean_run(seeds: u64, from: u64, rules: Rules) -> bool {
         of_five.runs,
         of_five.speed()
     );
-    findings.is_empty()
+    Sums { findings: findings.len(), all, of_five }
 }
 
 fn number_behind(words: &[String], option: &str) -> Option<u64> {
@@ -146,7 +155,10 @@ fn main() {
         std::process::exit(i32::from(!replay(seed, rules)));
     }
     let seeds = words.first().and_then(|word| word.parse().ok()).unwrap_or(SEEDS);
-    let clean = clean_run(seeds, number_behind(&words, "--from").unwrap_or(1), rules);
+    if words.iter().any(|word| word == "--ledger") {
+        std::process::exit(i32::from(!ledger::run()));
+    }
+    let clean = clean_run(seeds, number_behind(&words, "--from").unwrap_or(1), rules).findings == 0;
     let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all();
     std::process::exit(i32::from(!(clean && caught)));
 }

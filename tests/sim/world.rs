@@ -265,7 +265,8 @@ impl World {
     /// By a configuration that was replaced.
     pub fn start_by_last_years(&mut self, place: usize) {
         if let Some((_, before)) = self.last_year.clone() {
-            self.start_by(place, true, before);
+            let remembers = self.chance.per_mille(400);
+            self.start_by(place, remembers, before);
         }
     }
 
@@ -364,10 +365,9 @@ impl World {
 
     /// A tie that is taken by who was never quorate since its boot is looked at by a law.
     fn look_at_warmth(&mut self, daemon: &Membership) -> Result<(), Broken> {
-        if let Some(view) = daemon.view().filter(|_| daemon.tied().is_some() && self.liar.is_none()) {
-            if !view.members.values().any(|boot| self.warm.contains(boot)) {
-                cold_start::check(view, &self.disks, self.configuration.nodes.len() as u16)?;
-            }
+        let tie = daemon.view().filter(|_| daemon.tied().is_some() && self.liar.is_none());
+        if let Some(view) = tie.filter(|view| !view.members.values().any(|boot| self.warm.contains(boot))) {
+            cold_start::check(view, &self.disks, self.configuration.nodes.len() as u16)?;
         }
         self.warm.insert(daemon.incarnation());
         Ok(())
@@ -397,13 +397,13 @@ impl World {
         self.at(answered_us, Event::Answered(errand));
     }
 
-    fn answered(&mut self, errand: Box<Errand>) -> Result<(), Broken> {
+    fn answered(&mut self, errand: Errand) -> Result<(), Broken> {
         let machine = &mut self.machines[errand.machine];
         if machine.lives_of_daemon != errand.life || machine.boot != errand.boot || machine.daemon.is_none() {
             return Ok(());
         }
         let place = errand.machine;
-        machine.answers.push_back(*errand);
+        machine.answers.push_back(errand);
         self.wake(place)
     }
 
@@ -428,7 +428,8 @@ impl World {
                 self.agreement.installing(incarnation, number);
             }
             replaced |= matches!(change, Change::Replaced(_));
-            if let Change::Quorate(_) = change {
+            if let Change::Quorate(number) = change {
+                self.agreement.quorate(self.machines[place].node, incarnation, number)?;
                 self.look_at_warmth(daemon)?;
             }
             if let Change::Installed(view) = change {
@@ -451,7 +452,7 @@ impl World {
             }
             Event::Alarm { .. } => return Ok(true),
             Event::Effect(errand, answered_us) => self.takes_effect(errand, answered_us),
-            Event::Answered(errand) => self.answered(errand)?,
+            Event::Answered(errand) => self.answered(*errand)?,
             Event::Fault(_) if self.calm => return Ok(true),
             Event::Fault(fault) => {
                 self.tell(|| format!("{fault:?}"));

@@ -216,7 +216,7 @@ impl Disk {
         self.first_read.get_or_insert(now);
         for node in asked.me.nodes.iter() {
             let blocks = [false, true].map(|second| block_of(bytes, node, second));
-            let key = blocks.iter().flat_map(|block| key_of(block)).copied();
+            let key = blocks.iter().flat_map(key_of).copied();
             let seen =
                 self.seen.entry(node).or_insert_with(|| Seen { since: now, moved: now, ..Seen::default() });
             if key.clone().eq(seen.key.iter().copied()) {

@@ -177,7 +177,8 @@ impl Membership {
     fn consider(&mut self, members: &BTreeMap<NodeId, Incarnation>) {
         let promised = self.promised();
         let fits = |view: &View| {
-            let higher = view.number > promised;
+            let higher =
+                view.number > promised || breaks!(self.rules, LowerNumberAccepted) && view.number != promised;
             let lowest = view.nodes().lowest() == Some(view.number.proposer);
             higher && lowest && view.members == *members
         };

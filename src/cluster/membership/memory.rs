@@ -20,6 +20,8 @@ use crate::cluster::view::{Stage, View, ViewNumber};
 pub struct Memory {
     /// The incarnation that goes on.
     pub incarnation: Incarnation,
+    /// The generation of the configuration that it went by.
+    pub generation: u64,
     /// The session that ended.
     pub session: Session,
     /// The highest counter of a view that was heard of.
@@ -54,6 +56,7 @@ impl Membership {
         let heard = self.hearing.peers().filter(|peer| nodes.has(peer.beat.node));
         Memory {
             incarnation: self.incarnation,
+            generation: self.configuration.generation,
             session: self.number.session,
             highest: self.highest,
             // Who left holds nothing any more: the others have stopped waiting for it.
@@ -99,7 +102,20 @@ impl Membership {
         // Whom others hear is not known yet: a choice without it would be a wrong one.
         next.proposes_from = now.plus_ms(next.configuration.timing.window_ms);
         next.urgent = true;
+        next.adopt_generation(memory.generation);
         next.was_quorate = next.quorate(now).is_some();
         next
+    }
+
+    /// What was granted by other votes is no quorum by these; and who went by a newer configuration does not go back to this.
+    fn adopt_generation(&mut self, before: u64) {
+        if before == self.configuration.generation || breaks!(self.rules, LastYearsConfiguration) {
+            return;
+        }
+        self.counts = false;
+        (self.lease_until, self.tie_until) = (BootTime::default(), BootTime::default());
+        if before > self.configuration.generation {
+            self.refuse_own(before);
+        }
     }
 }

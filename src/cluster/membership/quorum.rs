@@ -63,7 +63,7 @@ impl Membership {
     }
 
     pub(super) fn extend_lease(&mut self, now: BootTime) {
-        let counts = self.counts;
+        let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
         let view = self.view.as_ref().filter(|_| counts && !self.is_silent(now)).map(|(view, _)| view);
         if let Some(at) = view.and_then(|view| self.echoed(view, now)) {
             self.lease_until = self.lease_until.max(at.plus_ms(self.configuration.timing.lease_ms));
@@ -86,7 +86,7 @@ impl Membership {
 
     /// The view by which this node is quorate, and the end of its lease by this node's clock; nothing when it is not.
     pub fn quorate(&self, now: BootTime) -> Option<(ViewNumber, BootTime)> {
-        let counts = self.counts;
+        let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
         let stays = !self.left || breaks!(self.rules, LeavingKeepsLease);
         let until = if self.tie { self.lease_until.min(self.tie_until) } else { self.lease_until };
         let until =
