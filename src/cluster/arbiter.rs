@@ -97,7 +97,7 @@ pub struct Wish {
     pub view: ViewRecord,
     /// Those of its members who have votes.
     pub voters: NodeSet,
-    /// When this node was quorate by a majority last: what was accepted before then is quorate no more.
+    /// When this node sent the newest beat that a majority echoed: what was accepted before then is quorate no more.
     pub majority: BootTime,
     /// Milliseconds that it waits before it bids: who holds containers goes first (R14).
     pub delay_ms: u64,

@@ -113,7 +113,8 @@ pub struct Membership {
     was_quorate: bool,
     /// The view by which it was quorate last.
     quorate_by: ViewNumber,
-    /// The members of the view by which this node was quorate by a majority last, and when it was.
+    /// The members of the view by which this node was quorate by a majority last, and when it sent the newest beat that one
+    /// echoed.
     last_majority: NodeSet,
     majority_at: BootTime,
     /// Was it ever quorate since its boot?

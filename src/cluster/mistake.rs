@@ -35,6 +35,7 @@ pub enum Mistake {
     LastYearsConfiguration,
     NoProgressWord,
     MonotonicClock,
+    MajorityUntilNow,
     LowerNumberAccepted,
     QuorateWithoutInstalled,
 }

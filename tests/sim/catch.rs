@@ -41,6 +41,10 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::MonotonicClock, "leases are counted by a clock that stands while the machine sleeps"),
     (Mistake::LowerNumberAccepted, "a view with a lower number than the promised one is accepted"),
     (Mistake::QuorateWithoutInstalled, "a view makes quorate before it counts"),
+    (
+        Mistake::MajorityUntilNow,
+        "what was accepted is over as of now, not as of the beat that a majority echoed",
+    ),
 ];
 
 pub fn named(name: &str) -> Option<Mistake> {

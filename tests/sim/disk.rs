@@ -37,6 +37,10 @@ pub struct Disk {
     bytes: Arc<Vec<u8>>,
     older: Option<Arc<Vec<u8>>>,
     pub gone_for: Vec<bool>,
+    /// Writes of this machine are answered so late, and have their effect at once or at the end.
+    pub late_for: Option<(usize, u64, bool)>,
+    /// Writes of this machine are lost.
+    pub mute_for: Option<usize>,
     pub delay_us: (u64, u64),
     pub unsure_per_mille: u64,
 }
@@ -49,6 +53,8 @@ impl Disk {
             bytes: Arc::new(vec![0; length]),
             older: None,
             gone_for: vec![false; machines],
+            late_for: None,
+            mute_for: None,
             delay_us: SWIFT_US,
             unsure_per_mille: 0,
         }
@@ -60,6 +66,7 @@ impl Disk {
 
     pub fn mend(&mut self) {
         self.gone_for.fill(false);
+        (self.late_for, self.mute_for) = (None, None);
         self.delay_us = SWIFT_US;
         self.unsure_per_mille = 0;
     }
@@ -81,6 +88,14 @@ impl Disk {
         let effect = chance.between(0, lasts + 1);
         if self.gone_for[machine] {
             return (Fate::Lost, effect, lasts + 50_000);
+        }
+        if let (Act::Write { .. }, Some((late, us, at_the_end))) = (&command.act, self.late_for)
+            && late == machine
+        {
+            return (Fate::Well, if at_the_end { us } else { effect.min(10_000) }, us);
+        }
+        if matches!(command.act, Act::Write { .. }) && self.mute_for == Some(machine) {
+            return (Fate::Lost, effect, lasts);
         }
         let unsure = chance.per_mille(self.unsure_per_mille);
         let fate = match command.act {

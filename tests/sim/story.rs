@@ -49,6 +49,11 @@ pub enum Fault {
     Unstuck(usize),
     /// The daemon is started again by the configuration before the last change.
     LastYear(u64),
+    /// A machine is cut off; what it is about to write to the disks is answered late, and a while after nothing that it writes
+    /// lands any more.
+    Stranded(usize, u64, bool, u64),
+    Timely,
+    Mute(usize),
     /// An arbitration disk does not answer one machine, or none.
     DiskGone(usize, Option<usize>, u64),
     DiskSlow(usize, (u64, u64), u64),
@@ -83,7 +88,11 @@ pub fn faults(world: &mut World) {
             Fault::Twin(_) | Fault::Copied(_) => twins,
             // Nor can a machine be held to what it granted that does not know that time went by.
             Fault::Partition(_) | Fault::CutOneWay(..) | Fault::CutBothWays(..) => !twins,
-            Fault::Stop(..) | Fault::Forgetting(..) | Fault::Halves(_) | Fault::Sleep(..) => !twins,
+            Fault::Stop(..)
+            | Fault::Forgetting(..)
+            | Fault::Halves(_)
+            | Fault::Sleep(..)
+            | Fault::Stranded(..) => !twins,
             _ => true,
         };
         if fits {
@@ -102,6 +111,12 @@ fn of_disks(chance: &mut Chance, nodes: usize, disks: usize, liar: Option<usize>
     let some = |chance: &mut Chance| chance.below(nodes as u64) as usize;
     let lasts = chance.between(200_000, 12_000_000);
     match chance.below(100) {
+        0..8 if liar.is_none() => Fault::Stranded(
+            some(chance),
+            chance.between(2_000_000, 7_000_000),
+            chance.per_mille(600),
+            chance.between(1_100_000, 7_000_000),
+        ),
         0..30 => Fault::Halves(chance.number()),
         30..50 => Fault::DiskGone(disk, Some(some(chance)), lasts),
         50..58 => Fault::DiskGone(disk, None, lasts),
@@ -257,6 +272,23 @@ fn befall_disk(world: &mut World, fault: &Fault) {
         world.at(at, Event::Fault(Fault::DiskMend(disk)));
     };
     match *fault {
+        Fault::Stranded(place, late_us, at_the_end, then_us) => {
+            let bits = world.chance.number();
+            halves(world, bits);
+            for disk in &mut world.disks {
+                disk.late_for = Some((place, late_us, at_the_end));
+            }
+            let now = world.now_us;
+            world.at(now + 1_050_000, Event::Fault(Fault::Timely));
+            world.at(now + 1_050_000 + then_us, Event::Fault(Fault::Mute(place)));
+        }
+        Fault::Timely => world.disks.iter_mut().for_each(|disk| disk.late_for = None),
+        Fault::Mute(place) => {
+            for disk in 0..world.disks.len() {
+                world.disks[disk].mute_for = Some(place);
+                mended(world, disk, 10_000_000);
+            }
+        }
         Fault::DiskGone(disk, place, us) => {
             for (machine, gone) in world.disks[disk].gone_for.iter_mut().enumerate() {
                 *gone |= place.is_none_or(|place| place == machine);
