@@ -36,6 +36,7 @@ pub enum Mistake {
     NoProgressWord,
     MonotonicClock,
     MajorityUntilNow,
+    BeatTakenForRenewal,
     LowerNumberAccepted,
     QuorateWithoutInstalled,
 }

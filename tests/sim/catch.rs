@@ -45,6 +45,7 @@ pub const TABLE: &[(Mistake, &str)] = &[
         Mistake::MajorityUntilNow,
         "what was accepted is over as of now, not as of the beat that a majority echoed",
     ),
+    (Mistake::BeatTakenForRenewal, "a write that did not say so extends the lease of a tie"),
 ];
 
 pub fn named(name: &str) -> Option<Mistake> {

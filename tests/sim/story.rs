@@ -88,6 +88,8 @@ pub fn faults(world: &mut World) {
             Fault::Twin(_) | Fault::Copied(_) => twins,
             // Nor can a machine be held to what it granted that does not know that time went by.
             Fault::Partition(_) | Fault::CutOneWay(..) | Fault::CutBothWays(..) => !twins,
+            // Or is itself as behind a cut, because it does not run.
+            Fault::Pause(..) => !twins,
             Fault::Stop(..)
             | Fault::Forgetting(..)
             | Fault::Halves(_)

@@ -41,6 +41,8 @@ struct Seen {
 #[derive(Clone, Debug)]
 struct Round {
     said: Said,
+    /// Does it extend the lease, and say so by its count of renewals? A mere beat does not.
+    renews: bool,
     /// When the write began.
     start: BootTime,
     heard: Heard,
@@ -149,9 +151,16 @@ impl Disk {
     }
 
     /// Begins a round: where this node's block is to be written.
-    pub(super) fn write(&mut self, said: Said, now: BootTime, heard: &Heard, me: &Identity) -> Option<Bytes> {
+    pub(super) fn write(
+        &mut self,
+        said: Said,
+        renews: bool,
+        now: BootTime,
+        heard: &Heard,
+        me: &Identity,
+    ) -> Option<Bytes> {
         let second_block = self.good.is_some_and(|second| !second);
-        self.round = Some(Round { said, start: now, heard: heard.clone(), second_block });
+        self.round = Some(Round { said, renews, start: now, heard: heard.clone(), second_block });
         arbitration::place(me.node, second_block)
     }
 
@@ -279,6 +288,7 @@ impl Disk {
         let round = self.done.as_ref()?;
         let as_said = round.said.promised == said.promised
             && round.said.accepted == said.accepted
+            && (round.renews || said.accepted < said.promised || breaks!(asked.rules, BeatTakenForRenewal))
             && round.said.holder == said.holder;
         let alone = self.highest(asked.me.node) < said.promised && self.rival(wish, now, asked).is_none();
         (as_said && alone).then_some((round.start, &round.heard))
