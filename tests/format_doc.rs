@@ -12,8 +12,10 @@ mod walk;
 use std::collections::BTreeSet;
 
 use evms::base::bits::Features;
+use evms::base::id::{ClusterId, Incarnation, NodeId};
 use evms::base::limits;
 use evms::base::units::{BLOCK_BYTES, Bytes, GIB, KIB, MIB, Sectors};
+use evms::format::arbitration::{ArbitrationBlock, Ballot, ViewRecord};
 use evms::format::first_block;
 use evms::format::label::{self, Label};
 use evms::format::layout::{Area, AreaKind, End, Layout, Recipe};
@@ -168,6 +170,7 @@ fn node_blocks_and_intents_are_as_told() {
         ("counter", le64(9)),
     ];
     compare("node block", &block.encode(), &fields, &[]);
+    arbitration_blocks_are_as_told();
     let intent = specimen::intent();
     let fields = vec![
         ("magic", b"EVMSINTT".to_vec()),
@@ -178,6 +181,47 @@ fn node_blocks_and_intents_are_as_told() {
         ("new disk", intent.new_disk.0.to_vec()),
     ];
     compare("intent", &intent.encode(), &fields, &[]);
+}
+
+fn arbitration_blocks_are_as_told() {
+    let view = |counter, members| ViewRecord { counter, proposer: NodeId(5), boot: 0x0605_0403, members };
+    let block = ArbitrationBlock {
+        id: NodeId(2),
+        node: specimen::NODE,
+        cluster: ClusterId([0xc7; 16]),
+        incarnation: Incarnation([0x1c; 16]),
+        generation: 11,
+        counter: 12,
+        promised: Ballot(0x0d_0002),
+        accepted: Ballot(0x0c_0002),
+        holder: view(13, 0x8000_0000_0000_0006),
+        renewals: 14,
+        quorate: view(15, 0x4000_0000_0000_0002),
+    };
+    let fields = vec![
+        ("magic", b"EVMSARBI".to_vec()),
+        ("version", le16(1)),
+        ("id", le16(2)),
+        ("node", block.node.0.to_vec()),
+        ("cluster", block.cluster.0.to_vec()),
+        ("incarnation", block.incarnation.0.to_vec()),
+        ("generation", le64(11)),
+        ("counter", le64(12)),
+        ("promised", le64(block.promised.0)),
+        ("accepted", le64(block.accepted.0)),
+        ("holder counter", le64(13)),
+        ("holder proposer", le16(5)),
+        ("holder set", le16(8)),
+        ("holder boot", vec![3, 4, 5, 6]),
+        ("holder members", le64(block.holder.members)),
+        ("renewals", le64(14)),
+        ("quorate counter", le64(15)),
+        ("quorate proposer", le16(5)),
+        ("quorate set", le16(8)),
+        ("quorate boot", vec![3, 4, 5, 6]),
+        ("quorate members", le64(block.quorate.members)),
+    ];
+    compare("arbitration block", &block.encode(), &fields, &[]);
 }
 
 #[test]

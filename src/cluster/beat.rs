@@ -64,6 +64,14 @@ pub struct Beat {
     pub heard: BTreeMap<NodeId, BeatNumber>,
     /// Do those echoes, for members of the promised view, extend leases?
     pub grants: bool,
+    /// Was the sender ever quorate since its boot (F27)?
+    pub warm: bool,
+    /// Does it run containers (R14)?
+    pub holds: bool,
+    /// Does it reach a majority of the arbitration disks?
+    pub reaches: bool,
+    /// By which beats of others its promised view holds a tie: those that it had heard when it began to write.
+    pub stands: BTreeMap<NodeId, BeatNumber>,
     /// It leaves in good order, its gates are closed: nobody need wait for what it was granted.
     pub left: bool,
 }
@@ -100,6 +108,10 @@ impl Beat {
             rows: BTreeMap::new(),
             heard: BTreeMap::new(),
             grants: false,
+            warm: false,
+            holds: false,
+            reaches: false,
+            stands: BTreeMap::new(),
             left: false,
         }
     }

@@ -111,6 +111,7 @@ mod tests {
             cluster: Default::default(),
             generation: 1,
             nodes: votes.iter().enumerate().map(voter).collect(),
+            arbitration_disks: 0,
             timing: Default::default(),
         }
     }

@@ -12,6 +12,9 @@ use crate::cluster::timing::Timing;
 /// Votes of one node at most.
 pub const VOTES_MAX: u16 = 100;
 
+/// How many arbitration disks there may be: two would be lost with either of them.
+pub const ARBITRATION_DISKS: [u8; 3] = [0, 1, 3];
+
 /// One node as its cluster knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voter {
@@ -30,6 +33,8 @@ pub struct Configuration {
     pub generation: u64,
     /// Its nodes.
     pub nodes: BTreeMap<NodeId, Voter>,
+    /// How many arbitration disks it has: 0, 1 or 3 (safety 1.5).
+    pub arbitration_disks: u8,
     /// Its times.
     pub timing: Timing,
 }
@@ -53,7 +58,12 @@ impl Configuration {
 
     /// Have so many votes more than half of all?
     pub fn is_majority(&self, votes: u32, rules: Rules) -> bool {
-        let twice = votes.saturating_mul(2);
-        twice > self.votes_of_all() || (breaks!(rules, HalfIsMajority) && twice >= self.votes_of_all())
+        is_majority(votes, self.votes_of_all(), rules)
     }
+}
+
+/// Are so many votes more than half of all of them?
+pub(crate) fn is_majority(votes: u32, all: u32, rules: Rules) -> bool {
+    let twice = votes.saturating_mul(2);
+    twice > all || (breaks!(rules, HalfIsMajority) && twice >= all)
 }

@@ -11,13 +11,15 @@
 //! no members it is outlived by waiting for what was promised to them (`lease`).
 //!
 //! Call [`Membership::hear`] with each beat, [`Membership::tick`] at [`Membership::deadline`], and after each of them
-//! [`Membership::beat`]; what [`Membership::memory`] gives must be kept before a beat is sent.
+//! [`Membership::beat`]; what [`Membership::memory`] gives must be kept before a beat is sent, a [`Membership::command`] is
+//! carried out, or a [`Membership::change`] is acted on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
+use crate::cluster::arbiter::{Arbiter, Identity};
 use crate::cluster::beat::{Beat, BeatNumber, Session};
 use crate::cluster::configuration::Configuration;
 use crate::cluster::hearing::{Hearing, Unheard};
@@ -31,6 +33,7 @@ mod insight;
 mod memory;
 mod quorum;
 mod stages;
+mod tie;
 
 pub use choice::Excluded;
 use choice::Grounds;
@@ -64,6 +67,8 @@ pub enum Change {
     /// Others know another boot of this node as the living one: this one closes its gates, and begins anew as another
     /// incarnation.
     Replaced(Incarnation),
+    /// An administrator says that nobody else lives, and why.
+    AssumedAlone(String),
     /// Somebody goes by a newer configuration.
     Outdated {
         /// Its generation.
@@ -76,7 +81,9 @@ pub enum Change {
 pub struct Membership {
     configuration: Configuration,
     rules: Rules,
-    /// All nodes of the configuration.
+    /// All votes of the configuration.
+    all_votes: u32,
+    /// All nodes of it.
     voters: NodeSet,
     node: NodeId,
     incarnation: Incarnation,
@@ -87,6 +94,8 @@ pub struct Membership {
     highest: u64,
     /// The view that was promised, with how far this node is with it.
     view: Option<(View, Stage)>,
+    /// Has it exactly half of the votes, and there is an arbiter?
+    tie: bool,
     /// Do all members have it installed?
     counts: bool,
     /// The view that counted last, and its members.
@@ -104,6 +113,24 @@ pub struct Membership {
     /// Until when the promised view makes quorate.
     lease_until: BootTime,
     was_quorate: bool,
+    /// The view by which it was quorate last.
+    quorate_by: ViewNumber,
+    /// The members of the view by which this node was quorate by a majority last, and when it sent the newest beat that one
+    /// echoed.
+    last_majority: NodeSet,
+    majority_at: BootTime,
+    /// Was it ever quorate since its boot?
+    warm: bool,
+    holds: bool,
+    arbiter: Arbiter,
+    /// Does it have a part in the arbiter right now?
+    arbitrates: bool,
+    /// Until when the arbiter makes the promised view quorate.
+    tie_until: BootTime,
+    proven_gone: NodeSet,
+    assumed_alone: Option<String>,
+    /// The engine's last stamp.
+    stamped: BootTime,
     /// Until when nothing is said: what was promised before is not known (safety 1.3).
     quiet_until: BootTime,
     outdated: bool,
@@ -126,8 +153,14 @@ impl Membership {
         now: BootTime,
     ) -> Membership {
         let quiet = if breaks!(rules, NoQuietStart) { 0 } else { configuration.timing.promise_ms(rules) };
+        let uuid = configuration.nodes.get(&node).map(|voter| voter.uuid).unwrap_or_default();
+        let (cluster, generation) = (configuration.cluster, configuration.generation);
+        let me = Identity { cluster, uuid, node, incarnation, generation, nodes: configuration.all() };
+        let disks = usize::from(configuration.arbitration_disks);
         Membership {
+            arbiter: Arbiter::new(me, disks, configuration.timing, rules, now),
             hearing: Hearing::new(node, configuration.timing, rules, now),
+            all_votes: configuration.votes_of_all(),
             voters: configuration.all(),
             configuration,
             rules,
@@ -136,6 +169,7 @@ impl Membership {
             number: BeatNumber { session: Session(1), counter: 0 },
             highest: 0,
             view: None,
+            tie: false,
             counts: false,
             last_view: (ViewNumber::default(), NodeSet::EMPTY),
             choice: (NodeSet::of(node), now),
@@ -146,6 +180,16 @@ impl Membership {
             sent: Sent::default(),
             lease_until: BootTime::default(),
             was_quorate: false,
+            quorate_by: ViewNumber::default(),
+            last_majority: NodeSet::EMPTY,
+            majority_at: BootTime::default(),
+            warm: false,
+            holds: false,
+            arbitrates: false,
+            tie_until: BootTime::default(),
+            proven_gone: NodeSet::EMPTY,
+            assumed_alone: None,
+            stamped: now,
             quiet_until: now.plus_ms(quiet),
             outdated: false,
             replaced_since: None,
@@ -203,16 +247,25 @@ impl Membership {
 
     /// When to call [`Membership::tick`] at the latest.
     pub fn deadline(&self) -> BootTime {
+        let beat = self.beat_due();
+        let disks = self.arbiter.deadline().filter(|_| self.arbitrates);
+        disks.map_or(beat, |disks| beat.min(disks))
+    }
+
+    fn beat_due(&self) -> BootTime {
         let wait = if self.urgent { BEAT_GAP_MS } else { self.configuration.timing.beat_ms };
         self.last_beat.plus_ms(wait).max(self.quiet_until)
     }
 
     /// The beat that is due, for all other nodes.
     pub fn beat(&mut self, now: BootTime) -> Option<Beat> {
-        if now < self.deadline() {
+        if now < self.beat_due() {
             return None;
         }
         self.last_beat = now;
+        if self.is_stuck(now) {
+            return None;
+        }
         self.urgent = false;
         self.number.counter += 1;
         self.sent.note(self.number, now);
@@ -238,6 +291,10 @@ impl Membership {
             rows: self.rows(now),
             heard: heard.collect(),
             grants,
+            warm: self.warm,
+            holds: self.holds,
+            reaches: self.arbiter.reaches(now),
+            stands: self.stands(),
             left: self.left,
         }
     }
@@ -246,6 +303,16 @@ impl Membership {
     pub fn leave(&mut self) {
         self.left = true;
         self.urgent = true;
+    }
+
+    /// This boot.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Is there a change that nobody asked for yet?
+    pub fn has_changed(&self) -> bool {
+        !self.changes.is_empty()
     }
 
     /// The next thing that changed.
@@ -277,15 +344,25 @@ impl Membership {
 
     /// Last year's configuration has no say, and is left behind when it is this node's own (safety 1.6).
     fn is_of_my_configuration(&mut self, beat: &Beat) -> bool {
-        if beat.generation > self.configuration.generation && !self.outdated {
-            self.tell(Change::Outdated { generation: beat.generation });
-            self.outdated = true;
+        if breaks!(self.rules, LastYearsConfiguration) {
+            return self.voters.has(beat.node);
+        }
+        if beat.generation > self.configuration.generation {
+            self.refuse_own(beat.generation);
         }
         beat.generation == self.configuration.generation && self.voters.has(beat.node)
     }
 
+    /// Somebody goes by a newer configuration: this node's own is last year's.
+    fn refuse_own(&mut self, generation: u64) {
+        if !self.outdated && !breaks!(self.rules, LastYearsConfiguration) {
+            self.tell(Change::Outdated { generation });
+            self.outdated = true;
+        }
+    }
+
     fn is_silent(&self, now: BootTime) -> bool {
-        self.outdated || self.replaced || self.left || now < self.quiet_until
+        self.outdated || self.replaced || self.left || self.is_stuck(now) || now < self.quiet_until
     }
 
     fn think(&mut self, now: BootTime) {
@@ -294,5 +371,6 @@ impl Membership {
             self.advance();
         }
         self.extend_lease(now);
+        self.arbitrate(now);
     }
 }

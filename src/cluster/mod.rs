@@ -4,9 +4,10 @@
 //! `beat` is what nodes tell each other every tenth of a second. `hearing` keeps what was heard and judges who is heard;
 //! `clique` chooses among all who are heard those who hear each other; `membership` turns that choice into views on which
 //! all members agree; `lease` is the quorum, and the promises that make it one. `transport` brings messages from one session to
-//! another, whole and in order, whatever the links do.
+//! another, whole and in order, whatever the links do. `arbiter` decides where two halves are equal.
 #![forbid(unsafe_code)]
 
+pub mod arbiter;
 pub mod beat;
 pub mod channel;
 pub mod chronicle;

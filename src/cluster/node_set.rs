@@ -17,6 +17,16 @@ impl NodeSet {
     /// Nobody.
     pub const EMPTY: Self = Self(0);
 
+    /// Node 1 in the lowest bit.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// As [`NodeSet::bits`] gave it.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     fn bit(node: NodeId) -> u64 {
         match node.0 {
             1..=NODE_ID_MAX => 1 << (node.0 - 1),

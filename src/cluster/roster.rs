@@ -39,6 +39,8 @@ pub struct Roster {
     pub name: Name,
     /// The UDP port of beats; messages use the one behind it.
     pub port: u16,
+    /// Paths of its arbitration disks, the same on all nodes: none, one or three.
+    pub arbitration: Vec<String>,
     /// Its nodes.
     pub members: BTreeMap<NodeId, Member>,
     /// Who counts how much, and all times.
@@ -74,6 +76,8 @@ pub enum BadRoster {
     },
     /// Nobody has a vote, or somebody too many.
     Votes,
+    /// There are none, one or three arbitration disks; how many these are.
+    Arbitration(usize),
     /// No such port, or none behind it.
     Port(u16),
     /// Times that cannot work.
@@ -100,6 +104,9 @@ impl core::fmt::Display for BadRoster {
                 write!(f, "link {link} has addresses of IPv4 and of IPv6; on one network all have the same")
             }
             BadRoster::Votes => write!(f, "no node has a vote, or one has more than the limit"),
+            BadRoster::Arbitration(count) => {
+                write!(f, "{count} arbitration disks are named; there are none, one, or three different ones")
+            }
             BadRoster::Port(port) => {
                 write!(f, "port {port} cannot be used: it and the one behind it must exist")
             }
@@ -114,6 +121,12 @@ impl Roster {
         let configuration = &self.configuration;
         if self.port == 0 || self.port == u16::MAX {
             return Err(BadRoster::Port(self.port));
+        }
+        let (disks, mut different) = (self.arbitration.len(), self.arbitration.clone());
+        sort(&mut different);
+        different.dedup();
+        if ![0, 1, 3].contains(&disks) || different.len() != disks {
+            return Err(BadRoster::Arbitration(disks));
         }
         if let Some(id) = self.members.keys().find(|id| !(1..=NODE_ID_MAX).contains(&id.0)) {
             return Err(BadRoster::Id(id.0));
@@ -263,6 +276,8 @@ votes = 2
         assert!(matches!(told(", \"fd00::7\"", ""), BadRoster::Links { has: 1, first: 2, .. }));
         assert_eq!(told("fd00::7", "10.1.0.7"), BadRoster::Families { link: 2 });
         assert_eq!(told("votes = 2", "votes = 101"), BadRoster::Votes);
+        let two = "generation = 3\narbitration = [\"/dev/a\", \"/dev/b\"]";
+        assert_eq!(told("generation = 3", two), BadRoster::Arbitration(2));
         assert!(matches!(told("beat = 200", "beat = 800"), BadRoster::Timing(_)));
     }
 }

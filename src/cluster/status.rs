@@ -3,6 +3,7 @@
 
 use crate::base::id::NodeId;
 use crate::base::time::BootTime;
+use crate::cluster::arbiter;
 use crate::cluster::channel::{Counts, Dropped};
 use crate::cluster::chronicle::Chronicle;
 use crate::cluster::detector::Detector;
@@ -105,12 +106,35 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
             "the view has {votes} of {all} votes and {needed} are needed; not here: {}",
             missing(now, detector, roster)
         ),
+        Standing::Stuck => "the engine of this daemon stands; see its log, and start it anew".into(),
+        Standing::Tie(arbiter, cold) => {
+            let halves = format!("the view has half of the votes; not here: {}", missing(now, detector, roster));
+            format!("{halves}; {}", tie_words(roster, arbiter, cold))
+        }
         Standing::Promised(ms) => {
             format!("waits {ms} ms until what was promised to nodes that are gone has ended")
         }
         Standing::NotEchoed => {
             format!("members with {needed} votes have to echo this node, and do not yet")
         }
+    }
+}
+
+fn tie_words(roster: &Roster, arbiter: arbiter::Standing, cold: bool) -> String {
+    use arbiter::Standing;
+    match arbiter {
+        Standing::Without => "there is no arbitration disk to decide which half goes on".into(),
+        Standing::TooFewDisks => "fewer arbitration disks answer than a majority".into(),
+        _ if cold => {
+            "nobody here was quorate since this boot: who is not here may be, and is waited for".into()
+        }
+        Standing::Rests => "another member asks the arbitration disks".into(),
+        Standing::Waits => "the arbitration disks are watched, to see whether the other half lives".into(),
+        Standing::Lost { members, .. } => {
+            format!("the arbitration disks are held by the other half: {}", list(roster, members))
+        }
+        Standing::Bids => "the arbitration disks are asked".into(),
+        Standing::Holds { .. } => "the arbitration disks say this half; the members have to echo it".into(),
     }
 }
 

@@ -22,6 +22,16 @@ pub struct Timing {
     pub drift_ppm: u32,
     /// Milliseconds for which a choice of members must stand before a view is proposed.
     pub settle_ms: u64,
+    /// Milliseconds between two beats on an arbitration disk.
+    pub disk_beat_ms: u64,
+    /// Milliseconds for which such a beat holds a tie, counted from the start of its write.
+    pub disk_lease_ms: u64,
+    /// Milliseconds after which a watchdog bites; zero where there is none.
+    pub watchdog_ms: u64,
+    /// Milliseconds that a write may still be under way after its machine was stopped.
+    pub drain_ms: u64,
+    /// Milliseconds after which an engine that gave no stamp is stuck (safety 1.4).
+    pub progress_ms: u64,
     /// Milliseconds after which a view that not all have installed is given up, without those who did not answer.
     pub propose_ms: u64,
 }
@@ -35,6 +45,11 @@ impl Default for Timing {
             lease_ms: 1500,
             drift_ppm: 10_000,
             settle_ms: 200,
+            disk_beat_ms: 1000,
+            disk_lease_ms: 5000,
+            watchdog_ms: 5000,
+            drain_ms: 2000,
+            progress_ms: 2000,
             propose_ms: 1000,
         }
     }
@@ -59,6 +74,20 @@ pub enum BadTiming {
         /// Milliseconds of silence.
         window_ms: u64,
     },
+    /// A tie would be lost with one late write.
+    DiskLeaseTooShort {
+        /// Milliseconds of a disk lease.
+        disk_lease_ms: u64,
+        /// Milliseconds between disk beats.
+        disk_beat_ms: u64,
+    },
+    /// A hiccup of the engine would cost the quorum.
+    ProgressTooShort {
+        /// Milliseconds without a stamp.
+        progress_ms: u64,
+        /// Milliseconds between beats.
+        beat_ms: u64,
+    },
     /// Clocks that wrong are broken.
     DriftTooLarge {
         /// Parts in a million.
@@ -79,6 +108,15 @@ impl core::fmt::Display for BadTiming {
                 "a lease of {lease_ms} ms is not longer than the window of {window_ms} ms: I/O would stop before anybody is \
                  missed"
             ),
+            BadTiming::DiskLeaseTooShort { disk_lease_ms, disk_beat_ms } => write!(
+                f,
+                "a disk lease of {disk_lease_ms} ms is less than three disk beats of {disk_beat_ms} ms: one slow write would \
+                 cost the tie"
+            ),
+            BadTiming::ProgressTooShort { progress_ms, beat_ms } => write!(
+                f,
+                "an engine is called stuck after {progress_ms} ms, less than four beats of {beat_ms} ms"
+            ),
             BadTiming::DriftTooLarge { drift_ppm } => {
                 write!(
                     f,
@@ -91,20 +129,27 @@ impl core::fmt::Display for BadTiming {
 
 impl Timing {
     /// All times in milliseconds, by the names that they have in a configuration.
-    pub fn fields(&mut self) -> [(&'static str, &mut u64); 5] {
+    pub fn fields(&mut self) -> [(&'static str, &mut u64); 10] {
         [
             ("beat", &mut self.beat_ms),
             ("window", &mut self.window_ms),
             ("lease", &mut self.lease_ms),
             ("settle", &mut self.settle_ms),
             ("propose", &mut self.propose_ms),
+            ("disk_beat", &mut self.disk_beat_ms),
+            ("disk_lease", &mut self.disk_lease_ms),
+            ("watchdog", &mut self.watchdog_ms),
+            ("drain", &mut self.drain_ms),
+            ("progress", &mut self.progress_ms),
         ]
     }
 
     /// Can a cluster work by these times?
     pub fn check(&self) -> Result<(), BadTiming> {
-        let Timing { beat_ms, window_ms, lease_ms, drift_ppm, settle_ms, propose_ms } = *self;
-        if [beat_ms, window_ms, lease_ms, settle_ms, propose_ms].contains(&0) {
+        let Timing { beat_ms, window_ms, lease_ms, drift_ppm, settle_ms, propose_ms, .. } = *self;
+        let Timing { disk_beat_ms, disk_lease_ms, progress_ms, .. } = *self;
+        let none_is_zero = [beat_ms, window_ms, lease_ms, settle_ms, propose_ms, disk_beat_ms, progress_ms];
+        if none_is_zero.contains(&0) {
             return Err(BadTiming::Zero);
         }
         if window_ms < beat_ms.saturating_mul(4) {
@@ -112,6 +157,12 @@ impl Timing {
         }
         if lease_ms <= window_ms {
             return Err(BadTiming::LeaseTooShort { lease_ms, window_ms });
+        }
+        if disk_lease_ms < disk_beat_ms.saturating_mul(3) {
+            return Err(BadTiming::DiskLeaseTooShort { disk_lease_ms, disk_beat_ms });
+        }
+        if progress_ms < beat_ms.saturating_mul(4) {
+            return Err(BadTiming::ProgressTooShort { progress_ms, beat_ms });
         }
         if drift_ppm > DRIFT_PPM_MAX {
             return Err(BadTiming::DriftTooLarge { drift_ppm });
@@ -126,9 +177,22 @@ impl Timing {
         if breaks!(rules, PromiseWithoutDrift) {
             return self.lease_ms;
         }
+        self.outlasting(self.lease_ms)
+    }
+
+    /// For how long, by the clock of any node, so many milliseconds of any other's may last.
+    fn outlasting(&self, ms: u64) -> u64 {
         let drift = u64::from(self.drift_ppm.min(DRIFT_PPM_MAX));
         // A millisecond for each of the two clocks, which count whole ones.
-        self.lease_ms.saturating_mul(MILLION + drift).div_ceil(MILLION - drift).saturating_add(2)
+        ms.saturating_mul(MILLION + drift).div_ceil(MILLION - drift).saturating_add(2)
+    }
+
+    /// For how long a record must have stood still before its writer is taken for gone (T_take of faults.md; safety 6): its
+    /// lease, a beat that it may have been about to write, the watchdog behind it, and what is still under way to the disks.
+    /// With the defaults 13.3 s.
+    pub fn take_ms(&self) -> u64 {
+        let parts = [self.disk_lease_ms, self.disk_beat_ms, self.watchdog_ms, self.drain_ms];
+        self.outlasting(parts.iter().fold(0, |sum: u64, part| sum.saturating_add(*part)))
     }
 }
 
@@ -154,6 +218,9 @@ mod tests {
         assert!(told(Timing { beat_ms: 0, ..good }).contains("zero"));
         assert!(told(Timing { window_ms: 300, ..good }).contains("300 ms"));
         assert!(told(Timing { lease_ms: 1000, ..good }).contains("lease of 1000 ms"));
+        assert!(told(Timing { disk_lease_ms: 2000, ..good }).contains("2000 ms"));
+        assert!(told(Timing { progress_ms: 300, ..good }).contains("300 ms"));
+        assert_eq!(good.take_ms(), 13_265);
         assert!(told(Timing { drift_ppm: 200_000, ..good }).contains("200000"));
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::id::{Incarnation, NodeId};
 use crate::cluster::node_set::NodeSet;
+use crate::format::arbitration::ViewRecord;
 
 /// The number of a view: no two proposers mint the same, and a higher one ends all lower ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +31,13 @@ impl ViewNumber {
     }
 }
 
+impl ViewNumber {
+    /// The number of a view that stands on an arbitration disk.
+    pub fn of(record: &ViewRecord) -> ViewNumber {
+        ViewNumber { counter: record.counter, proposer: record.proposer, boot: record.boot }
+    }
+}
+
 impl fmt::Display for ViewNumber {
     /// `17.2`: the seventeenth, of node 2.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,6 +58,12 @@ impl View {
     /// The members without their incarnations.
     pub fn nodes(&self) -> NodeSet {
         self.members.keys().copied().collect()
+    }
+
+    /// As it stands on an arbitration disk.
+    pub fn record(&self) -> ViewRecord {
+        let ViewNumber { counter, proposer, boot } = self.number;
+        ViewRecord { counter, proposer, boot, members: self.nodes().bits() }
     }
 
     /// Is this boot of this node a member?

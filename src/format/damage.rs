@@ -14,6 +14,8 @@ pub enum What {
     Label,
     /// A node's own block.
     NodeBlock,
+    /// A node's own block on an arbitration disk.
+    Arbitration,
     /// A slot's header.
     SlotHeader,
     /// A slot's body.
@@ -32,6 +34,7 @@ impl fmt::Display for What {
             What::FirstBlock => write!(f, "first block"),
             What::Label => write!(f, "label"),
             What::NodeBlock => write!(f, "node block"),
+            What::Arbitration => write!(f, "arbitration block"),
             What::SlotHeader => write!(f, "slot header"),
             What::SlotBody => write!(f, "slot body"),
             What::Section(kind) => write!(f, "model section {kind}"),

@@ -1,6 +1,7 @@
 #![doc = include_str!("FORMAT.md")]
 #![forbid(unsafe_code)]
 
+pub mod arbitration;
 pub mod control;
 pub mod cursor;
 pub mod damage;

@@ -159,6 +159,7 @@ fn tell(settings: &Settings, change: &Change) {
         Change::Refused(node, why) => {
             log::warn!("a beat of {} was refused: {why:?}", settings.roster.name_of(*node))
         }
+        Change::AssumedAlone(reason) => log::warn!("told to take a tie though others may live: {reason}"),
         Change::Proposed(_) | Change::Accepted(_) | Change::Installing(_) => log::debug!("{change:?}"),
     }
 }

@@ -8,9 +8,11 @@ use evms::base::id::{Incarnation, NodeId};
 use evms::base::time::BootTime;
 use evms::cluster::beat::Beat;
 use evms::cluster::membership::{Membership, Memory};
+use evms::cluster::timing::Timing;
 use evms::cluster::view::ViewNumber;
 
 use crate::clock::Clock;
+use crate::disk::Errand;
 
 /// Datagrams that the kernel keeps for a process that does not run.
 const SOCKET_MAX: usize = 200;
@@ -23,23 +25,45 @@ pub enum Power {
     Stopped,
 }
 
+/// What guards a machine's I/O.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub view: ViewNumber,
+    /// By its own clock.
+    pub until: BootTime,
+    /// Of a tie, until when the arbiter holds it.
+    pub tie: Option<BootTime>,
+}
+
 pub struct Machine {
     pub node: NodeId,
     pub clock: Clock,
     pub power: Power,
     /// The daemon does not run, its clock does.
     pub paused: bool,
+    /// The machine sleeps: nothing runs but CLOCK_BOOTTIME.
+    pub asleep: bool,
+    /// For how many milliseconds it slept: CLOCK_MONOTONIC lacks them, for who makes the mistake of asking it.
+    pub slept_ms: u64,
+    pub monotonic: bool,
+    /// The engine gives no stamps.
+    pub stuck: bool,
+    /// The last one that it gave.
+    pub stamped: BootTime,
+    /// What the disks answered while nobody listened.
+    pub answers: VecDeque<Errand>,
     pub boot: u64,
     pub daemon: Option<Membership>,
     /// The boot that it is of.
     pub memory: Option<(u64, Memory)>,
     /// What guards its I/O: the view, and until when by its own clock.
-    pub page: Option<(ViewNumber, BootTime)>,
+    pub page: Option<Page>,
     /// When the machine was last stopped and went on. Nothing tells it that time went by (T6): a lease from beats that it
     /// sent before is not held against the protocol.
     pub thawed: BootTime,
     pub socket: VecDeque<Arc<Beat>>,
     pub lives: u64,
+    pub lives_of_daemon: u64,
     /// The alarm that counts; older ones do not ring.
     pub alarm: u64,
 }
@@ -51,6 +75,12 @@ impl Machine {
             clock,
             power: Power::On,
             paused: false,
+            asleep: false,
+            slept_ms: 0,
+            monotonic: false,
+            stuck: false,
+            stamped: BootTime { ms: 0 },
+            answers: VecDeque::new(),
             boot: 1,
             daemon: None,
             memory: None,
@@ -58,16 +88,17 @@ impl Machine {
             thawed: BootTime { ms: 0 },
             socket: VecDeque::new(),
             lives: 0,
+            lives_of_daemon: 0,
             alarm: 0,
         }
     }
 
     pub fn runs(&self) -> bool {
-        self.power == Power::On && !self.paused && self.daemon.is_some()
+        self.power == Power::On && !self.paused && !self.asleep && self.daemon.is_some()
     }
 
     pub fn receive(&mut self, beat: Arc<Beat>) {
-        if self.power == Power::Off || self.daemon.is_none() {
+        if self.power == Power::Off || self.asleep || self.daemon.is_none() {
             return;
         }
         if self.socket.len() < SOCKET_MAX {
@@ -85,9 +116,23 @@ impl Machine {
     }
 
     /// The view by which it does I/O right now.
-    pub fn claims(&self, real_us: u64, lease_ms: u64) -> Option<ViewNumber> {
-        let (number, until) = self.page?;
-        let runs = self.power == Power::On && (self.thawed.ms == 0 || until > self.thawed.plus_ms(lease_ms));
-        (runs && self.clock.now(real_us) < until).then_some(number)
+    pub fn claims(&self, real_us: u64, timing: &Timing) -> Option<ViewNumber> {
+        let page = self.page?;
+        let fresh = |until: BootTime, ms: u64| self.thawed.ms == 0 || until > self.thawed.plus_ms(ms);
+        let fresh = fresh(page.until, timing.lease_ms)
+            && page.tie.is_none_or(|until| fresh(until, timing.disk_lease_ms));
+        let runs = self.power == Power::On && !self.asleep && fresh;
+        (runs && self.now(real_us) < page.until).then_some(page.view)
+    }
+
+    /// What its programs take for the time.
+    pub fn now(&self, real_us: u64) -> BootTime {
+        let now = self.clock.now(real_us);
+        if self.monotonic { BootTime { ms: now.ms - self.slept_ms } } else { now }
+    }
+
+    /// When it will be so late.
+    pub fn real_us(&self, at: BootTime) -> u64 {
+        self.clock.real_us(if self.monotonic { at.plus_ms(self.slept_ms) } else { at })
     }
 }

@@ -6,14 +6,16 @@
 //!
 //! `build.sh sim` runs both. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters` and
-//! `--clusters` run one world alone, `--speed` measures the transport; `--seed` is of clusters unless `--letters` is there.
+//! `--clusters` run one world alone, `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`); `--seed` is of clusters unless `--letters` is there.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod catch;
 mod chance;
 mod clock;
+mod disk;
 mod laws;
+mod ledger;
 mod letters;
 mod machine;
 mod network;
@@ -92,7 +94,14 @@ fn replay(seed: u64, rules: Rules) -> bool {
     ended.is_ok()
 }
 
-fn clean_run(run: Run, what: &str, seeds: u64, from: u64, rules: Rules) -> bool {
+/// What a number of seeds came to.
+pub struct Sums {
+    findings: usize,
+    all: Sum,
+    of_five: Sum,
+}
+
+fn clean_run(run: Run, what: &str, seeds: u64, from: u64, rules: Rules) -> Sums {
     let next = AtomicU64::new(from);
     let (all, of_five) = (Mutex::new(Sum::default()), Mutex::new(Sum::default()));
     let findings = Mutex::new(Vec::new());
@@ -130,14 +139,14 @@ fn clean_run(run: Run, what: &str, seeds: u64, from: u64, rules: Rules) -> bool 
         all.speed()
     );
     if of_five.runs == 0 {
-        return findings.is_empty();
+        return Sums { findings: findings.len(), all, of_five };
     }
     println!(
         "{} of them with {SPEED_NODES} nodes: {:.0} virtual seconds per core-second",
         of_five.runs,
         of_five.speed()
     );
-    findings.is_empty()
+    Sums { findings: findings.len(), all, of_five }
 }
 
 fn number_behind(words: &[String], option: &str) -> Option<u64> {
@@ -156,7 +165,7 @@ fn world(words: &[String], run: Run, what: &str, table: &[(Mistake, &str)]) -> b
         },
     };
     let seeds = words.first().and_then(|word| word.parse().ok()).unwrap_or(SEEDS);
-    let clean = clean_run(run, what, seeds, number_behind(words, "--from").unwrap_or(1), rules);
+    let clean = clean_run(run, what, seeds, number_behind(words, "--from").unwrap_or(1), rules).findings == 0;
     let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, run);
     clean && caught
 }
@@ -177,6 +186,9 @@ fn main() {
         let rules = mistake.map_or(Rules::ALL, Rules::without);
         let clean = if says("--letters") { letters::replay(seed, rules) } else { replay(seed, rules) };
         std::process::exit(i32::from(!clean));
+    }
+    if says("--ledger") {
+        std::process::exit(i32::from(!ledger::run()));
     }
     if says("--speed") {
         return letters::speed::measure();

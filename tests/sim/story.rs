@@ -39,10 +39,33 @@ pub enum Fault {
     Drift(usize, i64),
     /// A copy of a machine appears, or goes.
     Twin(bool),
+    /// The network falls into halves.
+    Halves(u64),
+    /// A machine sleeps, and CLOCK_BOOTTIME goes on.
+    Sleep(usize, u64),
+    WakeUp(usize, u64),
+    /// The engine stands.
+    Stuck(usize, u64),
+    Unstuck(usize),
+    /// The daemon is started again by the configuration before the last change.
+    LastYear(u64),
+    /// A machine is cut off; what it is about to write to the disks is answered late, and a while after nothing that it writes
+    /// lands any more.
+    Stranded(usize, u64, bool, u64),
+    Timely,
+    Mute(usize),
+    /// An arbitration disk does not answer one machine, or none.
+    DiskGone(usize, Option<usize>, u64),
+    DiskSlow(usize, (u64, u64), u64),
+    DiskUnsure(usize, u64),
+    DiskMend(usize),
+    DiskRemembers(usize, u64),
+    DiskGoesBack(usize),
 }
 
 /// All faults of one run, with their times.
 pub fn faults(world: &mut World) {
+    let (disks, liar) = (world.disks.len(), world.liar);
     let chance = &mut world.chance;
     let nodes = world.configuration.nodes.len();
     // A copy of a machine on the other side of a cut cannot be told from the machine itself by messages: that is for
@@ -54,13 +77,24 @@ pub fn faults(world: &mut World) {
     let mut planned = Vec::new();
     while at < FAULTS_US.1 {
         let copied = twins && chance.per_mille(250);
-        let fault =
-            if copied { Fault::Copied(chance.between(700_000, 3_000_000)) } else { one(chance, nodes) };
+        let fault = if copied {
+            Fault::Copied(chance.between(700_000, 3_000_000))
+        } else if disks > 0 && chance.per_mille(350) {
+            of_disks(chance, nodes, disks, liar)
+        } else {
+            one(chance, nodes)
+        };
         let fits = match fault {
             Fault::Twin(_) | Fault::Copied(_) => twins,
             // Nor can a machine be held to what it granted that does not know that time went by.
             Fault::Partition(_) | Fault::CutOneWay(..) | Fault::CutBothWays(..) => !twins,
-            Fault::Stop(..) | Fault::Forgetting(..) => !twins,
+            // Or is itself as behind a cut, because it does not run.
+            Fault::Pause(..) => !twins,
+            Fault::Stop(..)
+            | Fault::Forgetting(..)
+            | Fault::Halves(_)
+            | Fault::Sleep(..)
+            | Fault::Stranded(..) => !twins,
             _ => true,
         };
         if fits {
@@ -74,10 +108,36 @@ pub fn faults(world: &mut World) {
     world.at(FAULTS_US.1 + 6_000_000, Event::Calm);
 }
 
+fn of_disks(chance: &mut Chance, nodes: usize, disks: usize, liar: Option<usize>) -> Fault {
+    let disk = liar.unwrap_or(chance.below(disks as u64) as usize);
+    let some = |chance: &mut Chance| chance.below(nodes as u64) as usize;
+    let lasts = chance.between(200_000, 12_000_000);
+    match chance.below(100) {
+        0..8 if liar.is_none() => Fault::Stranded(
+            some(chance),
+            chance.between(2_000_000, 7_000_000),
+            chance.per_mille(600),
+            chance.between(1_100_000, 7_000_000),
+        ),
+        0..30 => Fault::Halves(chance.number()),
+        30..50 => Fault::DiskGone(disk, Some(some(chance)), lasts),
+        50..58 => Fault::DiskGone(disk, None, lasts),
+        58..80 => {
+            Fault::DiskSlow(disk, [(500, 4_000_000), (1_000_000, 9_000_000)][chance.below(2) as usize], lasts)
+        }
+        80..90 => Fault::DiskUnsure(disk, lasts),
+        _ if liar.is_some() => Fault::DiskRemembers(disk, chance.between(100_000, 6_000_000)),
+        _ => Fault::DiskMend(disk),
+    }
+}
+
 fn one(chance: &mut Chance, nodes: usize) -> Fault {
     let some = |chance: &mut Chance| chance.below(nodes as u64) as usize;
     let drifts = [-9_900, -3000, 0, 3000, 9_900];
-    match chance.below(100) {
+    match chance.below(108) {
+        100..103 => Fault::Sleep(some(chance), chance.between(300_000, 6_000_000)),
+        103..106 => Fault::Stuck(some(chance), chance.between(500_000, 9_000_000)),
+        106..108 => Fault::LastYear(chance.between(1_000_000, 8_000_000)),
         0..16 => Fault::Partition(chance.number()),
         16..24 => Fault::CutOneWay(some(chance), some(chance)),
         24..32 => Fault::CutBothWays(some(chance), some(chance)),
@@ -174,6 +234,97 @@ pub fn befall(world: &mut World, fault: &Fault) {
         }
         Fault::Drift(place, ppm) => world.machines[*place].clock.drift(now, *ppm),
         Fault::Twin(comes) => world.twin(*comes),
+        Fault::Halves(bits) => halves(world, *bits),
+        Fault::Sleep(place, us)
+            if world.machines[*place].power == Power::On && !world.machines[*place].asleep =>
+        {
+            world.machines[*place].asleep = true;
+            let since = world.machines[*place].clock.now(now).ms;
+            world.at(now + us, Event::Fault(Fault::WakeUp(*place, since)));
+        }
+        Fault::Sleep(..) => (),
+        Fault::WakeUp(place, since) => {
+            let machine = &mut world.machines[*place];
+            if machine.asleep && machine.power == Power::On {
+                machine.asleep = false;
+                machine.slept_ms += machine.clock.now(now).ms.saturating_sub(*since);
+                world.ring(*place);
+            }
+        }
+        Fault::Stuck(place, us) => {
+            world.machines[*place].stuck = true;
+            world.at(now + us, Event::Fault(Fault::Unstuck(*place)));
+        }
+        Fault::Unstuck(place) => world.machines[*place].stuck = false,
+        Fault::LastYear(us) => {
+            if let Some(place) = world.last_year.as_ref().map(|(place, _)| *place) {
+                world.machines[place].daemon = None;
+                world.start_by_last_years(place);
+                world.at(now + us, Event::Fault(Fault::Crash(place, 100_000, true)));
+            }
+        }
+        fault => befall_disk(world, fault),
+    }
+}
+
+/// What an arbitration disk suffers.
+fn befall_disk(world: &mut World, fault: &Fault) {
+    let mended = |world: &mut World, disk: usize, us: u64| {
+        let at = world.now_us + us;
+        world.at(at, Event::Fault(Fault::DiskMend(disk)));
+    };
+    match *fault {
+        Fault::Stranded(place, late_us, at_the_end, then_us) => {
+            let bits = world.chance.number();
+            halves(world, bits);
+            for disk in &mut world.disks {
+                disk.late_for = Some((place, late_us, at_the_end));
+            }
+            let now = world.now_us;
+            world.at(now + 1_050_000, Event::Fault(Fault::Timely));
+            world.at(now + 1_050_000 + then_us, Event::Fault(Fault::Mute(place)));
+        }
+        Fault::Timely => world.disks.iter_mut().for_each(|disk| disk.late_for = None),
+        Fault::Mute(place) => {
+            for disk in 0..world.disks.len() {
+                world.disks[disk].mute_for = Some(place);
+                mended(world, disk, 10_000_000);
+            }
+        }
+        Fault::DiskGone(disk, place, us) => {
+            for (machine, gone) in world.disks[disk].gone_for.iter_mut().enumerate() {
+                *gone |= place.is_none_or(|place| place == machine);
+            }
+            mended(world, disk, us);
+        }
+        Fault::DiskSlow(disk, delay_us, us) => {
+            world.disks[disk].delay_us = delay_us;
+            mended(world, disk, us);
+        }
+        Fault::DiskUnsure(disk, us) => {
+            world.disks[disk].unsure_per_mille = 300;
+            mended(world, disk, us);
+        }
+        Fault::DiskMend(disk) => world.disks[disk].mend(),
+        Fault::DiskRemembers(disk, us) => {
+            world.disks[disk].remember();
+            let at = world.now_us + us;
+            world.at(at, Event::Fault(Fault::DiskGoesBack(disk)));
+        }
+        Fault::DiskGoesBack(disk) => world.disks[disk].go_back(),
+        _ => (),
+    }
+}
+
+/// The network falls into two parts of as many nodes, or nearly.
+fn halves(world: &mut World, bits: u64) {
+    let nodes = world.configuration.nodes.len();
+    let mut places = (0..nodes).collect::<Vec<_>>();
+    places.sort_by_key(|place| (bits.rotate_left(*place as u32 * 7) & 0xff, *place));
+    let side = |place: usize| places.iter().position(|other| *other == place).unwrap_or(nodes) < nodes / 2;
+    let cuts = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
+    for (from, to) in cuts.filter(|(from, to)| side(*from) != side(*to)) {
+        world.network.cut(from, to);
     }
 }
 
@@ -195,8 +346,21 @@ pub fn calm(world: &mut World) {
             }
         }
     }
+    if world.configuration.arbitration_disks > 0 && world.chance.per_mille(500) {
+        let bits = world.chance.number();
+        halves(world, bits);
+    }
+    world.disks.iter_mut().for_each(crate::disk::Disk::mend);
     for place in 0..nodes {
-        world.machines[place].paused = false;
+        let machine = &mut world.machines[place];
+        (machine.paused, machine.stuck) = (false, false);
+        if machine.asleep {
+            // What it slept does not matter any more.
+            machine.asleep = false;
+        }
+        if world.last_year.as_ref().is_some_and(|(sleeper, _)| *sleeper == place) {
+            world.machines[place].daemon = None;
+        }
         befall(world, &Fault::Thaw(place));
         match world.machines[place].power {
             Power::Off => world.power_on(place),

@@ -1,11 +1,12 @@
 //! The world of one run: machines, the network between them, and what is to happen, in one order that the seed decides.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use evms::base::id::{ClusterId, NodeId, NodeUuid};
+use evms::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
 use evms::base::time::BootTime;
+use evms::cluster::arbiter::Answer;
 use evms::cluster::beat::Beat;
 use evms::cluster::configuration::{Configuration, Voter};
 use evms::cluster::membership::{Change, Membership};
@@ -14,9 +15,10 @@ use evms::cluster::timing::Timing;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::disk::{Disk, Errand, Fate};
 use crate::laws::agreement::Agreement;
-use crate::laws::{Broken, healing, one_quorum};
-use crate::machine::{Machine, Power};
+use crate::laws::{Broken, cold_start, healing, one_quorum, progress};
+use crate::machine::{Machine, Page, Power};
 use crate::network::Network;
 use crate::story::{self, Fault};
 
@@ -27,8 +29,18 @@ const EVENTS_MAX: u64 = 5_000_000;
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    Arrives { to: usize, beat: Arc<Beat> },
-    Alarm { machine: usize, number: u64 },
+    Arrives {
+        to: usize,
+        beat: Arc<Beat>,
+    },
+    Alarm {
+        machine: usize,
+        number: u64,
+    },
+    /// Something on a disk has its effect.
+    Effect(Box<Errand>, u64),
+    /// It is answered.
+    Answered(Box<Errand>),
     Fault(Fault),
     Calm,
     End,
@@ -63,11 +75,20 @@ pub struct World {
     pub configuration: Configuration,
     pub machines: Vec<Machine>,
     pub network: Network,
+    pub disks: Vec<Disk>,
+    /// Until when a disk has something to do for a machine, and of which life of its daemon.
+    busy: BTreeMap<(usize, usize), (u64, u64)>,
+    /// The only disk that is ever out of order, where one goes back in time.
+    pub liar: Option<usize>,
+    /// The configuration before the last change, and the machine that may be started by it.
+    pub last_year: Option<(usize, Configuration)>,
     pub calm: bool,
     rules: Rules,
     order: u64,
     plan: BinaryHeap<Reverse<Planned>>,
     agreement: Agreement,
+    /// Boots that were quorate.
+    warm: BTreeSet<Incarnation>,
     changed_us: u64,
     told: VecDeque<String>,
     tells: bool,
@@ -75,7 +96,7 @@ pub struct World {
 }
 
 fn configuration(chance: &mut Chance) -> Configuration {
-    let nodes = chance.between(2, 10) as u16;
+    let nodes = [2, 2, 2, 3, 4, 4, 4, 5, 5, 6, 7, 8, 9][chance.below(13) as usize];
     let weighty = chance.per_mille(200);
     let votes = |chance: &mut Chance| if weighty { chance.below(4) as u16 } else { 1 };
     let voter = |node: u16, chance: &mut Chance| {
@@ -85,9 +106,19 @@ fn configuration(chance: &mut Chance) -> Configuration {
     };
     Configuration {
         cluster: ClusterId([7; 16]),
-        generation: 1,
+        generation: 3,
         nodes: (1..=nodes).map(|node| voter(node, chance)).collect::<BTreeMap<_, _>>(),
-        timing: Timing::default(),
+        arbitration_disks: if nodes % 2 == 0 || chance.per_mille(100) {
+            [0, 1, 1, 3, 3, 3][chance.below(6) as usize]
+        } else {
+            0
+        },
+        timing: if chance.per_mille(700) {
+            // No watchdog, and nothing under way: nothing makes up for a lease that is wrong.
+            Timing { watchdog_ms: 0, drain_ms: 0, ..Timing::default() }
+        } else {
+            Timing::default()
+        },
     }
 }
 
@@ -106,23 +137,41 @@ impl World {
         };
         let machines = ids.map(|node| machine(node, &mut chance)).collect::<Vec<_>>();
         let network = Network::new(machines.len());
+        let length = nodes * 2 * 4096;
+        let disks = (0..configuration.arbitration_disks).map(|_| Disk::new(machines.len(), length)).collect();
+        let liar =
+            (configuration.arbitration_disks == 3 && chance.per_mille(300)).then(|| chance.below(3) as usize);
+        let one_each = configuration.nodes.values().all(|voter| voter.votes == 1);
+        let last_year = (nodes >= 4 && one_each && chance.per_mille(300)).then(|| {
+            let mut before = Configuration { generation: 1, ..configuration.clone() };
+            before.nodes.retain(|node, _| usize::from(node.0) <= nodes - 2);
+            (chance.below(nodes as u64 - 2) as usize, before)
+        });
         let mut world = World {
             now_us: 0,
             chance,
             configuration,
             machines,
             network,
+            disks,
+            busy: BTreeMap::new(),
+            liar,
+            last_year,
             calm: false,
             rules,
             order: 0,
             plan: BinaryHeap::new(),
             agreement: Agreement::default(),
+            warm: BTreeSet::new(),
             changed_us: 0,
             told: VecDeque::new(),
             tells,
             views: 0,
         };
         world.machines[nodes].power = Power::Off;
+        for machine in &mut world.machines {
+            machine.monotonic = world.rules.broken() == Some(Mistake::MonotonicClock);
+        }
         for place in 0..nodes {
             let at = world.chance.below(3_000_000);
             world.at(at, Event::Fault(Fault::Restart(place, false)));
@@ -170,6 +219,7 @@ impl World {
                 daemon.excluded(now)
             ));
             lines.push(format!("    at {now:?}: {}", daemon.hearing_in_words(now)));
+            lines.push(format!("    page {:?}, arbiter: {}", machine.page, daemon.arbiter().standing(now)));
         }
         lines
     }
@@ -186,6 +236,9 @@ impl World {
         machine.power = Power::Off;
         machine.daemon = None;
         machine.page = None;
+        machine.asleep = false;
+        machine.stuck = false;
+        machine.answers.clear();
         machine.socket.clear();
     }
 
@@ -199,13 +252,26 @@ impl World {
         machine.paused = false;
         machine.boot += 1;
         machine.thawed = BootTime::default();
+        machine.slept_ms = 0;
         machine.clock = Clock::new(self.now_us, 1_000_000, drift);
         self.start(place, true);
     }
 
     /// Starts a daemon, with what the last one of this boot left, if it is to be believed.
     pub fn start(&mut self, place: usize, remembers: bool) {
-        let now = self.machines[place].clock.now(self.now_us);
+        self.start_by(place, remembers, self.configuration.clone());
+    }
+
+    /// By a configuration that was replaced.
+    pub fn start_by_last_years(&mut self, place: usize) {
+        if let Some((_, before)) = self.last_year.clone() {
+            let remembers = self.chance.per_mille(400);
+            self.start_by(place, remembers, before);
+        }
+    }
+
+    fn start_by(&mut self, place: usize, remembers: bool, configuration: Configuration) {
+        let now = self.machines[place].now(self.now_us);
         if self.machines[place].power == Power::Off || self.machines[place].daemon.is_some() {
             return;
         }
@@ -213,7 +279,6 @@ impl World {
         let machine = &mut self.machines[place];
         let memory =
             machine.memory.take().filter(|(boot, _)| remembers && (any_boot || *boot == machine.boot));
-        let configuration = self.configuration.clone();
         let daemon = match memory {
             Some((_, memory)) => Membership::resume(configuration, machine.node, memory, self.rules, now),
             None => {
@@ -224,6 +289,9 @@ impl World {
             }
         };
         machine.daemon = Some(daemon);
+        machine.lives_of_daemon += 1;
+        machine.stamped = now;
+        machine.answers.clear();
         machine.socket.clear();
         self.tell(|| format!("machine {place} starts a daemon"));
         self.ring(place);
@@ -248,24 +316,41 @@ impl World {
         if !self.machines[place].runs() {
             return Ok(());
         }
-        let now = self.machines[place].clock.now(self.now_us);
         let machine = &mut self.machines[place];
+        let now = machine.now(self.now_us);
         let Some(mut daemon) = machine.daemon.take() else { return Ok(()) };
+        if !machine.stuck {
+            daemon.stamp(now);
+            machine.stamped = now;
+        }
+        for errand in std::mem::take(&mut machine.answers) {
+            let answer = match (&errand.shows, errand.fate, &errand.act) {
+                (Some(bytes), ..) => Answer::Read(bytes),
+                (None, Fate::Well, _) => Answer::Written,
+                (None, _, evms::cluster::arbiter::Act::Read { .. }) => Answer::NotRead,
+                _ => Answer::Unknown,
+            };
+            daemon.answer(now, errand.disk, errand.id, answer);
+        }
         for beat in std::mem::take(&mut machine.socket) {
             daemon.hear(now, &beat);
         }
         daemon.tick(now);
         let beat = daemon.beat(now);
         // The page and the memory are written before anything is sent.
-        let page = daemon.quorate(now);
-        machine.page = page;
-        if beat.is_some() {
+        machine.page = daemon.quorate(now).map(|(view, until)| Page { view, until, tie: daemon.tied() });
+        let commands = std::iter::from_fn(|| daemon.command()).collect::<Vec<_>>();
+        if beat.is_some() || !commands.is_empty() || daemon.has_changed() {
             machine.memory = Some((machine.boot, daemon.memory()));
         }
-        let alarm = machine.clock.real_us(daemon.deadline().max(now)).max(self.now_us + 1);
+        progress::check(machine, self.now_us, &self.configuration.timing, beat.is_some())?;
+        let alarm = machine.real_us(daemon.deadline().max(now)).max(self.now_us + 1);
         machine.alarm += 1;
         let number = machine.alarm;
         self.at(alarm, Event::Alarm { machine: place, number });
+        for command in commands {
+            self.run_errand(place, command);
+        }
         if let Some(beat) = beat {
             self.send(place, Arc::new(beat));
         }
@@ -276,6 +361,50 @@ impl World {
             self.machines[place].daemon = Some(daemon);
         }
         Ok(())
+    }
+
+    /// A tie that is taken by who was never quorate since its boot is looked at by a law.
+    fn look_at_warmth(&mut self, daemon: &Membership) -> Result<(), Broken> {
+        let tie = daemon.view().filter(|_| daemon.tied().is_some() && self.liar.is_none());
+        if let Some(view) = tie.filter(|view| !view.members.values().any(|boot| self.warm.contains(boot))) {
+            cold_start::check(view, &self.disks, self.configuration.nodes.len() as u16)?;
+        }
+        self.warm.insert(daemon.incarnation());
+        Ok(())
+    }
+
+    /// Has a disk do something for a machine, after what it does for a daemon of it that died.
+    fn run_errand(&mut self, place: usize, command: evms::cluster::arbiter::Command) {
+        let (boot, life) = (self.machines[place].boot, self.machines[place].lives_of_daemon);
+        let (fate, effect, lasts) = self.disks[command.disk].fate(place, &command, &mut self.chance);
+        let busy = self.busy.get(&(place, command.disk)).filter(|(_, of)| *of != life);
+        let begun_us = busy.map_or(self.now_us, |(until, _)| (*until).max(self.now_us));
+        self.busy.insert((place, command.disk), (begun_us + lasts, life));
+        let (disk, id, act) = (command.disk, command.id, command.act);
+        let errand = Errand { machine: place, boot, life, disk, id, act, begun_us, fate, shows: None };
+        self.at(begun_us + effect, Event::Effect(Box::new(errand), begun_us + lasts));
+    }
+
+    /// What a machine had under way when its power went may still land for a while.
+    fn takes_effect(&mut self, mut errand: Box<Errand>, answered_us: u64) {
+        let machine = &self.machines[errand.machine];
+        let dead = machine.boot != errand.boot || machine.power == Power::Off;
+        let unbegun = machine.lives_of_daemon != errand.life && errand.begun_us > self.now_us;
+        if unbegun || dead && (self.now_us > errand.begun_us + 2_000_000 || self.chance.per_mille(500)) {
+            return;
+        }
+        self.disks[errand.disk].effect(&mut errand);
+        self.at(answered_us, Event::Answered(errand));
+    }
+
+    fn answered(&mut self, errand: Errand) -> Result<(), Broken> {
+        let machine = &mut self.machines[errand.machine];
+        if machine.lives_of_daemon != errand.life || machine.boot != errand.boot || machine.daemon.is_none() {
+            return Ok(());
+        }
+        let place = errand.machine;
+        machine.answers.push_back(errand);
+        self.wake(place)
     }
 
     fn send(&mut self, from: usize, beat: Arc<Beat>) {
@@ -292,13 +421,17 @@ impl World {
     /// Must it begin anew?
     fn hear_of_changes(&mut self, place: usize, daemon: &mut Membership) -> Result<bool, Broken> {
         let mut replaced = false;
-        let incarnation = daemon.memory().incarnation;
+        let incarnation = daemon.incarnation();
         while let Some(change) = daemon.change() {
             self.tell(|| format!("machine {place}: {change:?}"));
             if let Change::Installing(number) = change {
                 self.agreement.installing(incarnation, number);
             }
             replaced |= matches!(change, Change::Replaced(_));
+            if let Change::Quorate(number) = change {
+                self.agreement.quorate(self.machines[place].node, incarnation, number)?;
+                self.look_at_warmth(daemon)?;
+            }
             if let Change::Installed(view) = change {
                 self.changed_us = self.now_us;
                 self.views += 1;
@@ -318,6 +451,8 @@ impl World {
                 self.wake(machine)?
             }
             Event::Alarm { .. } => return Ok(true),
+            Event::Effect(errand, answered_us) => self.takes_effect(errand, answered_us),
+            Event::Answered(errand) => self.answered(*errand)?,
             Event::Fault(_) if self.calm => return Ok(true),
             Event::Fault(fault) => {
                 self.tell(|| format!("{fault:?}"));
@@ -340,7 +475,7 @@ impl World {
                 return Ok(false);
             }
         }
-        one_quorum::check(&self.machines, self.now_us, self.configuration.timing.lease_ms)?;
+        one_quorum::check(&self.machines, self.now_us, &self.configuration.timing)?;
         Ok(true)
     }
 

@@ -16,6 +16,7 @@ fn configuration(nodes: u16) -> Configuration {
         cluster: ClusterId([7; 16]),
         generation: 1,
         nodes: (1..=nodes).map(voter).collect(),
+        arbitration_disks: 0,
         timing: Default::default(),
     }
 }

@@ -96,7 +96,7 @@ impl Membership {
         let beyond = |(node, incarnation): (&NodeId, &Incarnation)| {
             self.hearing.beat_of(*node, *incarnation).is_some_and(|beat| beat.promised > view.number)
         };
-        if view.members.iter().any(beyond) {
+        if view.members.iter().any(beyond) || self.is_misnumbered(view) {
             return false;
         }
         view.members == *members
@@ -178,7 +178,8 @@ impl Membership {
     fn consider(&mut self, members: &BTreeMap<NodeId, Incarnation>) {
         let promised = self.promised();
         let fits = |view: &View| {
-            let higher = view.number > promised;
+            let higher =
+                view.number > promised || breaks!(self.rules, LowerNumberAccepted) && view.number != promised;
             let lowest = view.nodes().lowest() == Some(view.number.proposer);
             higher && lowest && view.members == *members
         };
@@ -194,9 +195,13 @@ impl Membership {
     fn accept(&mut self, view: View) {
         self.highest = self.highest.max(view.number.counter);
         self.tell(Change::Accepted(view.clone()));
+        self.tie = self.is_tie(&view);
         self.view = Some((view, Stage::Accepted));
         if !breaks!(self.rules, LeaseOutlivesView) {
             self.lease_until = BootTime::default();
+        }
+        if !breaks!(self.rules, TieOutlivesView) {
+            self.tie_until = BootTime::default();
         }
         self.counts = false;
         self.urgent = true;

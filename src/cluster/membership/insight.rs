@@ -2,6 +2,7 @@
 
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
+use crate::cluster::arbiter;
 use crate::cluster::beat::Session;
 use crate::cluster::membership::{Excluded, Membership};
 use crate::cluster::node_set::NodeSet;
@@ -45,6 +46,10 @@ pub enum Standing {
     Agreeing(NodeSet),
     /// The view has too few votes.
     TooFewVotes,
+    /// The engine of this daemon stands.
+    Stuck,
+    /// The view has half of the votes, and the arbiter stands like this; is it a cold start that is left alone?
+    Tie(arbiter::Standing, bool),
     /// For so many milliseconds it keeps what it promised to nodes that are no members.
     Promised(u64),
     /// The members do not echo it.
@@ -52,11 +57,6 @@ pub enum Standing {
 }
 
 impl Membership {
-    /// This boot of this node.
-    pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
-    }
-
     /// This node.
     pub fn node(&self) -> NodeId {
         self.node
@@ -121,6 +121,9 @@ impl Membership {
         if self.replaced {
             return Standing::Replaced;
         }
+        if self.is_stuck(now) {
+            return Standing::Stuck;
+        }
         if now < self.quiet_until {
             return Standing::Quiet(left_of(self.quiet_until));
         }
@@ -131,7 +134,11 @@ impl Membership {
         if *stage != Stage::Installed || !self.counts {
             return Standing::Agreeing(self.behind());
         }
-        if !self.configuration.is_majority(self.configuration.votes(view.nodes()), self.rules) {
+        let votes = self.configuration.votes(view.nodes());
+        if self.tie {
+            return Standing::Tie(self.arbiter.standing(now), self.is_cold(view));
+        }
+        if !self.configuration.is_majority(votes, self.rules) {
             return Standing::TooFewVotes;
         }
         match left_of(self.promises.wait_for(view)) {

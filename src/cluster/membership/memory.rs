@@ -20,6 +20,8 @@ use crate::cluster::view::{Stage, View, ViewNumber};
 pub struct Memory {
     /// The incarnation that goes on.
     pub incarnation: Incarnation,
+    /// The generation of the configuration that it went by.
+    pub generation: u64,
     /// The session that ended.
     pub session: Session,
     /// The highest counter of a view that was heard of.
@@ -30,6 +32,12 @@ pub struct Memory {
     pub counts: bool,
     /// The view that counted last, and its members.
     pub last_view: (ViewNumber, NodeSet),
+    /// The members of the view that was quorate by a majority last.
+    pub last_majority: NodeSet,
+    /// Was this boot ever quorate?
+    pub warm: bool,
+    /// Until when the arbiter makes the promised view quorate.
+    pub tie_until: BootTime,
     /// What was promised to whom.
     pub promises: Promises,
     /// Until when this node may act.
@@ -79,12 +87,16 @@ impl Membership {
         let heard = self.hearing.peers().filter(|peer| nodes.has(peer.beat.node));
         Memory {
             incarnation: self.incarnation,
+            generation: self.configuration.generation,
             session: self.number.session,
             highest: self.highest,
             // Who left holds nothing any more: the others have stopped waiting for it.
             view: self.view.clone().filter(|_| !gone),
             counts: self.counts && !gone,
             last_view: self.last_view,
+            last_majority: self.last_majority,
+            warm: self.warm,
+            tie_until: self.tie_until,
             promises: self.promises.clone(),
             lease_until: if gone { BootTime::default() } else { self.lease_until },
             heard: heard.map(|peer| (peer.beat.node, (peer.beat.incarnation, peer.beat.number))).collect(),
@@ -103,10 +115,14 @@ impl Membership {
         let mut next = Membership::start(configuration, node, memory.incarnation, rules, now);
         next.number = BeatNumber { session: Session(memory.session.0 + 1), counter: 0 };
         next.highest = memory.highest;
+        next.tie = memory.view.as_ref().is_some_and(|(view, _)| next.is_tie(view));
         next.view = memory.view;
         next.counts = memory.counts;
         next.last_view = memory.last_view;
         next.lease_until = memory.lease_until;
+        next.tie_until = memory.tie_until;
+        next.last_majority = memory.last_majority;
+        next.warm = memory.warm;
         next.quiet_until = memory.quiet_until;
         if !breaks!(rules, PromisesForgottenAtRestart) {
             next.promises = memory.promises;
@@ -117,7 +133,20 @@ impl Membership {
         // Whom others hear is not known yet: a choice without it would be a wrong one.
         next.proposes_from = now.plus_ms(next.configuration.timing.window_ms);
         next.urgent = true;
+        next.adopt_generation(memory.generation);
         next.was_quorate = next.quorate(now).is_some();
         next
+    }
+
+    /// What was granted by other votes is no quorum by these; and who went by a newer configuration does not go back to this.
+    fn adopt_generation(&mut self, before: u64) {
+        if before == self.configuration.generation || breaks!(self.rules, LastYearsConfiguration) {
+            return;
+        }
+        self.counts = false;
+        (self.lease_until, self.tie_until) = (BootTime::default(), BootTime::default());
+        if before > self.configuration.generation {
+            self.refuse_own(before);
+        }
     }
 }

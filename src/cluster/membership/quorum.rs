@@ -60,17 +60,26 @@ impl Membership {
         let mut votes = 0;
         echoes.into_iter().find_map(|(at, node)| {
             votes += self.configuration.votes(crate::cluster::node_set::NodeSet::of(node));
-            self.configuration.is_majority(votes, self.rules).then_some(at)
+            self.is_enough(votes).then_some(at)
         })
     }
 
     pub(super) fn extend_lease(&mut self, now: BootTime) {
-        let counts = self.counts;
+        let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
         let view = self.view.as_ref().filter(|_| counts && !self.is_silent(now)).map(|(view, _)| view);
         if let Some(at) = view.and_then(|view| self.echoed(view, now)) {
             self.lease_until = self.lease_until.max(at.plus_ms(self.configuration.timing.lease_ms));
+            if !self.tie {
+                // Not now: a machine that was stopped believes its lease for a while.
+                let at = if breaks!(self.rules, MajorityUntilNow) { now } else { at };
+                self.majority_at = self.majority_at.max(at);
+            }
         }
+        self.extend_tie(now);
         let quorate = self.quorate(now).map(|(number, _)| number);
+        if quorate.is_some() && (!self.was_quorate || quorate != Some(self.quorate_by)) {
+            self.note_quorate();
+        }
         match (quorate, self.was_quorate) {
             (Some(number), false) => self.tell(Change::Quorate(number)),
             (None, true) => self.tell(Change::Inquorate),
@@ -81,9 +90,38 @@ impl Membership {
 
     /// The view by which this node is quorate, and the end of its lease by this node's clock; nothing when it is not.
     pub fn quorate(&self, now: BootTime) -> Option<(ViewNumber, BootTime)> {
-        let counts = self.counts;
+        let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
         let stays = !self.left || breaks!(self.rules, LeavingKeepsLease);
-        let holds = counts && stays && !self.outdated && !self.replaced && now < self.lease_until;
-        holds.then(|| (self.promised(), self.lease_until))
+        let until = if self.tie { self.lease_until.min(self.tie_until) } else { self.lease_until };
+        let until =
+            if breaks!(self.rules, NoProgressWord) { until } else { until.min(self.progress_until()) };
+        let holds = counts && stays && !self.outdated && !self.replaced && now < until;
+        holds.then(|| (self.promised(), until))
+    }
+
+    /// This view made quorate: what follows from that for later ties.
+    fn note_quorate(&mut self) {
+        let Some((view, _)) = &self.view else { return };
+        (self.quorate_by, self.warm) = (view.number, true);
+        if !self.tie {
+            self.last_majority = view.nodes();
+        }
+        self.arbiter.note_quorate(view.record());
+    }
+
+    /// Until when the engine's last stamp is good: a detector that outlives its engine would be immortal, quorate and deaf
+    /// (safety 1.4).
+    fn progress_until(&self) -> BootTime {
+        self.stamped.plus_ms(self.configuration.timing.progress_ms)
+    }
+
+    /// Has the engine stood for too long? Then nothing is said, and nothing granted.
+    pub(super) fn is_stuck(&self, now: BootTime) -> bool {
+        self.progress_until() <= now && !breaks!(self.rules, NoProgressWord)
+    }
+
+    /// The engine has gone round once more, at this time.
+    pub fn stamp(&mut self, at: BootTime) {
+        self.stamped = self.stamped.max(at);
     }
 }

@@ -130,6 +130,8 @@ fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
     let cluster = parsed(&mut table, "id", "UUID", ClusterId::parse)?;
     let generation = table.required("generation")?;
     let port = table.optional("port").unwrap_or(PORT_DEFAULT);
+    let arbitration = table.optional::<Vec<String>>("arbitration").unwrap_or_default();
+    let arbitration_disks = u8::try_from(arbitration.len()).unwrap_or(u8::MAX);
     let timing = table.take("timing").map_or(Ok(Timing::default()), |(_, value)| timing(value))?;
     let (mut members, mut nodes) = (BTreeMap::new(), BTreeMap::new());
     if let Some((_, mut all)) = table.take("node") {
@@ -147,7 +149,13 @@ fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
         }
     }
     table.finalize(None)?;
-    Ok(Roster { name, port, members, configuration: Configuration { cluster, generation, nodes, timing } })
+    let configuration = Configuration { cluster, generation, nodes, arbitration_disks, timing };
+    Ok(Roster { name, port, arbitration, members, configuration })
+}
+
+/// A path as TOML has it.
+fn quoted(path: &str) -> String {
+    format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 impl Roster {
@@ -167,8 +175,9 @@ impl Roster {
     /// The text of it.
     pub fn to_text(&self) -> String {
         let configuration = &self.configuration;
+        let disks = self.arbitration.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(", ");
         let mut text = format!(
-            "cluster = \"{}\"\nid = \"{}\"\ngeneration = {}\nport = {}\n\n[timing] # milliseconds\n",
+            "cluster = \"{}\"\nid = \"{}\"\ngeneration = {}\nport = {}\narbitration = [{disks}]\n\n[timing] # milliseconds\n",
             self.name, configuration.cluster, configuration.generation, self.port
         );
         let mut timing = configuration.timing;

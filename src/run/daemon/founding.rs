@@ -46,11 +46,13 @@ pub fn init(cluster: Name, node: Name, links: Vec<IpAddr>) -> Result<Roster, Dae
     let roster = Roster {
         name: cluster,
         port: PORT_DEFAULT,
+        arbitration: Vec::new(),
         members: BTreeMap::from([(first, Member { name: node, links })]),
         configuration: Configuration {
             cluster: ClusterId::random(&mut dice),
             generation: 1,
             nodes: BTreeMap::from([(first, Voter { uuid: machine, votes: 1 })]),
+            arbitration_disks: 0,
             timing: Default::default(),
         },
     };

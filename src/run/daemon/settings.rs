@@ -58,6 +58,10 @@ impl Settings {
         let machine = machine.ok_or(DaemonError::Nobody)?;
         let stranger = || DaemonError::Stranger(config.display().to_string(), machine);
         let node = roster.node_of(machine).ok_or_else(stranger)?;
+        if !roster.arbitration.is_empty() {
+            let words = "this build's evmsd does not ask arbitration disks yet; take 'arbitration' out of the configuration";
+            return Err(DaemonError::Differs(words.into()));
+        }
         Ok(Settings { roster, keys, machine, node, identity })
     }
 

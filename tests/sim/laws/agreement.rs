@@ -20,6 +20,15 @@ impl Agreement {
         self.installing.insert((incarnation, number));
     }
 
+    /// Nobody is quorate by a view that does not count for him.
+    pub fn quorate(&self, node: NodeId, incarnation: Incarnation, number: ViewNumber) -> Result<(), Broken> {
+        if self.last.get(&incarnation) == Some(&number) {
+            return Ok(());
+        }
+        let words = format!("node {node} is quorate by view {number}, which does not count for it");
+        Err(Broken { law: "L4", words })
+    }
+
     pub fn installed(&mut self, node: NodeId, incarnation: Incarnation, view: &View) -> Result<(), Broken> {
         let broken = |words| Err(Broken { law: "L4", words });
         if !view.has(node, incarnation) {

@@ -44,26 +44,70 @@ pub fn check(
     // Who was left out may have its last view still; one that counts is had by all its members.
     let is_whole = |view: &View| {
         let members = machines.iter().take(nodes).filter(|machine| view.nodes().has(machine.node));
-        members.into_iter().all(|machine| view_of(machine).as_ref() == Some(view))
+        // A view of two who do not hear each other any more, and are in none that is better, stands for nothing.
+        let inside = (0..nodes).filter(|place| view.nodes().has(machines[*place].node)).collect::<Vec<_>>();
+        let hear = |one: &usize| inside.iter().all(|other| one == other || both_ways(network, *one, *other));
+        inside.iter().all(hear) && members.into_iter().all(|machine| view_of(machine).as_ref() == Some(view))
     };
-    let views = machines.iter().take(nodes).filter_map(view_of).filter(is_whole);
+    let views = machines.iter().take(nodes).filter_map(view_of).filter(&is_whole);
     let heaviest = views.max_by_key(|view| configuration.votes(view.nodes()));
     let Some(view) = heaviest else { return broken("there is no view that all its members have".into()) };
     let votes = configuration.votes(view.nodes());
     if votes != best {
         return broken(format!("the heaviest view is {view} with {votes} votes, and {best} hear each other"));
     }
+    if configuration.arbitration_disks > 0 && votes > 0 && votes * 2 == configuration.votes_of_all() {
+        return ties(configuration, machines, now_us, is_whole)
+            .and_then(|()| stands(now_us, changed_us, stable_us, &view));
+    }
     for (place, machine) in machines.iter().enumerate().take(nodes) {
         if !view.nodes().has(machine.node) {
             continue;
         }
-        let quorate = machine.claims(now_us, configuration.timing.lease_ms) == Some(view.number);
+        let quorate = machine.claims(now_us, &configuration.timing) == Some(view.number);
         if quorate != configuration.is_majority(votes, Rules::ALL) {
             return broken(format!("machine {place} in {view}: quorate is {quorate}, with {votes} votes"));
         }
     }
-    if now_us - changed_us < stable_us {
-        return broken(format!("views still change; the last one was {view}"));
+    stands(now_us, changed_us, stable_us, &view)
+}
+
+fn stands(now_us: u64, changed_us: u64, stable_us: u64, view: &View) -> Result<(), Broken> {
+    if now_us - changed_us >= stable_us {
+        return Ok(());
+    }
+    Err(Broken { law: "L12", words: format!("views still change; the last one was {view}") })
+}
+
+/// Where no set has more than half of the votes, and the arbitration disks are there for all: exactly one half is quorate,
+/// with all its members, if one of them was since its boot (F2, F4, F27).
+fn ties(
+    configuration: &Configuration,
+    machines: &[Machine],
+    now_us: u64,
+    is_whole: impl Fn(&View) -> bool,
+) -> Result<(), Broken> {
+    let broken = |words| Err(Broken { law: "L12", words });
+    let nodes = configuration.nodes.len();
+    let machines = machines.iter().take(nodes).collect::<Vec<_>>();
+    let daemons = machines.iter().filter_map(|machine| machine.daemon.as_ref());
+    let halves = daemons.filter_map(|daemon| daemon.view().map(|view| (view, daemon.is_cold(view))));
+    let is_half = |view: &View| configuration.votes(view.nodes()) * 2 == configuration.votes_of_all();
+    let warm = halves.filter(|(view, _)| is_half(view) && is_whole(view)).any(|(_, cold)| !cold);
+    let quorate = machines.iter().filter_map(|machine| machine.claims(now_us, &configuration.timing));
+    let quorate = quorate.collect::<std::collections::BTreeSet<_>>();
+    if quorate.len() != usize::from(warm) {
+        return broken(format!("of two halves {quorate:?} are quorate; was any since its boot? {warm}"));
+    }
+    for machine in &machines {
+        let view = machine.daemon.as_ref().and_then(|daemon| daemon.view());
+        let Some(view) = view.filter(|view| quorate.contains(&view.number)) else { continue };
+        if view
+            .has(machine.node, machine.daemon.as_ref().map(|daemon| daemon.incarnation()).unwrap_or_default())
+            && machine.claims(now_us, &configuration.timing).is_none()
+        {
+            return broken(format!("node {} is in {view} and not quorate with the others", machine.node));
+        }
     }
     Ok(())
 }

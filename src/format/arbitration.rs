@@ -1,0 +1,223 @@
+//! A node's own block on an arbitration disk: that it lives (its beat), what it promised, and what it accepted (safety 1.5).
+//! Two blocks per node, as on a member disk: the one that was written last and answered is never the next to be written, so
+//! that a torn write takes no promise away.
+
+use crate::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
+use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::format::cursor::{Reader, Writer};
+use crate::format::damage::{Damage, Fault, What};
+use crate::format::seal;
+
+const MAGIC: &[u8; 8] = b"EVMSARBI";
+const VERSION: u16 = 1;
+/// Blocks per node.
+pub const BLOCKS_PER_NODE: u64 = 2;
+/// Bits of a ballot that hold the id of the node that made it.
+const NODE_BITS: u32 = 16;
+/// Bytes of a set of nodes.
+const SET_BYTES: u16 = 8;
+
+/// One attempt to win: `round << 16 | node id`; no two nodes make the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ballot(pub u64);
+
+impl Ballot {
+    /// The first ballot of `node` above `seen`; the same one when the rounds are used up (2^48 of them).
+    pub fn above(seen: Ballot, node: NodeId) -> Ballot {
+        let round = (seen.0 >> NODE_BITS).saturating_add(1).min(u64::MAX >> NODE_BITS);
+        Ballot(round << NODE_BITS | u64::from(node.0))
+    }
+}
+
+/// A view as it stands on an arbitration disk: number and members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ViewRecord {
+    /// The counter of its number; zero is no view.
+    pub counter: u64,
+    /// Who proposed it.
+    pub proposer: NodeId,
+    /// The mark of the proposer's boot.
+    pub boot: u32,
+    /// Its members, node 1 in the lowest bit.
+    pub members: u64,
+}
+
+impl ViewRecord {
+    /// Is there a view at all?
+    pub fn is_some(&self) -> bool {
+        self.counter != 0
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.u64(self.counter).u16(self.proposer.0).u16(SET_BYTES).u32(self.boot).u64(self.members);
+    }
+
+    /// `Err` where the set of members is a longer one than is known here.
+    fn read(reader: &mut Reader<'_>) -> Option<Result<ViewRecord, ()>> {
+        let (counter, proposer) = (reader.u64()?, NodeId(reader.u16()?));
+        let bytes = reader.u16()?;
+        let (boot, members) = (reader.u32()?, reader.u64()?);
+        Some(if bytes == SET_BYTES { Ok(ViewRecord { counter, proposer, boot, members }) } else { Err(()) })
+    }
+}
+
+/// Where the blocks of nodes begin on an arbitration disk; what is before them but the head is reserved.
+pub const AREA_AT: Bytes = Bytes(64 * 1024);
+/// Bytes that such a disk has at least: the head, and two blocks for each of 64 nodes.
+pub const DISK_BYTES_MIN: Bytes =
+    Bytes(AREA_AT.0 + BLOCKS_PER_NODE * BLOCK_BYTES * crate::base::limits::NODE_ID_MAX as u64);
+
+const HEAD_MAGIC: &[u8; 8] = b"EVMSARBH";
+
+/// The first block of an arbitration disk: whose it is. Without it nobody writes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArbitrationHead {
+    /// The cluster.
+    pub cluster: ClusterId,
+}
+
+impl ArbitrationHead {
+    /// The sealed block.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.bytes(HEAD_MAGIC).u16(VERSION).u16(0).u32(0).bytes(&self.cluster.0);
+        // 32 bytes of fields always fit one block.
+        seal::close(&writer.finish()).unwrap_or_default()
+    }
+
+    /// Reads the block.
+    pub fn decode(block: &[u8]) -> Result<ArbitrationHead, Damage> {
+        let mut reader = Reader::new(seal::open(block, HEAD_MAGIC, What::Arbitration)?);
+        let version = reader.u16().unwrap_or(0);
+        if version != VERSION {
+            return Err(Damage::new(What::Arbitration, Fault::Version(version)));
+        }
+        let cluster = reader.bytes(6).and_then(|_| reader.array()).map(ClusterId);
+        cluster.map(|cluster| ArbitrationHead { cluster }).ok_or(Damage::new(What::Arbitration, Fault::Short))
+    }
+}
+
+/// What a node says on an arbitration disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArbitrationBlock {
+    /// The node's number; also the block's place.
+    pub id: NodeId,
+    /// The machine.
+    pub node: NodeUuid,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// The life of the node that wrote it.
+    pub incarnation: Incarnation,
+    /// The generation of the configuration that it goes by.
+    pub generation: u64,
+    /// Grows with each write: the beat.
+    pub counter: u64,
+    /// It accepts nothing of a lower ballot.
+    pub promised: Ballot,
+    /// The ballot in which it accepted; zero when it never did.
+    pub accepted: Ballot,
+    /// What it accepted in it: the view that is quorate by it.
+    pub holder: ViewRecord,
+    /// Grows with each write by which it extends the lease of that view.
+    pub renewals: u64,
+    /// The newest view by which it was quorate, in this way or by a majority.
+    pub quorate: ViewRecord,
+}
+
+impl ArbitrationBlock {
+    /// The sealed block.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.bytes(MAGIC).u16(VERSION).u16(self.id.0).u32(0);
+        writer.bytes(&self.node.0).bytes(&self.cluster.0).bytes(&self.incarnation.0);
+        writer.u64(self.generation).u64(self.counter).u64(self.promised.0).u64(self.accepted.0);
+        self.holder.write(&mut writer);
+        writer.u64(self.renewals);
+        self.quorate.write(&mut writer);
+        // 152 bytes of fields always fit one block.
+        seal::close(&writer.finish()).unwrap_or_default()
+    }
+
+    /// Reads one block.
+    pub fn decode(block: &[u8]) -> Result<ArbitrationBlock, Damage> {
+        let mut reader = Reader::new(seal::open(block, MAGIC, What::Arbitration)?);
+        let version = reader.u16().unwrap_or(0);
+        if version != VERSION {
+            return Err(Damage::new(What::Arbitration, Fault::Version(version)));
+        }
+        let short = Damage::new(What::Arbitration, Fault::Short);
+        let fields = ArbitrationBlock::fields(&mut reader).ok_or(short)?;
+        fields.map_err(|()| Damage::new(What::Arbitration, Fault::Field("bytes of a set")))
+    }
+
+    fn fields(reader: &mut Reader<'_>) -> Option<Result<ArbitrationBlock, ()>> {
+        let id = NodeId(reader.u16()?);
+        reader.u32()?;
+        let node = NodeUuid(reader.array()?);
+        let (cluster, incarnation) = (ClusterId(reader.array()?), Incarnation(reader.array()?));
+        let (generation, counter) = (reader.u64()?, reader.u64()?);
+        let (promised, accepted) = (Ballot(reader.u64()?), Ballot(reader.u64()?));
+        let holder = ViewRecord::read(reader)?;
+        let renewals = reader.u64()?;
+        let quorate = ViewRecord::read(reader)?;
+        let (Ok(holder), Ok(quorate)) = (holder, quorate) else { return Some(Err(())) };
+        Some(Ok(ArbitrationBlock {
+            id,
+            node,
+            cluster,
+            incarnation,
+            generation,
+            counter,
+            promised,
+            accepted,
+            holder,
+            renewals,
+            quorate,
+        }))
+    }
+}
+
+/// Where one of a node's two blocks lies, from the start of the area (ids start at 1).
+pub fn place(id: NodeId, second: bool) -> Option<Bytes> {
+    let first = u64::from(id.0.checked_sub(1)?) * BLOCKS_PER_NODE;
+    Some(Bytes((first + u64::from(second)) * BLOCK_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block() -> ArbitrationBlock {
+        let view = |counter| ViewRecord { counter, proposer: NodeId(2), boot: 77, members: 0b110 };
+        ArbitrationBlock {
+            id: NodeId(2),
+            node: NodeUuid([1; 16]),
+            cluster: ClusterId([2; 16]),
+            incarnation: Incarnation([3; 16]),
+            generation: 4,
+            counter: 5,
+            promised: Ballot::above(Ballot(6 << 16 | 9), NodeId(2)),
+            accepted: Ballot(6 << 16 | 2),
+            holder: view(8),
+            renewals: 9,
+            quorate: view(10),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(ArbitrationBlock::decode(&block().encode()), Ok(block()));
+        assert_eq!(block().promised, Ballot(7 << 16 | 2));
+        let mut bytes = block().encode();
+        bytes[4000] ^= 1;
+        assert!(ArbitrationBlock::decode(&bytes).is_err_and(|damage| !damage.is_blank()));
+        assert!(ArbitrationBlock::decode(&[0; 4096]).is_err_and(|damage| damage.is_blank()));
+    }
+
+    #[test]
+    fn each_block_has_a_place_of_its_own() {
+        assert_eq!(place(NodeId(1), false), Some(Bytes(0)));
+        assert_eq!(place(NodeId(3), true), Some(Bytes(5 * 4096)));
+        assert_eq!(place(NodeId(0), true), None);
+    }
+}
