@@ -373,12 +373,13 @@ impl Channel {
         let me = short(&self.tag);
         let peer = self.peers.get_mut(&node).ok_or(other.clone())?;
         let knows_me = header.kind == Kind::ToOne;
-        let Some(live) = peer.live.as_mut().filter(|live| short(&live.tag) == header.session) else {
-            return Err(other);
-        };
-        if header.kind == Kind::ToOne && header.to_session != me {
-            return Err(other);
+        let known = peer.live.as_ref().is_some_and(|live| short(&live.tag) == header.session);
+        let meant = header.kind != Kind::ToOne || header.to_session == me;
+        // One of the two believes in a session that the other does not know: they greet again. It may be forged, so not often.
+        if (!known || !meant) && peer.answered_at.plus_ms(GREET_MS) <= now {
+            peer.answer = true;
         }
+        let Some(live) = peer.live.as_mut().filter(|_| known && meant) else { return Err(other) };
         let heard = live.hear(now, header, datagram)?;
         // Its keys are of both sessions.
         peer.knows_me |= knows_me;
@@ -396,6 +397,10 @@ impl Channel {
         let key = self.keys.get(key).ok_or(Dropped::UnknownKey(header.key))?;
         let (tag, payload) = key.greetings.open(header, datagram).ok_or(Dropped::BadSeal(node))?;
         let greeting = Greeting::decode(&payload).ok_or(Dropped::BadSeal(node))?;
+        if tag == self.tag {
+            // This one's own words, thrown back at it.
+            return Err(Dropped::Replayed(node, header.counter));
+        }
         self.judge(node, &greeting)?;
         let derive = (self.keys.first(), key);
         let (Some(mine), theirs) = derive else { return Err(Dropped::UnknownKey(header.key)) };

@@ -43,6 +43,8 @@ pub enum Unheard {
     },
     /// It says to be this node itself.
     Myself,
+    /// It counts views further than anybody can have come.
+    Leap,
 }
 
 /// What is known of a peer.
@@ -70,6 +72,8 @@ pub struct Peer {
 #[derive(Clone, Debug)]
 pub struct Hearing {
     me: NodeId,
+    /// All nodes of the cluster: of others nothing is kept.
+    voters: NodeSet,
     timing: Timing,
     rules: Rules,
     peers: BTreeMap<NodeId, Peer>,
@@ -79,8 +83,8 @@ pub struct Hearing {
 
 impl Hearing {
     /// Nothing was heard yet.
-    pub fn new(me: NodeId, timing: Timing, rules: Rules, now: BootTime) -> Hearing {
-        Hearing { me, timing, rules, peers: BTreeMap::new(), rows: BTreeMap::new(), listened: now }
+    pub fn new(me: NodeId, voters: NodeSet, timing: Timing, rules: Rules, now: BootTime) -> Hearing {
+        Hearing { me, voters, timing, rules, peers: BTreeMap::new(), rows: BTreeMap::new(), listened: now }
     }
 
     /// A peer of whom something was ever heard.
@@ -114,7 +118,12 @@ impl Hearing {
             Some(peer) => peer.hear(now, beat, &self.timing, self.rules)?,
         }
         for (node, row) in &beat.rows {
-            self.learn(now, *node, *row);
+            if *node == beat.node {
+                // What a node says of itself is so, whatever others said in its name.
+                self.rows.insert(*node, (*row, now));
+            } else if self.voters.has(*node) {
+                self.learn(now, *node, *row);
+            }
         }
         Ok(())
     }
@@ -129,8 +138,10 @@ impl Hearing {
                 return;
             }
         }
+        let window_ms = self.timing.window_ms;
         let known = self.rows.entry(node).or_insert((row, now));
-        if known.0.incarnation != row.incarnation || known.0.beat < row.beat {
+        let stale = known.1.plus_ms(window_ms) <= now;
+        if stale || known.0.incarnation != row.incarnation || known.0.beat < row.beat {
             *known = (row, now);
         }
     }

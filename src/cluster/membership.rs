@@ -44,6 +44,8 @@ pub use memory::{Kept, Memory};
 const BEAT_GAP_MS: u64 = 10;
 /// Windows for which others must know another boot of this node before it is believed to be replaced.
 const REPLACED_WINDOWS: u64 = 3;
+/// Views that one may have missed at most: whoever counts further is broken, and would use all numbers up.
+const COUNTER_LEAP_MAX: u64 = 1 << 32;
 /// Changes that are kept for who reads them; the oldest are dropped.
 const CHANGES_MAX: usize = 256;
 
@@ -134,6 +136,8 @@ pub struct Membership {
     /// Until when nothing is said: what was promised before is not known (safety 1.3).
     quiet_until: BootTime,
     outdated: bool,
+    /// Nodes that go by a newer configuration.
+    newer: NodeSet,
     /// Since when others know another boot of this node.
     replaced_since: Option<BootTime>,
     replaced: bool,
@@ -159,7 +163,7 @@ impl Membership {
         let disks = usize::from(configuration.arbitration_disks);
         Membership {
             arbiter: Arbiter::new(me, disks, configuration.timing, rules, now),
-            hearing: Hearing::new(node, configuration.timing, rules, now),
+            hearing: Hearing::new(node, configuration.all(), configuration.timing, rules, now),
             all_votes: configuration.votes_of_all(),
             voters: configuration.all(),
             configuration,
@@ -192,6 +196,7 @@ impl Membership {
             stamped: now,
             quiet_until: now.plus_ms(quiet),
             outdated: false,
+            newer: NodeSet::EMPTY,
             replaced_since: None,
             replaced: false,
             left: false,
@@ -204,6 +209,10 @@ impl Membership {
     /// Takes a beat in.
     pub fn hear(&mut self, now: BootTime, beat: &Arc<Beat>) {
         if !self.is_of_my_configuration(beat) {
+            return;
+        }
+        if beat.highest.max(beat.promised.counter) > self.highest.saturating_add(COUNTER_LEAP_MAX) {
+            self.tell(Change::Refused(beat.node, Unheard::Leap));
             return;
         }
         self.hearing.tick(now);
@@ -348,7 +357,13 @@ impl Membership {
             return self.voters.has(beat.node);
         }
         if beat.generation > self.configuration.generation {
-            self.refuse_own(beat.generation);
+            if !self.is_outdated() {
+                self.tell(Change::Outdated { generation: beat.generation });
+            }
+            self.newer = self.newer.with(beat.node);
+        } else if self.voters.has(beat.node) {
+            // Its configuration was mistaken, and is not any more.
+            self.newer = self.newer.without(beat.node);
         }
         beat.generation == self.configuration.generation && self.voters.has(beat.node)
     }
@@ -361,8 +376,13 @@ impl Membership {
         }
     }
 
+    /// Does somebody go by a newer configuration, or did this node itself?
+    fn is_outdated(&self) -> bool {
+        self.outdated || !self.newer.is_empty()
+    }
+
     fn is_silent(&self, now: BootTime) -> bool {
-        self.outdated || self.replaced || self.left || self.is_stuck(now) || now < self.quiet_until
+        self.is_outdated() || self.replaced || self.left || self.is_stuck(now) || now < self.quiet_until
     }
 
     fn think(&mut self, now: BootTime) {

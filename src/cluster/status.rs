@@ -64,6 +64,7 @@ fn quorum(now: BootTime, detector: &Detector, roster: &Roster) -> QuorumLine {
 /// Nodes that are not heard long enough to count, with since when.
 fn missing(now: BootTime, detector: &Detector, roster: &Roster) -> String {
     let membership = detector.membership();
+    let view = membership.view().map(|view| view.nodes()).unwrap_or_default();
     let one = |node: &NodeId| {
         let name = roster.name_of(*node);
         match membership.peer(*node, now) {
@@ -72,7 +73,9 @@ fn missing(now: BootTime, detector: &Detector, roster: &Roster) -> String {
             Some(peer) if !peer.heard => {
                 Some(format!("{name} (silent for {} s)", now.ms.saturating_sub(peer.last.ms) / 1000))
             }
-            Some(_) => None,
+            Some(_) if view.has(*node) => None,
+            Some(peer) if !peer.counts => Some(format!("{name} (heard, not for long enough yet)")),
+            Some(_) => Some(format!("{name} (heard, and not agreed with; see 'evms why' there)")),
         }
     };
     let me = membership.node();
@@ -84,7 +87,15 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
     match standing {
         Standing::Quorate(_) => format!("members with {votes} of {all} votes echo this node, {needed} are needed"),
         Standing::Leaving => "this node leaves".into(),
-        Standing::Outdated => "others go by a newer configuration; this daemon has to adopt it".into(),
+        Standing::Outdated(nodes) if nodes.is_empty() => format!(
+            "this node went by a newer configuration than its present one, {}; give it that again",
+            roster.configuration.generation
+        ),
+        Standing::Outdated(nodes) => format!(
+            "{} goes by a newer configuration, this node by {}; bring /etc/evms.conf of all nodes to one, and start evmsd anew",
+            list(roster, nodes),
+            roster.configuration.generation
+        ),
         Standing::Replaced => {
             "others know another boot of this node as the living one: a copy of this machine runs, or did; end one of them"
                 .into()

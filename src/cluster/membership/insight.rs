@@ -32,8 +32,8 @@ pub enum Standing {
     Quorate(u64),
     /// It leaves.
     Leaving,
-    /// Others go by a newer configuration.
-    Outdated,
+    /// These go by a newer configuration; nobody when that is known from before.
+    Outdated(NodeSet),
     /// Others know another boot of it.
     Replaced,
     /// For so many milliseconds it says nothing: what it promised before is not known.
@@ -115,8 +115,8 @@ impl Membership {
         if self.left {
             return Standing::Leaving;
         }
-        if self.outdated {
-            return Standing::Outdated;
+        if self.is_outdated() {
+            return Standing::Outdated(self.newer);
         }
         if self.replaced {
             return Standing::Replaced;

@@ -95,7 +95,7 @@ impl Membership {
         let until = if self.tie { self.lease_until.min(self.tie_until) } else { self.lease_until };
         let until =
             if breaks!(self.rules, NoProgressWord) { until } else { until.min(self.progress_until()) };
-        let holds = counts && stays && !self.outdated && !self.replaced && now < until;
+        let holds = counts && stays && !self.is_outdated() && !self.replaced && now < until;
         holds.then(|| (self.promised(), until))
     }
 

@@ -151,7 +151,7 @@ impl Membership {
 
     /// Lets the arbiter go on.
     pub(super) fn arbitrate(&mut self, now: BootTime) {
-        let gone = self.outdated || self.replaced || self.left || self.is_stuck(now);
+        let gone = self.is_outdated() || self.replaced || self.left || self.is_stuck(now);
         self.arbitrates = self.configuration.arbitration_disks > 0 && !gone;
         if !self.arbitrates {
             return;
