@@ -74,6 +74,7 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
     let options = DaemonOptions {
         config: words.one("--config").map_or_else(|| DaemonOptions::default().config, Into::into),
     };
+    refuse_strange_options(&words)?;
     match words.names(0) {
         [] if words.has("--check") => Ok(print_check(&options)),
         [] => {
@@ -93,6 +94,23 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             Err(BadWords::Verb { word: verb.clone(), of: NAME.into(), known }.into())
         }
     }
+}
+
+/// What belongs to another verb is a mistake that somebody would wonder about later.
+fn refuse_strange_options(words: &Words) -> Result<(), BadWords> {
+    let verb = words.names(0).first().map_or("", String::as_str);
+    let known: &[&str] = match verb {
+        "" if words.has("--check") => &["--config", "--check"],
+        "" => &["--config", "--log", "--debug"],
+        "init" => &["--node", "--link"],
+        _ => &[],
+    };
+    let strange = OPTIONS.iter().find(|option| words.has(option.name) && !known.contains(&option.name));
+    strange.map_or(Ok(()), |option| {
+        let verb = format!("{NAME} {verb}").trim_end().to_string();
+        let known = if known.is_empty() { "none of its own".into() } else { known.join(", ") };
+        Err(BadWords::Option { option: option.name.into(), verb, known })
+    })
 }
 
 fn say(words: &str) -> Exit {

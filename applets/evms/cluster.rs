@@ -19,7 +19,7 @@ const PING_COUNT: u32 = 10;
 /// `status`.
 pub fn status(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     if words.has("--watch") {
-        return watch(&globals);
+        return watch(words, &globals);
     }
     Ok(Answer::Status(ask::status(node(&globals))?))
 }
@@ -51,7 +51,11 @@ fn node(globals: &Globals) -> &str {
 }
 
 /// Each answer takes the place of the one before on a terminal; elsewhere they follow each other.
-fn watch(globals: &Globals) -> Result<Answer, Refused> {
+fn watch(words: &Words, globals: &Globals) -> Result<Answer, Refused> {
+    if !node(globals).is_empty() {
+        let why = "only this machine's own evmsd is watched; run it on that node";
+        return Err(words.bad("--watch", &why).into());
+    }
     let mut asking = Asking::begin()?;
     asking.ask("", Request::Watch)?;
     loop {

@@ -76,6 +76,8 @@ pub enum BadRoster {
     },
     /// Nobody has a vote, or somebody too many.
     Votes,
+    /// Generations begin with one.
+    Generation,
     /// There are none, one or three arbitration disks; how many these are.
     Arbitration(usize),
     /// No such port, or none behind it.
@@ -104,6 +106,7 @@ impl core::fmt::Display for BadRoster {
                 write!(f, "link {link} has addresses of IPv4 and of IPv6; on one network all have the same")
             }
             BadRoster::Votes => write!(f, "no node has a vote, or one has more than the limit"),
+            BadRoster::Generation => write!(f, "generation 0 is none; they begin with 1"),
             BadRoster::Arbitration(count) => {
                 write!(f, "{count} arbitration disks are named; there are none, one, or three different ones")
             }
@@ -115,12 +118,25 @@ impl core::fmt::Display for BadRoster {
     }
 }
 
+/// Can no node be reached by it? An address of one link in IPv6 says nothing without the interface, which is no address's.
+fn is_nobodys(address: &IpAddr) -> bool {
+    let never = address.is_unspecified() || address.is_multicast();
+    never
+        || match address {
+            IpAddr::V4(four) => four.is_broadcast(),
+            IpAddr::V6(six) => six.is_unicast_link_local() || six.to_ipv4_mapped().is_some(),
+        }
+}
+
 impl Roster {
     /// Is it a cluster that can work?
     pub fn check(&self) -> Result<(), BadRoster> {
         let configuration = &self.configuration;
         if self.port == 0 || self.port == u16::MAX {
             return Err(BadRoster::Port(self.port));
+        }
+        if configuration.generation == 0 {
+            return Err(BadRoster::Generation);
         }
         let (disks, mut different) = (self.arbitration.len(), self.arbitration.clone());
         sort(&mut different);
@@ -165,7 +181,7 @@ impl Roster {
         let mut all = self.members.values().flat_map(|member| &member.links).copied().collect::<Vec<_>>();
         sort(&mut all);
         let same = all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
-        let nobodys = all.iter().copied().find(|address| address.is_unspecified() || address.is_multicast());
+        let nobodys = all.iter().copied().find(is_nobodys);
         if let Some(address) = same.or(nobodys) {
             return Err(BadRoster::Address(address));
         }
@@ -273,6 +289,9 @@ votes = 2
         ));
         assert!(matches!(told("10.0.0.7", "10.0.0.1"), BadRoster::Address(_)));
         assert!(matches!(told("10.0.0.7", "0.0.0.0"), BadRoster::Address(_)));
+        assert!(matches!(told("fd00::7", "fe80::7"), BadRoster::Address(_)));
+        assert_eq!(told("generation = 3", "generation = 0"), BadRoster::Generation);
+        assert!(matches!(told("beat = 200", "lease = 9223372036854775000"), BadRoster::Timing(_)));
         assert!(matches!(told(", \"fd00::7\"", ""), BadRoster::Links { has: 1, first: 2, .. }));
         assert_eq!(told("fd00::7", "10.1.0.7"), BadRoster::Families { link: 2 });
         assert_eq!(told("votes = 2", "votes = 101"), BadRoster::Votes);

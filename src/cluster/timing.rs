@@ -6,6 +6,8 @@ use crate::cluster::mistake::{Rules, breaks};
 
 /// Parts in a million of which a clock may be wrong: the largest that is believed.
 pub const DRIFT_PPM_MAX: u32 = 100_000;
+/// Milliseconds of any time at most: an hour. Longer ones are mistakes, and all arithmetic with these is exact.
+pub const TIME_MS_MAX: u64 = 3_600_000;
 const MILLION: u64 = 1_000_000;
 
 /// Times of a cluster; all nodes have the same.
@@ -60,6 +62,11 @@ impl Default for Timing {
 pub enum BadTiming {
     /// Something is zero.
     Zero,
+    /// Longer than an hour.
+    TooLong {
+        /// Milliseconds of it.
+        ms: u64,
+    },
     /// A peer would be lost with one lost beat or two.
     WindowTooShort {
         /// Milliseconds of silence.
@@ -99,6 +106,9 @@ impl core::fmt::Display for BadTiming {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             BadTiming::Zero => write!(f, "no time may be zero"),
+            BadTiming::TooLong { ms } => {
+                write!(f, "a time of {ms} ms is longer than {TIME_MS_MAX}, the most")
+            }
             BadTiming::WindowTooShort { window_ms, beat_ms } => write!(
                 f,
                 "a window of {window_ms} ms is less than four beats of {beat_ms} ms: a few lost packets would cost a node"
@@ -146,6 +156,10 @@ impl Timing {
 
     /// Can a cluster work by these times?
     pub fn check(&self) -> Result<(), BadTiming> {
+        let mut all = *self;
+        if let Some((_, ms)) = all.fields().into_iter().find(|(_, ms)| **ms > TIME_MS_MAX) {
+            return Err(BadTiming::TooLong { ms: *ms });
+        }
         let Timing { beat_ms, window_ms, lease_ms, drift_ppm, settle_ms, propose_ms, .. } = *self;
         let Timing { disk_beat_ms, disk_lease_ms, progress_ms, .. } = *self;
         let none_is_zero = [beat_ms, window_ms, lease_ms, settle_ms, propose_ms, disk_beat_ms, progress_ms];

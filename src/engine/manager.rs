@@ -63,7 +63,12 @@ pub enum NotSent {
 impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotSent::NotAMember(node) => write!(f, "node {node} is not in the view; nothing was sent"),
+            NotSent::NotAMember(node) => {
+                write!(
+                    f,
+                    "node {node} is not in the view, is this node, or its messages are not answered; nothing was sent"
+                )
+            }
             NotSent::TooLong(bytes) => {
                 write!(f, "a message of {bytes} bytes is longer than {MESSAGE_BYTES_MAX}; nothing was sent")
             }

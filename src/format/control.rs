@@ -18,6 +18,8 @@ use crate::format::cursor::{Reader, Writer};
 pub const VERSION: u16 = 1;
 /// Bytes of one frame at most, its length not counted: the status of 64 nodes needs a tenth of it.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one question at most: a daemon keeps no more for who has not said who he is.
+pub const QUESTION_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a length.
 pub const LENGTH_BYTES: usize = 4;
 

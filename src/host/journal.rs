@@ -11,8 +11,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
+
+use crate::host::wait;
 
 /// Bytes of a line at most; kmsg takes a little less than a thousand.
 const LINE_BYTES_MAX: usize = 900;
@@ -56,18 +57,18 @@ fn syslog() -> Option<Sink> {
     Some(Sink::Syslog(socket))
 }
 
+/// syslogd may have been started anew: its socket is another one then.
+fn again(socket: &UnixDatagram, bytes: &[u8]) -> bool {
+    socket.connect("/dev/log").is_ok() && socket.send(bytes).is_ok()
+}
+
 fn kernel() -> Option<Sink> {
     let flags = libc::O_NONBLOCK;
     OpenOptions::new().write(true).custom_flags(flags).open("/dev/kmsg").ok().map(Sink::Kernel)
 }
 
 fn stderr() -> Sink {
-    // Only its own description is made not to wait where it is a pipe of a service manager; a terminal's is shared.
-    let levels = std::env::var_os("JOURNAL_STREAM").is_some();
-    if levels {
-        let _ = fcntl(std::io::stderr(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
-    }
-    Sink::Stderr { levels }
+    Sink::Stderr { levels: std::env::var_os("JOURNAL_STREAM").is_some() }
 }
 
 impl Journal {
@@ -113,8 +114,11 @@ impl Sink {
         };
         let bytes = line.as_bytes();
         match self {
-            Sink::Stderr { .. } => std::io::stderr().write_all(bytes).is_ok(),
-            Sink::Syslog(socket) => socket.send(bytes).is_ok(),
+            // Somebody who stopped reading is not waited for.
+            Sink::Stderr { .. } => {
+                wait::is_writable(&std::io::stderr()) && std::io::stderr().write_all(bytes).is_ok()
+            }
+            Sink::Syslog(socket) => socket.send(bytes).is_ok() || again(socket, bytes),
             Sink::Kernel(file) => file.write_all(bytes).is_ok(),
         }
     }

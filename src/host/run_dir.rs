@@ -18,6 +18,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::posix_fallocate;
+
 use crate::base::failure::{Failure, Kind};
 use crate::format::cursor::{Reader, Writer};
 use crate::format::seal;
@@ -103,6 +105,8 @@ impl RunDir {
         let path = room.join("state");
         let state = open(&path).map_err(failed(&path))?;
         state.set_len(2 * PLACE_BYTES as u64).map_err(failed(&path))?;
+        // A page that there is no room for would end the daemon without a word when it is written.
+        posix_fallocate(&state, 0, 2 * PLACE_BYTES as i64).map_err(|errno| failed(&path)(errno.into()))?;
         let pages = SharedPages::map(&state, 2 * PLACE_BYTES).map_err(|errno| failed(&path)(errno.into()))?;
         let bytes = pages.read();
         let newest = bytes.chunks(PLACE_BYTES).filter_map(read_place).max_by_key(|(counter, ..)| *counter);

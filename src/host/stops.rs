@@ -24,10 +24,10 @@ impl Stops {
         SignalFd::with_flags(&set, flags).map(|descriptor| Stops { descriptor })
     }
 
-    /// The next that came.
-    pub fn next(&self) -> Option<Signal> {
+    /// The name of the next that came.
+    pub fn next(&self) -> Option<&'static str> {
         let came = self.descriptor.read_signal().ok()??;
-        Signal::try_from(came.ssi_signo as i32).ok()
+        Signal::try_from(came.ssi_signo as i32).ok().map(Signal::as_str)
     }
 }
 

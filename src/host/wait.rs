@@ -22,3 +22,11 @@ pub fn is_closed(descriptor: &impl AsFd) -> bool {
     let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
     asked.is_ok() && one.iter().any(|one| one.revents().is_some_and(|events| events.intersects(gone)))
 }
+
+/// Can something be written there at once? Of a file always.
+pub fn is_writable(descriptor: &impl AsFd) -> bool {
+    let mut one = [PollFd::new(descriptor.as_fd(), PollFlags::POLLOUT)];
+    let asked = poll(&mut one, PollTimeout::ZERO);
+    asked.is_ok_and(|ready| ready > 0)
+        && one.iter().any(|one| one.revents().is_some_and(|events| events.contains(PollFlags::POLLOUT)))
+}

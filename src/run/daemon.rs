@@ -18,6 +18,7 @@ use crate::run::daemon::heart::{Heart, Life};
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::Pulse;
 
+mod agreed;
 pub mod check;
 mod clients;
 mod engine;
@@ -59,7 +60,7 @@ pub fn run(options: &DaemonOptions) -> Result<(), DaemonError> {
     if let Err(errno) = sys::lock_all_memory() {
         log::warn!("memory cannot be locked ({}); swapping may cost this node its quorum", errno.desc());
     }
-    let pulse = Pulse::new()?;
+    let pulse = Pulse::new(clock::boot_now())?;
     let heart = Heart::new(Life {
         settings: settings.clone(),
         room,
@@ -111,6 +112,9 @@ fn serve(
             }
             let changed = engine.hear_heart();
             changed.iter().for_each(|change| tell(settings, change));
+            if changed.iter().any(|change| matches!(change, Change::Quorate(_))) {
+                agreed::note_in_force(&settings.roster);
+            }
             if let Some(words) = engine.words() {
                 notify.tell(&format!("STATUS={words}"));
             }
@@ -118,8 +122,14 @@ fn serve(
     };
     let ending = async {
         while stops.readable().await.is_ok() {
-            if stops.get_ref().next().is_some() {
-                return;
+            match stops.get_ref().next() {
+                // A terminal that closed, or somebody who hopes for a reload: nothing here is read anew while it runs.
+                Some("SIGHUP") => log::info!("SIGHUP: nothing to be read anew"),
+                Some(signal) => {
+                    log::info!("{signal}: ends, without leaving the view; 'evmsd leave' would");
+                    return;
+                }
+                None => (),
             }
         }
     };

@@ -1,6 +1,7 @@
 //! Who asks the daemon: a task each, so that a slow one keeps nobody waiting, and a limit, so that many do not either.
 
 use std::cell::Cell;
+use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,14 +10,18 @@ use serde::Serialize;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::format::control::{self, BadFrame, LENGTH_BYTES, Question, Refusal, Reply, Request};
-use crate::host::door;
+use crate::format::control::{
+    self, BadFrame, LENGTH_BYTES, QUESTION_BYTES_MAX, Question, Refusal, Reply, Request,
+};
+use crate::host::{door, wait};
 use crate::run::daemon::engine::Engine;
 
 /// Clients at one time.
 const CLIENTS_MAX: usize = 64;
 /// How long a client may take to ask, or to take an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often is looked whether a client that waits is still there.
+const LOOK: Duration = Duration::from_millis(500);
 /// How often who watches is told, though nothing changed.
 const WATCH: Duration = Duration::from_secs(1);
 
@@ -38,7 +43,11 @@ pub async fn listen(executor: Rc<LocalExecutor<'_>>, engine: Rc<Engine>, door: A
             Timer::after(Duration::from_millis(100)).await;
             continue;
         };
-        if clients.get() >= CLIENTS_MAX || !door::may_ask(client.get_ref()) {
+        if !door::may_ask(client.get_ref()) {
+            continue;
+        }
+        if clients.get() >= CLIENTS_MAX {
+            send_away(&client);
             continue;
         }
         let (engine, count) = (Rc::clone(&engine), Rc::clone(&clients));
@@ -69,6 +78,7 @@ async fn question(client: &mut Async<UnixStream>) -> Result<Result<Question, Bad
     // Between two requests a client may think as long as it likes.
     client.read_exact(&mut head).await?;
     let length = match control::length_of(head) {
+        Ok(length) if length > QUESTION_BYTES_MAX => return Ok(Err(BadFrame::TooLong(length))),
         Ok(length) => length,
         Err(bad) => return Ok(Err(bad)),
     };
@@ -84,7 +94,7 @@ async fn serve(engine: &Engine, mut client: Async<UnixStream>) -> Result<(), Gon
                 return watch(engine, client).await;
             }
             Ok(question) => {
-                let reply = engine.answer_question(&question).await;
+                let reply = smol::future::or(in_full(engine, &question), gone(&client)).await?;
                 answer(&mut client, &reply).await?;
             }
             Err(bad) => {
@@ -95,6 +105,27 @@ async fn serve(engine: &Engine, mut client: Async<UnixStream>) -> Result<(), Gon
             }
         }
     }
+}
+
+async fn in_full(engine: &Engine, question: &Question) -> Result<Reply, Gone> {
+    Ok(engine.answer_question(question).await)
+}
+
+/// Until the client is gone: what it asked is not to go on for nobody.
+async fn gone(client: &Async<UnixStream>) -> Result<Reply, Gone> {
+    loop {
+        Timer::after(LOOK).await;
+        if wait::is_closed(client.get_ref()) {
+            return Err(Gone);
+        }
+    }
+}
+
+/// Tells one too many so, if it takes that at once.
+fn send_away(client: &Async<UnixStream>) {
+    let words = format!("evmsd serves {CLIENTS_MAX} clients already; nothing was done; end some of them");
+    let frame = control::encode(&Reply::Refused(Refusal::Refused, words));
+    let _ = client.get_ref().write(&frame);
 }
 
 fn refusal(bad: BadFrame) -> String {

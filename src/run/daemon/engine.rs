@@ -70,6 +70,12 @@ impl Engine {
                     }
                 }
                 Word::Changed(change) => changes.push(change),
+                Word::Warning(words) => log::warn!("{words}"),
+                Word::Reborn(me) => {
+                    *self.view.borrow_mut() = None;
+                    self.quorate.set(false);
+                    self.mail.become_anew(*me);
+                }
                 Word::NotScheduled(ms) => log::warn!("the detector was not scheduled for {ms} ms"),
                 Word::EngineStood(ms) => {
                     log::error!("the engine stood for {ms} ms: this node beat for nobody meanwhile")
@@ -197,6 +203,7 @@ impl Engine {
     /// Something to wait on for changes.
     pub fn watch(&self) -> Receiver<()> {
         let (watcher, changes) = bounded(1);
+        self.watchers.borrow_mut().retain(|watcher| !watcher.is_closed());
         self.watchers.borrow_mut().push(watcher);
         changes
     }

@@ -52,7 +52,7 @@ impl fmt::Display for DaemonError {
         match self {
             DaemonError::File(bad @ BadFile::Missing(_)) => write!(
                 f,
-                "{bad}; {silent}; the first node of a cluster makes it by 'evmsd init', the others by 'evmsd join'"
+                "{bad}; {silent}; the first node of a cluster makes its files by 'evmsd init', the others get /etc/evms.conf and /etc/evms/key from it"
             ),
             DaemonError::File(bad) => write!(f, "{bad}; {silent}"),
             DaemonError::Text(path, bad) => write!(f, "{path}, {bad}; {silent}; correct it"),

@@ -1,5 +1,6 @@
 //! The detector's thread: it beats, listens and agrees. Real-time, in locked memory, with sockets and keys of its own, it
-//! waits for its sockets and for nothing else: no disk, no log, no lock that another thread may hold (safety 1.4).
+//! waits for its sockets and for nothing else: no disk and no log (safety 1.4). One lock it shares with the engine, that of
+//! the allocator, which is held for as long as it takes to find a piece of memory that is there already.
 
 use core::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -119,12 +120,11 @@ impl Heart {
 
     fn live(mut self) {
         if let Err(errno) = sys::run_first(PRIORITY) {
-            log::warn!(
-                "no real-time priority ({}): a busy processor may cost this node its quorum",
-                errno.desc()
-            );
+            let words = "no real-time priority: a busy processor may cost this node its quorum";
+            self.pulse.say(Word::Warning(format!("{words} ({})", errno.desc())));
         }
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
+        self.tell_what_goes_on();
         while !self.pulse.is_stopped() {
             let now = clock::boot_now();
             self.notice_gaps(now);
@@ -139,11 +139,25 @@ impl Heart {
         }
     }
 
+    /// A daemon that goes on where the one before was has a view that it need not agree on.
+    fn tell_what_goes_on(&mut self) {
+        let now = clock::boot_now();
+        let membership = self.detector.membership();
+        let Some(view) = membership.view().cloned() else { return };
+        let quorate = membership.quorate(now).map(|(number, _)| number);
+        self.chronicle.note((now, clock::wall_now()), &view, membership, &self.settings.roster);
+        self.pulse.say(Word::Changed(Change::Installed(view)));
+        if let Some(number) = quorate {
+            self.pulse.say(Word::Changed(Change::Quorate(number)));
+        }
+    }
+
     /// A beat at most, though nothing is due: so long nobody is judged otherwise.
     fn wait_ms(&mut self) -> u64 {
         let beat_ms = self.settings.roster.configuration.timing.beat_ms;
         let due = self.detector.deadline().ms.saturating_sub(clock::boot_now().ms);
-        due.min(beat_ms)
+        // Who stands still with the engine has nothing due that it may do.
+        if self.engine_stood { beat_ms } else { due.clamp(1, beat_ms) }
     }
 
     fn notice_gaps(&mut self, now: BootTime) {
@@ -153,7 +167,9 @@ impl Heart {
             self.pulse.say(Word::NotScheduled(gap));
         }
         self.ran = now;
-        let stood = self.pulse.stamp().map_or(0, |stamp| now.ms.saturating_sub(stamp.ms));
+        let stamp = self.pulse.stamp();
+        self.detector.membership_mut().stamp(stamp);
+        let stood = now.ms.saturating_sub(stamp.ms);
         let stands = stood > STAMP_MS_MAX;
         if stands && !self.engine_stood {
             self.pulse.say(Word::EngineStood(stood));
@@ -243,6 +259,7 @@ impl Heart {
         let membership = membership(&self.settings, None, &mut self.dice, now);
         if let Ok(detector) = detector(&self.settings, membership, &mut self.dice, now) {
             self.detector = detector;
+            self.pulse.say(Word::Reborn(Box::new(self.myself())));
         }
     }
 }

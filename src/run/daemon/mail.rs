@@ -3,13 +3,14 @@
 
 use core::net::SocketAddr;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::{Async, Timer};
 
 use crate::base::dice::Dice;
+use crate::base::gather::Gather;
 use crate::base::id::NodeId;
 use crate::base::time::BootMicros;
 use crate::cluster::channel::{Channel, Myself};
@@ -20,8 +21,8 @@ use crate::engine::post::{Datagram, Post};
 use crate::format::control::{LinkLine, Refusal, Reply, Request};
 use crate::format::frame::DATAGRAM_BYTES_MAX;
 use crate::format::letter::Letter;
-use crate::host::clock;
 use crate::host::udp::Udp;
+use crate::host::{clock, entropy};
 use crate::run::daemon::DaemonError;
 use crate::run::daemon::settings::Settings;
 
@@ -29,6 +30,8 @@ use crate::run::daemon::settings::Settings;
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// Datagrams that are read, or sent, in one go before others have a turn.
 const ROUND_MAX: usize = 256;
+/// Questions of other nodes that wait for an answer.
+const ASKED_MAX: usize = 64;
 /// Pings under way at one time, by all who ping.
 const PINGS_MAX: usize = 4096;
 
@@ -59,6 +62,29 @@ struct State {
     pings: BTreeMap<u64, Ping>,
 }
 
+/// Pings that wait; whatever ends the waiting, they are forgotten.
+struct Pings<'a> {
+    mail: &'a Mail,
+    numbers: VecDeque<u64>,
+}
+
+impl Drop for Pings<'_> {
+    fn drop(&mut self) {
+        let mut state = self.mail.state.borrow_mut();
+        self.numbers.iter().for_each(|number| drop(state.pings.remove(number)));
+    }
+}
+
+/// Nothing without a key.
+fn post(settings: &Settings, me: Myself, dice: Dice) -> Option<Post> {
+    let roster = &settings.roster;
+    let links = roster.members.get(&settings.node).map_or(0, |member| member.links.len());
+    let (common, now) = (settings.common(), clock::boot_now());
+    let channel = Channel::new(me, common, &settings.keys, Purpose::Letters, dice, now)?;
+    let names = roster.members.iter().map(|(node, member)| (*node, member.name.clone())).gather();
+    Some(Post::new(settings.node, names, links, channel))
+}
+
 /// All messages of a daemon.
 pub struct Mail {
     settings: Settings,
@@ -75,19 +101,12 @@ impl Mail {
         let roster = &settings.roster;
         let port = roster.port + 1;
         let links = roster.members.get(&settings.node).map(|member| member.links.clone()).unwrap_or_default();
-        let count = links.len();
         let open = |link| {
             let socket = Udp::bind(link, port).map_err(DaemonError::Socket)?;
             Async::new(socket).map_err(DaemonError::Loop)
         };
         let sockets = links.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let channel =
-            Channel::new(me, settings.common(), &settings.keys, Purpose::Letters, dice, clock::boot_now());
-        let channel = channel.ok_or(DaemonError::Differs("there is no key".into()))?;
-        let names = roster.members.iter().map(|(node, member)| (*node, member.name.clone()));
-        let mut all = BTreeMap::new();
-        all.extend(names);
-        let post = Post::new(settings.node, all, count, channel);
+        let post = post(settings, me, dice).ok_or(DaemonError::Differs("there is no key".into()))?;
         Ok(Mail {
             settings: settings.clone(),
             sockets,
@@ -98,9 +117,23 @@ impl Mail {
                 carrying: BTreeMap::new(),
                 pings: BTreeMap::new(),
             }),
-            asked: unbounded(),
+            asked: bounded(ASKED_MAX),
             bell: bounded(1),
         })
+    }
+
+    /// This node began anew: what was under way is over, and it speaks as another from now on.
+    pub fn become_anew(&self, me: Myself) {
+        let dice = entropy::dice().ok();
+        let Some(post) = dice.and_then(|dice| post(&self.settings, me, dice)) else { return };
+        let mut state = self.state.borrow_mut();
+        state.post = post;
+        state.carrying.clear();
+        state.pings.clear();
+        // Who waits hears that nobody answers.
+        state.waiting.clear();
+        drop(state);
+        self.ring();
     }
 
     fn ring(&self) {
@@ -164,12 +197,13 @@ impl Mail {
     ) -> Result<(Vec<u64>, u64), String> {
         let payload = vec![0x5a; bytes];
         let (back, came) = unbounded();
+        let mut pings = Pings { mail: self, numbers: VecDeque::new() };
         let (mut sent, mut took) = (0, Vec::new());
         let begin = Instant::now();
-        let mut began = std::collections::VecDeque::new();
+        let mut began = VecDeque::new();
         while (took.len() as u64) < count {
             while sent < count && sent - (took.len() as u64) < at_once {
-                self.send_ping(to, &payload, &back)?;
+                pings.numbers.push_back(self.send_ping(to, &payload, &back)?);
                 began.push_back(Instant::now());
                 sent += 1;
             }
@@ -182,12 +216,13 @@ impl Mail {
                 .await
                 .map_err(|_| format!("{} did not answer", self.settings.roster.name_of(to)))?;
             // They come back in the order in which they were sent.
+            pings.numbers.pop_front();
             took.extend(began.pop_front().map(|began| began.elapsed().as_nanos() as u64));
         }
         Ok((took, begin.elapsed().as_nanos() as u64))
     }
 
-    fn send_ping(&self, to: NodeId, payload: &[u8], back: &Sender<()>) -> Result<(), String> {
+    fn send_ping(&self, to: NodeId, payload: &[u8], back: &Sender<()>) -> Result<u64, String> {
         let mut state = self.state.borrow_mut();
         if state.pings.len() >= PINGS_MAX {
             return Err("too many pings are under way".into());
@@ -197,7 +232,7 @@ impl Mail {
         let letter = Letter::Ping(number, payload.to_vec()).encode();
         state.post.send(to, letter).map_err(|refused| refused.to_string())?;
         state.pings.insert(number, Ping { back: back.clone() });
-        Ok(())
+        Ok(number)
     }
 
     /// What is known of the paths to a node.
@@ -306,7 +341,11 @@ impl Mail {
     fn read(&self, state: &mut State, from: NodeId, message: &[u8]) {
         match Letter::decode(message) {
             Some(Letter::Ask(number, request)) => {
-                let _ = self.asked.0.try_send(Asked { from, number, request });
+                if self.asked.0.try_send(Asked { from, number, request }).is_err() {
+                    let words = "this node has too many questions to answer already";
+                    let busy = Reply::Refused(Refusal::Refused, words.into());
+                    let _ = state.post.send(from, Letter::Answer(number, Box::new(busy)).encode());
+                }
             }
             Some(Letter::Answer(number, reply)) => {
                 // Only who was asked answers.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::base::time::BootTime;
+use crate::cluster::channel::Myself;
 use crate::cluster::membership::Change;
 use crate::format::control::Status;
 use crate::host::bell::Bell;
@@ -32,6 +33,10 @@ pub enum Word {
     NotScheduled(u64),
     /// The engine's stamp is older than it may be: by so many milliseconds.
     EngineStood(u64),
+    /// Something that somebody should know of.
+    Warning(String),
+    /// This node begins anew, as this.
+    Reborn(Box<Myself>),
 }
 
 /// Both threads see it.
@@ -60,12 +65,13 @@ pub struct OfHeart {
 
 impl Pulse {
     /// Both ends.
-    pub fn new() -> Result<Pulse, DaemonError> {
+    pub fn new(now: BootTime) -> Result<Pulse, DaemonError> {
         let bell = || Bell::new().map_err(|errno| DaemonError::System("making an eventfd", errno.into()));
         let (to_heart, to_engine) = (bell()?, Arc::new(bell()?));
         let (orders, heard_orders) = channel();
         let (said, words) = channel();
-        let (stamp_ms, stopped) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
+        // An engine that never goes round is one that stands.
+        let (stamp_ms, stopped) = (AtomicU64::new(now.ms), AtomicBool::new(false));
         Ok(Pulse {
             between: Arc::new(Between { to_heart, to_engine, stamp_ms, stopped }),
             orders,
@@ -110,6 +116,13 @@ impl Pulse {
     }
 }
 
+/// However the engine ends, the detector ends too.
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl OfHeart {
     /// The next order.
     pub fn order(&self) -> Option<Order> {
@@ -122,10 +135,9 @@ impl OfHeart {
         self.between.to_engine.ring();
     }
 
-    /// When the engine lived last; before its first stamp it is not asked.
-    pub fn stamp(&self) -> Option<BootTime> {
-        let ms = self.between.stamp_ms.load(Ordering::Acquire);
-        (ms != u64::MAX).then_some(BootTime { ms })
+    /// When the engine lived last.
+    pub fn stamp(&self) -> BootTime {
+        BootTime { ms: self.between.stamp_ms.load(Ordering::Acquire) }
     }
 
     /// Is it to end?

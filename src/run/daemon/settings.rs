@@ -9,14 +9,12 @@ use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::Roster;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::secret;
-use crate::run::daemon::DaemonError;
+use crate::run::daemon::{DaemonError, agreed};
 
 /// Where the configuration is.
 pub const CONFIG: &str = "/etc/evms.conf";
 /// Where the cluster's key is.
 pub const KEY: &str = "/etc/evms/key";
-/// Where the configuration that was agreed on last is.
-pub const AGREED: &str = "/var/lib/evms/cluster";
 
 /// What was read.
 #[derive(Clone, Debug)]
@@ -58,6 +56,7 @@ impl Settings {
         let machine = machine.ok_or(DaemonError::Nobody)?;
         let stranger = || DaemonError::Stranger(config.display().to_string(), machine);
         let node = roster.node_of(machine).ok_or_else(stranger)?;
+        agreed::follow(&roster)?;
         if !roster.arbitration.is_empty() {
             let words = "this build's evmsd does not ask arbitration disks yet; take 'arbitration' out of the configuration";
             return Err(DaemonError::Differs(words.into()));
