@@ -138,10 +138,9 @@ impl Hearing {
                 return;
             }
         }
-        let window_ms = self.timing.window_ms;
+        // Never an older one, though what is known is stale: what goes round among nodes would never die.
         let known = self.rows.entry(node).or_insert((row, now));
-        let stale = known.1.plus_ms(window_ms) <= now;
-        if stale || known.0.incarnation != row.incarnation || known.0.beat < row.beat {
+        if known.0.incarnation != row.incarnation || known.0.beat < row.beat {
             *known = (row, now);
         }
     }
