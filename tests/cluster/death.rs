@@ -11,6 +11,8 @@ pub const CASES: &[Case] = &[
     ("f1_a_dead_node_is_left_out_in_time", f1_death),
     ("f17_a_daemon_that_stands_still_is_left_out_and_comes_back", f17_stop),
     ("a_node_that_leaves_is_not_waited_for", leave),
+    ("messages_go_on_after_a_restart", messages_after_restart),
+    ("f55_nobody_steps_away_from_the_configuration_that_was_agreed_on", f55_configuration),
 ];
 
 /// The issue: a dead peer is out of the agreed view in 1.5 s; here with what it costs to look.
@@ -81,4 +83,56 @@ fn leave() {
     assert_eq!(lab.nodes[0].ended(), Some(0));
     let because = lab.nodes[1].status().unwrap().changes[0].why.clone();
     assert!(because.contains("n1 left in good order"), "{because}");
+}
+
+/// A restart is no change of the view: what is said to the node afterwards arrives all the same.
+fn messages_after_restart() {
+    let mut lab = Lab::running("mail-restart", 3, 1);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    lab.nodes[1].kill();
+    lab.nodes[1].start();
+    assert_eq!(lab.agree(&[0, 1, 2], true).1, view);
+    let begin = std::time::Instant::now();
+    loop {
+        let asked =
+            [(0, "n2"), (1, "n1")].map(|(from, to)| lab.nodes[from].evms("evms", &["--node", to, "status"]));
+        if asked.iter().all(|asked| asked.status.success()) {
+            break;
+        }
+        let words = asked.map(|asked| String::from_utf8_lossy(&asked.stderr).into_owned());
+        assert!(begin.elapsed().as_secs() < 10, "{words:?}");
+    }
+    assert!(lab.nodes[1].status().unwrap().view.unwrap().since_ms > 0);
+}
+
+/// Safety 1.6: nobody makes a cluster of its own out of a file, and a mistaken one costs nothing for longer than it is there.
+fn f55_configuration() {
+    let mut lab = Lab::running("follow", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let alone = crate::lab::configuration(1, 1).replace("generation = 1", "generation = 2");
+    lab.nodes[0].kill();
+    lab.nodes[0].configure(&alone);
+    lab.nodes[0].start();
+    assert_eq!(lab.nodes[0].ended(), Some(1));
+    assert!(lab.nodes[0].log().contains("votes of 2 nodes are changed"), "{}", lab.nodes[0].log());
+    // One generation more is allowed, and was not meant: the others stop, and go on when it is taken back.
+    let more = crate::lab::configuration(3, 1).replace("generation = 1", "generation = 2");
+    lab.nodes[0].configure(&more);
+    lab.nodes[0].start();
+    let begin = std::time::Instant::now();
+    while !lab.nodes[1]
+        .status()
+        .is_some_and(|status| status.quorum.why.contains("n1 goes by a newer configuration"))
+    {
+        assert!(begin.elapsed().as_secs() < 10, "{}", lab.logs());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    lab.nodes[1].kill();
+    lab.nodes[1].configure(&more);
+    lab.nodes[1].start();
+    lab.agree(&[0, 1], true);
+    lab.nodes[2].kill();
+    lab.nodes[2].configure(&more);
+    lab.nodes[2].start();
+    lab.agree(&[0, 1, 2], true);
 }
