@@ -32,7 +32,7 @@ help() {
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
   if has demo; then row "demo [images|guest]" "see it work: on disk images, then in a guest whose power is cut"; fi
-  if has sim; then row "sim [COUNT] [--letters] [--from FIRST] | --seed SEED | --mistake NAME" "clusters, and letters, in virtual time against the laws"; fi
+  if has sim; then row "sim [COUNT] [--letters] [--from FIRST] | --seed SEED | --mistake NAME | --growth" "clusters, and letters, in virtual time against the laws; what a node of 2 to 64 costs"; fi
   if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
   if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
   if has image; then row "image" "a bootable initramfs (busybox, evms, drivers) and its kernel, in target/image"; fi
@@ -226,7 +226,7 @@ model() {
   while (($#)); do
     case $1 in
       --from | --seed | --mistake) words+=("$1" "${2:?"$1 wants a value"}") && shift ;;
-      [0-9]* | --long | --clean | --letters | --clusters | --speed) words+=("$1") ;;
+      [0-9]* | --long | --clean | --letters | --clusters | --speed | --growth) words+=("$1") ;;
       *) die "$name: '$1' is not known; see ./build.sh help" 2 ;;
     esac
     shift

@@ -6,13 +6,14 @@
 //!
 //! `build.sh sim` runs both. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters` and
-//! `--clusters` run one world alone, `--speed` measures the transport; `--seed` is of clusters unless `--letters` is there.
+//! `--clusters` run one world alone, `--speed` measures the transport, `--growth` what a node of a large cluster costs; `--seed` is of clusters unless `--letters` is there.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod catch;
 mod chance;
 mod clock;
+mod growth;
 mod laws;
 mod letters;
 mod machine;
@@ -177,6 +178,9 @@ fn main() {
         let rules = mistake.map_or(Rules::ALL, Rules::without);
         let clean = if says("--letters") { letters::replay(seed, rules) } else { replay(seed, rules) };
         std::process::exit(i32::from(!clean));
+    }
+    if says("--growth") {
+        return growth::print();
     }
     if says("--speed") {
         return letters::speed::measure();
