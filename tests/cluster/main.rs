@@ -2,11 +2,14 @@
 //! case is a function named after what it shows; `build.sh cluster [NAME]…` runs them.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answers;
 mod cuts;
 mod death;
 mod fabric;
 mod lab;
 mod letters;
+#[path = "../cli/schema.rs"]
+mod schema;
 mod tap;
 mod weather;
 
@@ -15,7 +18,7 @@ use std::time::Instant;
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] = &[death::CASES, cuts::CASES, letters::CASES, weather::CASES];
+const CASES: &[&[Case]] = &[death::CASES, cuts::CASES, letters::CASES, weather::CASES, answers::CASES];
 
 fn main() {
     let words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect::<Vec<_>>();

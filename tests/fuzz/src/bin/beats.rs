@@ -77,7 +77,8 @@ fn honest(membership: &Membership, node: u16, counter: u64, how: u8, now: BootTi
     let number = BeatNumber { session: Session(1), counter };
     if how & 1 == 1 {
         let own = beat.rows.get(&NodeId(1)).copied()?;
-        let row = evms::cluster::beat::Row { incarnation: Incarnation([node as u8; 16]), beat: number, ..own };
+        let row =
+            evms::cluster::beat::Row { incarnation: Incarnation([node as u8; 16]), beat: number, ..own };
         beat.rows.insert(NodeId(node), row);
     }
     if how & 2 == 2 {

@@ -13,7 +13,11 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     if let Some((head, _)) = input.split_first_chunk::<LENGTH_BYTES>() {
-        assert!(control::length_of(*head).is_ok_and(|length| length <= FRAME_BYTES_MAX) || head[2] >= 0x10 || head[3] > 0);
+        assert!(
+            control::length_of(*head).is_ok_and(|length| length <= FRAME_BYTES_MAX)
+                || head[2] >= 0x10
+                || head[3] > 0
+        );
     }
     for body in [input.to_vec(), [&[1, 0], input].concat()] {
         if let Ok(question) = control::decode::<Question>(&body) {

@@ -7,7 +7,9 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     match Roster::parse(text) {
-        Err(bad) => assert!(!bad.to_string().is_empty() && bad.line >= 1 && bad.line <= text.lines().count() + 1),
+        Err(bad) => {
+            assert!(!bad.to_string().is_empty() && bad.line >= 1 && bad.line <= text.lines().count() + 1)
+        }
         Ok(roster) => {
             let written = roster.to_text();
             let again = Roster::parse(&written).unwrap();
