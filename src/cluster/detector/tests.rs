@@ -65,11 +65,11 @@ fn run(
                 Outgoing::ToOne(node, datagram) => (Some(node), datagram),
             };
             largest = largest.max(datagram.len());
-            for to in 0..all.len() {
+            for (to, one) in all.iter_mut().enumerate() {
                 let meant = only.is_none_or(|node| usize::from(node.0) == to + 1);
                 for link in 0..links {
                     if to != from && meant && carries(from, to, link) {
-                        let _ = all[to].hear(now, link, &datagram);
+                        let _ = one.hear(now, link, &datagram);
                     }
                 }
             }

@@ -2,7 +2,7 @@
 //! wrong with what to do. Starts nothing and writes nothing.
 
 use core::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cluster::mistake::Rules;
 use crate::cluster::roster::Roster;
@@ -37,7 +37,7 @@ fn line(grade: Grade, what: &'static str, words: impl ToString) -> Line {
 }
 
 /// All answers.
-pub fn check(config: &PathBuf) -> Vec<Line> {
+pub fn check(config: &Path) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.push(match settings::keys() {
         Ok(keys) => line(Grade::Good, "key", format!("{KEY} has {} and is read by root alone", keys.len())),
@@ -87,7 +87,7 @@ fn of_roster(roster: &Roster, config: &Path, lines: &mut Vec<Line>) {
     {
         lines.push(line(Grade::Warning, "links", "one network only: when it fails, so does the quorum"));
     }
-    if configuration.votes_of_all() % 2 == 0 {
+    if configuration.votes_of_all().is_multiple_of(2) {
         let words = "an even number of votes: when the network splits them in halves nobody is quorate";
         lines.push(line(Grade::Warning, "votes", words));
     }

@@ -1,6 +1,6 @@
 //! All that a daemon reads before it starts: the cluster's roster and key, and who this machine is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::id::{NodeId, NodeUuid};
 use crate::cluster::channel::Common;
@@ -49,7 +49,7 @@ pub fn keys() -> Result<Vec<ClusterKey>, DaemonError> {
 
 impl Settings {
     /// Reads everything.
-    pub fn read(config: &PathBuf) -> Result<Settings, DaemonError> {
+    pub fn read(config: &Path) -> Result<Settings, DaemonError> {
         let roster = roster(config)?;
         let keys = keys()?;
         let identity = IdentityFiles::default();
