@@ -6,7 +6,8 @@
 //!
 //! `build.sh sim` runs both. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters` and
-//! `--clusters` run one world alone, `--speed` measures the transport, `--growth` what a node of a large cluster costs; `--seed` is of clusters unless `--letters` is there.
+//! `--clusters` run one world alone, `--speed` measures the transport, `--growth` what a node of a large cluster costs; `--seed`
+//! is of clusters unless `--letters` is there.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
