@@ -32,7 +32,7 @@ help() {
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
   if has demo; then row "demo [images|guest]" "see it work: on disk images, then in a guest whose power is cut"; fi
-  if has sim; then row "sim [COUNT] [--letters] [--from FIRST] | --seed SEED | --mistake NAME | --ledger" "clusters, and letters, in virtual time against the laws; --ledger: the long run goes on"; fi
+  if has sim; then row "sim [COUNT] [--letters] [--from FIRST] | --seed SEED | --mistake NAME | --ledger | --growth" "clusters, and letters, in virtual time against the laws; the long run goes on; what a node of 2 to 64 costs"; fi
   if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
   row "cluster [NAME]..." "real daemons in network namespaces against deaths, cuts, weather and enemies (root)"
   if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
@@ -228,7 +228,7 @@ model() {
   while (($#)); do
     case $1 in
       --from | --seed | --mistake) words+=("$1" "${2:?"$1 wants a value"}") && shift ;;
-      [0-9]* | --long | --clean | --letters | --clusters | --speed | --ledger) words+=("$1") ;;
+      [0-9]* | --long | --clean | --letters | --clusters | --speed | --ledger | --growth) words+=("$1") ;;
       *) die "$name: '$1' is not known; see ./build.sh help" 2 ;;
     esac
     shift
@@ -347,6 +347,15 @@ bench_guest() {
   vm_cargo run --bin bench -- "$1" target/vm/programs
 }
 
+# Who is measured beside ours: Corosync is installed where it can be had, and else it is said that it is not there.
+bench_cluster_setup() {
+  local missing
+  mapfile -t missing < <(missing_packages corosync libcpg-dev iproute2 util-linux gcc)
+  if ((${#missing[@]} == 0)); then return; fi
+  echo "bench cluster: installing packages: ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" >/dev/null || true
+}
+
 bench() {
   local name names
   mapfile -t names < <(bench_names)
@@ -354,8 +363,10 @@ bench() {
     [[ " ${names[*]} " == *" $1 "* ]] || die "bench: there is no '$1'; there is: ${names[*]}" 2
     names=("$1")
   fi
-  build_release
+  # How large it may be is said by release; here it is only how fast.
+  cargo build --quiet --locked --release --target "$TARGET"
   for name in "${names[@]}"; do
+    if [[ $name == cluster ]]; then bench_cluster_setup; fi
     if [[ " $GUEST_BENCHES " == *" $name "* ]]; then bench_guest "$name"; else python3 "tests/bench/$name.py" "$RELEASE"; fi
   done
 }

@@ -26,14 +26,14 @@ The cluster daemon: it knows which nodes live and whether this one may act. Runs
 (SIGTERM); started again on the same boot it goes on where it was. 'evms status' tells how the cluster is.
 
   --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
-  init        found a cluster with this machine as its first node: /etc/evms.conf, /etc/evms/key, /etc/evms/node
-  keygen      make /etc/evms/key, the secret that all nodes of a cluster share
-  leave       tell the others that this node leaves, and end: nobody waits for it
+  init        found a cluster with this machine as its first node: makes /etc/evms.conf, /etc/evms/key, /etc/evms/node
+  keygen      make /etc/evms/key, the secret that all nodes of a cluster share; one that is there stays
+  leave       tell the others that this node leaves, so that nobody waits for it, and end
 
 Options:
   --config FILE     the configuration (/etc/evms.conf)
-  --log WHERE       where the log goes; where somebody reads it when nothing is said
-  --debug           log every step of a view
+  --log WHERE       where the log goes; when nothing is said, where somebody reads it
+  --debug           log every step on the way to a view
   --node NAME       init: what this node is called
   --link ADDRESS    init: an address of this node, one for each network, up to four
 ";
@@ -76,6 +76,9 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
     };
     refuse_strange_options(&words)?;
     match words.names(0) {
+        [verb, ..] if words.has("--check") => {
+            Err(BadWords::Surplus { word: verb.clone(), verb: [NAME, " --check"].concat() }.into())
+        }
         [] if words.has("--check") => Ok(print_check(&options)),
         [] => {
             logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), words.has("--debug"));
@@ -89,6 +92,9 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         [verb] if verb == "leave" => Ok(say(&format!("{}\n", ask::leave()?))),
         [verb, cluster] if verb == "init" => init(cluster, &words),
         [verb] if verb == "init" => Err(words.missing("CLUSTER").into()),
+        [verb, more, ..] if ["keygen", "leave"].contains(&verb.as_str()) => {
+            Err(BadWords::Surplus { word: more.clone(), verb: NAME.into() }.into())
+        }
         [verb, ..] => {
             let known = "init, keygen, leave".into();
             Err(BadWords::Verb { word: verb.clone(), of: NAME.into(), known }.into())
@@ -120,7 +126,8 @@ fn say(words: &str) -> Exit {
 fn init(cluster: &str, words: &Words) -> Result<Exit, Refused> {
     let cluster = Name::parse(cluster).map_err(|why| words.bad("CLUSTER", &why))?;
     let node = words.wanted("--node", Name::parse_node)?;
-    let links = words.all("--link").iter().map(|link| link.parse().map_err(|why| words.bad("--link", &why)));
+    let bad = |link: &str| words.bad("--link", &format!("'{}' is no IP address", link.escape_debug()));
+    let links = words.all("--link").iter().map(|link| link.parse().map_err(|_| bad(link)));
     let links = links.collect::<Result<Vec<_>, _>>()?;
     if links.is_empty() {
         return Err(words.missing("--link").into());

@@ -25,6 +25,12 @@ pub(crate) use closure::fuzz_target;
 use std::path::Path;
 
 #[allow(unused_attributes, reason = "elsewhere it is a root")]
+#[path = "fuzz/src/bin/beats.rs"]
+mod beats;
+#[allow(unused_attributes, reason = "elsewhere it is a root")]
+#[path = "fuzz/src/bin/datagram.rs"]
+mod datagram;
+#[allow(unused_attributes, reason = "elsewhere it is a root")]
 #[path = "fuzz/src/bin/foreign.rs"]
 mod foreign;
 #[allow(unused_attributes, reason = "elsewhere it is a root")]
@@ -34,11 +40,20 @@ mod history;
 #[path = "fuzz/src/bin/label.rs"]
 mod label;
 #[allow(unused_attributes, reason = "elsewhere it is a root")]
+#[path = "fuzz/src/bin/letters.rs"]
+mod letters;
+#[allow(unused_attributes, reason = "elsewhere it is a root")]
 #[path = "fuzz/src/bin/model.rs"]
 mod model;
 #[allow(unused_attributes, reason = "elsewhere it is a root")]
 #[path = "fuzz/src/bin/node_blocks.rs"]
 mod node_blocks;
+#[allow(unused_attributes, reason = "elsewhere it is a root")]
+#[path = "fuzz/src/bin/packet.rs"]
+mod packet;
+#[allow(unused_attributes, reason = "elsewhere it is a root")]
+#[path = "fuzz/src/bin/roster.rs"]
+mod roster;
 #[allow(unused_attributes, reason = "elsewhere it is a root")]
 #[path = "fuzz/src/bin/sight.rs"]
 mod sight;
@@ -52,11 +67,16 @@ mod words;
 type Target = (&'static str, fn(&[u8]));
 
 const TARGETS: &[Target] = &[
+    ("beats", beats::run),
+    ("datagram", datagram::run),
     ("foreign", foreign::run),
     ("history", history::run),
     ("label", label::run),
+    ("letters", letters::run),
     ("model", model::run),
     ("node_blocks", node_blocks::run),
+    ("packet", packet::run),
+    ("roster", roster::run),
     ("sight", sight::run),
     ("slot", slot::run),
     ("words", words::run),

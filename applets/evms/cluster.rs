@@ -35,14 +35,14 @@ pub fn nodes(globals: &Globals) -> Result<Answer, Refused> {
 }
 
 /// `node ping`.
-pub fn ping(words: &Words, _: Globals) -> Result<Answer, Refused> {
+pub fn ping(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     let name = words.name(0, "NODE")?;
     let (bytes, count, at_once) = (
         words.parsed("--bytes", number)?.unwrap_or(PING_BYTES),
         words.parsed("--count", number)?.unwrap_or(PING_COUNT),
         words.parsed("--at-once", number)?.unwrap_or(1),
     );
-    Ok(Answer::Pinged(ask::ping(name, bytes, count, at_once)?))
+    Ok(Answer::Pinged(ask::ping(node(&globals), name, bytes, count, at_once)?))
 }
 
 /// Of which node's daemon is it asked?

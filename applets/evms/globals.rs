@@ -20,7 +20,11 @@ pub const GLOBALS: &[Opt] = &[
     ),
     values("--include", "GLOB", "of this machine's disks look only at these, by path or kernel name"),
     values("--exclude", "GLOB", "of this machine's disks leave these alone"),
-    value("--node", "NAME", "where to run: this machine, its own name or 'local' (or EVMS_NODE)"),
+    value(
+        "--node",
+        "NAME",
+        "where to run: this machine, its own name or 'local' (or EVMS_NODE);\nstatus, why and list nodes: any node of the cluster",
+    ),
     value("--as", "NODE-UUID", "act as the machine with this identity; image files only"),
     value("--node-file", "PATH", "this machine's identity stands here instead of in /etc/evms/node"),
     flag("--json", "answer in JSON, refusals too"),
@@ -54,8 +58,8 @@ impl std::fmt::Display for NotReachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "node '{}' is not this machine, and other nodes are reached through evmsd, which this build does not \
-             have; nothing was done; run the command on that node",
+            "node '{}' is not this machine, and other nodes are asked for status, why and list nodes alone by this \
+             build; nothing was done; run the command on that node",
             self.0.escape_debug()
         )
     }

@@ -340,9 +340,10 @@ pub const VERBS: &[Verb] = &[
         verb: "status",
         usage: "[--watch]",
         line: "how the cluster is: quorum, view, nodes, links, what changed",
-        text: "Asks evmsd of this machine how the cluster is: may this node act, and why; who is in the view; how each node and\n\
-               each path to it is heard; the last ten changes of the view. The exit code is 7 when no evmsd runs.\n",
-        options: &[flag("--watch", "go on, and print again whenever something changes, and once a second")],
+        text: "Tells how the cluster is, as evmsd of this machine sees it, or of another with --node NAME: may the node act, and\n\
+               why; who is in the view; how each node and each path to it is heard; the last ten changes of the view. The\n\
+               exit code is 7 when that evmsd cannot be asked, and 0 whether the node may act or not.\n",
+        options: &[flag("--watch", "go on: print again when something changes, and once a second")],
         names_max: 0,
         run: cluster::status,
     },
@@ -351,8 +352,8 @@ pub const VERBS: &[Verb] = &[
         verb: "why",
         usage: "",
         line: "why this node may act, or may not, and what would change that",
-        text: "Asks evmsd of this machine why this node is quorate or not: what was heard, from whom, and what is missing. The\n\
-               exit code is 7 when no evmsd runs.\n",
+        text: "Tells why this node may act or may not, or another with --node NAME: who was heard, when and on which paths, how\n\
+               many votes that makes, and what is missing. The exit code is 7 when its evmsd cannot be asked.\n",
         options: &[],
         names_max: 0,
         run: cluster::why,
@@ -362,11 +363,12 @@ pub const VERBS: &[Verb] = &[
         verb: "ping",
         usage: "NODE [--bytes N] [--count N] [--at-once N]",
         line: "send messages to a node and back, and measure",
-        text: "Sends messages to a node and back, as evmsd sends them: sealed, in order, none lost. Says how long they took.\n",
+        text: "Sends messages from evmsd of this machine to that of another and back, as all messages are sent: sealed, in order,\n\
+               none lost. Tells how long they took. The exit code is 7 when the node does not answer.\n",
         options: &[
-            value("--bytes", "N", "bytes of each (64)"),
-            value("--count", "N", "how many (10)"),
-            value("--at-once", "N", "how many are under way at one time (1)"),
+            value("--bytes", "N", "bytes of each message (64)"),
+            value("--count", "N", "how many messages, 1 to 1000000 (10)"),
+            value("--at-once", "N", "how many are under way at one time, 1 to 1024 (1)"),
         ],
         names_max: 1,
         run: cluster::ping,
@@ -430,7 +432,8 @@ impl Verb {
 
     /// Its whole help.
     pub fn help(&self) -> String {
-        let mut help = format!("usage: {} {}\n\n{}", self.called(), self.usage, self.text);
+        let usage = format!("{} {}", self.called(), self.usage);
+        let mut help = format!("usage: {}\n\n{}", usage.trim_end(), self.text);
         if !self.options.is_empty() {
             help.push_str("\nOptions:\n");
             help.push_str(&option_lines(self.options));

@@ -15,11 +15,41 @@ pub enum Letter {
     /// The answer to that.
     Answer(u64, Box<Reply>),
     /// Say the same back.
-    Ping(u64, Vec<u8>),
+    Ping(u64, #[serde(with = "in_one_piece")] Vec<u8>),
     /// The same.
-    Pong(u64, Vec<u8>),
+    Pong(u64, #[serde(with = "in_one_piece")] Vec<u8>),
     /// What was said is not known here.
     Unknown,
+}
+
+/// Bytes are written as any list, and not one by one: a large message costs a third less so.
+mod in_one_piece {
+    use core::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_bytes(Bytes)
+    }
+
+    struct Bytes;
+
+    impl Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+    }
 }
 
 impl Letter {

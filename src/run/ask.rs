@@ -124,11 +124,11 @@ pub fn leave() -> Result<String, AskError> {
 }
 
 /// Messages of so many bytes to a node and back, so often, so many at one time.
-pub fn ping(node: &str, bytes: u32, count: u32, at_once: u32) -> Result<PingLine, AskError> {
+pub fn ping(from: &str, node: &str, bytes: u32, count: u32, at_once: u32) -> Result<PingLine, AskError> {
     let mut asking = Asking::begin()?;
     // A thousand of the longest take their time.
     asking.stream.set_read_timeout(None).map_err(AskError::NoDaemon)?;
-    asking.ask("", Request::Ping { node: node.into(), bytes, count, at_once })?;
+    asking.ask(from, Request::Ping { node: node.into(), bytes, count, at_once })?;
     match asking.answer()? {
         Reply::Pinged(line) => Ok(line),
         _ => Err(AskError::Strange(BadFrame::Value)),

@@ -4,11 +4,13 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smol::{Async, LocalExecutor, Timer};
 
 use crate::cluster::membership::Change;
+use crate::host::bell::Bell;
 use crate::host::notify::Notify;
 use crate::host::run_dir::RunDir;
 use crate::host::stops::Stops;
@@ -84,7 +86,7 @@ fn serve(
     door: std::os::unix::net::UnixListener,
     stops: Stops,
 ) -> Result<(), DaemonError> {
-    let notify = Notify::of_environment();
+    let notify = Rc::new(Notify::of_environment());
     let executor = Rc::new(LocalExecutor::new());
     let io = |error| DaemonError::Loop(error);
     let door = Async::new(door).map_err(io)?;
@@ -98,28 +100,13 @@ fn serve(
         settings.roster.configuration.generation
     );
     notify.tell("READY=1\nSTATUS=looking for the other nodes");
-    let listening = clients::listen(Rc::clone(&executor), Rc::clone(&engine), door);
-    let stamping = async {
-        loop {
-            engine.pulse.stamp(clock::boot_now());
-            Timer::after(Duration::from_millis(STAMP_MS)).await;
-        }
-    };
-    let hearing = async {
-        loop {
-            if bell.readable().await.is_err() {
-                return;
-            }
-            let changed = engine.hear_heart();
-            changed.iter().for_each(|change| tell(settings, change));
-            if changed.iter().any(|change| matches!(change, Change::Quorate(_))) {
-                agreed::note_in_force(&settings.roster);
-            }
-            if let Some(words) = engine.words() {
-                notify.tell(&format!("STATUS={words}"));
-            }
-        }
-    };
+    // A task each: what wakes one of them makes no other look for work, and a look is a call of the system.
+    let listening = executor.spawn(clients::listen(Rc::clone(&executor), Rc::clone(&engine), door));
+    let stamping = executor.spawn(stamp(Rc::clone(&engine)));
+    let hearing = executor.spawn(hear(settings.clone(), Rc::clone(&engine), Rc::clone(&notify), bell));
+    let (carries, answers) = (Rc::clone(&engine), Rc::clone(&engine));
+    let carrying = executor.spawn(async move { carries.mail.carry().await });
+    let answering = executor.spawn(async move { answers.answer_nodes().await });
     let ending = async {
         while stops.readable().await.is_ok() {
             match stops.get_ref().next() {
@@ -134,11 +121,11 @@ fn serve(
         }
     };
     smol::block_on(executor.run(async {
-        let work = smol::future::or(smol::future::or(listening, stamping), hearing);
-        let mail = smol::future::or(engine.mail.carry(), engine.answer_nodes());
-        let work = smol::future::or(work, mail);
         let asked = smol::future::or(engine.asked_to_leave(), ending);
-        smol::future::or(work, asked).await;
+        // None of these ends unless it cannot go on.
+        let work = smol::future::or(smol::future::or(listening, stamping), hearing);
+        let work = smol::future::or(work, smol::future::or(carrying, answering));
+        smol::future::or(asked, work).await;
         notify.tell("STOPPING=1");
         if engine.leaves() {
             Timer::after(Duration::from_millis(LEAVE_MS)).await;
@@ -146,6 +133,28 @@ fn serve(
         engine.pulse.stop();
     }));
     Ok(())
+}
+
+/// The detector sees by it that the engine lives.
+async fn stamp(engine: Rc<Engine>) {
+    loop {
+        engine.pulse.stamp(clock::boot_now());
+        Timer::after(Duration::from_millis(STAMP_MS)).await;
+    }
+}
+
+/// Takes what the detector says, until it cannot be heard any more.
+async fn hear(settings: Settings, engine: Rc<Engine>, notify: Rc<Notify>, bell: Async<Arc<Bell>>) {
+    while bell.readable().await.is_ok() {
+        let changed = engine.hear_heart();
+        changed.iter().for_each(|change| tell(&settings, change));
+        if changed.iter().any(|change| matches!(change, Change::Quorate(_))) {
+            agreed::note_in_force(&settings.roster);
+        }
+        if let Some(words) = engine.words() {
+            notify.tell(&format!("STATUS={words}"));
+        }
+    }
 }
 
 /// What the log says of a change.

@@ -8,6 +8,7 @@ mod cut_short;
 mod damage;
 mod deletion;
 mod devices;
+mod dist;
 mod dry_run;
 mod front;
 mod help;

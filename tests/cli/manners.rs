@@ -53,13 +53,17 @@ Verbs:
   volume delete      delete it; its data is lost
   activate           bring volumes up: /dev/evms/CONTAINER/VOLUME
   deactivate         take volumes down
+  status             how the cluster is: quorum, view, nodes, links, what changed
+  why                why this node may act, or may not, and what would change that
+  node ping          send messages to a node and back, and measure
 
 Options of every verb:
   --disk FILE       look at this disk or image file only; may be given several times
                     (or EVMS_DISKS=FILE:FILE…)
   --include GLOB    of this machine's disks look only at these, by path or kernel name
   --exclude GLOB    of this machine's disks leave these alone
-  --node NAME       where to run: this machine, its own name or 'local' (or EVMS_NODE)
+  --node NAME       where to run: this machine, its own name or 'local' (or EVMS_NODE);
+                    status, why and list nodes: any node of the cluster
   --as NODE-UUID    act as the machine with this identity; image files only
   --node-file PATH  this machine's identity stands here instead of in /etc/evms/node
   --json            answer in JSON, refusals too
@@ -72,11 +76,27 @@ Applets:
 ";
 
 const HELP_EVMSD: &str = "\
-usage: evmsd [--config FILE] [--check]
+usage: evmsd [--config FILE] [--log stderr|syslog|kmsg] [--debug]
+       evmsd [--config FILE] --check
+       evmsd init CLUSTER --node NAME --link ADDRESS…
        evmsd keygen
+       evmsd leave
        evmsd --help | --version
 
-The cluster daemon. This build does not have it yet: whatever else is asked is refused with code 7.
+The cluster daemon: it knows which nodes live and whether this one may act. Runs in the foreground until it is told to end
+(SIGTERM); started again on the same boot it goes on where it was. 'evms status' tells how the cluster is.
+
+  --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
+  init        found a cluster with this machine as its first node: makes /etc/evms.conf, /etc/evms/key, /etc/evms/node
+  keygen      make /etc/evms/key, the secret that all nodes of a cluster share; one that is there stays
+  leave       tell the others that this node leaves, so that nobody waits for it, and end
+
+Options:
+  --config FILE     the configuration (/etc/evms.conf)
+  --log WHERE       where the log goes; when nothing is said, where somebody reads it
+  --debug           log every step on the way to a view
+  --node NAME       init: what this node is called
+  --link ADDRESS    init: an address of this node, one for each network, up to four
 ";
 
 const HELP_FENCE: &str = "\
@@ -211,10 +231,29 @@ fn no_proc_and_no_sys_are_no_panic() {
 
 #[test]
 fn what_this_build_does_not_have_is_said() {
-    for (applet, words) in
-        [("evmsd", vec![]), ("evmsd", vec!["--config", "x"]), ("evms-fence", vec!["off", "n2"])]
-    {
-        run(applet, &words).refused(7, applet, "no cluster daemon yet");
-    }
+    run("evms-fence", &["off", "n2"]).refused(7, "evms-fence", "no cluster daemon yet");
     run("evms-failover", &["data"]).refused(7, "evms-failover", "nothing was moved");
+}
+
+/// Nothing of this machine is looked at: there is no such configuration, and words that are wrong come first.
+#[test]
+fn the_daemon_refuses_what_cannot_be() {
+    run("evmsd", &["--config", "/nowhere"]).refused(3, "evmsd", "/nowhere");
+    for (line, part) in [
+        ("init", "CLUSTER is missing"),
+        ("init x", "--node is missing"),
+        ("init x --node n1", "--link is missing"),
+        ("init x --node n1 --link there", "'there' is no IP address"),
+        ("init x y --node n1 --link 10.0.0.1", "'y' is one word too many"),
+        ("keygen now", "'now' is one word too many"),
+        ("leave now", "'now' is one word too many"),
+        ("--check keygen", "'keygen' is one word too many"),
+        ("--log nowhere", "stderr, syslog and kmsg"),
+        ("lust", "evmsd has: init, keygen"),
+    ] {
+        run("evmsd", &line.split(' ').collect::<Vec<_>>()).refused(2, "evmsd", part);
+    }
+    let checked = run("evmsd", &["--config", "/nowhere", "--check"]);
+    assert_eq!((checked.code, checked.err.as_str()), (1, ""));
+    assert!(checked.out.contains("BAD      configuration"), "{}", checked.out);
 }

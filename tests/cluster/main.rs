@@ -3,11 +3,14 @@
 //! several run side by side; those that need the processors run alone.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answers;
 mod cuts;
 mod death;
 mod fabric;
 mod lab;
 mod letters;
+#[path = "../cli/schema.rs"]
+mod schema;
 mod strain;
 mod tap;
 mod weather;
@@ -19,7 +22,8 @@ use std::time::Instant;
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] = &[death::CASES, cuts::CASES, letters::CASES, weather::CASES, strain::CASES];
+const CASES: &[&[Case]] =
+    &[death::CASES, cuts::CASES, letters::CASES, weather::CASES, strain::CASES, answers::CASES];
 
 /// They take all of a processor, or say how fast something is.
 const ALONE: &[&str] = &[

@@ -6,7 +6,8 @@
 //!
 //! `build.sh sim` runs both. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters` and
-//! `--clusters` run one world alone, `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`); `--seed` is of clusters unless `--letters` is there.
+//! `--clusters` run one world alone, `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`),
+//! `--growth` what a node of a large cluster costs; `--seed` is of clusters unless `--letters` is there.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -14,6 +15,7 @@ mod catch;
 mod chance;
 mod clock;
 mod disk;
+mod growth;
 mod laws;
 mod ledger;
 mod letters;
@@ -189,6 +191,9 @@ fn main() {
     }
     if says("--ledger") {
         std::process::exit(i32::from(!ledger::run()));
+    }
+    if says("--growth") {
+        return growth::print();
     }
     if says("--speed") {
         return letters::speed::measure();

@@ -135,6 +135,7 @@ impl Membership {
         if !stands || !self.all_choose(&members) {
             return;
         }
+        // Who says to have seen the last number of all leaves none to propose: that stops this node, and makes no number anew.
         let Some(counter) = self.highest.max(self.promised().counter).checked_add(1) else { return };
         let number = ViewNumber::mint(counter, self.node, self.incarnation);
         let view = View { number, members };

@@ -53,6 +53,31 @@ struct Ping {
     back: Sender<()>,
 }
 
+/// A timer that is set anew only when it would ring too late: each setting costs four calls of the system, and what is due is
+/// put off with nearly every datagram. It may ring for nothing, so.
+struct Alarm {
+    timer: Timer,
+    at: BootMicros,
+}
+
+impl Alarm {
+    fn new() -> Alarm {
+        Alarm { timer: Timer::never(), at: BootMicros::FOREVER }
+    }
+
+    fn set(&mut self, at: BootMicros) {
+        if at < self.at {
+            self.timer.set_after(Duration::from_micros(at.us.saturating_sub(clock::boot_micros().us)));
+            self.at = at;
+        }
+    }
+
+    async fn rings(&mut self) {
+        (&mut self.timer).await;
+        self.at = BootMicros::FOREVER;
+    }
+}
+
 struct State {
     post: Post,
     number: u64,
@@ -201,6 +226,8 @@ impl Mail {
         let (mut sent, mut took) = (0, Vec::new());
         let begin = Instant::now();
         let mut began = VecDeque::new();
+        // One timer, which follows now and then: a new one for each answer costs more than the answer.
+        let (mut late, mut renewed) = (Timer::after(ANSWER_PATIENCE), begin);
         while (took.len() as u64) < count {
             while sent < count && sent - (took.len() as u64) < at_once {
                 pings.numbers.push_back(self.send_ping(to, &payload, &back)?);
@@ -208,16 +235,21 @@ impl Mail {
                 sent += 1;
             }
             self.ring();
-            let late = async {
-                Timer::after(ANSWER_PATIENCE).await;
+            let is_late = async {
+                (&mut late).await;
                 Err(smol::channel::RecvError)
             };
-            smol::future::or(came.recv(), late)
+            smol::future::or(came.recv(), is_late)
                 .await
                 .map_err(|_| format!("{} did not answer", self.settings.roster.name_of(to)))?;
+            let now = Instant::now();
             // They come back in the order in which they were sent.
             pings.numbers.pop_front();
-            took.extend(began.pop_front().map(|began| began.elapsed().as_nanos() as u64));
+            took.extend(began.pop_front().map(|began| (now - began).as_nanos() as u64));
+            if now - renewed > ANSWER_PATIENCE / 2 {
+                late.set_after(ANSWER_PATIENCE);
+                renewed = now;
+            }
         }
         Ok((took, begin.elapsed().as_nanos() as u64))
     }
@@ -249,30 +281,35 @@ impl Mail {
     /// Carries messages, for ever.
     pub async fn carry(&self) {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
+        let mut alarm = Alarm::new();
         loop {
             self.listen(&mut buffer);
-            self.read_letters();
-            if !self.speak() {
-                self.wait().await;
-            } else {
+            if self.read_letters() {
+                // Who was waiting for them may have something to say: it leaves with what is sent anyway.
+                smol::future::yield_now().await;
+            }
+            while !self.spoke_all() || !self.came(&mut alarm).await {
                 smol::future::yield_now().await;
             }
         }
     }
 
-    async fn wait(&self) {
-        let deadline = self.state.borrow().post.deadline();
-        let wait = deadline.us.saturating_sub(clock::boot_micros().us);
-        let due = async {
-            if deadline == BootMicros::FOREVER {
-                smol::future::pending::<()>().await;
-            }
-            Timer::after(Duration::from_micros(wait)).await;
+    /// Until something is to be read (then it is so) or to be sent.
+    async fn came(&self, alarm: &mut Alarm) -> bool {
+        alarm.set(self.state.borrow().post.deadline());
+        let readable = async {
+            self.readable().await;
+            true
         };
         let rung = async {
             let _ = self.bell.1.recv().await;
+            false
         };
-        smol::future::or(smol::future::or(self.readable(), rung), due).await;
+        let due = async {
+            alarm.rings().await;
+            false
+        };
+        smol::future::or(smol::future::or(rung, readable), due).await
     }
 
     async fn readable(&self) {
@@ -299,14 +336,14 @@ impl Mail {
         }
     }
 
-    /// Is there perhaps more to be sent?
-    fn speak(&self) -> bool {
+    /// Sends what is to be sent; was that all?
+    fn spoke_all(&self) -> bool {
         let mut state = self.state.borrow_mut();
         for _ in 0..ROUND_MAX {
-            let Some(datagram) = state.post.outgoing(clock::boot_micros()) else { return false };
+            let Some(datagram) = state.post.outgoing(clock::boot_micros()) else { return true };
             self.send(&datagram);
         }
-        true
+        false
     }
 
     fn send(&self, datagram: &Datagram) {
@@ -320,9 +357,12 @@ impl Mail {
         }
     }
 
-    fn read_letters(&self) {
+    /// Reads what came; was there anything?
+    fn read_letters(&self) -> bool {
         let mut state = self.state.borrow_mut();
+        let mut any = false;
         while let Some(told) = state.post.told() {
+            any = true;
             match told {
                 Told::Message(from, message) => self.read(&mut state, from, &message),
                 Told::Delivered(letter) => drop(state.carrying.remove(&letter)),
@@ -336,6 +376,7 @@ impl Mail {
                 Told::Membership { .. } => (),
             }
         }
+        any
     }
 
     fn read(&self, state: &mut State, from: NodeId, message: &[u8]) {
