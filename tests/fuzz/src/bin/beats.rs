@@ -56,6 +56,7 @@ fn configuration() -> Configuration {
         cluster: ClusterId([7; 16]),
         generation: 1,
         nodes: (1..=NODES).map(voter).collect(),
+        arbitration_disks: 0,
         timing: Default::default(),
     }
 }
