@@ -54,6 +54,7 @@ fn run(
         let now = BootTime { ms };
         let mut sent = Vec::new();
         for (from, one) in all.iter_mut().enumerate() {
+            one.membership_mut().stamp(now);
             one.tick(now);
             one.beat(now);
             while let Some(outgoing) = one.outgoing(now) {
