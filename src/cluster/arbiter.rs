@@ -291,7 +291,7 @@ impl Arbiter {
         if renews {
             self.said.renewals += 1;
         }
-        let at = disk.write(self.said, renews, now, &self.heard, &self.me)?;
+        let at = disk.write(self.said, renews, now, &self.heard, &self.me, self.rules)?;
         let said = self.said;
         let block = ArbitrationBlock {
             id: self.me.node,

@@ -96,6 +96,8 @@ pub struct Membership {
     highest: u64,
     /// The view that was promised, with how far this node is with it.
     view: Option<(View, Stage)>,
+    /// What was promised before this node left: it is in no lower view when it returns either.
+    floor: ViewNumber,
     /// Has it exactly half of the votes, and there is an arbiter?
     tie: bool,
     /// Do all members have it installed?
@@ -173,6 +175,7 @@ impl Membership {
             number: BeatNumber { session: Session(1), counter: 0 },
             highest: 0,
             view: None,
+            floor: ViewNumber::default(),
             tie: false,
             counts: false,
             last_view: (ViewNumber::default(), NodeSet::EMPTY),
@@ -334,9 +337,9 @@ impl Membership {
         self.view.as_ref().filter(|_| self.counts).map(|(view, _)| view)
     }
 
-    /// The view that was promised, installed or not.
+    /// The number of the view that was promised, installed or not, or held no more.
     pub fn promised(&self) -> ViewNumber {
-        self.view.as_ref().map(|(view, _)| view.number).unwrap_or_default()
+        self.view.as_ref().map_or(self.floor, |(view, _)| view.number)
     }
 
     /// How each peer is heard, for people.

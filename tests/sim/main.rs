@@ -74,6 +74,11 @@ fn core_us() -> u64 {
     spent.tv_sec() as u64 * 1_000_000 + spent.tv_nsec() as u64 / 1000
 }
 
+/// Has the cluster of this seed arbitration disks?
+pub fn has_disks(seed: u64) -> bool {
+    !World::new(seed, Rules::ALL, false).disks.is_empty()
+}
+
 /// One run, and of how many nodes it was.
 pub fn run(seed: u64, rules: Rules) -> Result<(usize, Sum), Broken> {
     let begin = core_us();

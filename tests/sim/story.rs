@@ -53,6 +53,11 @@ pub enum Fault {
     /// lands any more.
     Stranded(usize, u64, bool, u64),
     Timely,
+    /// The engine stands of who holds a tie, for about as long as others wait.
+    StuckHolder(u64),
+    /// A machine is stopped, and goes on behind a cut, just when what the holder of a tie writes begins to be lost.
+    Frozen(usize, u64),
+    MuteHolder,
     Mute(usize),
     /// An arbitration disk does not answer one machine, or none.
     DiskGone(usize, Option<usize>, u64),
@@ -72,6 +77,9 @@ pub fn faults(world: &mut World) {
     // disks to notice (safety 2.8). So where there is one the network is whole.
     let one_each = world.configuration.nodes.values().all(|voter| voter.votes == 1);
     let twins = chance.per_mille(150) && one_each && nodes > 2;
+    if disks > 0 && liar.is_none() && !twins && chance.per_mille(300) {
+        return ties(world);
+    }
     let rate = [400_000, 1_500_000, 4_000_000][chance.below(3) as usize];
     let mut at = chance.between(FAULTS_US.0 / 5, FAULTS_US.0 * 2);
     let mut planned = Vec::new();
@@ -94,7 +102,8 @@ pub fn faults(world: &mut World) {
             | Fault::Forgetting(..)
             | Fault::Halves(_)
             | Fault::Sleep(..)
-            | Fault::Stranded(..) => !twins,
+            | Fault::Stranded(..)
+            | Fault::Frozen(..) => !twins,
             _ => true,
         };
         if fits {
@@ -108,17 +117,50 @@ pub fn faults(world: &mut World) {
     world.at(FAULTS_US.1 + 6_000_000, Event::Calm);
 }
 
+/// A quiet run in which halves are cut, and whoever holds the tie is hurt where it matters, at his time.
+fn ties(world: &mut World) {
+    let chance = &mut world.chance;
+    let nodes = world.configuration.nodes.len() as u64;
+    let cut = chance.between(9_000_000, 14_000_000);
+    let mut planned = vec![];
+    if chance.per_mille(300) {
+        planned.push((
+            cut - 4_000_000,
+            Fault::Frozen(chance.below(nodes) as usize, chance.between(3_500_000, 6_000_000)),
+        ));
+    } else {
+        let late_us = chance.between(2_500_000, 6_500_000);
+        let stranded = |chance: &mut Chance, at_the_end: bool| {
+            let place = chance.below(nodes) as usize;
+            Fault::Stranded(place, late_us, at_the_end, late_us - chance.below(1_000_000))
+        };
+        let at_once = chance.per_mille(300);
+        planned.push((cut, if at_once { stranded(chance, true) } else { Fault::Halves(chance.number()) }));
+        let hurt = cut + chance.between(6_000_000, 9_000_000);
+        let fault = if chance.per_mille(500) {
+            Fault::StuckHolder(chance.between(6_800_000, 9_300_000))
+        } else {
+            stranded(chance, false)
+        };
+        planned.push((hurt, fault));
+    }
+    for (at, fault) in planned {
+        world.at(at, Event::Fault(fault));
+    }
+    world.at(FAULTS_US.1 + 6_000_000, Event::Calm);
+}
+
 fn of_disks(chance: &mut Chance, nodes: usize, disks: usize, liar: Option<usize>) -> Fault {
     let disk = liar.unwrap_or(chance.below(disks as u64) as usize);
     let some = |chance: &mut Chance| chance.below(nodes as u64) as usize;
     let lasts = chance.between(200_000, 12_000_000);
     match chance.below(100) {
-        0..8 if liar.is_none() => Fault::Stranded(
-            some(chance),
-            chance.between(2_000_000, 7_000_000),
-            chance.per_mille(600),
-            chance.between(1_100_000, 7_000_000),
-        ),
+        12..18 if liar.is_none() => Fault::StuckHolder(chance.between(6_800_000, 9_300_000)),
+        18..24 if liar.is_none() => Fault::Frozen(some(chance), chance.between(3_500_000, 6_000_000)),
+        0..12 if liar.is_none() => {
+            let late_us = chance.between(2_500_000, 6_500_000);
+            Fault::Stranded(some(chance), late_us, chance.per_mille(500), late_us - chance.below(1_000_000))
+        }
         0..30 => Fault::Halves(chance.number()),
         30..50 => Fault::DiskGone(disk, Some(some(chance)), lasts),
         50..58 => Fault::DiskGone(disk, None, lasts),
@@ -274,15 +316,38 @@ fn befall_disk(world: &mut World, fault: &Fault) {
         world.at(at, Event::Fault(Fault::DiskMend(disk)));
     };
     match *fault {
-        Fault::Stranded(place, late_us, at_the_end, then_us) => {
-            let bits = world.chance.number();
-            halves(world, bits);
+        Fault::Stranded(place, late_us, at_the_end, mute_us) => {
+            // Who holds a tie is the one to whom it matters.
+            let holder = (0..world.machines.len()).find(|place| world.holds_a_tie(*place));
+            let place = holder.unwrap_or(place);
+            if holder.is_none() {
+                let bits = world.chance.number();
+                halves(world, bits);
+            }
             for disk in &mut world.disks {
-                disk.late_for = Some((place, late_us, at_the_end));
+                disk.mend();
+                disk.late_for = Some((place, late_us, at_the_end && holder.is_none()));
             }
             let now = world.now_us;
             world.at(now + 1_050_000, Event::Fault(Fault::Timely));
-            world.at(now + 1_050_000 + then_us, Event::Fault(Fault::Mute(place)));
+            let mute_us = if holder.is_none() { mute_us } else { 1_060_000 };
+            world.at(now + mute_us, Event::Fault(Fault::Mute(place)));
+        }
+        Fault::StuckHolder(us) => {
+            if let Some(place) = (0..world.machines.len()).find(|place| world.holds_a_tie(*place)) {
+                befall(world, &Fault::Stuck(place, us));
+            }
+        }
+        Fault::Frozen(place, us) => {
+            let (now, bits) = (world.now_us, world.chance.number());
+            befall(world, &Fault::Stop(place, us));
+            world.at(now + us - 20_000, Event::Fault(Fault::Halves(bits)));
+            world.at(now + us + 100_000, Event::Fault(Fault::MuteHolder));
+        }
+        Fault::MuteHolder => {
+            if let Some(place) = (0..world.machines.len()).find(|place| world.holds_a_tie(*place)) {
+                befall(world, &Fault::Mute(place));
+            }
         }
         Fault::Timely => world.disks.iter_mut().for_each(|disk| disk.late_for = None),
         Fault::Mute(place) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use evms::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
 use evms::base::time::BootTime;
-use evms::cluster::arbiter::Answer;
+use evms::cluster::arbiter::{Answer, Standing};
 use evms::cluster::beat::Beat;
 use evms::cluster::configuration::{Configuration, Voter};
 use evms::cluster::membership::{Change, Membership};
@@ -222,6 +222,15 @@ impl World {
             lines.push(format!("    page {:?}, arbiter: {}", machine.page, daemon.arbiter().standing(now)));
         }
         lines
+    }
+
+    /// Does this machine write for a view that holds a tie?
+    pub fn holds_a_tie(&self, place: usize) -> bool {
+        let machine = &self.machines[place];
+        let daemon = machine.daemon.as_ref().filter(|_| machine.runs());
+        daemon.is_some_and(|daemon| {
+            matches!(daemon.arbiter().standing(machine.now(self.now_us)), Standing::Holds { .. })
+        })
     }
 
     /// Has the machine's daemon run now.

@@ -36,9 +36,9 @@ impl Arbiter {
     }
 
     /// On how many disks may this node bid: watched for long enough, and nobody else's lease can run?
-    fn free(&self, now: BootTime, wish: &Wish) -> usize {
+    fn free(&self, wish: &Wish) -> usize {
         let asked = self.asked();
-        let free = |disk: &&super::Disk| disk.was_watched(&asked) && disk.rival(wish, now, &asked).is_none();
+        let free = |disk: &&super::Disk| disk.was_watched(&asked) && disk.rival(wish, &asked).is_none();
         self.disks.iter().filter(free).count()
     }
 
@@ -49,7 +49,7 @@ impl Arbiter {
 
     fn begin(&mut self, now: BootTime, wish: &Wish, since: BootTime) {
         let waited = since.plus_ms(wish.delay_ms).max(self.not_before) <= now;
-        if waited && self.free(now, wish) >= self.majority() {
+        if waited && self.free(wish) >= self.majority() {
             self.promise(now, wish.view);
         } else {
             self.bids = None;
@@ -70,9 +70,8 @@ impl Arbiter {
 
     fn first(&mut self, now: BootTime, wish: &Wish) {
         let asked = self.asked();
-        let stands = |disk: &&super::Disk| {
-            disk.was_watched(&asked) && disk.stands(&self.said, wish, now, &asked).is_some()
-        };
+        let stands =
+            |disk: &&super::Disk| disk.was_watched(&asked) && disk.stands(&self.said, wish, &asked).is_some();
         if self.disks.iter().filter(stands).count() >= self.majority() {
             self.said.accepted = self.said.promised;
             if self.said.holder != wish.view {
@@ -84,14 +83,14 @@ impl Arbiter {
             let place = (self.said.promised.0 >> 16).wrapping_mul(3) + u64::from(self.me.node.0);
             self.not_before = now.plus_ms(self.timing.disk_beat_ms * (place % BACK_OFF_PLACES) / 2);
             self.bids = None;
-        } else if self.free(now, wish) < self.majority() {
+        } else if self.free(wish) < self.majority() {
             self.bids = None;
         }
     }
 
     fn renew(&mut self, now: BootTime, wish: &Wish) {
         let asked = self.asked();
-        let stands = self.disks.iter().filter_map(|disk| disk.stands(&self.said, wish, now, &asked));
+        let stands = self.disks.iter().filter_map(|disk| disk.stands(&self.said, wish, &asked));
         let mut stands = stands.collect::<Vec<_>>();
         stands.sort_unstable_by_key(|(start, _)| core::cmp::Reverse(*start));
         if let Some((start, heard)) = self.majority().checked_sub(1).and_then(|place| stands.get(place)) {

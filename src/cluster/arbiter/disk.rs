@@ -158,8 +158,10 @@ impl Disk {
         now: BootTime,
         heard: &Heard,
         me: &Identity,
+        rules: Rules,
     ) -> Option<Bytes> {
-        let second_block = self.good.is_some_and(|second| !second);
+        // One block for all is what the mistake of writing again what was not answered is made of.
+        let second_block = self.good.is_some_and(|second| !second) && !breaks!(rules, RewrittenWhileUnknown);
         self.round = Some(Round { said, renews, start: now, heard: heard.clone(), second_block });
         arbitration::place(me.node, second_block)
     }
@@ -241,20 +243,20 @@ impl Disk {
     }
 
     /// Did the record of this node stand still for long enough, between two reads that succeeded?
-    fn is_still(&self, seen: &Seen, now: BootTime, asked: &Asked<'_>) -> bool {
-        let until = if breaks!(asked.rules, StillAgainstNow) { now } else { self.last_read.0 };
-        breaks!(asked.rules, LoserBidsAtOnce) || seen.since.plus_ms(asked.timing.take_ms()) <= until
+    fn is_still(&self, seen: &Seen, asked: &Asked<'_>) -> bool {
+        let long = seen.since.plus_ms(asked.timing.take_ms()) <= self.last_read.0;
+        long || breaks!(asked.rules, LoserBidsAtOnce)
     }
 
     /// Was this disk watched for as long as another's lease may last? Who was just started, or finds a disk that went back
     /// in time, knows of none.
     pub(super) fn was_watched(&self, asked: &Asked<'_>) -> bool {
         let long = |first: BootTime| first.plus_ms(asked.timing.take_ms()) <= self.last_read.0;
-        breaks!(asked.rules, BidsUnwatched) || self.first_read.is_some_and(long)
+        self.first_read.is_some_and(long)
     }
 
     /// Somebody whose view may be quorate by the arbiter right now.
-    pub(super) fn rival(&self, wish: &Wish, now: BootTime, asked: &Asked<'_>) -> Option<ViewRecord> {
+    pub(super) fn rival(&self, wish: &Wish, asked: &Asked<'_>) -> Option<ViewRecord> {
         let others = self.seen.iter().filter(|(node, _)| **node != asked.me.node);
         let mut rivals = others.filter_map(|(_, seen)| {
             let holder = match &seen.record {
@@ -264,7 +266,7 @@ impl Disk {
             };
             let hidden = seen.record == Record::Hidden;
             let harmless = !hidden && (!holder.is_some() || wish.outlives(&holder));
-            let over = seen.since < wish.majority || self.is_still(seen, now, asked);
+            let over = seen.since < wish.majority || self.is_still(seen, asked);
             (!harmless && !over).then_some(holder)
         });
         rivals.next()
@@ -278,19 +280,13 @@ impl Disk {
 
     /// The round by which this node stands here with this ballot, and nobody against it: when it began, and what had been
     /// heard by then.
-    pub(super) fn stands(
-        &self,
-        said: &Said,
-        wish: &Wish,
-        now: BootTime,
-        asked: &Asked<'_>,
-    ) -> Option<(BootTime, &Heard)> {
+    pub(super) fn stands(&self, said: &Said, wish: &Wish, asked: &Asked<'_>) -> Option<(BootTime, &Heard)> {
         let round = self.done.as_ref()?;
         let as_said = round.said.promised == said.promised
             && round.said.accepted == said.accepted
             && (round.renews || said.accepted < said.promised || breaks!(asked.rules, BeatTakenForRenewal))
             && round.said.holder == said.holder;
-        let alone = self.highest(asked.me.node) < said.promised && self.rival(wish, now, asked).is_none();
+        let alone = self.highest(asked.me.node) < said.promised && self.rival(wish, asked).is_none();
         (as_said && alone).then_some((round.start, &round.heard))
     }
 }

@@ -81,7 +81,7 @@ impl Arbiter {
             return Standing::Bids;
         }
         let asked = super::Asked { me: &self.me, timing: &self.timing, rules: self.rules };
-        let rival = self.disks.iter().find_map(|disk| disk.rival(wish, now, &asked));
+        let rival = self.disks.iter().find_map(|disk| disk.rival(wish, &asked));
         rival.map_or(Standing::Waits, |rival| Standing::Lost {
             holder: rival.is_some().then(|| ViewNumber::of(&rival)),
             members: NodeSet::from_bits(rival.members),

@@ -28,6 +28,8 @@ pub struct Memory {
     pub highest: u64,
     /// The view that was promised.
     pub view: Option<(View, Stage)>,
+    /// The number of that, even where nothing of it is held any more.
+    pub promised: ViewNumber,
     /// Did it count?
     pub counts: bool,
     /// The view that counted last, and its members.
@@ -92,6 +94,7 @@ impl Membership {
             highest: self.highest,
             // Who left holds nothing any more: the others have stopped waiting for it.
             view: self.view.clone().filter(|_| !gone),
+            promised: self.promised(),
             counts: self.counts && !gone,
             last_view: self.last_view,
             last_majority: self.last_majority,
@@ -117,6 +120,7 @@ impl Membership {
         next.highest = memory.highest;
         next.tie = memory.view.as_ref().is_some_and(|(view, _)| next.is_tie(view));
         next.view = memory.view;
+        next.floor = memory.promised;
         next.counts = memory.counts;
         next.last_view = memory.last_view;
         next.lease_until = memory.lease_until;

@@ -71,12 +71,14 @@ impl Membership {
             self.lease_until = self.lease_until.max(at.plus_ms(self.configuration.timing.lease_ms));
             if !self.tie {
                 // Not now: a machine that was stopped believes its lease for a while.
-                let at = if breaks!(self.rules, MajorityUntilNow) { now } else { at };
                 self.majority_at = self.majority_at.max(at);
             }
         }
         self.extend_tie(now);
         let quorate = self.quorate(now).map(|(number, _)| number);
+        if breaks!(self.rules, MajorityUntilNow) && quorate.is_some() && !self.tie {
+            self.majority_at = now;
+        }
         if quorate.is_some() && (!self.was_quorate || quorate != Some(self.quorate_by)) {
             self.note_quorate();
         }
