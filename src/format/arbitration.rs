@@ -61,42 +61,6 @@ impl ViewRecord {
     }
 }
 
-/// Where the blocks of nodes begin on an arbitration disk; what is before them but the head is reserved.
-pub const AREA_AT: Bytes = Bytes(64 * 1024);
-/// Bytes that such a disk has at least: the head, and two blocks for each of 64 nodes.
-pub const DISK_BYTES_MIN: Bytes =
-    Bytes(AREA_AT.0 + BLOCKS_PER_NODE * BLOCK_BYTES * crate::base::limits::NODE_ID_MAX as u64);
-
-const HEAD_MAGIC: &[u8; 8] = b"EVMSARBH";
-
-/// The first block of an arbitration disk: whose it is. Without it nobody writes there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ArbitrationHead {
-    /// The cluster.
-    pub cluster: ClusterId,
-}
-
-impl ArbitrationHead {
-    /// The sealed block.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::new();
-        writer.bytes(HEAD_MAGIC).u16(VERSION).u16(0).u32(0).bytes(&self.cluster.0);
-        // 32 bytes of fields always fit one block.
-        seal::close(&writer.finish()).unwrap_or_default()
-    }
-
-    /// Reads the block.
-    pub fn decode(block: &[u8]) -> Result<ArbitrationHead, Damage> {
-        let mut reader = Reader::new(seal::open(block, HEAD_MAGIC, What::Arbitration)?);
-        let version = reader.u16().unwrap_or(0);
-        if version != VERSION {
-            return Err(Damage::new(What::Arbitration, Fault::Version(version)));
-        }
-        let cluster = reader.bytes(6).and_then(|_| reader.array()).map(ClusterId);
-        cluster.map(|cluster| ArbitrationHead { cluster }).ok_or(Damage::new(What::Arbitration, Fault::Short))
-    }
-}
-
 /// What a node says on an arbitration disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArbitrationBlock {
