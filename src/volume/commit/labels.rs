@@ -90,6 +90,9 @@ impl Labels {
         push_blank(lane, Bytes(0), 2 * BLOCK_BYTES, Purpose::Label);
         lane.push(Job::Flush);
         let tail = member.layout.area(AreaKind::Label, End::Secondary);
+        // The last label cannot be found again when it is torn; nobody would know whose disk that was.
+        lane.push(Job::Disown(tail.start_bytes()));
+        lane.push(Job::Flush);
         push_blank(lane, tail.start_bytes(), tail.length_bytes().0, Purpose::Label);
         // A label that is left over a model that is gone could never be explained: no label stands when the slots go.
         lane.push(Job::Flush);
@@ -201,4 +204,117 @@ fn push_labels(lane: &mut Lane, label: &Label) {
 
 fn intent_area(member: &Member) -> Area {
     member.layout.area(AreaKind::Intent, End::Primary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::bits::Features;
+    use crate::base::id::{ContainerId, DiskId, DiskNumber};
+    use crate::base::time::WallTime;
+    use crate::base::units::SECTOR_BYTES;
+    use crate::format::layout::{Layout, Recipe};
+    use crate::volume::commit::io::Op;
+    use crate::volume::discover::{Sighting, sight};
+
+    const SIZE: Bytes = Bytes(16 * MIB);
+    const LOGICAL_BLOCK: u32 = 512;
+
+    fn member() -> (Member, Label) {
+        let (node_blocks, ring, end) = (Bytes(16 << 10), Bytes(48 << 10), Bytes(MIB));
+        let (proof, drill) = (Bytes(BLOCK_BYTES), Bytes(BLOCK_BYTES));
+        let recipe = Recipe { node_blocks, proof, drill, slot: Bytes(16 << 10), history: ring, end };
+        let layout = Layout::make(SIZE, &recipe).expect("there is room");
+        let (container, id, number) = (ContainerId([1; 16]), DiskId([2; 16]), DiskNumber(1));
+        let label = Label {
+            features: Features::default(),
+            container,
+            disk: id,
+            number,
+            logical_block: LOGICAL_BLOCK,
+            nodes: 2,
+            size: SIZE.whole_sectors(),
+            created: WallTime::default(),
+            wwid: String::new(),
+            areas: layout.areas().to_vec(),
+            extension: Vec::new(),
+        };
+        (Member { container, number, id, layout }, label)
+    }
+
+    fn is_known_or_free(disk: &[u8]) -> bool {
+        let ends = 2 * BLOCK_BYTES as usize;
+        let (head, tail) = (&disk[..ends], &disk[disk.len() - ends..]);
+        matches!(sight(SIZE, LOGICAL_BLOCK, head, tail), Sighting::Ours(_) | Sighting::Blank)
+    }
+
+    /// Every state that a cut inside a write can leave where sectors of 512 bytes are whole: up to some sector, from
+    /// some sector on, and one alone.
+    fn torn(disk: &[u8], at: usize, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let sector = SECTOR_BYTES as usize;
+        let count = bytes.len().min(2 * BLOCK_BYTES as usize) / sector;
+        let write = |landed: &dyn Fn(usize) -> bool| {
+            let mut disk = disk.to_vec();
+            for number in (0..count).filter(|&number| landed(number)) {
+                let piece = number * sector..(number + 1) * sector;
+                disk[at + piece.start..at + piece.end].copy_from_slice(&bytes[piece]);
+            }
+            disk
+        };
+        let each = 0..=count;
+        each.flat_map(|cut| {
+            [write(&|number| number < cut), write(&|number| number >= cut), write(&|number| number == cut)]
+        })
+        .collect()
+    }
+
+    /// Lets the labels work on `disk`; `look` sees each write before it is made.
+    fn work(labels: &mut Labels, disk: &mut [u8], mut look: impl FnMut(&[u8], usize, &[u8])) {
+        while !labels.is_over() {
+            for ask in labels.poll() {
+                let answer = match ask.op {
+                    Op::Read { at, length } => {
+                        let at = at.0 as usize;
+                        Answer::Read(disk[at..at + length as usize].to_vec())
+                    }
+                    Op::Write { at, bytes, .. } => {
+                        let at = at.0 as usize;
+                        look(disk, at, &bytes);
+                        disk[at..at + bytes.len()].copy_from_slice(&bytes);
+                        Answer::Done
+                    }
+                    _ => Answer::Done,
+                };
+                labels.handle(ask.lane, answer);
+            }
+        }
+        assert!(labels.failed().is_empty());
+    }
+
+    /// I6, F41: a deletion that is cut inside a write, whatever sectors of it landed, leaves a disk that says whose it
+    /// is, or one that is nobody's, and never one that only an administrator can judge.
+    #[test]
+    fn f41_a_wipe_torn_anywhere_leaves_a_label_or_none() {
+        let (member, label) = member();
+        let mut disk = vec![0; SIZE.0 as usize];
+        let mut labels = Labels::new(vec![member.clone()], Rules::ALL);
+        labels.push_member(0, &label, SIZE);
+        work(&mut labels, &mut disk, |_, _, _| ());
+        assert!(is_known_or_free(&disk));
+
+        let mut labels = Labels::new(vec![member], Rules::ALL);
+        labels.push_wipe(0);
+        let mut cuts = 0;
+        work(&mut labels, &mut disk, |disk, at, bytes| {
+            for state in torn(disk, at, bytes) {
+                assert!(is_known_or_free(&state), "torn in the write of {} bytes at {at}", bytes.len());
+                cuts += 1;
+            }
+        });
+        assert!(cuts > 100, "{cuts} states were looked at");
+        assert!(matches!(
+            sight(SIZE, LOGICAL_BLOCK, &disk[..8192], &disk[disk.len() - 8192..]),
+            Sighting::Blank
+        ));
+    }
 }

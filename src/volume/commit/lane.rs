@@ -10,6 +10,7 @@ use crate::base::limits::IO_BYTES_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::history::RingEnd;
+use crate::format::label;
 use crate::format::layout::{AreaKind, End, Layout, SlotIndex};
 use crate::format::node_block::NodeBlocks;
 use crate::format::slot::{SlotHeader, SlotImage};
@@ -45,6 +46,9 @@ pub(super) enum Job {
     Flush,
     /// Read back what was written and compare.
     Verify(Bytes, Arc<[u8]>),
+    /// Take the magic off the label here, and change nothing else of its block: one sector differs, so that a tear leaves
+    /// a label or none, and never a damaged one. What is no label, or cannot be read, stays.
+    Disown(Bytes),
     /// Read blocks and slot headers; go on only if nobody promised or wrote a higher epoch and the slots are still
     /// as they were seen (safety 2.5: a slot is read before it is overwritten).
     Guard(Holding),
@@ -177,6 +181,13 @@ impl Lane {
                 Some(self.read(Bytes(at.0 + done), length))
             }
             Job::Flush => (done == 0).then_some(Op::Flush),
+            Job::Disown(at) if done == 0 => Some(self.read(*at, BLOCK_BYTES)),
+            Job::Disown(at) if done == BLOCK_BYTES => {
+                let rest = self.step.bytes.strip_prefix(label::MAGIC)?;
+                let bytes = [&[0; label::MAGIC.len()], rest].concat().into();
+                Some(Op::Write { at: *at, bytes, purpose: Purpose::Label })
+            }
+            Job::Disown(_) => None,
             Job::Guard(_) => self.read_guard(done),
             Job::Note(..) => None,
         }
@@ -226,6 +237,9 @@ impl Lane {
         self.step.asked = false;
         match (answer, self.jobs.front()) {
             (Answer::Failed, Some(Job::Slot(end, index))) => self.slot_unreadable(*end, *index),
+            (Answer::Failed, Some(Job::Disown(_))) if self.step.done == 0 => {
+                self.jobs.pop_front();
+            }
             (Answer::Failed, _) => self.stop(LaneState::Failed),
             (Answer::Read(bytes), Some(Job::Verify(_, wanted))) => {
                 let same = piece(wanted, self.step.done).is_some_and(|piece| piece == bytes);
@@ -262,7 +276,7 @@ impl Lane {
             }
             Some(Job::Guard(holding)) => self.judge_guard(holding, &step.bytes),
             Some(Job::Note(end, index, image)) => self.note(end, index, *image),
-            Some(Job::Write(..) | Job::Flush | Job::Verify(..)) | None => (),
+            Some(Job::Write(..) | Job::Flush | Job::Verify(..) | Job::Disown(_)) | None => (),
         }
     }
 
