@@ -4,7 +4,7 @@ use evms::base::failure::Failure;
 use evms::base::name::Name;
 use evms::run::ask;
 use evms::run::daemon::check::{Grade, check};
-use evms::run::daemon::{self, DaemonOptions, founding, logging};
+use evms::run::daemon::{self, DaemonOptions, founding, logging, preparing};
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
 use crate::exit::{self, Exit};
@@ -19,6 +19,7 @@ usage: evmsd [--config FILE] [--log stderr|syslog|kmsg] [--debug]
        evmsd [--config FILE] --check
        evmsd init CLUSTER --node NAME --link ADDRESS…
        evmsd keygen
+       evmsd prepare DISK [--wipe SIGNATURE]…
        evmsd leave
        evmsd --help | --version
 
@@ -28,6 +29,8 @@ The cluster daemon: it knows which nodes live and whether this one may act. Runs
   --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
   init        found a cluster with this machine as its first node: makes /etc/evms.conf, /etc/evms/key, /etc/evms/node
   keygen      make /etc/evms/key, the secret that all nodes of a cluster share; one that is there stays
+  prepare     make DISK an arbitration disk of this cluster, which decides between two halves, and say what has to be written
+              into the configuration; refused where anything is found on it
   leave       tell the others that this node leaves, so that nobody waits for it, and end
 
 Options:
@@ -36,6 +39,7 @@ Options:
   --debug           log every step on the way to a view
   --node NAME       init: what this node is called
   --link ADDRESS    init: an address of this node, one for each network, up to four
+  --wipe SIGNATURE  prepare: what was found on the disk and may be overwritten
 ";
 
 const OPTIONS: &[Opt] = &[
@@ -45,6 +49,7 @@ const OPTIONS: &[Opt] = &[
     flag("--check", ""),
     value("--node", "NAME", ""),
     values("--link", "ADDRESS", ""),
+    values("--wipe", "SIGNATURE", ""),
 ];
 
 /// The most words that are no options: `init CLUSTER`.
@@ -90,13 +95,15 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             Ok(say(&format!("{path} is made; copy it to the other nodes, readable by root alone\n")))
         }
         [verb] if verb == "leave" => Ok(say(&format!("{}\n", ask::leave()?))),
+        [verb, disk] if verb == "prepare" => prepare(&options, disk, &words),
+        [verb] if verb == "prepare" => Err(words.missing("DISK").into()),
         [verb, cluster] if verb == "init" => init(cluster, &words),
         [verb] if verb == "init" => Err(words.missing("CLUSTER").into()),
         [verb, more, ..] if ["keygen", "leave"].contains(&verb.as_str()) => {
             Err(BadWords::Surplus { word: more.clone(), verb: NAME.into() }.into())
         }
         [verb, ..] => {
-            let known = "init, keygen, leave".into();
+            let known = "init, keygen, leave, prepare".into();
             Err(BadWords::Verb { word: verb.clone(), of: NAME.into(), known }.into())
         }
     }
@@ -109,6 +116,7 @@ fn refuse_strange_options(words: &Words) -> Result<(), BadWords> {
         "" if words.has("--check") => &["--config", "--check"],
         "" => &["--config", "--log", "--debug"],
         "init" => &["--node", "--link"],
+        "prepare" => &["--config", "--wipe"],
         _ => &[],
     };
     let strange = OPTIONS.iter().find(|option| words.has(option.name) && !known.contains(&option.name));
@@ -137,6 +145,16 @@ fn init(cluster: &str, words: &Words) -> Result<Exit, Refused> {
         "cluster {} is founded: {} node in /etc/evms.conf, its secret in /etc/evms/key; start evmsd\n",
         roster.name,
         roster.members.len()
+    )))
+}
+
+fn prepare(options: &DaemonOptions, disk: &str, words: &Words) -> Result<Exit, Refused> {
+    let wipe = words.all("--wipe").to_vec();
+    let made = preparing::prepare(&options.config, disk.as_ref(), wipe)?;
+    Ok(say(&format!(
+        "{disk} is an arbitration disk of this cluster now. Write this into {}, on all nodes, with the next generation:\n{}",
+        options.config.display(),
+        made.to_text()
     )))
 }
 

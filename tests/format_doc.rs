@@ -12,10 +12,10 @@ mod walk;
 use std::collections::BTreeSet;
 
 use evms::base::bits::Features;
-use evms::base::id::{ClusterId, Incarnation, NodeId};
+use evms::base::id::{ClusterId, DiskId, Incarnation, NodeId};
 use evms::base::limits;
 use evms::base::units::{BLOCK_BYTES, Bytes, GIB, KIB, MIB, Sectors};
-use evms::format::arbitration::{ArbitrationBlock, Ballot, ViewRecord};
+use evms::format::arbitration::{AREA_AT, ArbitrationBlock, ArbitrationHead, Ballot, ViewRecord};
 use evms::format::first_block;
 use evms::format::label::{self, Label};
 use evms::format::layout::{Area, AreaKind, End, Layout, Recipe};
@@ -222,6 +222,15 @@ fn arbitration_blocks_are_as_told() {
         ("quorate members", le64(block.quorate.members)),
     ];
     compare("arbitration block", &block.encode(), &fields, &[]);
+    let head = ArbitrationHead { cluster: ClusterId([0xc7; 16]), disk: DiskId([0xd1; 16]) };
+    let fields = vec![
+        ("magic", b"EVMSARBH".to_vec()),
+        ("version", le16(1)),
+        ("cluster", head.cluster.0.to_vec()),
+        ("disk", head.disk.0.to_vec()),
+    ];
+    compare("arbitration head", &head.encode(), &fields, &[]);
+    assert_eq!(AREA_AT.0, 65536);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How the cluster is, for people: what matters first, then node by node, then what changed.
 
 use evms::base::time::WallTime;
-use evms::format::control::{ChangeLine, NodeLine, PingLine, Status};
+use evms::format::control::{ChangeLine, DiskLine, NodeLine, PingLine, Status};
 
 use crate::evms::table::{Table, clean};
 
@@ -39,6 +39,7 @@ pub fn status(status: &Status) -> String {
         text.push('\n');
         text.push_str(&links);
     }
+    text.push_str(&disks(status));
     text.push_str(&changes(&status.changes));
     text.push_str(&traffic(status));
     text
@@ -98,6 +99,29 @@ fn links(status: &Status) -> String {
         }
     }
     table.text()
+}
+
+fn disks(status: &Status) -> String {
+    if status.arbitration.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["ARBITRATION DISK", "STATE", ">READ", "TROUBLE"]);
+    for disk in &status.arbitration {
+        let read = disk.read_ms.map_or("never".into(), |ms| format!("{} ago", span(ms)));
+        table.row([clean(&disk.path), disk_state(disk), read, clean(&disk.trouble)]);
+    }
+    format!("\n{}", table.text())
+}
+
+/// Milliseconds after which an answer is so late that somebody should know.
+const LATE_MS: u64 = 2000;
+
+fn disk_state(disk: &DiskLine) -> String {
+    match disk.asked_ms {
+        Some(ms) if ms > LATE_MS => format!("no answer for {}", span(ms)),
+        _ if disk.answers => "answers".into(),
+        _ => "does not answer".into(),
+    }
 }
 
 fn changes(changes: &[ChangeLine]) -> String {

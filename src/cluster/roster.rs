@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::hash::Hash128;
-use crate::base::id::{NodeId, NodeUuid};
+use crate::base::id::{DiskId, NodeId, NodeUuid};
 use crate::base::limits::NODE_ID_MAX;
 use crate::base::name::Name;
 use crate::base::sorted::sort;
@@ -20,6 +20,8 @@ pub use text::BadText;
 
 /// Network paths to one node at most (design section 5).
 pub const LINKS_MAX: usize = 4;
+/// Bytes of the path of an arbitration disk at most.
+const PATH_BYTES_MAX: usize = 255;
 /// The port of beats when none is named; messages use the one behind it.
 pub const PORT_DEFAULT: u16 = 5430;
 
@@ -32,6 +34,15 @@ pub struct Member {
     pub links: Vec<IpAddr>,
 }
 
+/// A disk that decides which half of a cluster goes on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ArbitrationDisk {
+    /// Where every node finds it.
+    pub path: String,
+    /// Which it is: what stands on it has to say so.
+    pub id: DiskId,
+}
+
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roster {
@@ -39,8 +50,8 @@ pub struct Roster {
     pub name: Name,
     /// The UDP port of beats; messages use the one behind it.
     pub port: u16,
-    /// Paths of its arbitration disks, the same on all nodes: none, one or three.
-    pub arbitration: Vec<String>,
+    /// Its arbitration disks: none, one or three.
+    pub arbitration: Vec<ArbitrationDisk>,
     /// Its nodes.
     pub members: BTreeMap<NodeId, Member>,
     /// Who counts how much, and all times.
@@ -80,6 +91,8 @@ pub enum BadRoster {
     Generation,
     /// There are none, one or three arbitration disks; how many these are.
     Arbitration(usize),
+    /// This is no path to a disk that is the same everywhere, or two have it, or two have one id.
+    ArbitrationDisk(String),
     /// No such port, or none behind it.
     Port(u16),
     /// Times that cannot work.
@@ -108,8 +121,13 @@ impl core::fmt::Display for BadRoster {
             BadRoster::Votes => write!(f, "no node has a vote, or one has more than the limit"),
             BadRoster::Generation => write!(f, "generation 0 is none; they begin with 1"),
             BadRoster::Arbitration(count) => {
-                write!(f, "{count} arbitration disks are named; there are none, one, or three different ones")
+                write!(f, "{count} arbitration disks are named; there are none, one, or three")
             }
+            BadRoster::ArbitrationDisk(path) => write!(
+                f,
+                "the arbitration disk '{}' is no path from the root on, or is named twice, or has the id of another",
+                path.escape_debug()
+            ),
             BadRoster::Port(port) => {
                 write!(f, "port {port} cannot be used: it and the one behind it must exist")
             }
@@ -138,12 +156,7 @@ impl Roster {
         if configuration.generation == 0 {
             return Err(BadRoster::Generation);
         }
-        let (disks, mut different) = (self.arbitration.len(), self.arbitration.clone());
-        sort(&mut different);
-        different.dedup();
-        if ![0, 1, 3].contains(&disks) || different.len() != disks {
-            return Err(BadRoster::Arbitration(disks));
-        }
+        self.check_arbitration()?;
         if let Some(id) = self.members.keys().find(|id| !(1..=NODE_ID_MAX).contains(&id.0)) {
             return Err(BadRoster::Id(id.0));
         }
@@ -175,6 +188,21 @@ impl Roster {
             return Err(BadRoster::Votes);
         }
         configuration.timing.check().map_err(BadRoster::Timing)
+    }
+
+    fn check_arbitration(&self) -> Result<(), BadRoster> {
+        let disks = &self.arbitration;
+        if ![0, 1, 3].contains(&disks.len()) {
+            return Err(BadRoster::Arbitration(disks.len()));
+        }
+        let is_path = |path: &str| {
+            path.starts_with('/') && path.len() <= PATH_BYTES_MAX && !path.chars().any(char::is_control)
+        };
+        let bad = disks.iter().enumerate().find(|(place, disk)| {
+            let twice = disks.iter().take(*place).any(|other| other.path == disk.path || other.id == disk.id);
+            twice || disk.id.is_none() || !is_path(&disk.path)
+        });
+        bad.map_or(Ok(()), |(_, disk)| Err(BadRoster::ArbitrationDisk(disk.path.clone())))
     }
 
     fn check_addresses(&self, links: usize) -> Result<(), BadRoster> {
@@ -254,7 +282,11 @@ votes = 2
         assert_eq!(roster.node_named("n7"), Some(NodeId(7)));
         assert_eq!(roster.configuration.votes_of_all(), 3);
         assert_eq!(roster.members[&NodeId(7)].links[1], "fd00::7".parse::<IpAddr>().unwrap());
+        let disk = ArbitrationDisk { path: "/dev/disk/by-id/a \"b\"".into(), id: DiskId([7; 16]) };
+        let roster = Roster { arbitration: vec![disk], ..roster };
         let again = Roster::parse(&roster.to_text()).unwrap();
+        assert_eq!(again.configuration.arbitration_disks, 1);
+        let roster = Roster { configuration: again.configuration.clone(), ..roster };
         assert_eq!(again, roster);
         assert_eq!(again.hash(), roster.hash());
     }
@@ -295,8 +327,18 @@ votes = 2
         assert!(matches!(told(", \"fd00::7\"", ""), BadRoster::Links { has: 1, first: 2, .. }));
         assert_eq!(told("fd00::7", "10.1.0.7"), BadRoster::Families { link: 2 });
         assert_eq!(told("votes = 2", "votes = 101"), BadRoster::Votes);
-        let two = "generation = 3\narbitration = [\"/dev/a\", \"/dev/b\"]";
-        assert_eq!(told("generation = 3", two), BadRoster::Arbitration(2));
+        let disk = |path: &str, id: u8| {
+            format!("[[arbitration]]\ndisk = \"{path}\"\nid = \"{id}1111111-1111-4111-8111-111111111111\"\n")
+        };
+        let with = |disks: &[String]| told("[timing]", &[&disks.concat(), "[timing]"].concat());
+        assert_eq!(with(&[disk("/dev/a", 1), disk("/dev/b", 2)]), BadRoster::Arbitration(2));
+        for disks in [
+            [disk("/dev/a", 1), disk("/dev/b", 2), disk("/dev/a", 3)],
+            [disk("/dev/a", 1), disk("/dev/b", 2), disk("/dev/c", 2)],
+            [disk("/dev/a", 1), disk("/dev/b", 2), disk("sdc", 3)],
+        ] {
+            assert!(matches!(with(&disks), BadRoster::ArbitrationDisk(_)));
+        }
         assert!(matches!(told("beat = 200", "beat = 800"), BadRoster::Timing(_)));
     }
 }

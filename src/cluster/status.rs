@@ -39,6 +39,7 @@ pub fn status(now: BootTime, me: NodeId, began: BootTime, all: (&Detector, &Rost
         nodes: roster.members.keys().map(|node| node_line(now, *node, me, detector, roster)).collect(),
         changes: changes.collect(),
         traffic: traffic(detector.channel().counts(), roster),
+        arbitration: Vec::new(),
     }
 }
 

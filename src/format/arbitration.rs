@@ -1,8 +1,9 @@
 //! A node's own block on an arbitration disk: that it lives (its beat), what it promised, and what it accepted (safety 1.5).
 //! Two blocks per node, as on a member disk: the one that was written last and answered is never the next to be written, so
-//! that a torn write takes no promise away.
+//! that a torn write takes no promise away. In front of them stands whose disk it is.
 
-use crate::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
+use crate::base::id::{ClusterId, DiskId, Incarnation, NodeId, NodeUuid};
+use crate::base::limits::NODE_ID_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::format::cursor::{Reader, Writer};
 use crate::format::damage::{Damage, Fault, What};
@@ -16,6 +17,45 @@ pub const BLOCKS_PER_NODE: u64 = 2;
 const NODE_BITS: u32 = 16;
 /// Bytes of a set of nodes.
 const SET_BYTES: u16 = 8;
+
+/// The first bytes of an arbitration disk.
+pub const HEAD_MAGIC: &[u8; 8] = b"EVMSARBH";
+/// Where the blocks of nodes begin; what lies between them and the head is reserved.
+pub const AREA_AT: Bytes = Bytes(64 * 1024);
+/// Bytes that such a disk has at least: the head, and two blocks for each of 64 nodes.
+pub const DISK_BYTES_MIN: Bytes = Bytes(AREA_AT.0 + BLOCKS_PER_NODE * BLOCK_BYTES * NODE_ID_MAX as u64);
+
+/// The first block of an arbitration disk: whose it is, and which. Who finds another one there writes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArbitrationHead {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The disk: the same path on two nodes may lead to two disks, and one tie would then have two winners.
+    pub disk: DiskId,
+}
+
+impl ArbitrationHead {
+    /// The sealed block.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.bytes(HEAD_MAGIC).u16(VERSION).u16(0).u32(0).bytes(&self.cluster.0).bytes(&self.disk.0);
+        // 48 bytes of fields always fit one block.
+        seal::close(&writer.finish()).unwrap_or_default()
+    }
+
+    /// Reads the block.
+    pub fn decode(block: &[u8]) -> Result<ArbitrationHead, Damage> {
+        let mut reader = Reader::new(seal::open(block, HEAD_MAGIC, What::Arbitration)?);
+        let version = reader.u16().unwrap_or(0);
+        if version != VERSION {
+            return Err(Damage::new(What::Arbitration, Fault::Version(version)));
+        }
+        let short = || Damage::new(What::Arbitration, Fault::Short);
+        reader.bytes(6).ok_or_else(short)?;
+        let cluster = ClusterId(reader.array().ok_or_else(short)?);
+        Ok(ArbitrationHead { cluster, disk: DiskId(reader.array().ok_or_else(short)?) })
+    }
+}
 
 /// One attempt to win: `round << 16 | node id`; no two nodes make the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,6 +216,14 @@ mod tests {
         bytes[4000] ^= 1;
         assert!(ArbitrationBlock::decode(&bytes).is_err_and(|damage| !damage.is_blank()));
         assert!(ArbitrationBlock::decode(&[0; 4096]).is_err_and(|damage| damage.is_blank()));
+    }
+
+    #[test]
+    fn a_head_is_read_as_it_was_written() {
+        let head = ArbitrationHead { cluster: ClusterId([5; 16]), disk: DiskId([6; 16]) };
+        assert_eq!(ArbitrationHead::decode(&head.encode()), Ok(head));
+        assert!(ArbitrationHead::decode(&block().encode()).is_err());
+        assert_eq!(DISK_BYTES_MIN, Bytes(64 * 1024 + 64 * 2 * 4096));
     }
 
     #[test]

@@ -133,6 +133,23 @@ pub struct Status {
     pub changes: Vec<ChangeLine>,
     /// What came over the network.
     pub traffic: TrafficLine,
+    /// The disks that decide ties.
+    pub arbitration: Vec<DiskLine>,
+}
+
+/// An arbitration disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskLine {
+    /// Where it is.
+    pub path: String,
+    /// Was it read within a disk lease?
+    pub answers: bool,
+    /// Milliseconds since it was read; nothing when it never was.
+    pub read_ms: Option<u64>,
+    /// Milliseconds for which what was asked of it last has had no answer; nothing when nothing is under way.
+    pub asked_ms: Option<u64>,
+    /// Why it did not do what was asked, in one sentence; empty when it did.
+    pub trouble: String,
 }
 
 /// A view.

@@ -1,7 +1,8 @@
-//! One disk, open, read on the very thread that asks: what a crew's worker has in hand. A hung disk holds him, and the
+//! One disk, open, read and written on the very thread that asks: what a crew's worker has in hand. A hung disk holds him, and the
 //! crew goes on without.
 
 use std::cell::{Cell, RefCell};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::limits::LOOK_BYTES;
@@ -124,6 +125,21 @@ impl BareDisk {
             pulse: Some(pulse.clone()),
             scratch: no_scratch(),
         }))
+    }
+
+    /// Writes `data` at `at`, whole blocks, and returns when it is on the medium. After an error any part of it may be
+    /// there; never later than this returns.
+    pub fn write_through(&self, at: Bytes, data: &[u8]) -> Result<(), DiskError> {
+        let doing = Doing::Write { at, len: data.len() };
+        check_place(&self.path, self.size(), doing, at, data.len())?;
+        if !self.want.writes() {
+            return Err(DiskError::OpenedToLook { path: self.path.clone(), doing });
+        }
+        let buffer = AlignedBuffer::copy_of(data);
+        let bytes = buffer.bytes().get(..data.len()).unwrap_or_default();
+        let file = &self.opened.file;
+        file.write_all_at(bytes, at.0).map_err(|error| DiskError::from_io(&self.path, doing, &error))?;
+        file.sync_data().map_err(|error| DiskError::from_io(&self.path, Doing::Flush, &error))
     }
 
     /// The same disk, every answer of which is told.

@@ -21,12 +21,20 @@ pub enum Want {
     /// To write while our own gates may hold it: a gate claims its disk, so O_EXCL fails there, and any other holder,
     /// mount or swap in sight refuses; where no gate is, O_EXCL claims it as with [`Want::Change`]. Locked like that.
     ChangeUnderGates,
+    /// To write this node's own blocks on a disk that all nodes write, each its own (an arbitration disk): nobody is kept
+    /// away but who would change all of it.
+    OwnBlocks,
 }
 
 impl Want {
+    /// Is nobody else to have it meanwhile?
+    pub fn is_alone(self) -> bool {
+        matches!(self, Want::Change | Want::ChangeUnderGates)
+    }
+
     /// Is it opened for writing?
     pub fn writes(self) -> bool {
-        matches!(self, Want::Change | Want::ChangeUnderGates)
+        self.is_alone() || self == Want::OwnBlocks
     }
 }
 

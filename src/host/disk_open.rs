@@ -92,7 +92,7 @@ fn wait_again(path: &Path, file: &File, flags: i32) -> Result<(), DiskError> {
 /// Opens an image file and locks it: shared to look, exclusive to change.
 pub(super) fn open_image(path: &Path, want: Want) -> Result<Opened, DiskError> {
     let (file, _) = open_file(path, want.writes(), 0, Medium::Image)?;
-    let locked = if want.writes() { file.try_lock() } else { file.try_lock_shared() };
+    let locked = if want.is_alone() { file.try_lock() } else { file.try_lock_shared() };
     locked.map_err(|error| match error {
         TryLockError::WouldBlock => DiskError::Locked { path: path.into() },
         TryLockError::Error(e) => DiskError::from_io(path, Doing::Open, &e),
@@ -112,7 +112,7 @@ pub(super) fn open_image(path: &Path, want: Want) -> Result<Opened, DiskError> {
 
 /// Opens a block device. May hang as long as the device does: call it on a thread that may.
 pub(super) fn open_device(path: &Path, want: Want) -> Result<Opened, DiskError> {
-    let exclusive = if want.writes() { libc::O_EXCL } else { 0 };
+    let exclusive = if want.is_alone() { libc::O_EXCL } else { 0 };
     let opened = open_file(path, want.writes(), libc::O_DIRECT | exclusive, Medium::BlockDevice);
     let opened = match opened.map_err(|error| explain(path, error)) {
         Err(DiskError::Busy { .. }) if want == Want::ChangeUnderGates => open_under_gates(path)?,
@@ -147,7 +147,7 @@ fn lock(
     }
     let other = number.and_then(|number| kernels_node(path, number));
     let file = other.as_ref().unwrap_or(file);
-    let locked = if want == Want::Steady { file.try_lock_shared() } else { file.try_lock() };
+    let locked = if want.is_alone() { file.try_lock() } else { file.try_lock_shared() };
     locked.map_err(|_| DiskError::Locked { path: path.into() })?;
     Ok(other)
 }

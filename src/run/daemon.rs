@@ -21,6 +21,7 @@ use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::Pulse;
 
 mod agreed;
+pub mod arbitration;
 pub mod check;
 mod clients;
 mod engine;
@@ -29,6 +30,7 @@ pub mod founding;
 mod heart;
 pub mod logging;
 mod mail;
+pub mod preparing;
 mod pulse;
 pub mod settings;
 

@@ -14,7 +14,7 @@ use crate::format::label::Label;
 use crate::format::layout::{Layout, Recipe};
 use crate::format::node_block;
 use crate::host::clock;
-use crate::host::disk::Want;
+use crate::host::disk::{OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::run::failure::RunError;
 use crate::run::look::read_ends;
@@ -75,14 +75,20 @@ impl Taking {
         }
     }
 
-    /// Judges one disk that is open for a change and makes it a member-to-be of `container`.
-    pub fn take(&self, seen: &Seen, container: ContainerId, dice: &mut Dice) -> Result<Taken, RunError> {
+    /// May all of this disk, open for a change, be overwritten?
+    pub fn judge<'a>(&self, seen: &'a Seen) -> Result<&'a OpenDisk, RunError> {
         let disk = seen.open.as_ref().map_err(|error| RunError::Disk(error.clone()))?;
         self.refuse_facts(seen)?;
         if disk.read_only() {
             return Err(RunError::Disk(DiskError::ReadOnly { path: seen.path.clone() }));
         }
         self.refuse_content(seen)?;
+        Ok(disk)
+    }
+
+    /// Judges one disk that is open for a change and makes it a member-to-be of `container`.
+    pub fn take(&self, seen: &Seen, container: ContainerId, dice: &mut Dice) -> Result<Taken, RunError> {
+        let disk = self.judge(seen)?;
         let recipe = Recipe::for_size(disk.size());
         let recipe = self.slot.map_or(recipe, |slot| recipe.with_slot(slot));
         let layout = Layout::make(disk.size(), &recipe)

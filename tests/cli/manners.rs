@@ -80,6 +80,7 @@ usage: evmsd [--config FILE] [--log stderr|syslog|kmsg] [--debug]
        evmsd [--config FILE] --check
        evmsd init CLUSTER --node NAME --link ADDRESS…
        evmsd keygen
+       evmsd prepare DISK [--wipe SIGNATURE]…
        evmsd leave
        evmsd --help | --version
 
@@ -89,6 +90,8 @@ The cluster daemon: it knows which nodes live and whether this one may act. Runs
   --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
   init        found a cluster with this machine as its first node: makes /etc/evms.conf, /etc/evms/key, /etc/evms/node
   keygen      make /etc/evms/key, the secret that all nodes of a cluster share; one that is there stays
+  prepare     make DISK an arbitration disk of this cluster, which decides between two halves, and say what has to be written
+              into the configuration; refused where anything is found on it
   leave       tell the others that this node leaves, so that nobody waits for it, and end
 
 Options:
@@ -97,6 +100,7 @@ Options:
   --debug           log every step on the way to a view
   --node NAME       init: what this node is called
   --link ADDRESS    init: an address of this node, one for each network, up to four
+  --wipe SIGNATURE  prepare: what was found on the disk and may be overwritten
 ";
 
 const HELP_FENCE: &str = "\

@@ -102,6 +102,11 @@ impl Lab {
         lab
     }
 
+    /// Where what belongs to all of it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn plan(&self) -> &Plan {
         &self.fabric.plan
     }

@@ -13,6 +13,7 @@ mod letters;
 mod schema;
 mod strain;
 mod tap;
+mod ties;
 mod weather;
 
 use std::sync::Mutex;
@@ -23,7 +24,7 @@ use std::time::Instant;
 type Case = (&'static str, fn());
 
 const CASES: &[&[Case]] =
-    &[death::CASES, cuts::CASES, letters::CASES, weather::CASES, strain::CASES, answers::CASES];
+    &[death::CASES, cuts::CASES, letters::CASES, weather::CASES, strain::CASES, answers::CASES, ties::CASES];
 
 /// They take all of a processor, or say how fast something is.
 const ALONE: &[&str] = &[

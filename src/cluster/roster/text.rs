@@ -9,10 +9,10 @@ use toml_span::de_helpers::TableHelper;
 use toml_span::value::ValueInner;
 use toml_span::{DeserError, Span, Value};
 
-use crate::base::id::{ClusterId, NodeId, NodeUuid};
+use crate::base::id::{ClusterId, DiskId, NodeId, NodeUuid};
 use crate::base::name::Name;
 use crate::cluster::configuration::{Configuration, Voter};
-use crate::cluster::roster::{Member, PORT_DEFAULT, Roster};
+use crate::cluster::roster::{ArbitrationDisk, Member, PORT_DEFAULT, Roster};
 use crate::cluster::timing::Timing;
 
 /// Bytes of a text at most: 64 nodes with four links each need a fourth of it.
@@ -124,29 +124,42 @@ fn node(value: Value<'_>) -> Result<(NodeId, Member, Voter), Wrong> {
     Ok((id, Member { name, links }, Voter { uuid, votes }))
 }
 
+fn arbitration_disk(value: Value<'_>) -> Result<ArbitrationDisk, Wrong> {
+    let mut value = value;
+    let mut table = TableHelper::new(&mut value)?;
+    let path = table.required("disk")?;
+    let id = parsed(&mut table, "id", "UUID", DiskId::parse)?;
+    table.finalize(None)?;
+    Ok(ArbitrationDisk { path, id })
+}
+
+/// All tables of this name, which are written as `[[name]]`.
+fn tables<'a>(table: &mut TableHelper<'a>, name: &'static str) -> Result<Vec<Value<'a>>, Wrong> {
+    let Some((_, mut all)) = table.take(name) else { return Ok(Vec::new()) };
+    match (all.span, all.take()) {
+        (_, ValueInner::Array(all)) => Ok(all),
+        (span, _) => Err(wrong(span, format!("these are written as [[{name}]]"))),
+    }
+}
+
 fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
     let mut table = TableHelper::new(value)?;
     let name = parsed(&mut table, "cluster", "name of a cluster", |text| Name::parse(text).ok())?;
     let cluster = parsed(&mut table, "id", "UUID", ClusterId::parse)?;
     let generation = table.required("generation")?;
     let port = table.optional("port").unwrap_or(PORT_DEFAULT);
-    let arbitration = table.optional::<Vec<String>>("arbitration").unwrap_or_default();
+    let arbitration = tables(&mut table, "arbitration")?.into_iter().map(arbitration_disk);
+    let arbitration = arbitration.collect::<Result<Vec<_>, _>>()?;
     let arbitration_disks = u8::try_from(arbitration.len()).unwrap_or(u8::MAX);
     let timing = table.take("timing").map_or(Ok(Timing::default()), |(_, value)| timing(value))?;
     let (mut members, mut nodes) = (BTreeMap::new(), BTreeMap::new());
-    if let Some((_, mut all)) = table.take("node") {
-        let span = all.span;
-        let ValueInner::Array(all) = all.take() else {
-            return Err(wrong(span, "nodes are written as [[node]]"));
-        };
-        for value in all {
-            let span = value.span;
-            let (id, member, voter) = node(value)?;
-            if members.insert(id, member).is_some() {
-                return Err(wrong(span, format!("node {id} is there twice")));
-            }
-            nodes.insert(id, voter);
+    for value in tables(&mut table, "node")? {
+        let span = value.span;
+        let (id, member, voter) = node(value)?;
+        if members.insert(id, member).is_some() {
+            return Err(wrong(span, format!("node {id} is there twice")));
         }
+        nodes.insert(id, voter);
     }
     table.finalize(None)?;
     let configuration = Configuration { cluster, generation, nodes, arbitration_disks, timing };
@@ -156,6 +169,13 @@ fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
 /// A path as TOML has it.
 fn quoted(path: &str) -> String {
     format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+impl ArbitrationDisk {
+    /// Its lines.
+    pub fn to_text(&self) -> String {
+        format!("\n[[arbitration]]\ndisk = {}\nid = \"{}\"\n", quoted(&self.path), self.id)
+    }
 }
 
 impl Roster {
@@ -175,9 +195,8 @@ impl Roster {
     /// The text of it.
     pub fn to_text(&self) -> String {
         let configuration = &self.configuration;
-        let disks = self.arbitration.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(", ");
         let mut text = format!(
-            "cluster = \"{}\"\nid = \"{}\"\ngeneration = {}\nport = {}\narbitration = [{disks}]\n\n[timing] # milliseconds\n",
+            "cluster = \"{}\"\nid = \"{}\"\ngeneration = {}\nport = {}\n\n[timing] # milliseconds\n",
             self.name, configuration.cluster, configuration.generation, self.port
         );
         let mut timing = configuration.timing;
@@ -186,6 +205,9 @@ impl Roster {
             let _ = writeln!(text, "{key} = {field}");
         }
         let _ = writeln!(text, "drift_ppm = {}", timing.drift_ppm);
+        for disk in &self.arbitration {
+            text.push_str(&disk.to_text());
+        }
         for (id, member) in &self.members {
             let voter = configuration.nodes.get(id);
             let (uuid, votes) = voter.map_or((NodeUuid::NONE, 0), |voter| (voter.uuid, voter.votes));

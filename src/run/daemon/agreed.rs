@@ -3,7 +3,8 @@
 //!
 //! By hand a configuration is changed on one node after the other. That is safe as long as a majority by the old one and a
 //! majority by the new one have a node in common, and no one skips a step: so one vote is changed at a time, each change is one
-//! generation more, and the next one is refused until this node was quorate by the last.
+//! generation more, and the next one is refused until this node was quorate by the last. Arbitration disks are taken out before
+//! others are named: who still goes by the old ones could win a tie by them, and who goes by the new ones another.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -60,6 +61,14 @@ fn may_follow(before: &Roster, in_force: bool, now: &Roster) -> Result<(), Strin
         return differs(format!(
             "generation {was} was never in force here: start evmsd with it, and see 'evms status'"
         ));
+    }
+    if !before.arbitration.is_empty() && !now.arbitration.is_empty() && before.arbitration != now.arbitration
+    {
+        return differs(
+            "other arbitration disks are named; two halves could each ask disks of their own: take all of them out first, \
+             which is one generation, and name the new ones in the next"
+                .into(),
+        );
     }
     match votes_changed(old, new) {
         (0, _) | (1, 1) => Ok(()),

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use crate::cluster::mistake::Rules;
 use crate::cluster::roster::Roster;
+use crate::host::disk::Want;
 use crate::host::udp::Udp;
 use crate::host::{door, identity};
+use crate::run::daemon::arbitration;
 use crate::run::daemon::settings::{self, KEY};
 
 /// How an answer is to be taken.
@@ -87,10 +89,17 @@ fn of_roster(roster: &Roster, config: &Path, lines: &mut Vec<Line>) {
     {
         lines.push(line(Grade::Warning, "links", "one network only: when it fails, so does the quorum"));
     }
-    if configuration.votes_of_all().is_multiple_of(2) {
-        let words = "an even number of votes: when the network splits them in halves nobody is quorate";
+    if configuration.votes_of_all().is_multiple_of(2) && roster.arbitration.is_empty() {
+        let words = "an even number of votes and no arbitration disk: when the network splits them in halves nobody is \
+                     quorate; 'evmsd prepare' makes such a disk";
         lines.push(line(Grade::Warning, "votes", words));
     }
+    lines.extend(roster.arbitration.iter().map(|disk| {
+        match arbitration::open(disk, configuration.cluster, Want::Look) {
+            Ok(_) => line(Grade::Good, "arbitration", format!("{} is the disk that is meant", disk.path)),
+            Err(trouble) => line(Grade::Bad, "arbitration", trouble),
+        }
+    }));
     lines.push(timing(roster));
 }
 

@@ -12,6 +12,7 @@ use crate::host::identity::{HOW_TO_MAKE_ONE, IdentityError};
 use crate::host::run_dir::NoRoom;
 use crate::host::secret::BadFile;
 use crate::host::udp::NoSocket;
+use crate::run::failure::RunError;
 
 /// Why it does not.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub enum DaemonError {
     Door(io::Error),
     /// The loop cannot go on.
     Loop(io::Error),
+    /// A disk cannot become an arbitration disk.
+    Disk(RunError),
     /// The kernel refused something.
     System(&'static str, io::Error),
 }
@@ -73,6 +76,7 @@ impl fmt::Display for DaemonError {
             DaemonError::Loop(error) => {
                 write!(f, "the daemon cannot wait for its sockets: {error}; {silent}")
             }
+            DaemonError::Disk(error) => write!(f, "{error}"),
             DaemonError::System(what, error) => write!(f, "failed {what}: {error}; {silent}"),
         }
     }
@@ -82,6 +86,7 @@ impl Failure for DaemonError {
     fn kind(&self) -> Kind {
         match self {
             DaemonError::File(bad) => bad.kind(),
+            DaemonError::Disk(error) => error.kind(),
             _ => Kind::Refused,
         }
     }

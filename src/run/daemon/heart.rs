@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use crate::base::dice::Dice;
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
+use crate::cluster::arbiter::Answer;
 use crate::cluster::channel::{Channel, Myself};
 use crate::cluster::chronicle::Chronicle;
 use crate::cluster::detector::{Detector, Outgoing};
@@ -21,6 +22,7 @@ use crate::host::run_dir::RunDir;
 use crate::host::udp::Udp;
 use crate::host::{clock, sys, wait};
 use crate::run::daemon::DaemonError;
+use crate::run::daemon::arbitration::Arbitration;
 use crate::run::daemon::pulse::{OfHeart, Order, Word};
 use crate::run::daemon::settings::Settings;
 
@@ -56,6 +58,7 @@ pub struct Heart {
     dice: Dice,
     pulse: OfHeart,
     detector: Detector,
+    arbitration: Arbitration,
     sockets: Vec<Udp>,
     chronicle: Chronicle,
     began: BootTime,
@@ -88,6 +91,7 @@ impl Heart {
         let sockets = sockets.collect::<Result<Vec<_>, _>>().map_err(DaemonError::Socket)?;
         let membership = membership(&settings, left, &mut dice, now);
         let detector = detector(&settings, membership, &mut dice, now)?;
+        let arbitration = Arbitration::begin(&settings.roster)?;
         let (chronicle, began) = (Chronicle::default(), now);
         Ok(Heart {
             settings,
@@ -95,6 +99,7 @@ impl Heart {
             dice,
             pulse,
             detector,
+            arbitration,
             sockets,
             chronicle,
             began,
@@ -134,11 +139,17 @@ impl Heart {
             self.obey(now);
             self.detector.tick(now);
             self.speak(now);
+            self.ask_disks(now);
             self.tell_changes(now);
             let wait_ms = self.wait_ms();
-            let waited = self.sockets.iter().map(AsFd::as_fd).chain([self.pulse.bell().as_fd()]);
+            let waited = self
+                .sockets
+                .iter()
+                .map(AsFd::as_fd)
+                .chain([self.pulse.bell().as_fd(), self.arbitration.bell().as_fd()]);
             wait::for_any(&waited.collect::<Vec<_>>(), wait_ms);
             self.listen(&mut buffer);
+            self.hear_disks();
         }
     }
 
@@ -185,7 +196,9 @@ impl Heart {
             match order {
                 Order::Status => {
                     let known = (&self.detector, &self.settings.roster, &self.chronicle);
-                    let status = status::status(now, self.settings.node, self.began, known);
+                    let mut status = status::status(now, self.settings.node, self.began, known);
+                    let disks = self.detector.membership().arbiter().disks(now);
+                    status.arbitration = self.arbitration.lines(now, &disks);
                     self.pulse.say(Word::Status(Box::new(status)));
                 }
                 Order::Leave => self.detector.membership_mut().leave(),
@@ -208,6 +221,24 @@ impl Heart {
                 }
                 Outgoing::ToOne(node, datagram) => self.send(node, &datagram),
             }
+        }
+    }
+
+    /// What is written to a disk binds this node: what it has to remember is kept before (safety 1.5).
+    fn ask_disks(&mut self, now: BootTime) {
+        while let Some(command) = self.detector.membership_mut().command() {
+            self.arbitration.take(command);
+        }
+        if self.arbitration.is_waited_for() && self.remember() {
+            self.arbitration.hand_on(now);
+        }
+    }
+
+    fn hear_disks(&mut self) {
+        let (membership, arbitration) = (self.detector.membership_mut(), &mut self.arbitration);
+        let answer = |disk, id, answer: Answer<'_>| membership.answer(clock::boot_now(), disk, id, answer);
+        for words in arbitration.listen(answer) {
+            self.pulse.say(Word::Warning(words));
         }
     }
 
@@ -262,6 +293,7 @@ impl Heart {
         let membership = membership(&self.settings, None, &mut self.dice, now);
         if let Ok(detector) = detector(&self.settings, membership, &mut self.dice, now) {
             self.detector = detector;
+            self.arbitration.begin_anew();
             self.pulse.say(Word::Reborn(Box::new(self.myself())));
         }
     }

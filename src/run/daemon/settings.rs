@@ -57,10 +57,6 @@ impl Settings {
         let stranger = || DaemonError::Stranger(config.display().to_string(), machine);
         let node = roster.node_of(machine).ok_or_else(stranger)?;
         agreed::follow(&roster)?;
-        if !roster.arbitration.is_empty() {
-            let words = "this build's evmsd does not ask arbitration disks yet; take 'arbitration' out of the configuration";
-            return Err(DaemonError::Differs(words.into()));
-        }
         Ok(Settings { roster, keys, machine, node, identity })
     }
 

@@ -5,6 +5,7 @@
 use super::super::peek::Peek;
 use super::checks;
 use crate::base::units::{KIB, MIB};
+use crate::format::arbitration;
 
 /// Where a magic may stand, in bytes.
 pub(super) enum Place {
@@ -119,6 +120,7 @@ const PROMISE: Place = Place::Tail {
 /// Every signature but the boot sector's.
 pub(super) const TABLE: &[Row] = &[
     // Volume managers, RAID, replication.
+    plain("evms-arbitration", "arbitration disk of an evms cluster", START, &[arbitration::HEAD_MAGIC]),
     plain("lvm2", "LVM2 physical volume", Place::Head(&[0, 512, 1024, 1536]), &[b"LABELONE"]),
     checked("lvm1", "LVM1 physical volume", START, &[b"HM"], checks::lvm1),
     checked("dm-snapshot", "device-mapper snapshot store", START, &[b"SnAp"], checks::dm_snapshot),
