@@ -1,10 +1,14 @@
 //! `evmsd`, the cluster daemon: words in, and the loop begins; or one of the small steps around it.
 
+use std::io::Read;
+use std::net::IpAddr;
+
 use evms::base::failure::Failure;
+use evms::base::id::NodeUuid;
 use evms::base::name::Name;
 use evms::run::ask;
 use evms::run::daemon::check::{Grade, check};
-use evms::run::daemon::{self, DaemonOptions, founding, logging, preparing};
+use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
 use crate::exit::{self, Exit};
@@ -18,9 +22,12 @@ const HELP: &str = "\
 usage: evmsd [--config FILE] [--log stderr|syslog|kmsg] [--debug]
        evmsd [--config FILE] --check
        evmsd init CLUSTER --node NAME --link ADDRESS…
+       evmsd invite NODE --link ADDRESS… [--machine UUID]
+       evmsd join TOKEN
        evmsd keygen
        evmsd prepare DISK [--wipe SIGNATURE]…
        evmsd leave
+       evmsd [--config FILE] force
        evmsd --help | --version
 
 The cluster daemon: it knows which nodes live and whether this one may act. Runs in the foreground until it is told to end
@@ -28,17 +35,23 @@ The cluster daemon: it knows which nodes live and whether this one may act. Runs
 
   --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
   init        found a cluster with this machine as its first node: makes /etc/evms.conf, /etc/evms/key, /etc/evms/node
+  invite      have the cluster agree on a new node, and print the token for it: one line, as secret as the key. It joins
+              without a vote, and gets one when it was a member for a moment
+  join        make of a token what this machine needs to be that node; '-' reads it from the input
   keygen      make /etc/evms/key, the secret that all nodes of a cluster share; one that is there stays
   prepare     make DISK an arbitration disk of this cluster, which decides between two halves, and say what has to be written
               into the configuration; refused where anything is found on it
   leave       tell the others that this node leaves, so that nobody waits for it, and end
+  force       go by the configuration file though the others were not asked: when they cannot be, and it is certain that none
+              of them runs by another one. On every node, while evmsd does not run
 
 Options:
   --config FILE     the configuration (/etc/evms.conf)
   --log WHERE       where the log goes; when nothing is said, where somebody reads it
   --debug           log every step on the way to a view
   --node NAME       init: what this node is called
-  --link ADDRESS    init: an address of this node, one for each network, up to four
+  --link ADDRESS    init, invite: an address of the node, one for each network, up to four
+  --machine UUID    invite: the identity that the machine has already; else the token gives it one
   --wipe SIGNATURE  prepare: what was found on the disk and may be overwritten
 ";
 
@@ -49,6 +62,7 @@ const OPTIONS: &[Opt] = &[
     flag("--check", ""),
     value("--node", "NAME", ""),
     values("--link", "ADDRESS", ""),
+    value("--machine", "UUID", ""),
     values("--wipe", "SIGNATURE", ""),
 ];
 
@@ -97,13 +111,25 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         [verb] if verb == "leave" => Ok(say(&format!("{}\n", ask::leave()?))),
         [verb, disk] if verb == "prepare" => prepare(&options, disk, &words),
         [verb] if verb == "prepare" => Err(words.missing("DISK").into()),
+        [verb, node] if verb == "invite" => invite(node, &words),
+        [verb] if verb == "invite" => Err(words.missing("NODE").into()),
+        [verb, token] if verb == "join" => join(token),
+        [verb] if verb == "join" => Err(words.missing("TOKEN").into()),
+        [verb] if verb == "force" => {
+            let roster = founding::force(&options.config)?;
+            Ok(say(&format!(
+                "this node goes by generation {} of {}; do the same on all nodes before evmsd is started on any\n",
+                roster.configuration.generation,
+                options.config.display()
+            )))
+        }
         [verb, cluster] if verb == "init" => init(cluster, &words),
         [verb] if verb == "init" => Err(words.missing("CLUSTER").into()),
-        [verb, more, ..] if ["keygen", "leave"].contains(&verb.as_str()) => {
+        [verb, more, ..] if ["keygen", "leave", "force"].contains(&verb.as_str()) => {
             Err(BadWords::Surplus { word: more.clone(), verb: NAME.into() }.into())
         }
         [verb, ..] => {
-            let known = "init, keygen, leave, prepare".into();
+            let known = "init, invite, join, keygen, prepare, leave, force".into();
             Err(BadWords::Verb { word: verb.clone(), of: NAME.into(), known }.into())
         }
     }
@@ -116,6 +142,8 @@ fn refuse_strange_options(words: &Words) -> Result<(), BadWords> {
         "" if words.has("--check") => &["--config", "--check"],
         "" => &["--config", "--log", "--debug"],
         "init" => &["--node", "--link"],
+        "invite" => &["--link", "--machine"],
+        "force" => &["--config"],
         "prepare" => &["--config", "--wipe"],
         _ => &[],
     };
@@ -134,18 +162,37 @@ fn say(words: &str) -> Exit {
 fn init(cluster: &str, words: &Words) -> Result<Exit, Refused> {
     let cluster = Name::parse(cluster).map_err(|why| words.bad("CLUSTER", &why))?;
     let node = words.wanted("--node", Name::parse_node)?;
-    let bad = |link: &str| words.bad("--link", &format!("'{}' is no IP address", link.escape_debug()));
-    let links = words.all("--link").iter().map(|link| link.parse().map_err(|_| bad(link)));
-    let links = links.collect::<Result<Vec<_>, _>>()?;
-    if links.is_empty() {
-        return Err(words.missing("--link").into());
-    }
-    let roster = founding::init(cluster, node, links)?;
+    let roster = founding::init(cluster, node, links(words)?)?;
     Ok(say(&format!(
         "cluster {} is founded: {} node in /etc/evms.conf, its secret in /etc/evms/key; start evmsd\n",
         roster.name,
         roster.members.len()
     )))
+}
+
+fn links(words: &Words) -> Result<Vec<IpAddr>, BadWords> {
+    let bad = |link: &str| words.bad("--link", &format!("'{}' is no IP address", link.escape_debug()));
+    let links = words.all("--link").iter().map(|link| link.parse().map_err(|_| bad(link)));
+    let links = links.collect::<Result<Vec<_>, _>>()?;
+    if links.is_empty() { Err(words.missing("--link")) } else { Ok(links) }
+}
+
+fn invite(node: &str, words: &Words) -> Result<Exit, Refused> {
+    let node = Name::parse_node(node).map_err(|why| words.bad("NODE", &why))?;
+    let machine = words.parsed("--machine", |text| NodeUuid::parse(text).ok_or("it is no UUID"))?;
+    Ok(say(&format!("{}\n", joining::invite(node, links(words)?, machine)?)))
+}
+
+fn join(token: &str) -> Result<Exit, Refused> {
+    let mut read = String::new();
+    let token = if token == "-" {
+        // What cannot be read is no token.
+        let _ = std::io::stdin().take(joining::TOKEN_BYTES_MAX as u64).read_to_string(&mut read);
+        &read
+    } else {
+        token
+    };
+    Ok(say(&format!("{}\n", joining::join(token)?)))
 }
 
 fn prepare(options: &DaemonOptions, disk: &str, words: &Words) -> Result<Exit, Refused> {

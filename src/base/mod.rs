@@ -8,6 +8,7 @@ pub mod epoch;
 pub mod failure;
 pub mod gather;
 pub mod hash;
+pub mod hex;
 pub mod id;
 pub mod limits;
 pub mod name;

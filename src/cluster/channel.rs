@@ -232,6 +232,11 @@ impl Channel {
         }
     }
 
+    /// The generation of this node's configuration.
+    pub fn generation(&self) -> u64 {
+        self.common.generation
+    }
+
     /// The node's session that is known.
     pub fn session(&self, node: NodeId) -> Option<&PeerSession> {
         self.peers.get(&node)?.live.as_ref().map(|live| &live.session)

@@ -6,6 +6,7 @@ use core::fmt;
 use hkdf::Hkdf;
 use sha2::Sha256;
 
+use crate::base::hex;
 use crate::base::id::{ClusterId, NodeId};
 use crate::format::frame::TAG_BYTES;
 
@@ -77,22 +78,13 @@ impl ClusterKey {
 
     /// The line of a key file.
     pub fn to_line(&self) -> String {
-        let digits = self.0.iter().map(|byte| format!("{byte:02x}"));
-        [WORD.to_string(), digits.collect()].concat()
+        [WORD, &hex::encode(&self.0)].concat()
     }
 
     /// One line of a key file.
     pub fn parse(line: &str) -> Option<ClusterKey> {
-        let digits = line.trim().strip_prefix(WORD)?.as_bytes();
-        let mut key = [0; KEY_BYTES];
-        if digits.len() != 2 * KEY_BYTES {
-            return None;
-        }
-        for (byte, pair) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
-            let digit = |at: u8| char::from(at).to_digit(16);
-            *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
-        }
-        Some(ClusterKey(key))
+        let bytes = hex::decode(line.trim().strip_prefix(WORD)?)?;
+        bytes.try_into().ok().map(ClusterKey)
     }
 
     /// All keys of a key file; the first one seals, every one opens. Empty lines and those with a `#` say nothing.

@@ -7,6 +7,7 @@
 //! another, whole and in order, whatever the links do. `arbiter` decides where two halves are equal.
 #![forbid(unsafe_code)]
 
+pub mod accord;
 pub mod arbiter;
 pub mod beat;
 pub mod channel;

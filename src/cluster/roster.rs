@@ -32,6 +32,8 @@ pub struct Member {
     pub name: Name,
     /// Its address on each network; the first of one node reaches the first of another.
     pub links: Vec<IpAddr>,
+    /// Votes that it gets when it was a member for the first time: before that nobody could say yes for it.
+    pub joining: u16,
 }
 
 /// A disk that decides which half of a cluster goes on.

@@ -87,7 +87,9 @@ impl Post {
     /// Is there to be a session of the transport with this node, and is there? `anew`: what there is, is over.
     fn follow(&mut self, node: NodeId, anew: bool) {
         let known = self.channel.session(node).map(|session| session.incarnation);
-        let wanted = self.boots.get(&node).copied().filter(|boot| node != self.me && known == Some(*boot));
+        let member = self.boots.get(&node).copied().filter(|boot| known == Some(*boot));
+        // Who goes by another configuration is in no view with this node, and may want to know this one's.
+        let wanted = member.or(known.filter(|_| self.is_guest(node))).filter(|_| node != self.me);
         let is = self.up.get(&node).copied();
         match (is, wanted) {
             (Some(_), None) => {
@@ -103,6 +105,20 @@ impl Post {
             _ => (),
         }
         self.hear_transport();
+    }
+
+    /// Does this node go by another configuration? Then it is no member, and is talked to about that alone.
+    pub fn is_guest(&self, node: NodeId) -> bool {
+        let own = self.channel.generation();
+        self.channel.session(node).is_some_and(|session| session.generation != own)
+    }
+
+    /// Who goes by a newer configuration.
+    pub fn newer(&self) -> NodeSet {
+        let own = self.channel.generation();
+        let newer =
+            |node: &NodeId| self.channel.session(*node).is_some_and(|session| session.generation > own);
+        self.names.keys().copied().filter(newer).collect()
     }
 
     /// Takes a datagram in; it came on this link, from zero.

@@ -19,7 +19,7 @@ pub const VERSION: u16 = 1;
 /// Bytes of one frame at most, its length not counted: the status of 64 nodes needs a tenth of it.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one question at most: a daemon keeps no more for who has not said who he is.
-pub const QUESTION_BYTES_MAX: usize = 16 * 1024;
+pub const QUESTION_BYTES_MAX: usize = 24 * 1024;
 /// Bytes of a length.
 pub const LENGTH_BYTES: usize = 4;
 
@@ -43,6 +43,26 @@ pub enum Request {
         /// How many under way at one time.
         at_once: u32,
     },
+    /// The text of the configuration that this node goes by.
+    Configuration,
+    /// Have this text agreed on as the next configuration.
+    Propose(String),
+    /// Between daemons: promise nothing lower about this generation, and say what was accepted.
+    Prepare {
+        /// The generation that is to be decided.
+        generation: u64,
+        /// The ballot.
+        ballot: u64,
+    },
+    /// Between daemons: accept this text in this ballot.
+    Accept {
+        /// The ballot.
+        ballot: u64,
+        /// The configuration.
+        text: String,
+    },
+    /// Between daemons: this text was decided.
+    Adopt(String),
 }
 
 /// What stands in a frame: what is asked, and of which node's daemon.
@@ -65,6 +85,14 @@ pub enum Reply {
     Pinged(PingLine),
     /// It is refused: of what kind, and why in one sentence.
     Refused(Refusal, String),
+    /// The text of a configuration.
+    Configuration(String),
+    /// Between daemons: promised; what was accepted before, and in which ballot.
+    Promised(Option<(u64, String)>),
+    /// Between daemons: accepted.
+    Accepted,
+    /// Between daemons: not so, this ballot was promised.
+    Outbid(u64),
 }
 
 /// Messages to a node and back, in nanoseconds.

@@ -113,6 +113,28 @@ pub fn status(node: &str) -> Result<Status, AskError> {
     asking.status()
 }
 
+/// The text of the configuration that this node goes by.
+pub fn configuration() -> Result<String, AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask("", Request::Configuration)?;
+    match asking.answer()? {
+        Reply::Configuration(text) => Ok(text),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
+/// Has this text agreed on as the next configuration; what was done.
+pub fn propose(text: &str) -> Result<String, AskError> {
+    let mut asking = Asking::begin()?;
+    // Every node is asked twice, and one that stands is waited for.
+    asking.stream.set_read_timeout(None).map_err(AskError::NoDaemon)?;
+    asking.ask("", Request::Propose(text.into()))?;
+    match asking.answer()? {
+        Reply::Done(words) => Ok(words),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
 /// Has this node leave in good order; what was done.
 pub fn leave() -> Result<String, AskError> {
     let mut asking = Asking::begin()?;

@@ -14,7 +14,7 @@ use crate::host::bell::Bell;
 use crate::host::notify::Notify;
 use crate::host::run_dir::RunDir;
 use crate::host::stops::Stops;
-use crate::host::{clock, door, entropy, identity, sys};
+use crate::host::{anew, clock, door, entropy, identity, sys};
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::heart::{Heart, Life};
 use crate::run::daemon::mail::Mail;
@@ -22,12 +22,14 @@ use crate::run::daemon::pulse::Pulse;
 
 mod agreed;
 pub mod arbitration;
+mod changing;
 pub mod check;
 mod clients;
 mod engine;
 mod failure;
 pub mod founding;
 mod heart;
+pub mod joining;
 pub mod logging;
 mod mail;
 pub mod preparing;
@@ -55,8 +57,25 @@ impl Default for DaemonOptions {
     }
 }
 
+/// How a daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Told,
+    /// It is to begin anew: the configuration is another one.
+    Anew,
+}
+
 /// Runs the daemon until it is told to end.
 pub fn run(options: &DaemonOptions) -> Result<(), DaemonError> {
+    match live(options)? {
+        Ended::Told => Ok(()),
+        // The same process, as a service manager knows it, and all that it has is begun anew: there is one way to start.
+        Ended::Anew => Err(DaemonError::System("starting anew", anew::run().into())),
+    }
+}
+
+fn live(options: &DaemonOptions) -> Result<Ended, DaemonError> {
     let stops = Stops::hold().map_err(|errno| DaemonError::System("holding signals", errno.into()))?;
     let settings = Settings::read(&options.config)?;
     let boot = identity::boot_id(&settings.identity).map_err(DaemonError::Identity)?;
@@ -87,7 +106,7 @@ fn serve(
     engine: Rc<Engine>,
     door: std::os::unix::net::UnixListener,
     stops: Stops,
-) -> Result<(), DaemonError> {
+) -> Result<Ended, DaemonError> {
     let notify = Rc::new(Notify::of_environment());
     let executor = Rc::new(LocalExecutor::new());
     let io = |error| DaemonError::Loop(error);
@@ -109,6 +128,11 @@ fn serve(
     let (carries, answers) = (Rc::clone(&engine), Rc::clone(&engine));
     let carrying = executor.spawn(async move { carries.mail.carry().await });
     let answering = executor.spawn(async move { answers.answer_nodes().await });
+    let (behind, puts, welcomes) = (Rc::clone(&engine), Rc::clone(&engine), Rc::clone(&engine));
+    let wish = settings.wish.clone();
+    let catching_up = executor.spawn(async move { behind.catch_up().await });
+    let putting = executor.spawn(async move { puts.put_wish(wish).await });
+    let welcoming = executor.spawn(async move { welcomes.welcome().await });
     let ending = async {
         while stops.readable().await.is_ok() {
             match stops.get_ref().next() {
@@ -123,18 +147,31 @@ fn serve(
         }
     };
     smol::block_on(executor.run(async {
-        let asked = smol::future::or(engine.asked_to_leave(), ending);
+        let ends = async {
+            smol::future::or(engine.asked_to_leave(), ending).await;
+            Ended::Told
+        };
+        let anew = async {
+            engine.changing.begins_anew().await;
+            Ended::Anew
+        };
+        let asked = smol::future::or(ends, anew);
         // None of these ends unless it cannot go on.
         let work = smol::future::or(smol::future::or(listening, stamping), hearing);
         let work = smol::future::or(work, smol::future::or(carrying, answering));
-        smol::future::or(asked, work).await;
-        notify.tell("STOPPING=1");
+        let changing = smol::future::or(smol::future::or(catching_up, putting), welcoming);
+        let work = async {
+            smol::future::or(work, changing).await;
+            Ended::Told
+        };
+        let ended = smol::future::or(asked, work).await;
+        notify.tell(if ended == Ended::Told { "STOPPING=1" } else { "STATUS=begins anew" });
         if engine.leaves() {
             Timer::after(Duration::from_millis(LEAVE_MS)).await;
         }
         engine.pulse.stop();
-    }));
-    Ok(())
+        Ok(ended)
+    }))
 }
 
 /// The detector sees by it that the engine lives.
@@ -150,9 +187,6 @@ async fn hear(settings: Settings, engine: Rc<Engine>, notify: Rc<Notify>, bell: 
     while bell.readable().await.is_ok() {
         let changed = engine.hear_heart();
         changed.iter().for_each(|change| tell(&settings, change));
-        if changed.iter().any(|change| matches!(change, Change::Quorate(_))) {
-            agreed::note_in_force(&settings.roster);
-        }
         if let Some(words) = engine.words() {
             notify.tell(&format!("STATUS={words}"));
         }
@@ -175,7 +209,7 @@ fn tell(settings: &Settings, change: &Change) {
             )
         }
         Change::Outdated { generation } => {
-            log::error!("others go by configuration {generation}; this node is silent until it has it too")
+            log::warn!("others go by configuration {generation}; this node is silent until it has it too")
         }
         Change::Refused(node, why) => {
             log::warn!("a beat of {} was refused: {why:?}", settings.roster.name_of(*node))

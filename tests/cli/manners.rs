@@ -79,9 +79,12 @@ const HELP_EVMSD: &str = "\
 usage: evmsd [--config FILE] [--log stderr|syslog|kmsg] [--debug]
        evmsd [--config FILE] --check
        evmsd init CLUSTER --node NAME --link ADDRESS…
+       evmsd invite NODE --link ADDRESS… [--machine UUID]
+       evmsd join TOKEN
        evmsd keygen
        evmsd prepare DISK [--wipe SIGNATURE]…
        evmsd leave
+       evmsd [--config FILE] force
        evmsd --help | --version
 
 The cluster daemon: it knows which nodes live and whether this one may act. Runs in the foreground until it is told to end
@@ -89,17 +92,23 @@ The cluster daemon: it knows which nodes live and whether this one may act. Runs
 
   --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
   init        found a cluster with this machine as its first node: makes /etc/evms.conf, /etc/evms/key, /etc/evms/node
+  invite      have the cluster agree on a new node, and print the token for it: one line, as secret as the key. It joins
+              without a vote, and gets one when it was a member for a moment
+  join        make of a token what this machine needs to be that node; '-' reads it from the input
   keygen      make /etc/evms/key, the secret that all nodes of a cluster share; one that is there stays
   prepare     make DISK an arbitration disk of this cluster, which decides between two halves, and say what has to be written
               into the configuration; refused where anything is found on it
   leave       tell the others that this node leaves, so that nobody waits for it, and end
+  force       go by the configuration file though the others were not asked: when they cannot be, and it is certain that none
+              of them runs by another one. On every node, while evmsd does not run
 
 Options:
   --config FILE     the configuration (/etc/evms.conf)
   --log WHERE       where the log goes; when nothing is said, where somebody reads it
   --debug           log every step on the way to a view
   --node NAME       init: what this node is called
-  --link ADDRESS    init: an address of this node, one for each network, up to four
+  --link ADDRESS    init, invite: an address of the node, one for each network, up to four
+  --machine UUID    invite: the identity that the machine has already; else the token gives it one
   --wipe SIGNATURE  prepare: what was found on the disk and may be overwritten
 ";
 

@@ -194,6 +194,18 @@ impl Node {
         fs::write(self.etc().join("evms.conf"), text).unwrap();
     }
 
+    /// The text of its configuration.
+    pub fn configuration(&self) -> String {
+        fs::read_to_string(self.etc().join("evms.conf")).unwrap_or_default()
+    }
+
+    /// A machine of which no cluster knows.
+    pub fn strip(&self) {
+        for file in ["evms.conf", "evms/key", "evms/node"] {
+            let _ = fs::remove_file(self.etc().join(file));
+        }
+    }
+
     /// The machine that it is.
     pub fn be(&self, machine: &str) {
         fs::write(self.etc().join("evms/node"), format!("{machine}\n")).unwrap();

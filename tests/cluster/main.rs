@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod changes;
 mod cuts;
 mod death;
 mod fabric;
@@ -23,8 +24,16 @@ use std::time::Instant;
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] =
-    &[death::CASES, cuts::CASES, letters::CASES, weather::CASES, strain::CASES, answers::CASES, ties::CASES];
+const CASES: &[&[Case]] = &[
+    death::CASES,
+    cuts::CASES,
+    letters::CASES,
+    weather::CASES,
+    strain::CASES,
+    answers::CASES,
+    ties::CASES,
+    changes::CASES,
+];
 
 /// They take all of a processor, or say how fast something is.
 const ALONE: &[&str] = &[

@@ -120,8 +120,9 @@ fn node(value: Value<'_>) -> Result<(NodeId, Member, Voter), Wrong> {
     let uuid = parsed(&mut table, "machine", "UUID", NodeUuid::parse)?;
     let links = links(&mut table)?;
     let votes = table.optional("votes").unwrap_or(1);
+    let joining = table.optional("joining").unwrap_or(0);
     table.finalize(None)?;
-    Ok((id, Member { name, links }, Voter { uuid, votes }))
+    Ok((id, Member { name, links, joining }, Voter { uuid, votes }))
 }
 
 fn arbitration_disk(value: Value<'_>) -> Result<ArbitrationDisk, Wrong> {
@@ -217,6 +218,9 @@ impl Roster {
                 "\n[[node]]\nid = {id}\nname = \"{}\"\nmachine = \"{uuid}\"\nlinks = [{links}]\nvotes = {votes}\n",
                 member.name
             );
+            if member.joining > 0 {
+                let _ = writeln!(text, "joining = {}", member.joining);
+            }
         }
         text
     }

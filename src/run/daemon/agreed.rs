@@ -1,116 +1,134 @@
-//! The configuration by which this node went last, in `/var/lib/evms/cluster`: nobody goes back behind it, and nobody takes a
-//! second step before the first was in force (safety 1.6).
+//! The configuration by which this node goes, in `/var/lib/evms/cluster`, and what it promised and accepted about the next
+//! one, in `/var/lib/evms/next`: nobody goes back behind it, and of two that were proposed at once one is decided (safety 1.6).
 //!
-//! By hand a configuration is changed on one node after the other. That is safe as long as a majority by the old one and a
-//! majority by the new one have a node in common, and no one skips a step: so one vote is changed at a time, each change is one
-//! generation more, and the next one is refused until this node was quorate by the last. Arbitration disks are taken out before
-//! others are named: who still goes by the old ones could win a tie by them, and who goes by the new ones another.
+//! `/etc/evms.conf` is where a cluster begins, and later what an administrator proposes: one generation more than what is gone
+//! by is put to the others when this node is quorate. Who hears of a newer one asks for it.
 
-use std::collections::BTreeSet;
+use core::fmt::Write;
 use std::path::Path;
 
-use crate::cluster::configuration::Configuration;
+use crate::cluster::accord::{self, Accord};
 use crate::cluster::roster::Roster;
+use crate::format::arbitration::Ballot;
 use crate::host::secret::{self, BadFile};
 use crate::run::daemon::DaemonError;
 
 /// Where it is.
 pub const AGREED: &str = "/var/lib/evms/cluster";
-/// Its first line when this node was quorate by it.
-const IN_FORCE: &str = "# in force\n";
-/// And when it was not yet.
-const NOT_YET: &str = "# not in force yet\n";
+/// Where the accord about the next one is.
+const NEXT: &str = "/var/lib/evms/next";
 
-/// Votes that differ between two configurations: of how many nodes, and how many.
-fn votes_changed(one: &Configuration, other: &Configuration) -> (usize, u32) {
-    let of =
-        |configuration: &Configuration, node| configuration.nodes.get(node).map_or(0, |voter| voter.votes);
-    let mut nodes = BTreeSet::new();
-    nodes.extend(one.nodes.keys().chain(other.nodes.keys()));
-    let differ =
-        nodes.into_iter().map(|node| of(one, node).abs_diff(of(other, node))).filter(|votes| *votes > 0);
-    differ.fold((0, 0), |(nodes, votes), more| (nodes + 1, votes + u32::from(more)))
+/// What a daemon goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// This.
+    pub roster: Roster,
+    /// What the file wants to follow on it.
+    pub wish: Option<Roster>,
+    /// What somebody should know of.
+    pub words: Option<String>,
 }
 
-/// May this node go by this configuration after that one? Why not, in words.
-fn may_follow(before: &Roster, in_force: bool, now: &Roster) -> Result<(), String> {
-    let (old, new) = (&before.configuration, &now.configuration);
-    let (was, is) = (old.generation, new.generation);
-    let differs = |why: String| {
-        Err(format!("/etc/evms.conf does not follow what this node went by last ({AGREED}): {why}"))
-    };
-    if old.cluster != new.cluster {
-        return differs(format!(
-            "that was cluster {}; if this machine shall change over, move {AGREED} away",
-            before.name
-        ));
-    }
-    if now == before {
-        return Ok(());
-    }
-    if is == was {
-        return differs(format!(
-            "it was changed and has the same generation, {is}; give it {}, on all nodes",
-            is + 1
-        ));
-    }
-    if is != was + 1 {
-        return differs(format!("it has generation {is}, and that had {was}; the next is {}", was + 1));
-    }
-    if !in_force {
-        return differs(format!(
-            "generation {was} was never in force here: start evmsd with it, and see 'evms status'"
-        ));
-    }
-    if !before.arbitration.is_empty() && !now.arbitration.is_empty() && before.arbitration != now.arbitration
-    {
-        return differs(
-            "other arbitration disks are named; two halves could each ask disks of their own: take all of them out first, \
-             which is one generation, and name the new ones in the next"
-                .into(),
-        );
-    }
-    match votes_changed(old, new) {
-        (0, _) | (1, 1) => Ok(()),
-        (nodes, votes) => differs(format!(
-            "votes of {nodes} nodes are changed, by {votes}; change one vote of one node at a time, each a generation"
-        )),
-    }
-}
-
-/// The configuration that is kept, and was it in force?
-fn kept() -> Result<Option<(Roster, bool)>, DaemonError> {
+/// The configuration that is kept.
+fn kept() -> Result<Option<Roster>, DaemonError> {
     let text = match secret::text(Path::new(AGREED)) {
         Err(BadFile::Missing(_)) => return Ok(None),
         text => text.map_err(DaemonError::File)?,
     };
-    let roster = Roster::parse(&text).map_err(|bad| DaemonError::Text(AGREED.into(), bad))?;
-    Ok(Some((roster, text.starts_with(IN_FORCE))))
+    Roster::parse(&text).map(Some).map_err(|bad| DaemonError::Text(AGREED.into(), bad))
 }
 
-fn keep(roster: &Roster, in_force: bool) -> Result<(), DaemonError> {
-    let text = [if in_force { IN_FORCE } else { NOT_YET }, &roster.to_text()].concat();
-    secret::replace(Path::new(AGREED), &text).map_err(DaemonError::File)
+/// This node goes by it from now on.
+pub fn keep(roster: &Roster) -> Result<(), DaemonError> {
+    secret::replace(Path::new(AGREED), &roster.to_text()).map_err(DaemonError::File)
 }
 
-/// This node goes by this configuration from now on, or is refused.
-pub fn follow(roster: &Roster) -> Result<(), DaemonError> {
+/// What this node goes by, given what its file says.
+pub fn follow(file: Roster) -> Result<Following, DaemonError> {
     match kept()? {
-        None => keep(roster, false),
-        Some((before, in_force)) => {
-            may_follow(&before, in_force, roster).map_err(DaemonError::Differs)?;
-            if before == *roster { Ok(()) } else { keep(roster, false) }
+        None => {
+            keep(&file)?;
+            Ok(Following { roster: file, wish: None, words: None })
         }
+        Some(before) => judge(before, file).map_err(DaemonError::Differs),
     }
 }
 
-/// This node is quorate by this configuration.
-pub fn note_in_force(roster: &Roster) {
-    if matches!(kept(), Ok(Some((before, false))) if before == *roster)
-        && let Err(error) = keep(roster, true)
-    {
-        log::warn!("cannot note in {AGREED} that the configuration is in force: {error}");
+fn judge(before: Roster, file: Roster) -> Result<Following, String> {
+    let (old, new) = (&before.configuration, &file.configuration);
+    let differs =
+        |why: String| format!("/etc/evms.conf does not follow what this node goes by ({AGREED}): {why}");
+    if old.cluster != new.cluster {
+        return Err(differs(format!(
+            "that is cluster {}; if this machine shall change over, move {AGREED} away",
+            before.name
+        )));
     }
+    let words = match new.generation {
+        _ if file == before => None,
+        is if is < old.generation => Some(format!(
+            "/etc/evms.conf has generation {is} and the cluster goes by {}: it was passed over; {AGREED} has what counts",
+            old.generation
+        )),
+        is if is > old.generation.saturating_add(1) => Some(format!(
+            "/etc/evms.conf has generation {is} and this node {}: it asks the others",
+            old.generation
+        )),
+        _ => {
+            accord::may_follow(&before, &file).map_err(|why| differs(why.to_string()))?;
+            return Ok(Following { roster: before, wish: Some(file), words: None });
+        }
+    };
+    Ok(Following { roster: before, wish: None, words })
+}
+
+/// Goes by a configuration that was decided; what could not be done besides. `config` is written too, so that it tells what is.
+pub fn adopt(config: &Path, roster: &Roster) -> Result<Option<String>, DaemonError> {
+    keep(roster)?;
+    let written = secret::replace(config, &roster.to_text());
+    Ok(written
+        .err()
+        .map(|error| format!("the new configuration is kept in {AGREED}, but not there: {error}")))
+}
+
+/// What was promised and accepted about the configuration that follows on this one.
+pub fn accord(before: &Roster) -> Result<Accord, DaemonError> {
+    let kept = match secret::text(Path::new(NEXT)) {
+        Err(BadFile::Missing(_)) => None,
+        text => {
+            let text = text.map_err(DaemonError::File)?;
+            let torn =
+                || DaemonError::Differs(format!("{NEXT} cannot be read; what it promised is not known"));
+            Some(accord_of(&text).ok_or_else(torn)?)
+        }
+    };
+    Ok(Accord::of(before, kept))
+}
+
+/// Keeps it; it counts when this returns.
+pub fn keep_accord(accord: &Accord) -> Result<(), DaemonError> {
+    secret::replace(Path::new(NEXT), &accord_text(accord)).map_err(DaemonError::File)
+}
+
+fn accord_text(accord: &Accord) -> String {
+    let mut text = format!("# about {}\n# promised {}\n", accord.generation, accord.promised.0);
+    if let Some((ballot, roster)) = &accord.accepted {
+        // Writing to a text does not fail.
+        let _ = write!(text, "# accepted {}\n{}", ballot.0, roster.to_text());
+    }
+    text
+}
+
+fn accord_of(text: &str) -> Option<Accord> {
+    let number = |word: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(word))?;
+        line.trim().parse::<u64>().ok()
+    };
+    let accepted = match number("accepted ") {
+        Some(ballot) => Some((Ballot(ballot), Roster::parse(text).ok()?)),
+        None => None,
+    };
+    Some(Accord { generation: number("about ")?, promised: Ballot(number("promised ")?), accepted })
 }
 
 #[cfg(test)]
@@ -131,24 +149,36 @@ mod tests {
         Roster::parse(&text).unwrap()
     }
 
+    /// F55: what the file says is a wish, and never what is gone by, once something was.
     #[test]
-    fn one_vote_at_a_time_and_no_step_before_the_last_was_in_force() {
+    fn f55_a_file_is_a_wish() {
         let before = roster(3, &[1, 1, 1]);
-        let may = |in_force, now: &Roster| may_follow(&before, in_force, now);
-        assert_eq!(may(false, &roster(3, &[1, 1, 1])), Ok(()));
-        assert_eq!(may(true, &roster(4, &[1, 1])), Ok(()));
-        assert_eq!(may(true, &roster(4, &[1, 1, 1, 1])), Ok(()));
-        assert_eq!(may(true, &roster(4, &[1, 1, 2])), Ok(()));
-        assert!(may(false, &roster(4, &[1, 1])).unwrap_err().contains("never in force"));
-        assert!(may(true, &roster(4, &[1])).unwrap_err().contains("votes of 2 nodes"));
-        assert!(
-            may(true, &roster(4, &[1, 1, 3])).unwrap_err().contains("votes of 1 nodes are changed, by 2")
+        let judged = |file: &Roster| judge(before.clone(), file.clone());
+        let goes_on = |file: &Roster| judged(file).unwrap();
+        assert_eq!(goes_on(&before), Following { roster: before.clone(), wish: None, words: None });
+        let next = roster(4, &[1, 1]);
+        assert_eq!(
+            goes_on(&next),
+            Following { roster: before.clone(), wish: Some(next.clone()), words: None }
         );
-        assert!(may(true, &roster(3, &[1, 1])).unwrap_err().contains("same generation"));
-        assert!(may(true, &roster(2, &[1, 1, 1])).unwrap_err().contains("generation 2"));
-        assert!(may(true, &roster(5, &[1, 1, 1])).unwrap_err().contains("the next is 4"));
+        for (generation, word) in [(2, "passed over"), (7, "asks the others")] {
+            let following = goes_on(&roster(generation, &[1]));
+            assert_eq!((following.roster, following.wish), (before.clone(), None));
+            assert!(following.words.unwrap().contains(word));
+        }
+        assert!(judged(&roster(3, &[1, 1])).unwrap_err().contains("same generation"));
+        assert!(judged(&roster(4, &[1])).unwrap_err().contains("votes of 2 nodes"));
         let mut other = roster(4, &[1, 1, 1]);
         other.configuration.cluster = Default::default();
-        assert!(may(true, &other).unwrap_err().contains("that was cluster c"));
+        assert!(judged(&other).unwrap_err().contains("that is cluster c"));
+    }
+
+    #[test]
+    fn an_accord_is_read_as_it_was_kept() {
+        for accepted in [None, Some((Ballot(5), roster(4, &[1, 1])))] {
+            let accord = Accord { generation: 4, promised: Ballot(77), accepted };
+            assert_eq!(accord_of(&accord_text(&accord)), Some(accord));
+        }
+        assert_eq!(accord_of("# about 4\n"), None);
     }
 }

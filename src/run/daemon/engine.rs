@@ -8,8 +8,10 @@ use smol::channel::{Receiver, Sender, bounded};
 use crate::base::id::NodeId;
 use crate::base::sorted::sort;
 use crate::cluster::membership::Change;
+use crate::cluster::roster::Roster;
 use crate::cluster::view::View;
 use crate::format::control::{PingLine, Question, Refusal, Reply, Request, Status};
+use crate::run::daemon::changing::Changing;
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::{Order, Pulse, Word};
 use crate::run::daemon::settings::Settings;
@@ -27,6 +29,8 @@ pub struct Engine {
     pub pulse: Pulse,
     /// Messages.
     pub mail: Mail,
+    /// Its part in what is changed of the configuration.
+    pub changing: Changing,
     settings: Settings,
     view: RefCell<Option<View>>,
     quorate: Cell<bool>,
@@ -46,6 +50,7 @@ impl Engine {
         Engine {
             pulse,
             mail,
+            changing: Changing::new(settings.config.clone()),
             settings,
             view: RefCell::new(None),
             quorate: Cell::new(false),
@@ -97,6 +102,10 @@ impl Engine {
     fn note(&self, changes: &[Change]) {
         for change in changes {
             let words = match change {
+                Change::Outdated { .. } => {
+                    self.changing.note_outdated();
+                    continue;
+                }
                 Change::Quorate(number) => format!("quorate by view {number}"),
                 Change::Inquorate => "not quorate".to_string(),
                 Change::Installed(view) => {
@@ -109,6 +118,21 @@ impl Engine {
             *self.words.borrow_mut() = Some(words);
         }
         self.mail.view(self.view.borrow().as_ref(), self.quorate.get());
+    }
+
+    /// What this daemon was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// May this node act, as far as the engine heard?
+    pub fn is_quorate(&self) -> bool {
+        self.quorate.get()
+    }
+
+    /// The members of the view, the lowest number first.
+    pub fn members(&self) -> Vec<NodeId> {
+        self.view.borrow().as_ref().map(|view| view.nodes().iter().collect()).unwrap_or_default()
     }
 
     /// What a service manager is to be told, once.
@@ -136,6 +160,11 @@ impl Engine {
             Request::Leave => {
                 self.leave();
                 Reply::Done("the others were told that this node leaves; the daemon ends".into())
+            }
+            Request::Configuration => Reply::Configuration(self.settings.roster.to_text()),
+            Request::Propose(text) => self.propose(text).await,
+            Request::Prepare { .. } | Request::Accept { .. } | Request::Adopt(_) => {
+                Reply::Refused(Refusal::Refused, "daemons alone say this to each other".into())
             }
             Request::Ping { node, bytes, count, at_once } => {
                 self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await
@@ -194,6 +223,13 @@ impl Engine {
             // What they may ask of this one through another is not handed on once more, and nobody leaves by another's word.
             let reply = match &asked.request {
                 Request::Status | Request::Watch => self.answer(&Request::Status).await,
+                Request::Configuration => self.answer(&Request::Configuration).await,
+                Request::Prepare { generation, ballot } => self.prepare(*generation, *ballot).await,
+                Request::Accept { ballot, text } => self.accept(*ballot, text).await,
+                Request::Adopt(text) => match Roster::parse(text) {
+                    Ok(roster) => self.adopt(roster).await,
+                    Err(bad) => Reply::Refused(Refusal::Unknown, bad.to_string()),
+                },
                 _ => Reply::Refused(Refusal::Refused, "this can only be asked on the node itself".into()),
             };
             self.mail.answer(&asked, reply);

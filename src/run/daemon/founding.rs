@@ -11,9 +11,10 @@ use crate::cluster::configuration::{Configuration, Voter};
 use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::{Member, PORT_DEFAULT, Roster};
 use crate::host::identity::{self, IdentityFiles};
+use crate::host::run_dir::RunDir;
 use crate::host::{entropy, secret};
-use crate::run::daemon::DaemonError;
-use crate::run::daemon::settings::{CONFIG, KEY};
+use crate::run::daemon::settings::{self, CONFIG, KEY};
+use crate::run::daemon::{DaemonError, agreed};
 
 fn new_key() -> Result<ClusterKey, DaemonError> {
     entropy::seed().map(ClusterKey::new).map_err(DaemonError::Entropy)
@@ -25,6 +26,16 @@ fn key_file(key: &ClusterKey) -> String {
          # believed too, so that keys can be changed without a stop.\n{}\n",
         key.to_line()
     )
+}
+
+/// Has this node go by the file, though the others could not be asked: a step that nobody agreed on. Only where no daemon runs.
+pub fn force(config: &Path) -> Result<Roster, DaemonError> {
+    let roster = settings::roster(config)?;
+    let boot = identity::boot_id(&IdentityFiles::default()).map_err(DaemonError::Identity)?;
+    // Held until it is kept: a daemon that runs would go on by what it has.
+    let _room = RunDir::take(boot).map_err(DaemonError::Room)?;
+    agreed::keep(&roster)?;
+    Ok(roster)
 }
 
 /// Makes a key; nothing where there is one already. Where it stands.
@@ -47,7 +58,7 @@ pub fn init(cluster: Name, node: Name, links: Vec<IpAddr>) -> Result<Roster, Dae
         name: cluster,
         port: PORT_DEFAULT,
         arbitration: Vec::new(),
-        members: BTreeMap::from([(first, Member { name: node, links })]),
+        members: BTreeMap::from([(first, Member { name: node, links, joining: 0 })]),
         configuration: Configuration {
             cluster: ClusterId::random(&mut dice),
             generation: 1,

@@ -15,6 +15,7 @@ use crate::base::id::NodeId;
 use crate::base::time::BootMicros;
 use crate::cluster::channel::{Channel, Myself};
 use crate::cluster::keys::Purpose;
+use crate::cluster::node_set::NodeSet;
 use crate::cluster::view::View;
 use crate::engine::manager::{ClusterManager, Letter as LetterId, Told};
 use crate::engine::post::{Datagram, Post};
@@ -180,6 +181,22 @@ impl Mail {
     pub fn answer(&self, asked: &Asked, reply: Reply) {
         let letter = Letter::Answer(asked.number, Box::new(reply)).encode();
         let _ = self.state.borrow_mut().post.send(asked.from, letter);
+        self.ring();
+    }
+
+    /// Who goes by a newer configuration.
+    pub fn newer(&self) -> NodeSet {
+        self.state.borrow().post.newer()
+    }
+
+    /// Tells another node something, and waits for nothing.
+    pub fn tell(&self, to: NodeId, request: Request) {
+        let mut state = self.state.borrow_mut();
+        state.number += 1;
+        let letter = Letter::Ask(state.number, request).encode();
+        // Who is gone hears it from others.
+        let _ = state.post.send(to, letter);
+        drop(state);
         self.ring();
     }
 
@@ -381,6 +398,8 @@ impl Mail {
 
     fn read(&self, state: &mut State, from: NodeId, message: &[u8]) {
         match Letter::decode(message) {
+            Some(Letter::Ask(_, request))
+                if state.post.is_guest(from) && !matches!(request, Request::Configuration) => {}
             Some(Letter::Ask(number, request)) => {
                 if self.asked.0.try_send(Asked { from, number, request }).is_err() {
                     let words = "this node has too many questions to answer already";

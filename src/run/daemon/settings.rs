@@ -1,6 +1,6 @@
 //! All that a daemon reads before it starts: the cluster's roster and key, and who this machine is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::gather::Gather;
 use crate::base::id::{NodeId, NodeUuid};
@@ -9,7 +9,8 @@ use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::Roster;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::secret;
-use crate::run::daemon::{DaemonError, agreed};
+use crate::run::daemon::DaemonError;
+use crate::run::daemon::agreed::{self, Following};
 
 /// Where the configuration is.
 pub const CONFIG: &str = "/etc/evms.conf";
@@ -19,8 +20,12 @@ pub const KEY: &str = "/etc/evms/key";
 /// What was read.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The cluster.
+    /// The file of the configuration.
+    pub config: PathBuf,
+    /// What this node goes by.
     pub roster: Roster,
+    /// What the file wants to follow on it.
+    pub wish: Option<Roster>,
     /// Its keys; the first one seals.
     pub keys: Vec<ClusterKey>,
     /// This machine.
@@ -49,15 +54,17 @@ pub fn keys() -> Result<Vec<ClusterKey>, DaemonError> {
 impl Settings {
     /// Reads everything.
     pub fn read(config: &Path) -> Result<Settings, DaemonError> {
-        let roster = roster(config)?;
+        let Following { roster, wish, words } = agreed::follow(roster(config)?)?;
+        if let Some(words) = words {
+            log::warn!("{words}");
+        }
         let keys = keys()?;
         let identity = IdentityFiles::default();
         let machine = identity::node_uuid(&identity).map_err(DaemonError::Identity)?;
         let machine = machine.ok_or(DaemonError::Nobody)?;
         let stranger = || DaemonError::Stranger(config.display().to_string(), machine);
         let node = roster.node_of(machine).ok_or_else(stranger)?;
-        agreed::follow(&roster)?;
-        Ok(Settings { roster, keys, machine, node, identity })
+        Ok(Settings { config: config.into(), roster, wish, keys, machine, node, identity })
     }
 
     /// What all nodes have to have in common to talk.

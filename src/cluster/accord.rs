@@ -1,0 +1,232 @@
+//! Agreement on the next configuration (safety 1.6): of every generation there is at most one, whoever proposes what, dies,
+//! or forgets nothing. Paxos, with one decision for each generation: a node that goes by generation 7 helps to decide the 8th.
+//!
+//! ```text
+//! proposer                         every node of generation 7
+//! "prepare the 8th, ballot 5"  ─▶  promises nothing lower, says what it accepted before
+//! the highest of these, or its own wish
+//! "accept it, ballot 5"        ─▶  keeps it
+//! more than half of the old votes and of the new ones did: it is the 8th for ever
+//! ```
+//! Who goes by the 8th never goes back, and one vote is changed at a time: a majority of the old ones and a majority of the new
+//! ones have a node in common, which is in one of them only. A node that is to have a vote is in the cluster before, without
+//! one: else nobody could say yes for it, and the cluster would stop until it came. The 9th is proposed by who was quorate by the 8th.
+//!
+//! No I/O here: what [`Accord`] says is kept on disk before it is answered.
+
+use std::collections::BTreeSet;
+
+use crate::base::id::NodeId;
+use crate::cluster::configuration::Configuration;
+use crate::cluster::mistake::Rules;
+use crate::cluster::node_set::NodeSet;
+use crate::cluster::roster::{BadRoster, Roster};
+use crate::format::arbitration::Ballot;
+
+/// What a node promised about the next generation, and what it accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accord {
+    /// The generation that is to be decided.
+    pub generation: u64,
+    /// It accepts nothing of a lower ballot.
+    pub promised: Ballot,
+    /// What it accepted, and in which ballot.
+    pub accepted: Option<(Ballot, Roster)>,
+}
+
+/// Why a configuration cannot follow another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoStep {
+    /// It is of another cluster.
+    Cluster(String),
+    /// It is no cluster that can work.
+    Bad(BadRoster),
+    /// It has the same generation and says something else.
+    Same(u64),
+    /// It is not the next one: its generation, and the present one.
+    NotNext(u64, u64),
+    /// More than one vote is changed: of so many nodes, by so many.
+    Votes(usize, u32),
+    /// Other arbitration disks are named.
+    Disks,
+    /// A node is another machine.
+    Machine(NodeId),
+}
+
+impl core::fmt::Display for NoStep {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            NoStep::Cluster(name) => write!(f, "it is of another cluster than {name}"),
+            NoStep::Bad(bad) => write!(f, "{bad}"),
+            NoStep::Same(generation) => write!(
+                f,
+                "it was changed and has the same generation, {generation}; give it {}",
+                generation.saturating_add(1)
+            ),
+            NoStep::NotNext(is, was) => write!(
+                f,
+                "it has generation {is}, and the cluster goes by {was}; the next is {}",
+                was.saturating_add(1)
+            ),
+            NoStep::Votes(nodes, votes) => write!(
+                f,
+                "votes of {nodes} nodes are changed, by {votes}; change one vote of one node at a time, each a generation"
+            ),
+            NoStep::Disks => write!(
+                f,
+                "other arbitration disks are named; two halves could each ask disks of their own: take all of them out first, \
+                 which is one generation, and name the new ones in the next"
+            ),
+            NoStep::Machine(node) => write!(
+                f,
+                "node {node} is another machine; remove the node in one generation, and add the machine under a new id in the next"
+            ),
+        }
+    }
+}
+
+/// Votes that differ between two configurations: of how many nodes, and how many.
+fn votes_changed(one: &Configuration, other: &Configuration) -> (usize, u32) {
+    let of =
+        |configuration: &Configuration, node| configuration.nodes.get(node).map_or(0, |voter| voter.votes);
+    let mut nodes = BTreeSet::new();
+    nodes.extend(one.nodes.keys().chain(other.nodes.keys()));
+    let differ =
+        nodes.into_iter().map(|node| of(one, node).abs_diff(of(other, node))).filter(|votes| *votes > 0);
+    differ.fold((0, 0), |(nodes, votes), more| (nodes + 1, votes + u32::from(more)))
+}
+
+/// May a cluster go from one configuration to this one?
+pub fn may_follow(before: &Roster, next: &Roster) -> Result<(), NoStep> {
+    let (old, new) = (&before.configuration, &next.configuration);
+    if old.cluster != new.cluster {
+        return Err(NoStep::Cluster(before.name.to_string()));
+    }
+    if old.generation == new.generation {
+        return Err(NoStep::Same(old.generation));
+    }
+    if Some(new.generation) != old.generation.checked_add(1) {
+        return Err(NoStep::NotNext(new.generation, old.generation));
+    }
+    next.check().map_err(NoStep::Bad)?;
+    if !before.arbitration.is_empty()
+        && !next.arbitration.is_empty()
+        && before.arbitration != next.arbitration
+    {
+        return Err(NoStep::Disks);
+    }
+    let other = |(node, voter): &(&NodeId, &crate::cluster::configuration::Voter)| {
+        new.nodes.get(node).is_some_and(|now| now.uuid != voter.uuid)
+    };
+    if let Some((node, _)) = old.nodes.iter().find(other) {
+        return Err(NoStep::Machine(*node));
+    }
+    match votes_changed(old, new) {
+        (0, _) | (1, 1) => Ok(()),
+        (nodes, votes) => Err(NoStep::Votes(nodes, votes)),
+    }
+}
+
+/// Why a node does not do what a proposer wants of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotSo {
+    /// It decides about another generation: the next one after its own.
+    Generation(u64),
+    /// It promised this ballot.
+    Promised(Ballot),
+    /// What is to be accepted cannot follow.
+    Step(NoStep),
+}
+
+impl Accord {
+    /// Of a node that goes by this configuration; what it kept of earlier decisions is over.
+    pub fn of(before: &Roster, kept: Option<Accord>) -> Accord {
+        let generation = before.configuration.generation.saturating_add(1);
+        let kept = kept.filter(|kept| kept.generation == generation);
+        kept.unwrap_or(Accord { generation, ..Accord::default() })
+    }
+
+    fn judge(&self, generation: u64, ballot: Ballot) -> Result<(), NotSo> {
+        if generation != self.generation {
+            return Err(NotSo::Generation(self.generation));
+        }
+        if ballot < self.promised { Err(NotSo::Promised(self.promised)) } else { Ok(()) }
+    }
+
+    /// Promises a ballot; what was accepted before.
+    pub fn prepare(&mut self, generation: u64, ballot: Ballot) -> Result<Option<&(Ballot, Roster)>, NotSo> {
+        self.judge(generation, ballot)?;
+        self.promised = ballot;
+        Ok(self.accepted.as_ref())
+    }
+
+    /// Accepts what may follow on the configuration that this node goes by.
+    pub fn accept(&mut self, before: &Roster, ballot: Ballot, next: Roster) -> Result<(), NotSo> {
+        self.judge(next.configuration.generation, ballot)?;
+        may_follow(before, &next).map_err(NotSo::Step)?;
+        self.promised = ballot;
+        self.accepted = Some((ballot, next));
+        Ok(())
+    }
+}
+
+/// One attempt to have a configuration decided.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    before: Configuration,
+    /// Of this ballot.
+    pub ballot: Ballot,
+    /// What is wanted, or what others accepted before.
+    value: Roster,
+    best: Ballot,
+    promised: NodeSet,
+    accepted: NodeSet,
+}
+
+impl Attempt {
+    /// To follow on `before` with `wish`.
+    pub fn new(before: &Roster, wish: Roster, ballot: Ballot) -> Attempt {
+        Attempt {
+            before: before.configuration.clone(),
+            ballot,
+            value: wish,
+            best: Ballot::default(),
+            promised: NodeSet::EMPTY,
+            accepted: NodeSet::EMPTY,
+        }
+    }
+
+    /// A node promised, and had accepted this.
+    pub fn promise(&mut self, node: NodeId, accepted: Option<(Ballot, Roster)>) {
+        if self.value().is_some() {
+            // What is to be accepted stands, and somebody may have accepted it.
+            return;
+        }
+        self.promised = self.promised.with(node);
+        if let Some((ballot, roster)) = accepted.filter(|(ballot, _)| *ballot > self.best) {
+            (self.best, self.value) = (ballot, roster);
+        }
+    }
+
+    /// What is to be accepted, when enough have promised: more than half of the old votes, which none can accept without.
+    pub fn value(&self) -> Option<&Roster> {
+        let votes = self.before.votes(self.promised);
+        self.before.is_majority(votes, Rules::ALL).then_some(&self.value)
+    }
+
+    /// A node accepted it.
+    pub fn accept(&mut self, node: NodeId) {
+        self.accepted = self.accepted.with(node);
+    }
+
+    /// Is it decided?
+    pub fn is_decided(&self) -> bool {
+        let by = |configuration: &Configuration| {
+            configuration.is_majority(configuration.votes(self.accepted), Rules::ALL)
+        };
+        by(&self.before) && by(&self.value.configuration)
+    }
+}
+
+#[cfg(test)]
+mod tests;

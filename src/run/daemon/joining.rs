@@ -1,0 +1,265 @@
+//! A machine joins a cluster: `evmsd invite` has the others agree on it and prints a token, one line; `evmsd join` makes of it
+//! what the new machine needs to have. It joins without a vote, and gets that when it was a member for a moment.
+
+use core::net::IpAddr;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::failure::{Failure, Kind};
+use crate::base::hex;
+use crate::base::id::{NodeId, NodeUuid};
+use crate::base::limits::NODE_ID_MAX;
+use crate::base::name::Name;
+use crate::cluster::configuration::Voter;
+use crate::cluster::keys::ClusterKey;
+use crate::cluster::roster::{Member, Roster};
+use crate::format::seal;
+use crate::host::identity::{self, IdentityError, IdentityFiles};
+use crate::host::secret::{self, BadFile};
+use crate::host::{entropy, entropy::NoEntropy};
+use crate::run::ask::{self, AskError};
+use crate::run::daemon::settings::{CONFIG, KEY};
+use crate::run::daemon::{DaemonError, settings};
+
+/// What a token begins with.
+const WORD: &str = "evms-join-1:";
+/// Bytes of a checksum behind what it says: a line that lost its end on the way is told.
+const CRC_BYTES: usize = 4;
+/// Bytes of a token at most, as text.
+pub const TOKEN_BYTES_MAX: usize = 64 * 1024;
+/// Votes that a node gets.
+const VOTES: u16 = 1;
+
+/// All that a machine needs to join.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Token {
+    key: String,
+    machine: NodeUuid,
+    roster: Roster,
+}
+
+impl Token {
+    fn to_line(&self) -> String {
+        // There is no value of it that postcard cannot write.
+        let mut bytes = postcard::to_allocvec(self).unwrap_or_default();
+        let crc = seal::crc(&bytes).to_le_bytes();
+        bytes.extend_from_slice(&crc);
+        [WORD, &hex::encode(&bytes)].concat()
+    }
+
+    fn parse(line: &str) -> Option<Token> {
+        let bytes = hex::decode(line.trim().strip_prefix(WORD)?)?;
+        let (said, crc) = bytes.split_at_checked(bytes.len().checked_sub(CRC_BYTES)?)?;
+        if seal::crc(said).to_le_bytes() != crc {
+            return None;
+        }
+        let token: Token = postcard::from_bytes(said).ok()?;
+        let is_whole = token.roster.check().is_ok() && token.roster.node_of(token.machine).is_some();
+        (is_whole && ClusterKey::parse(&token.key).is_some()).then_some(token)
+    }
+}
+
+/// Why nobody joins.
+#[derive(Debug)]
+pub enum JoinError {
+    /// The daemon did not do what it was asked.
+    Asked(AskError),
+    /// A file stands in the way, or cannot be made.
+    Daemon(DaemonError),
+    /// Who this machine is cannot be told.
+    Identity(IdentityError),
+    /// No random numbers.
+    Entropy(NoEntropy),
+    /// All ids are taken.
+    Full,
+    /// There is a node of this name, or machine.
+    There(String),
+    /// It has another number of links than the others.
+    Links(usize, usize),
+    /// What the daemon goes by cannot be read.
+    Strange,
+    /// It is no token.
+    NoToken,
+    /// This machine is another one already.
+    OtherMachine(NodeUuid),
+    /// There is another key here.
+    OtherKey,
+}
+
+impl core::fmt::Display for JoinError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            JoinError::Asked(error) => write!(f, "{error}"),
+            JoinError::Daemon(error) => write!(f, "{error}"),
+            JoinError::Identity(error) => write!(f, "{error}"),
+            JoinError::Entropy(error) => write!(f, "{error}"),
+            JoinError::Full => {
+                write!(
+                    f,
+                    "all {NODE_ID_MAX} ids of nodes are taken; take a node out first; nothing was changed"
+                )
+            }
+            JoinError::There(what) => {
+                write!(f, "{what} is in the cluster already; nothing was changed; see 'evms list nodes'")
+            }
+            JoinError::Links(has, first) => write!(
+                f,
+                "{has} links are named and the other nodes have {first}; name as many, in the same order of networks; nothing \
+                 was changed"
+            ),
+            JoinError::Strange => {
+                write!(
+                    f,
+                    "what evmsd goes by cannot be read; use an evmsd of this release; nothing was changed"
+                )
+            }
+            JoinError::NoToken => write!(
+                f,
+                "that is no token, or not all of it; nothing was made; it is one line that begins with {WORD} and comes from \
+                 'evmsd invite' on a node of the cluster"
+            ),
+            JoinError::OtherMachine(machine) => write!(
+                f,
+                "this machine is {machine} already and the token is for another; nothing was made; invite it with: --machine \
+                 {machine}"
+            ),
+            JoinError::OtherKey => write!(
+                f,
+                "{KEY} is there and is another key; nothing was made; move it away if it belongs to a cluster that is gone"
+            ),
+        }
+    }
+}
+
+impl Failure for JoinError {
+    fn kind(&self) -> Kind {
+        match self {
+            JoinError::Asked(error) => error.kind(),
+            JoinError::Daemon(error) => error.kind(),
+            JoinError::NoToken => Kind::Usage,
+            _ => Kind::Refused,
+        }
+    }
+}
+
+/// Has the cluster agree on a new node; the token for it.
+pub fn invite(node: Name, links: Vec<IpAddr>, machine: Option<NodeUuid>) -> Result<String, JoinError> {
+    let keys = settings::keys().map_err(JoinError::Daemon)?;
+    let key = keys.first().ok_or(JoinError::Strange)?;
+    let text = ask::configuration().map_err(JoinError::Asked)?;
+    let before = Roster::parse(&text).map_err(|_| JoinError::Strange)?;
+    let machine = match machine {
+        Some(machine) => machine,
+        None => NodeUuid::random(&mut entropy::dice().map_err(JoinError::Entropy)?),
+    };
+    let roster = with_node(before, node, links, machine)?;
+    ask::propose(&roster.to_text()).map_err(JoinError::Asked)?;
+    Ok(Token { key: key.to_line(), machine, roster }.to_line())
+}
+
+fn with_node(
+    mut roster: Roster,
+    node: Name,
+    links: Vec<IpAddr>,
+    machine: NodeUuid,
+) -> Result<Roster, JoinError> {
+    if roster.node_named(node.as_str()).is_some() {
+        return Err(JoinError::There(format!("node {node}")));
+    }
+    if roster.node_of(machine).is_some() {
+        return Err(JoinError::There(format!("machine {machine}")));
+    }
+    let first = roster.members.values().next().map_or(1, |member| member.links.len());
+    if links.len() != first {
+        return Err(JoinError::Links(links.len(), first));
+    }
+    let highest = roster.members.keys().next_back().map_or(0, |node| node.0);
+    let id = highest.checked_add(1).filter(|id| *id <= NODE_ID_MAX).map(NodeId).ok_or(JoinError::Full)?;
+    roster.members.insert(id, Member { name: node, links, joining: VOTES });
+    roster.configuration.nodes.insert(id, Voter { uuid: machine, votes: 0 });
+    let generation = roster.configuration.generation.checked_add(1).ok_or(JoinError::Strange)?;
+    roster.configuration.generation = generation;
+    Ok(roster)
+}
+
+/// Makes what this machine needs; in words what it is now.
+pub fn join(line: &str) -> Result<String, JoinError> {
+    let token = Token::parse(line).ok_or(JoinError::NoToken)?;
+    let file = |bad| JoinError::Daemon(DaemonError::File(bad));
+    let config = Path::new(CONFIG);
+    if secret::text(config).is_ok() {
+        return Err(file(BadFile::Exists(config.into())));
+    }
+    let files = IdentityFiles::default();
+    let known = identity::node_uuid(&files).map_err(JoinError::Identity)?;
+    if let Some(known) = known.filter(|known| *known != token.machine) {
+        return Err(JoinError::OtherMachine(known));
+    }
+    let key = Path::new(KEY);
+    match secret::secret(key) {
+        Err(BadFile::Missing(_)) => secret::make(key, &[&token.key, "\n"].concat()).map_err(file)?,
+        Ok(text) if text.lines().any(|line| line.trim() == token.key) => (),
+        Ok(_) => return Err(JoinError::OtherKey),
+        Err(bad) => return Err(file(bad)),
+    }
+    if known.is_none() {
+        secret::make(&files.node, &format!("{}\n", token.machine)).map_err(file)?;
+    }
+    // What makes it a node goes last.
+    secret::make(config, &token.roster.to_text()).map_err(file)?;
+    let node = token.roster.node_of(token.machine).unwrap_or_default();
+    Ok(format!(
+        "this machine is node {} of cluster {} now; start evmsd",
+        token.roster.name_of(node),
+        token.roster.name
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roster() -> Roster {
+        Roster::parse(
+            "cluster = \"c\"\nid = \"11111111-1111-4111-8111-111111111111\"\ngeneration = 4\n[[node]]\nid = 3\nname = \"n3\"\n\
+             machine = \"22222222-2222-4222-8222-222222222222\"\nlinks = [\"10.0.0.3\"]\n",
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_token_is_read_as_it_was_written_and_in_no_other_way() {
+        let machine = NodeUuid([9; 16]);
+        let (name, link) = (Name::parse("n4").unwrap(), "10.0.0.4".parse().unwrap());
+        let next = with_node(roster(), name, vec![link], machine).unwrap();
+        assert_eq!(next.configuration.generation, 5);
+        assert_eq!(next.configuration.nodes[&NodeId(4)], Voter { uuid: machine, votes: 0 });
+        assert_eq!(next.members[&NodeId(4)].joining, 1);
+        let key = ClusterKey::new([7; 32]).to_line();
+        let token = Token { key, machine, roster: next };
+        let line = token.to_line();
+        assert_eq!(Token::parse(&format!("  {line}\n")), Some(token));
+        for cut in [0, 5, WORD.len(), WORD.len() + 8, line.len() - 2, line.len() - 1] {
+            assert_eq!(Token::parse(&line[..cut]), None, "{cut}");
+        }
+        let mut other = line.into_bytes();
+        let last = other.len() - 20;
+        other[last] = if other[last] == b'0' { b'1' } else { b'0' };
+        assert_eq!(Token::parse(&String::from_utf8(other).unwrap()), None);
+    }
+
+    #[test]
+    fn who_is_there_is_not_invited_again() {
+        let link = || vec!["10.0.0.4".parse().unwrap()];
+        let named = |name: &str| Name::parse(name).unwrap();
+        let there = with_node(roster(), named("n3"), link(), NodeUuid([9; 16]));
+        assert!(matches!(there, Err(JoinError::There(_))));
+        let machine = NodeUuid::parse("22222222-2222-4222-8222-222222222222").unwrap();
+        assert!(matches!(with_node(roster(), named("n4"), link(), machine), Err(JoinError::There(_))));
+        assert!(matches!(
+            with_node(roster(), named("n4"), Vec::new(), NodeUuid([9; 16])),
+            Err(JoinError::Links(0, 1))
+        ));
+    }
+}

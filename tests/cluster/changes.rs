@@ -1,0 +1,176 @@
+//! Configurations that change while nodes run: a cluster that grows from one, files that say different things, nodes that
+//! slept meanwhile.
+
+use std::time::{Duration, Instant};
+
+use crate::Case;
+use crate::lab::{Lab, PATIENCE, configuration, shown};
+
+pub const CASES: &[Case] = &[
+    ("a_cluster_grows_from_one_by_tokens", grows),
+    ("a_change_of_one_file_reaches_all", one_file),
+    ("f51_two_changes_at_once_are_one", two_files),
+    ("f55_who_slept_through_changes_catches_up", slept),
+    ("a_minority_changes_nothing", minority),
+    ("a_change_that_nobody_can_agree_on_is_forced", forced),
+];
+
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Until all of these go by this generation, quorate in one view.
+fn go_by(lab: &Lab, places: &[usize], generation: u64) {
+    let begin = Instant::now();
+    let there = |place: &usize| {
+        lab.nodes[*place]
+            .status()
+            .is_some_and(|status| status.generation == generation && status.quorum.quorate)
+    };
+    while !places.iter().all(there) {
+        assert!(begin.elapsed() < PATIENCE, "{}\n{}", shown(&lab.seen()), lab.logs());
+        std::thread::sleep(LOOK);
+    }
+    lab.agree(places, true);
+    println!("       by generation {generation} after {:.1} s", begin.elapsed().as_secs_f64());
+}
+
+fn say(lab: &Lab, place: usize, words: &[&str]) -> String {
+    let said = lab.nodes[place].evms("evmsd", words);
+    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success(), "{words:?}: {out}{err}\n{}", lab.logs());
+    out.into_owned()
+}
+
+fn refused(lab: &Lab, place: usize, words: &[&str]) -> String {
+    let said = lab.nodes[place].evms("evmsd", words);
+    assert!(!said.status.success(), "{words:?}");
+    String::from_utf8_lossy(&said.stderr).into_owned()
+}
+
+fn next(generation: u64, more: &str) -> String {
+    let (from, to) = ("generation = 1", format!("generation = {generation}"));
+    configuration(3, 1).replace(from, &to).replacen("\n\n[[node]]", &format!("\n{more}\n\n[[node]]"), 1)
+}
+
+/// What a user does: init, start, and for each other machine an invitation, a token, start. Votes come by themselves.
+fn grows() {
+    let mut lab = Lab::new("grows", 3, 1);
+    lab.nodes.iter().for_each(|node| node.strip());
+    say(&lab, 0, &["init", "lab", "--node", "n1", "--link", "10.88.0.1"]);
+    lab.nodes[0].start();
+    lab.agree(&[0], true);
+    let mut generation = 1;
+    for place in 1..3 {
+        let (name, link) = (format!("n{}", place + 1), format!("10.88.0.{}", place + 1));
+        let token = say(&lab, 0, &["invite", &name, "--link", &link]);
+        generation += 1;
+        // Nobody waits for who is not there yet.
+        go_by(&lab, &(0..place).collect::<Vec<_>>(), generation);
+        let again = refused(&lab, 0, &["invite", &name, "--link", "10.88.0.99"]);
+        assert!(again.contains("is in the cluster already"), "{again}");
+        let cut = refused(&lab, place, &["join", &token[..token.len() / 2]]);
+        assert!(cut.contains("no token, or not all of it"), "{cut}");
+        say(&lab, place, &["join", token.trim()]);
+        let twice = refused(&lab, place, &["join", token.trim()]);
+        assert!(twice.contains("is there already"), "{twice}");
+        lab.nodes[place].start();
+        // It is a member without a vote, and then has one.
+        generation += 1;
+        go_by(&lab, &(0..=place).collect::<Vec<_>>(), generation);
+        let status = lab.nodes[place].status().unwrap();
+        assert_eq!(status.quorum.all as usize, place + 1, "{status:?}");
+    }
+    assert_eq!(lab.nodes[0].configuration(), lab.nodes[2].configuration());
+}
+
+fn one_file() {
+    let mut lab = Lab::running("one-file", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    lab.nodes[1].kill();
+    lab.nodes[1].configure(&next(2, "[timing]\nbeat = 120"));
+    lab.nodes[1].start();
+    go_by(&lab, &[0, 1, 2], 2);
+    for node in &lab.nodes {
+        assert!(node.configuration().contains("beat = 120"), "{}", node.configuration());
+    }
+    // And it stays, though one had an older file.
+    lab.nodes[0].kill();
+    lab.nodes[0].configure(&configuration(3, 1));
+    lab.nodes[0].start();
+    go_by(&lab, &[0, 1, 2], 2);
+    assert!(lab.nodes[0].log().contains("passed over"), "{}", lab.nodes[0].log());
+}
+
+/// Two administrators, two files of one generation: one is decided, the other one hears so.
+fn two_files() {
+    let mut lab = Lab::running("two-files", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    for (place, beat) in [(0, 110), (1, 120)] {
+        lab.nodes[place].kill();
+        lab.nodes[place].configure(&next(2, &format!("[timing]\nbeat = {beat}")));
+    }
+    lab.nodes[0].start();
+    lab.nodes[1].start();
+    go_by(&lab, &[0, 1, 2], 2);
+    let texts = lab.nodes.iter().map(|node| node.configuration()).collect::<Vec<_>>();
+    assert!(texts[0] == texts[1] && texts[1] == texts[2], "{texts:?}");
+    assert!(texts[0].contains("beat = 110") || texts[0].contains("beat = 120"));
+    std::thread::sleep(Duration::from_secs(2));
+    go_by(&lab, &[0, 1, 2], 2);
+}
+
+fn slept() {
+    let mut lab = Lab::running("slept", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    lab.nodes[2].kill();
+    lab.agree(&[0, 1], true);
+    for generation in 2..4 {
+        lab.nodes[0].kill();
+        lab.nodes[0].configure(&next(generation, &format!("[timing]\nbeat = {}", 100 + generation)));
+        lab.nodes[0].start();
+        go_by(&lab, &[0, 1], generation);
+    }
+    lab.nodes[2].start();
+    go_by(&lab, &[0, 1, 2], 3);
+    assert!(lab.nodes[2].configuration().contains("beat = 103"));
+}
+
+fn minority() {
+    let mut lab = Lab::running("minority", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    lab.plan().partition(&[0]);
+    lab.agree(&[1, 2], true);
+    lab.nodes[0].kill();
+    // By what it wishes it would be quorate alone.
+    let alone = next(2, "").replace("\nid = 2\n", "\nid = 2\nvotes = 0\n");
+    lab.nodes[0].configure(&alone);
+    lab.nodes[0].start();
+    lab.agree(&[0], false);
+    std::thread::sleep(Duration::from_secs(4));
+    let status = lab.nodes[0].status().unwrap();
+    assert_eq!((status.generation, status.quorum.quorate), (1, false));
+    let told = refused(&lab, 0, &["invite", "n9", "--link", "10.88.0.9"]);
+    assert!(told.contains("not quorate"), "{told}");
+    // The others see it again, and agree: then it is decided.
+    lab.plan().mend();
+    go_by(&lab, &[0, 1, 2], 2);
+    assert_eq!(lab.nodes[2].status().unwrap().quorum.all, 2);
+}
+
+/// All addresses are other ones: nobody can be asked by the old ones.
+fn forced() {
+    let mut lab = Lab::running("forced", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let told = refused(&lab, 0, &["force"]);
+    assert!(told.contains("another evmsd of this machine"), "{told}");
+    let other = configuration(3, 1).replace("generation = 1", "generation = 5\nport = 5600");
+    for node in &mut lab.nodes {
+        node.kill();
+        node.configure(&other);
+    }
+    for place in 0..3 {
+        let told = say(&lab, place, &["force"]);
+        assert!(told.contains("generation 5") && told.contains("on all nodes"), "{told}");
+    }
+    lab.nodes.iter_mut().for_each(|node| node.start());
+    go_by(&lab, &[0, 1, 2], 5);
+}
