@@ -30,6 +30,9 @@ fn go_by(lab: &Lab, places: &[usize], generation: u64) {
         std::thread::sleep(LOOK);
     }
     lab.agree(places, true);
+    if std::env::var_os("EVMS_LAB_LOG").is_some() {
+        println!("{}", lab.logs());
+    }
     println!("       by generation {generation} after {:.1} s", begin.elapsed().as_secs_f64());
 }
 
