@@ -32,11 +32,10 @@ impl Membership {
     fn wish(&self, now: BootTime) -> Option<Wish> {
         let view = self.view().filter(|_| self.tie)?;
         let granted = now < self.lease_until && self.grants(now);
-        // Who has all votes of its half needs nobody's echo for them. Left out of the choice it would hold the tie by a view
-        // whose members are deaf to it, against the half that hears each other: it lets go (1.1).
-        let is_out = !self.choice.0.has(self.node);
-        let bids = self.bidder(view, now) == Some(self.node);
-        if self.is_silent(now) || !granted || is_out || !bids || self.is_cold(view) {
+        // Who is left out of the choice does not let go: those who are chosen may be cold, or reach no disk (seed 3493), and
+        // who holds a tie keeps it (R14).
+        if self.is_silent(now) || !granted || self.bidder(view, now) != Some(self.node) || self.is_cold(view)
+        {
             return None;
         }
         let has_votes = |node: &NodeId| self.configuration.votes(NodeSet::of(*node)) > 0;

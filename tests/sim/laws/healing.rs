@@ -101,7 +101,10 @@ fn ties(
     }
     for machine in &machines {
         let view = machine.daemon.as_ref().and_then(|daemon| daemon.view());
-        let Some(view) = view.filter(|view| quorate.contains(&view.number)) else { continue };
+        // A member that does not hear the holder is in none that is better, and waits: who holds a tie keeps it (seed 29894).
+        let Some(view) = view.filter(|view| quorate.contains(&view.number) && is_whole(view)) else {
+            continue;
+        };
         if view
             .has(machine.node, machine.daemon.as_ref().map(|daemon| daemon.incarnation()).unwrap_or_default())
             && machine.claims(now_us, &configuration.timing).is_none()
