@@ -95,6 +95,11 @@ impl Writer {
         Self::default()
     }
 
+    /// Starts empty, with room for so many bytes: what is made for every packet is made in one piece.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// Appends bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);

@@ -119,7 +119,7 @@ pub enum NoFrame {
 impl Header {
     /// The bytes of it.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_room(HEADER_BYTES);
         writer.bytes(MAGIC).u8(VERSION).u8(self.kind.code()).bytes(&self.key).u16(self.sender.0);
         writer.u8(self.epochs.0).u8(self.epochs.1);
         writer.bytes(&self.cluster.0).bytes(&self.session).bytes(&self.to_session).u64(self.counter);

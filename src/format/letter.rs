@@ -1,6 +1,7 @@
 //! What daemons say to each other in messages: a version, then the value as postcard has it. A newer daemon's words that this
 //! one does not know are answered as unknown, so that nodes one version apart work together.
 
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use crate::format::control::{Reply, Request};
@@ -52,11 +53,32 @@ mod in_one_piece {
     }
 }
 
+/// Behind what stands there already; postcard's own way to append goes byte by byte too.
+struct InOnePiece(Vec<u8>);
+
+impl Flavor for InOnePiece {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
 impl Letter {
     /// The bytes of it.
     pub fn encode(&self) -> Vec<u8> {
         // There is no value of it that postcard cannot write.
-        postcard::to_extend(self, vec![VERSION]).unwrap_or_default()
+        postcard::serialize_with_flavor(self, InOnePiece(vec![VERSION])).unwrap_or_default()
     }
 
     /// Nothing when it is of another version, or none.

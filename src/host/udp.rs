@@ -1,13 +1,20 @@
 //! One UDP socket on one network of a node: bound to its own address, never blocking, its datagrams never cut into pieces by
 //! the network, so that what is too long for a path is lost and noticed and not half there (F10).
+//!
+//! Where many datagrams wait together, the kernel takes and gives them as a *run*: one behind the other in one buffer, all of
+//! one size but the last, which may be shorter. On the network they are datagrams like any others; what is saved is the way
+//! through the kernel, which costs for a run about what it costs for one.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::slice::Chunks;
 
+use nix::errno::Errno;
 use nix::libc;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::base::failure::{Failure, Kind};
@@ -19,6 +26,13 @@ const RECEIVE_BYTES: usize = 2 * 1024 * 1024;
 const SEND_BYTES: usize = 1024 * 1024;
 /// What routers may know it by: network control (CS6), so that a full network drops others first.
 const TRAFFIC_CLASS: i32 = 0xc0;
+
+/// Datagrams in one run at most: what every kernel that knows of runs takes.
+pub const RUN_DATAGRAMS_MAX: usize = 64;
+/// Bytes in a run that is sent, at most: a run is one packet of IP until it meets the device.
+pub const RUN_BYTES_MAX: usize = 65_000;
+/// Bytes of the longest run that may come.
+const RUN_BUFFER_BYTES: usize = 65_536;
 
 /// A socket could not be had.
 #[derive(Debug)]
@@ -52,13 +66,27 @@ impl Failure for NoSocket {
 #[derive(Debug)]
 pub struct Udp {
     socket: UdpSocket,
+    /// Does the kernel take runs?
+    sends_runs: bool,
 }
 
 impl Udp {
     /// On this address of this machine.
     pub fn bind(address: IpAddr, port: u16) -> Result<Udp, NoSocket> {
         let address = SocketAddr::new(address, port);
-        open(address).map(|socket| Udp { socket }).map_err(|error| NoSocket { address, error })
+        open(address)
+            .map(|socket| Udp { socket, sends_runs: false })
+            .map_err(|error| NoSocket { address, error })
+    }
+
+    /// The same for many datagrams: takes and sends runs, where the kernel does (Linux 4.18 sends, 5.0 gives).
+    pub fn bind_for_runs(address: IpAddr, port: u16) -> Result<Udp, NoSocket> {
+        let mut udp = Udp::bind(address, port)?;
+        let option = |option, value| sys::set_option(udp.socket.as_raw_fd(), libc::SOL_UDP, option, value);
+        let sends_runs = option(libc::UDP_SEGMENT, 0).is_ok();
+        let _ = option(libc::UDP_GRO, 1);
+        udp.sends_runs = sends_runs;
+        Ok(udp)
     }
 
     /// The next datagram, cut to `buffer`, and who says that he sent it; nothing when none waits. Errors of the network
@@ -76,12 +104,73 @@ impl Udp {
         }
     }
 
+    /// The datagrams of the next run; nothing when none waits.
+    pub fn receive_run<'a>(&self, buffer: &'a mut RunBuffer) -> Option<Chunks<'a, u8>> {
+        let RunBuffer { bytes, said } = buffer;
+        let (length, each) = loop {
+            let mut parts = [IoSliceMut::new(bytes)];
+            match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(said), MsgFlags::MSG_DONTWAIT) {
+                Ok(message) => {
+                    let each = message.cmsgs().ok().and_then(|mut all| all.find_map(size_of_each));
+                    break (message.bytes, each.unwrap_or(message.bytes));
+                }
+                // What an earlier datagram met on its way.
+                Err(Errno::EINTR | Errno::ECONNREFUSED) => (),
+                Err(_) => return None,
+            }
+        };
+        Some(bytes.get(..length).unwrap_or_default().chunks(each.max(1)))
+    }
+
+    /// Sends datagrams of `each` bytes, the last may be shorter; or not, as [`Udp::send`].
+    pub fn send_run(&self, to: SocketAddr, run: &[u8], each: usize) {
+        let is_run = self.sends_runs && run.len() > each;
+        // What is refused may be a path that is too narrow, or one that cannot cut runs: then each goes for itself.
+        if is_run && self.send_as_run(to, run, each) {
+            return;
+        }
+        for datagram in run.chunks(each.max(1)) {
+            self.send(to, datagram);
+        }
+    }
+
+    fn send_as_run(&self, to: SocketAddr, run: &[u8], each: usize) -> bool {
+        let Ok(each) = u16::try_from(each) else { return false };
+        let (parts, how) = ([IoSlice::new(run)], [ControlMessage::UdpGsoSegments(&each)]);
+        let (to, flags) = (SockaddrStorage::from(to), MsgFlags::MSG_DONTWAIT);
+        match sendmsg(self.socket.as_raw_fd(), &parts, &how, flags, Some(&to)) {
+            // Where nothing has room, none of them has.
+            Ok(_) | Err(Errno::EAGAIN) => true,
+            Err(_) => false,
+        }
+    }
+
     /// Sends it, or not: who waits for an answer sends again. Was it too long for the path?
     pub fn send(&self, to: SocketAddr, datagram: &[u8]) -> bool {
         match self.socket.send_to(datagram, to) {
             Err(error) => error.raw_os_error() == Some(libc::EMSGSIZE),
             Ok(_) => false,
         }
+    }
+}
+
+/// Room for a run that comes.
+pub struct RunBuffer {
+    bytes: Vec<u8>,
+    /// What the kernel says beside it: one number.
+    said: Vec<u8>,
+}
+
+impl Default for RunBuffer {
+    fn default() -> Self {
+        RunBuffer { bytes: vec![0; RUN_BUFFER_BYTES], said: nix::cmsg_space!(i32) }
+    }
+}
+
+fn size_of_each(said: ControlMessageOwned) -> Option<usize> {
+    match said {
+        ControlMessageOwned::UdpGroSegments(bytes) => usize::try_from(bytes).ok().filter(|bytes| *bytes > 0),
+        _ => None,
     }
 }
 
@@ -137,5 +226,28 @@ mod tests {
         assert!(taken.contains("another program has this port"), "{taken}");
         let nowhere = Udp::bind(IpAddr::from([192, 0, 2, 1]), 0).unwrap_err().to_string();
         assert!(nowhere.contains("correct the links"), "{nowhere}");
+    }
+    #[test]
+    fn a_run_comes_as_the_datagrams_that_it_is() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let (plain, runs) = (Udp::bind(here, 0).unwrap(), Udp::bind_for_runs(here, 0).unwrap());
+        let run: Vec<u8> = (0..1000).map(|at| (at / 300) as u8).collect();
+        let datagrams = || run.chunks(300).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let mut buffer = RunBuffer::default();
+        for to in [&plain, &runs] {
+            for from in [&plain, &runs] {
+                let mut came = Vec::new();
+                from.send_run(to.socket.local_addr().unwrap(), &run, 300);
+                while let Some(run) = to.receive_run(&mut buffer) {
+                    came.extend(run.map(<[u8]>::to_vec));
+                }
+                assert_eq!(came, datagrams());
+            }
+        }
+        runs.send_run(plain.socket.local_addr().unwrap(), &run, 1000);
+        assert_eq!(
+            plain.receive_run(&mut buffer).map(|run| run.map(<[u8]>::len).collect()),
+            Some(vec![1000])
+        );
     }
 }

@@ -35,12 +35,11 @@ mod mail;
 pub mod preparing;
 mod pulse;
 pub mod settings;
+mod turns;
 
 pub use failure::DaemonError;
 use settings::Settings;
 
-/// Milliseconds between two stamps of the engine.
-const STAMP_MS: u64 = 200;
 /// Milliseconds that others have to hear that this node leaves.
 const LEAVE_MS: u64 = 300;
 
@@ -121,12 +120,10 @@ fn serve(
         settings.roster.configuration.generation
     );
     notify.tell("READY=1\nSTATUS=looking for the other nodes");
-    // A task each: what wakes one of them makes no other look for work, and a look is a call of the system.
+    // A task each: what wakes one of them makes no other look for work.
     let listening = executor.spawn(clients::listen(Rc::clone(&executor), Rc::clone(&engine), door));
-    let stamping = executor.spawn(stamp(Rc::clone(&engine)));
     let hearing = executor.spawn(hear(settings.clone(), Rc::clone(&engine), Rc::clone(&notify), bell));
-    let (carries, answers) = (Rc::clone(&engine), Rc::clone(&engine));
-    let carrying = executor.spawn(async move { carries.mail.carry().await });
+    let answers = Rc::clone(&engine);
     let answering = executor.spawn(async move { answers.answer_nodes().await });
     let (behind, puts, welcomes) = (Rc::clone(&engine), Rc::clone(&engine), Rc::clone(&engine));
     let wish = settings.wish.clone();
@@ -146,7 +143,7 @@ fn serve(
             }
         }
     };
-    smol::block_on(executor.run(async {
+    let work = executor.run(async {
         let ends = async {
             smol::future::or(engine.asked_to_leave(), ending).await;
             Ended::Told
@@ -155,31 +152,22 @@ fn serve(
             engine.changing.begins_anew().await;
             Ended::Anew
         };
-        let asked = smol::future::or(ends, anew);
         // None of these ends unless it cannot go on.
-        let work = smol::future::or(smol::future::or(listening, stamping), hearing);
-        let work = smol::future::or(work, smol::future::or(carrying, answering));
+        let work = smol::future::or(smol::future::or(listening, hearing), answering);
         let changing = smol::future::or(smol::future::or(catching_up, putting), welcoming);
         let work = async {
             smol::future::or(work, changing).await;
             Ended::Told
         };
-        let ended = smol::future::or(asked, work).await;
+        let ended = smol::future::or(smol::future::or(ends, anew), work).await;
         notify.tell(if ended == Ended::Told { "STOPPING=1" } else { "STATUS=begins anew" });
         if engine.leaves() {
             Timer::after(Duration::from_millis(LEAVE_MS)).await;
         }
         engine.pulse.stop();
-        Ok(ended)
-    }))
-}
-
-/// The detector sees by it that the engine lives.
-async fn stamp(engine: Rc<Engine>) {
-    loop {
-        engine.pulse.stamp(clock::boot_now());
-        Timer::after(Duration::from_millis(STAMP_MS)).await;
-    }
+        ended
+    });
+    turns::run(&engine, work)
 }
 
 /// Takes what the detector says, until it cannot be heard any more.

@@ -14,10 +14,15 @@ use crate::cluster::transport::limits::{
 use crate::cluster::transport::link::{Health, Leave, Link, LinkStatus};
 use crate::cluster::transport::outbox::Outbox;
 use crate::format::cursor::Writer;
-use crate::format::packet::{self, ARRIVED_BYTES, Arrived, PIECE_HEAD_BYTES, Part};
+use crate::format::packet::{
+    self, ARRIVED_BYTES, ARRIVED_RANGES_MAX, Arrived, PIECE_HEAD_BYTES, Part, RANGE_BYTES, TAKEN_BYTES,
+};
 
 /// A piece of less than this is not worth its head, when a packet is nearly full.
 const PIECE_BYTES_MIN: usize = 16;
+/// Room for a packet that carries nothing of the stream.
+const PACKET_BYTES_WITHOUT_STREAM: usize =
+    ARRIVED_BYTES + (ARRIVED_RANGES_MAX - 1) * RANGE_BYTES + TAKEN_BYTES;
 /// A limit that rose by so much is told at once: the peer may be waiting for it.
 const LIMIT_BYTES_TOLD: u64 = WINDOW_BYTES as u64 / 4;
 
@@ -357,7 +362,7 @@ impl Peer {
         stream: Option<usize>,
         tells_taken: bool,
     ) -> Leaving {
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_room(stream.unwrap_or(PACKET_BYTES_WITHOUT_STREAM));
         let arrived = if self.way_back(now) == link { self.arrivals.tell(now) } else { None };
         if let Some(arrived) = &arrived {
             packet::put_arrived(&mut writer, arrived);

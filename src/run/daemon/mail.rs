@@ -6,8 +6,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use smol::Timer;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
-use smol::{Async, Timer};
 
 use crate::base::dice::Dice;
 use crate::base::gather::Gather;
@@ -20,17 +20,16 @@ use crate::cluster::view::View;
 use crate::engine::manager::{ClusterManager, Letter as LetterId, Told};
 use crate::engine::post::{Datagram, Post};
 use crate::format::control::{LinkLine, Refusal, Reply, Request};
-use crate::format::frame::DATAGRAM_BYTES_MAX;
 use crate::format::letter::Letter;
-use crate::host::udp::Udp;
+use crate::host::udp::{RUN_BYTES_MAX, RUN_DATAGRAMS_MAX, RunBuffer, Udp};
 use crate::host::{clock, entropy};
 use crate::run::daemon::DaemonError;
 use crate::run::daemon::settings::Settings;
 
 /// How long another node's answer is waited for.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
-/// Datagrams that are read, or sent, in one go before others have a turn.
-const ROUND_MAX: usize = 256;
+/// Runs of datagrams that are read, or sent, in one go before others have a turn.
+const ROUND_RUNS_MAX: usize = 16;
 /// Questions of other nodes that wait for an answer.
 const ASKED_MAX: usize = 64;
 /// Pings under way at one time, by all who ping.
@@ -54,31 +53,6 @@ struct Ping {
     back: Sender<()>,
 }
 
-/// A timer that is set anew only when it would ring too late: each setting costs four calls of the system, and what is due is
-/// put off with nearly every datagram. It may ring for nothing, so.
-struct Alarm {
-    timer: Timer,
-    at: BootMicros,
-}
-
-impl Alarm {
-    fn new() -> Alarm {
-        Alarm { timer: Timer::never(), at: BootMicros::FOREVER }
-    }
-
-    fn set(&mut self, at: BootMicros) {
-        if at < self.at {
-            self.timer.set_after(Duration::from_micros(at.us.saturating_sub(clock::boot_micros().us)));
-            self.at = at;
-        }
-    }
-
-    async fn rings(&mut self) {
-        (&mut self.timer).await;
-        self.at = BootMicros::FOREVER;
-    }
-}
-
 struct State {
     post: Post,
     number: u64,
@@ -86,6 +60,42 @@ struct State {
     /// Which letters carry which question: when they fail, so does it.
     carrying: BTreeMap<LetterId, u64>,
     pings: BTreeMap<u64, Ping>,
+}
+
+/// Runs of datagrams: the one that comes, and the one that is gathered to be sent.
+#[derive(Default)]
+struct Runs {
+    comes: RunBuffer,
+    /// To which node the gathered one goes, and on which link, or on all.
+    to: Option<(NodeId, Option<usize>)>,
+    /// Bytes of each of its datagrams but the last.
+    each: usize,
+    leaves: Vec<u8>,
+    /// What belongs to another run, and leaves with the next one.
+    next: Option<Datagram>,
+}
+
+impl Runs {
+    /// Gathers what leaves together; may there be more?
+    fn gather(&mut self, post: &mut Post, now: BootMicros) -> bool {
+        for _ in 0..RUN_DATAGRAMS_MAX {
+            let Some(datagram) = self.next.take().or_else(|| post.outgoing(now)) else { return false };
+            let to = Some((datagram.node, datagram.link));
+            let length = datagram.bytes.len();
+            if self.leaves.is_empty() {
+                (self.to, self.each) = (to, length);
+            } else if self.to != to || length > self.each || self.leaves.len() + length > RUN_BYTES_MAX {
+                self.next = Some(datagram);
+                return true;
+            }
+            self.leaves.extend_from_slice(&datagram.bytes);
+            // One that is shorter than the others is the last.
+            if length < self.each {
+                return true;
+            }
+        }
+        true
+    }
 }
 
 /// Pings that wait; whatever ends the waiting, they are forgotten.
@@ -114,11 +124,10 @@ fn post(settings: &Settings, me: Myself, dice: Dice) -> Option<Post> {
 /// All messages of a daemon.
 pub struct Mail {
     settings: Settings,
-    sockets: Vec<Async<Udp>>,
+    sockets: Vec<Udp>,
     state: RefCell<State>,
+    runs: RefCell<Runs>,
     asked: (Sender<Asked>, Receiver<Asked>),
-    /// Rung when something is to be sent.
-    bell: (Sender<()>, Receiver<()>),
 }
 
 impl Mail {
@@ -127,11 +136,8 @@ impl Mail {
         let roster = &settings.roster;
         let port = roster.port + 1;
         let links = roster.members.get(&settings.node).map(|member| member.links.clone()).unwrap_or_default();
-        let open = |link| {
-            let socket = Udp::bind(link, port).map_err(DaemonError::Socket)?;
-            Async::new(socket).map_err(DaemonError::Loop)
-        };
-        let sockets = links.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let sockets = links.into_iter().map(|link| Udp::bind_for_runs(link, port));
+        let sockets = sockets.collect::<Result<Vec<_>, _>>().map_err(DaemonError::Socket)?;
         let post = post(settings, me, dice).ok_or(DaemonError::Differs("there is no key".into()))?;
         Ok(Mail {
             settings: settings.clone(),
@@ -143,8 +149,8 @@ impl Mail {
                 carrying: BTreeMap::new(),
                 pings: BTreeMap::new(),
             }),
+            runs: RefCell::new(Runs::default()),
             asked: bounded(ASKED_MAX),
-            bell: bounded(1),
         })
     }
 
@@ -158,18 +164,16 @@ impl Mail {
         state.pings.clear();
         // Who waits hears that nobody answers.
         state.waiting.clear();
-        drop(state);
-        self.ring();
     }
 
-    fn ring(&self) {
-        let _ = self.bell.0.try_send(());
+    /// The sockets of all links.
+    pub fn sockets(&self) -> &[Udp] {
+        &self.sockets
     }
 
     /// The view that counts from now on.
     pub fn view(&self, view: Option<&View>, quorate: bool) {
         self.state.borrow_mut().post.view(clock::boot_micros(), view, quorate);
-        self.ring();
     }
 
     /// The next question of another node.
@@ -181,7 +185,6 @@ impl Mail {
     pub fn answer(&self, asked: &Asked, reply: Reply) {
         let letter = Letter::Answer(asked.number, Box::new(reply)).encode();
         let _ = self.state.borrow_mut().post.send(asked.from, letter);
-        self.ring();
     }
 
     /// Who goes by a newer configuration.
@@ -196,8 +199,6 @@ impl Mail {
         let letter = Letter::Ask(state.number, request).encode();
         // Who is gone hears it from others.
         let _ = state.post.send(to, letter);
-        drop(state);
-        self.ring();
     }
 
     /// Asks another node, and waits for its answer.
@@ -217,7 +218,6 @@ impl Mail {
             }
             number
         };
-        self.ring();
         let late = async {
             Timer::after(ANSWER_PATIENCE).await;
             let words = format!("{name} did not answer in {} s", ANSWER_PATIENCE.as_secs());
@@ -251,7 +251,6 @@ impl Mail {
                 began.push_back(Instant::now());
                 sent += 1;
             }
-            self.ring();
             let is_late = async {
                 (&mut late).await;
                 Err(smol::channel::RecvError)
@@ -295,93 +294,55 @@ impl Mail {
         }
     }
 
-    /// Carries messages, for ever.
-    pub async fn carry(&self) {
-        let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
-        let mut alarm = Alarm::new();
-        loop {
-            self.listen(&mut buffer);
-            if self.read_letters() {
-                // Who was waiting for them may have something to say: it leaves with what is sent anyway.
-                smol::future::yield_now().await;
-            }
-            while !self.spoke_all() || !self.came(&mut alarm).await {
-                smol::future::yield_now().await;
-            }
-        }
-    }
-
-    /// Until something is to be read (then it is so) or to be sent.
-    async fn came(&self, alarm: &mut Alarm) -> bool {
-        alarm.set(self.state.borrow().post.deadline());
-        let readable = async {
-            self.readable().await;
-            true
-        };
-        let rung = async {
-            let _ = self.bell.1.recv().await;
-            false
-        };
-        let due = async {
-            alarm.rings().await;
-            false
-        };
-        smol::future::or(smol::future::or(rung, readable), due).await
-    }
-
-    async fn readable(&self) {
-        let nothing = || std::future::pending::<()>();
-        let one = |link: usize| async move {
-            match self.sockets.get(link) {
-                Some(socket) => drop(socket.readable().await.is_ok()),
-                None => nothing().await,
-            }
-        };
-        let (first, second) = (smol::future::or(one(0), one(1)), smol::future::or(one(2), one(3)));
-        smol::future::or(first, second).await;
-    }
-
-    fn listen(&self, buffer: &mut [u8]) {
-        let mut state = self.state.borrow_mut();
-        for (link, socket) in self.sockets.iter().enumerate() {
-            for _ in 0..ROUND_MAX {
-                let Some((bytes, _)) = socket.get_ref().receive(buffer) else { break };
-                let datagram = buffer.get(..bytes).unwrap_or_default();
+    /// Takes in what waits at the sockets that have something, and reads it.
+    pub fn hear(&self, is_ready: impl Fn(usize) -> bool) {
+        let (mut state, mut runs) = (self.state.borrow_mut(), self.runs.borrow_mut());
+        for (link, socket) in self.sockets.iter().enumerate().filter(|(link, _)| is_ready(*link)) {
+            for _ in 0..ROUND_RUNS_MAX {
+                let Some(run) = socket.receive_run(&mut runs.comes) else { break };
+                // What came together came now.
+                let now = clock::boot_micros();
                 // What is dropped is counted there.
-                let _ = state.post.hear(clock::boot_micros(), link, datagram);
+                run.for_each(|datagram| drop(state.post.hear(now, link, datagram)));
             }
         }
+        self.read_letters(&mut state);
     }
 
-    /// Sends what is to be sent; was that all?
-    fn spoke_all(&self) -> bool {
-        let mut state = self.state.borrow_mut();
-        for _ in 0..ROUND_MAX {
-            let Some(datagram) = state.post.outgoing(clock::boot_micros()) else { return true };
-            self.send(&datagram);
+    /// Sends what is to be sent: when there is more, at the latest.
+    pub fn speak(&self) -> BootMicros {
+        let (mut state, mut runs) = (self.state.borrow_mut(), self.runs.borrow_mut());
+        let runs = &mut *runs;
+        for _ in 0..ROUND_RUNS_MAX {
+            let now = clock::boot_micros();
+            let more = runs.gather(&mut state.post, now);
+            self.send(runs);
+            if !more {
+                return state.post.deadline();
+            }
         }
-        false
+        BootMicros::default()
     }
 
-    fn send(&self, datagram: &Datagram) {
+    fn send(&self, runs: &mut Runs) {
         let roster = &self.settings.roster;
-        let Some(member) = roster.members.get(&datagram.node) else { return };
-        for (link, (socket, address)) in self.sockets.iter().zip(&member.links).enumerate() {
-            if datagram.link.is_none_or(|only| only == link) {
-                // What is too long for the path is lost: the transport finds that out by itself.
-                socket.get_ref().send(SocketAddr::new(*address, roster.port + 1), &datagram.bytes);
+        if let Some((node, only)) = runs.to.take()
+            && let Some(member) = roster.members.get(&node)
+        {
+            for (link, (socket, address)) in self.sockets.iter().zip(&member.links).enumerate() {
+                if only.is_none_or(|only| only == link) {
+                    // What is too long for the path is lost: the transport finds that out by itself.
+                    socket.send_run(SocketAddr::new(*address, roster.port + 1), &runs.leaves, runs.each);
+                }
             }
         }
+        runs.leaves.clear();
     }
 
-    /// Reads what came; was there anything?
-    fn read_letters(&self) -> bool {
-        let mut state = self.state.borrow_mut();
-        let mut any = false;
+    fn read_letters(&self, state: &mut State) {
         while let Some(told) = state.post.told() {
-            any = true;
             match told {
-                Told::Message(from, message) => self.read(&mut state, from, &message),
+                Told::Message(from, message) => self.read(state, from, &message),
                 Told::Delivered(letter) => drop(state.carrying.remove(&letter)),
                 Told::Failed(letter, why) => {
                     let waits =
@@ -393,7 +354,6 @@ impl Mail {
                 Told::Membership { .. } => (),
             }
         }
-        any
     }
 
     fn read(&self, state: &mut State, from: NodeId, message: &[u8]) {
