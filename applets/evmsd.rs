@@ -1,12 +1,13 @@
 //! `evmsd`, the cluster daemon: words in, and the loop begins; or one of the small steps around it.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::IpAddr;
 
 use evms::base::failure::Failure;
 use evms::base::id::NodeUuid;
 use evms::base::name::Name;
-use evms::run::ask;
+use evms::cluster::token::TOKEN_BYTES_MAX;
+use evms::run::ask::{self, AskError};
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
 
@@ -108,7 +109,7 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             let path = founding::keygen()?;
             Ok(say(&format!("{path} is made; copy it to the other nodes, readable by root alone\n")))
         }
-        [verb] if verb == "leave" => Ok(say(&format!("{}\n", ask::leave()?))),
+        [verb] if verb == "leave" => Ok(say(&format!("{}\n", leave()?))),
         [verb, disk] if verb == "prepare" => prepare(&options, disk, &words),
         [verb] if verb == "prepare" => Err(words.missing("DISK").into()),
         [verb, node] if verb == "invite" => invite(node, &words),
@@ -170,6 +171,18 @@ fn init(cluster: &str, words: &Words) -> Result<Exit, Refused> {
     )))
 }
 
+/// Who does not run has nothing to leave: a shutdown that says so twice is no failure.
+fn leave() -> Result<String, AskError> {
+    match ask::leave() {
+        Err(AskError::NoDaemon(error))
+            if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) =>
+        {
+            Ok("evmsd does not run on this machine: there is nothing to leave, and the others know it as silent".into())
+        }
+        left => left,
+    }
+}
+
 fn links(words: &Words) -> Result<Vec<IpAddr>, BadWords> {
     let bad = |link: &str| words.bad("--link", &format!("'{}' is no IP address", link.escape_debug()));
     let links = words.all("--link").iter().map(|link| link.parse().map_err(|_| bad(link)));
@@ -187,7 +200,7 @@ fn join(token: &str) -> Result<Exit, Refused> {
     let mut read = String::new();
     let token = if token == "-" {
         // What cannot be read is no token.
-        let _ = std::io::stdin().take(joining::TOKEN_BYTES_MAX as u64).read_to_string(&mut read);
+        let _ = std::io::stdin().take(TOKEN_BYTES_MAX as u64).read_to_string(&mut read);
         &read
     } else {
         token

@@ -14,6 +14,9 @@ use crate::cluster::membership::Membership;
 use crate::cluster::parts::{Joining, split};
 use crate::cluster::roster::LINKS_MAX;
 
+/// A slow link may be so many beats behind a fast one: seconds, where beats of a few parts leave ten times in one.
+const COPIES_BEHIND_MAX: u64 = 64;
+
 /// A datagram that is to go out, on every link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
@@ -88,8 +91,11 @@ impl Detector {
             }
             Ok(Heard::Greeting(_, false) | Heard::ToOne(..) | Heard::Renewed(..)) => Ok(()),
             Err(Dropped::Replayed(node, number)) => {
-                // What another link carried first.
-                self.note(now, node, link, number);
+                // What another link carried first; what is older was played back, and shows no link alive.
+                let newest = self.links.get(&node).into_iter().flatten().map(Link::highest).max();
+                if number.saturating_add(COPIES_BEHIND_MAX) > newest.unwrap_or(0) {
+                    self.note(now, node, link, number);
+                }
                 Err(Dropped::Replayed(node, number))
             }
             Err(dropped) => Err(dropped),

@@ -34,6 +34,11 @@ impl Link {
         }
     }
 
+    /// The highest number that was heard on it in this session.
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
     /// A new session counts anew.
     pub fn forget_numbers(&mut self) {
         *self = Link { heard: self.heard, ..Link::default() };

@@ -28,5 +28,6 @@ pub mod roster;
 pub mod sealing;
 pub mod status;
 pub mod timing;
+pub mod token;
 pub mod transport;
 pub mod view;

@@ -71,7 +71,8 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// On this address of this machine.
+    /// On this address of this machine; on one that no interface has yet it hears what comes when one has (a node whose second
+    /// network is down at boot shall not wait for that).
     pub fn bind(address: IpAddr, port: u16) -> Result<Udp, NoSocket> {
         let address = SocketAddr::new(address, port);
         open(address)
@@ -193,8 +194,14 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_recv_buffer_size(RECEIVE_BYTES);
     let _ = socket.set_send_buffer_size(SEND_BYTES);
     socket.set_nonblocking(true)?;
+    let _ = sys::set_option(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_FREEBIND, 1);
     socket.bind(&SockAddr::from(address))?;
     Ok(socket.into())
+}
+
+/// Has an interface of this machine this address?
+pub fn is_here(address: IpAddr) -> bool {
+    UdpSocket::bind(SocketAddr::new(address, 0)).is_ok()
 }
 
 /// Sets "do not fragment" and has the kernel believe nothing of what strangers say of the path.
@@ -224,8 +231,9 @@ mod tests {
         assert_eq!(other.receive(&mut buffer), None);
         let taken = Udp::bind(here, to.port()).unwrap_err().to_string();
         assert!(taken.contains("another program has this port"), "{taken}");
-        let nowhere = Udp::bind(IpAddr::from([192, 0, 2, 1]), 0).unwrap_err().to_string();
-        assert!(nowhere.contains("correct the links"), "{nowhere}");
+        let nowhere = IpAddr::from([192, 0, 2, 1]);
+        assert!(Udp::bind(nowhere, 0).is_ok(), "it waits for its interface");
+        assert!(is_here(here) && !is_here(nowhere));
     }
     #[test]
     fn a_run_comes_as_the_datagrams_that_it_is() {

@@ -262,7 +262,7 @@ fn the_daemon_refuses_what_cannot_be() {
         ("leave now", "'now' is one word too many"),
         ("--check keygen", "unknown option '--check'"),
         ("--log nowhere", "stderr, syslog and kmsg"),
-        ("lust", "evmsd has: init, keygen"),
+        ("lust", "evmsd has: init, invite, join, keygen, prepare, leave, force"),
     ] {
         run("evmsd", &line.split(' ').collect::<Vec<_>>()).refused(2, "evmsd", part);
     }

@@ -54,6 +54,18 @@ pub fn follow(file: Roster) -> Result<Following, DaemonError> {
     }
 }
 
+/// What somebody should know of before a daemon starts with this file; nothing is kept.
+pub fn look(file: Roster) -> Result<Option<String>, DaemonError> {
+    let Some(before) = kept()? else { return Ok(None) };
+    let following = judge(before, file).map_err(DaemonError::Differs)?;
+    Ok(following.words.or(following.wish.map(|wish| {
+        format!(
+            "generation {} is put to the other nodes when this one is quorate; until then it goes by {}",
+            wish.configuration.generation, following.roster.configuration.generation
+        )
+    })))
+}
+
 fn judge(before: Roster, file: Roster) -> Result<Following, String> {
     let (old, new) = (&before.configuration, &file.configuration);
     let differs =

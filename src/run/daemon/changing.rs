@@ -282,20 +282,20 @@ impl Engine {
         Reply::Done(format!("the cluster goes by configuration {generation} now"))
     }
 
-    /// Asks those who went on what counts, whenever there are any; for ever.
+    /// Asks those who went on what counts, once there are any; for ever.
     pub async fn catch_up(&self) {
-        while self.changing.outdated.1.recv().await.is_ok() {
-            loop {
-                for node in self.mail.newer().iter() {
-                    if let Reply::Configuration(text) = self.mail.ask(node, Request::Configuration).await
-                        && let Ok(roster) = Roster::parse(&text)
-                        && let Reply::Refused(_, words) = self.adopt(roster).await
-                    {
-                        log::warn!("{}: {words}", self.before().name_of(node));
-                    }
+        // What it has when it hears so is asked for again and again: the one who went on may be gone, and another come.
+        let _ = self.changing.outdated.1.recv().await;
+        loop {
+            for node in self.mail.newer().iter() {
+                if let Reply::Configuration(text) = self.mail.ask(node, Request::Configuration).await
+                    && let Ok(roster) = Roster::parse(&text)
+                    && let Reply::Refused(_, words) = self.adopt(roster).await
+                {
+                    log::warn!("{}: {words}", self.before().name_of(node));
                 }
-                Timer::after(CATCH_UP).await;
             }
+            Timer::after(CATCH_UP).await;
         }
     }
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::cluster::mistake::Rules;
 use crate::cluster::roster::Roster;
 use crate::host::disk::Want;
-use crate::host::udp::Udp;
-use crate::host::{door, identity};
-use crate::run::daemon::arbitration;
+use crate::host::udp::{self, Udp};
+use crate::host::{door, identity, sys};
 use crate::run::daemon::settings::{self, KEY};
+use crate::run::daemon::{agreed, arbitration, heart};
 
 /// How an answer is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,9 +47,18 @@ pub fn check(config: &Path) -> Vec<Line> {
     });
     lines.push(machine());
     match settings::roster(config) {
-        Ok(roster) => of_roster(&roster, config, &mut lines),
+        Ok(roster) => {
+            of_roster(&roster, config, &mut lines);
+            match agreed::look(roster) {
+                Ok(None) => (),
+                Ok(Some(words)) => lines.push(line(Grade::Warning, "agreed", words)),
+                Err(error) => lines.push(line(Grade::Bad, "agreed", error)),
+            }
+        }
         Err(error) => lines.push(line(Grade::Bad, "configuration", error)),
     }
+    lines.push(priority());
+    lines.push(memory());
     lines.push(watchdog());
     lines
 }
@@ -105,11 +114,21 @@ fn of_roster(roster: &Roster, config: &Path, lines: &mut Vec<Line>) {
 
 fn link(roster: &Roster, address: core::net::IpAddr) -> Line {
     let running = door::knock().is_ok();
-    let shown = SocketAddr::new(address, roster.port);
-    match Udp::bind(address, roster.port) {
-        Ok(_) => line(Grade::Good, "link", format!("{shown} can be listened on")),
-        Err(_) if running => line(Grade::Good, "link", format!("{shown} is in use, by the evmsd that runs")),
-        Err(error) => line(Grade::Bad, "link", error),
+    if !udp::is_here(address) {
+        let words = format!(
+            "no interface of this machine has {address}: bring the network up, or correct the links of this node"
+        );
+        return line(Grade::Bad, "link", words);
+    }
+    // Beats on one port, messages on the one behind it.
+    let both = [roster.port, roster.port.saturating_add(1)].map(|port| Udp::bind(address, port));
+    let shown = format!("{} and the port behind it", SocketAddr::new(address, roster.port));
+    match both.into_iter().find_map(Result::err) {
+        None => line(Grade::Good, "link", format!("{shown} can be listened on")),
+        Some(_) if running => {
+            line(Grade::Good, "link", format!("{shown} are in use, by the evmsd that runs"))
+        }
+        Some(error) => line(Grade::Bad, "link", error),
     }
 }
 
@@ -128,6 +147,37 @@ fn timing(roster: &Roster) -> Line {
         f64::from(timing.drift_ppm) / 10_000.0
     );
     line(Grade::Good, "timing", words)
+}
+
+/// Tried in a thread of its own, which is gone afterwards.
+fn priority() -> Line {
+    match std::thread::spawn(|| sys::run_first(heart::PRIORITY)).join() {
+        Ok(Ok(())) => line(Grade::Good, "priority", "the detector may run before all else (SCHED_RR)"),
+        Ok(Err(errno)) => line(
+            Grade::Warning,
+            "priority",
+            format!(
+                "no real-time priority ({}): a busy processor may cost this node its quorum; give the service CAP_SYS_NICE, and \
+                 real-time time to its control group",
+                errno.desc()
+            ),
+        ),
+        Err(_) => line(Grade::Warning, "priority", "no thread could be started"),
+    }
+}
+
+fn memory() -> Line {
+    match sys::lock_all_memory() {
+        Ok(()) => line(Grade::Good, "memory", "all of it can be locked"),
+        Err(errno) => line(
+            Grade::Warning,
+            "memory",
+            format!(
+                "it cannot be locked ({}): swapping may cost this node its quorum; raise the limit (LimitMEMLOCK=infinity)",
+                errno.desc()
+            ),
+        ),
+    }
 }
 
 fn watchdog() -> Line {

@@ -19,7 +19,7 @@ use crate::cluster::mistake::Rules;
 use crate::cluster::status;
 use crate::format::frame::DATAGRAM_BYTES_MAX;
 use crate::host::run_dir::RunDir;
-use crate::host::udp::Udp;
+use crate::host::udp::{self, Udp};
 use crate::host::{clock, sys, wait};
 use crate::run::daemon::DaemonError;
 use crate::run::daemon::arbitration::Arbitration;
@@ -27,7 +27,7 @@ use crate::run::daemon::pulse::{OfHeart, Order, Word};
 use crate::run::daemon::settings::Settings;
 
 /// Real-time priority: above all that is not, below what the kernel and watchdogs need.
-const PRIORITY: i32 = 20;
+pub(super) const PRIORITY: i32 = 20;
 /// Datagrams that are read from one link before it is looked at the clock again: a flood must not stop the beat (F11).
 const ROUND_MAX: usize = 128;
 /// Beats that may be missed before it is said that this thread was not scheduled.
@@ -87,7 +87,11 @@ impl Heart {
         let pulse = pulse.ok_or(DaemonError::Differs("the detector was begun twice".into()))?;
         let now = clock::boot_now();
         let links = settings.roster.members.get(&settings.node).map(|member| member.links.clone());
-        let sockets = links.unwrap_or_default().into_iter().map(|link| Udp::bind(link, settings.roster.port));
+        let links = links.unwrap_or_default();
+        for link in links.iter().filter(|link| !udp::is_here(**link)) {
+            log::warn!("no interface of this machine has {link} yet: that link waits for it");
+        }
+        let sockets = links.into_iter().map(|link| Udp::bind(link, settings.roster.port));
         let sockets = sockets.collect::<Result<Vec<_>, _>>().map_err(DaemonError::Socket)?;
         let membership = membership(&settings, left, &mut dice, now);
         let detector = detector(&settings, membership, &mut dice, now)?;

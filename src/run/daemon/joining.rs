@@ -4,17 +4,13 @@
 use core::net::IpAddr;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::base::failure::{Failure, Kind};
-use crate::base::hex;
 use crate::base::id::{NodeId, NodeUuid};
 use crate::base::limits::NODE_ID_MAX;
 use crate::base::name::Name;
 use crate::cluster::configuration::Voter;
-use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::{Member, Roster};
-use crate::format::seal;
+use crate::cluster::token::{Token, WORD};
 use crate::host::identity::{self, IdentityError, IdentityFiles};
 use crate::host::secret::{self, BadFile};
 use crate::host::{entropy, entropy::NoEntropy};
@@ -22,43 +18,8 @@ use crate::run::ask::{self, AskError};
 use crate::run::daemon::settings::{CONFIG, KEY};
 use crate::run::daemon::{DaemonError, settings};
 
-/// What a token begins with.
-const WORD: &str = "evms-join-1:";
-/// Bytes of a checksum behind what it says: a line that lost its end on the way is told.
-const CRC_BYTES: usize = 4;
-/// Bytes of a token at most, as text.
-pub const TOKEN_BYTES_MAX: usize = 64 * 1024;
 /// Votes that a node gets.
 const VOTES: u16 = 1;
-
-/// All that a machine needs to join.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Token {
-    key: String,
-    machine: NodeUuid,
-    roster: Roster,
-}
-
-impl Token {
-    fn to_line(&self) -> String {
-        // There is no value of it that postcard cannot write.
-        let mut bytes = postcard::to_allocvec(self).unwrap_or_default();
-        let crc = seal::crc(&bytes).to_le_bytes();
-        bytes.extend_from_slice(&crc);
-        [WORD, &hex::encode(&bytes)].concat()
-    }
-
-    fn parse(line: &str) -> Option<Token> {
-        let bytes = hex::decode(line.trim().strip_prefix(WORD)?)?;
-        let (said, crc) = bytes.split_at_checked(bytes.len().checked_sub(CRC_BYTES)?)?;
-        if seal::crc(said).to_le_bytes() != crc {
-            return None;
-        }
-        let token: Token = postcard::from_bytes(said).ok()?;
-        let is_whole = token.roster.check().is_ok() && token.roster.node_of(token.machine).is_some();
-        (is_whole && ClusterKey::parse(&token.key).is_some()).then_some(token)
-    }
-}
 
 /// Why nobody joins.
 #[derive(Debug)]
@@ -229,27 +190,6 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_as_it_was_written_and_in_no_other_way() {
-        let machine = NodeUuid([9; 16]);
-        let (name, link) = (Name::parse("n4").unwrap(), "10.0.0.4".parse().unwrap());
-        let next = with_node(roster(), name, vec![link], machine).unwrap();
-        assert_eq!(next.configuration.generation, 5);
-        assert_eq!(next.configuration.nodes[&NodeId(4)], Voter { uuid: machine, votes: 0 });
-        assert_eq!(next.members[&NodeId(4)].joining, 1);
-        let key = ClusterKey::new([7; 32]).to_line();
-        let token = Token { key, machine, roster: next };
-        let line = token.to_line();
-        assert_eq!(Token::parse(&format!("  {line}\n")), Some(token));
-        for cut in [0, 5, WORD.len(), WORD.len() + 8, line.len() - 2, line.len() - 1] {
-            assert_eq!(Token::parse(&line[..cut]), None, "{cut}");
-        }
-        let mut other = line.into_bytes();
-        let last = other.len() - 20;
-        other[last] = if other[last] == b'0' { b'1' } else { b'0' };
-        assert_eq!(Token::parse(&String::from_utf8(other).unwrap()), None);
-    }
-
-    #[test]
     fn who_is_there_is_not_invited_again() {
         let link = || vec!["10.0.0.4".parse().unwrap()];
         let named = |name: &str| Name::parse(name).unwrap();
@@ -257,6 +197,10 @@ mod tests {
         assert!(matches!(there, Err(JoinError::There(_))));
         let machine = NodeUuid::parse("22222222-2222-4222-8222-222222222222").unwrap();
         assert!(matches!(with_node(roster(), named("n4"), link(), machine), Err(JoinError::There(_))));
+        let next = with_node(roster(), named("n4"), link(), NodeUuid([9; 16])).unwrap();
+        assert_eq!(next.configuration.generation, 5);
+        assert_eq!(next.configuration.nodes[&NodeId(4)], Voter { uuid: NodeUuid([9; 16]), votes: 0 });
+        assert_eq!(next.members[&NodeId(4)].joining, 1);
         assert!(matches!(
             with_node(roster(), named("n4"), Vec::new(), NodeUuid([9; 16])),
             Err(JoinError::Links(0, 1))
