@@ -20,6 +20,8 @@ use crate::tap::{Namespace, namespace, neighbours};
 
 /// How long anything is waited for before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The issue: one agreed view so many seconds after the last change of connectivity.
+const AGREED: Duration = Duration::from_secs(2);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(20);
 pub const PORT: u16 = 5430;
@@ -102,6 +104,15 @@ impl Lab {
         lab
     }
 
+    /// Starts all daemons side by side, as after a power cut of the room.
+    pub fn start_at_once(&mut self) {
+        std::thread::scope(|scope| {
+            for node in &mut self.nodes {
+                scope.spawn(|| node.start());
+            }
+        });
+    }
+
     pub fn plan(&self) -> &Plan {
         &self.fabric.plan
     }
@@ -148,6 +159,12 @@ impl Lab {
     pub fn views(&self, place: usize) -> usize {
         self.nodes[place].log().lines().filter(|line| line.contains(": view ")).count()
     }
+}
+
+/// An agreement that came when it had to.
+pub fn in_time(what: &str, took: Duration) {
+    println!("       {what} after {:.2} s", took.as_secs_f64());
+    assert!(took <= AGREED, "{what}: {took:?}");
 }
 
 /// Statuses for who has to find out.

@@ -7,6 +7,7 @@ mod answers;
 mod cuts;
 mod death;
 mod fabric;
+mod five;
 mod lab;
 mod letters;
 #[path = "../cli/schema.rs"]
@@ -23,7 +24,7 @@ use std::time::Instant;
 type Case = (&'static str, fn());
 
 const CASES: &[&[Case]] =
-    &[death::CASES, cuts::CASES, letters::CASES, weather::CASES, strain::CASES, answers::CASES];
+    &[death::CASES, cuts::CASES, letters::CASES, five::CASES, weather::CASES, strain::CASES, answers::CASES];
 
 /// They take all of a processor, or say how fast something is.
 const ALONE: &[&str] = &[
