@@ -10,6 +10,7 @@ pub mod gather;
 pub mod hash;
 pub mod id;
 pub mod limits;
+pub mod mistake;
 pub mod name;
 pub mod size;
 pub mod sorted;

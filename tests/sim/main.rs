@@ -21,6 +21,7 @@ mod ledger;
 mod letters;
 mod machine;
 mod network;
+mod plan;
 mod story;
 mod world;
 
