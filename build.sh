@@ -11,7 +11,7 @@ SIZE_MAX_BYTES=2097152
 DENY_VERSION=0.20.2
 
 # What the build needs, and what the tests need to make a disk that is somebody else's. The only list of packages.
-PACKAGES_BUILD=(gcc libc6-dev clang pkg-config libdevmapper-dev file python3 jq util-linux iproute2)
+PACKAGES_BUILD=(gcc libc6-dev clang pkg-config libdevmapper-dev file python3 jq util-linux iproute2 strace)
 PACKAGES_DISKS=(bcache-tools bsdutils btrfs-progs cryptsetup-bin dosfstools drbd-utils e2fsprogs erofs-utils exfatprogs
   f2fs-tools fdisk genisoimage gfs2-utils grub-pc-bin jfsutils lvm2 mdadm mount mtools nilfs-tools ntfs-3g ocfs2-tools
   parted qemu-utils reiserfsprogs squashfs-tools thin-provisioning-tools udftools util-linux-extra xfsprogs)

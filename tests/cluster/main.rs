@@ -10,6 +10,8 @@ mod fabric;
 mod five;
 mod lab;
 mod letters;
+mod mixed;
+mod order;
 #[path = "../cli/schema.rs"]
 mod schema;
 mod strain;
@@ -23,8 +25,17 @@ use std::time::Instant;
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: &[&[Case]] =
-    &[death::CASES, cuts::CASES, letters::CASES, five::CASES, weather::CASES, strain::CASES, answers::CASES];
+const CASES: &[&[Case]] = &[
+    death::CASES,
+    cuts::CASES,
+    letters::CASES,
+    five::CASES,
+    mixed::CASES,
+    order::CASES,
+    weather::CASES,
+    strain::CASES,
+    answers::CASES,
+];
 
 /// They take all of a processor, or say how fast something is.
 const ALONE: &[&str] = &[
