@@ -11,7 +11,7 @@ SIZE_MAX_BYTES=2097152
 DENY_VERSION=0.20.2
 
 # What the build needs, and what the tests need to make a disk that is somebody else's. The only list of packages.
-PACKAGES_BUILD=(gcc libc6-dev clang pkg-config libdevmapper-dev file python3 jq util-linux iproute2)
+PACKAGES_BUILD=(gcc libc6-dev clang pkg-config libdevmapper-dev file python3 jq util-linux iproute2 strace)
 PACKAGES_DISKS=(bcache-tools bsdutils btrfs-progs cryptsetup-bin dosfstools drbd-utils e2fsprogs erofs-utils exfatprogs
   f2fs-tools fdisk genisoimage gfs2-utils grub-pc-bin jfsutils lvm2 mdadm mount mtools nilfs-tools ntfs-3g ocfs2-tools
   parted qemu-utils reiserfsprogs squashfs-tools thin-provisioning-tools udftools util-linux-extra xfsprogs)
@@ -32,7 +32,7 @@ help() {
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
   if has demo; then row "demo [images|guest]" "see it work: on disk images, then in a guest whose power is cut"; fi
-  if has sim; then row "sim [COUNT] [--letters] [--from FIRST] | --seed SEED | --mistake NAME | --ledger | --growth" "clusters, and letters, in virtual time against the laws; the long run goes on; what a node of 2 to 64 costs"; fi
+  if has sim; then row "sim [COUNT] [--letters] [--from FIRST] | --seed SEED | --mistake NAME | --ledger | --growth | --views" "clusters, and letters, in virtual time against the laws; the long run goes on; what a node of 2 to 64 costs; memory under a million views"; fi
   if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
   row "cluster [NAME]..." "real daemons in network namespaces against deaths, cuts, weather and enemies (root)"
   if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
@@ -216,6 +216,7 @@ verb_test() {
 
 test_long() {
   stage "crash model, long" model crash --long
+  stage "a million changes of the view" model sim --views
   EVMS_CLUSTER_LONG=1 stage "ten minutes of busy processors" cargo test --locked --test cluster -- f24_
   EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
 }
@@ -228,7 +229,7 @@ model() {
   while (($#)); do
     case $1 in
       --from | --seed | --mistake) words+=("$1" "${2:?"$1 wants a value"}") && shift ;;
-      [0-9]* | --long | --clean | --letters | --clusters | --speed | --ledger | --growth) words+=("$1") ;;
+      [0-9]* | --long | --clean | --letters | --clusters | --speed | --ledger | --growth | --views) words+=("$1") ;;
       *) die "$name: '$1' is not known; see ./build.sh help" 2 ;;
     esac
     shift

@@ -11,6 +11,7 @@ pub mod hash;
 pub mod hex;
 pub mod id;
 pub mod limits;
+pub mod mistake;
 pub mod name;
 pub mod size;
 pub mod sorted;

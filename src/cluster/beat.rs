@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::id::{Incarnation, NodeId};
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::view::{Stage, View, ViewNumber};
+use crate::format::greeting::{VERSIONS, shared_version};
 
 /// Which life of a node's daemon: numbered anew from one in every incarnation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,21 +77,20 @@ pub struct Beat {
     pub left: bool,
 }
 
-/// The version of the bytes of a beat; a newer program's begin with another, and say more behind these.
-const VERSION: u8 = 1;
-
 impl Beat {
-    /// Its bytes, for the other nodes: the version, then all fields as postcard has them.
+    /// Its bytes, for the other nodes: the oldest version by which they can be read and the newest that the sender speaks,
+    /// then all fields as postcard has them. One beat is for all, whatever each of them speaks: what a newer version has
+    /// more to say stands behind these fields.
     pub fn encode(&self) -> Vec<u8> {
         // There is no value of it that postcard cannot write.
-        postcard::to_extend(self, vec![VERSION]).unwrap_or_default()
+        postcard::to_extend(self, vec![VERSIONS.0, VERSIONS.1]).unwrap_or_default()
     }
 
-    /// Reads the bytes of another node. Nothing when they are none, or of a version that this program does not know.
+    /// Reads the bytes of another node. Nothing when they are none, or of versions that this program does not know.
     pub fn decode(bytes: &[u8]) -> Option<Beat> {
-        let (version, fields) = bytes.split_first()?;
-        let (beat, _) = postcard::take_from_bytes::<Beat>(fields).ok()?;
-        (*version == VERSION).then_some(beat)
+        let ([oldest, newest], fields) = bytes.split_first_chunk()?;
+        shared_version(VERSIONS, (*oldest, *newest))?;
+        postcard::take_from_bytes(fields).ok().map(|(beat, _)| beat)
     }
 
     /// A beat of which no more is known than that it was heard.
@@ -119,5 +119,24 @@ impl Beat {
     /// Is the sender as far as this with that view?
     pub fn is_at(&self, number: ViewNumber, stage: Stage) -> bool {
         self.promised == number && self.stage.is_some_and(|at| at >= stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F29: one version ahead is read without what it says more; what cannot be read as this version is no beat.
+    #[test]
+    fn f29_a_beat_of_a_newer_program_is_read_as_far_as_it_is_known() {
+        let beat = Beat::unknown(NodeId(3), Incarnation([4; 16]), BeatNumber::default());
+        let bytes = beat.encode();
+        assert_eq!(bytes[..2], [1, 1]);
+        assert_eq!(Beat::decode(&bytes).as_ref(), Some(&beat));
+        let of = |oldest: u8, newest: u8| [&[oldest, newest], &bytes[2..], b"more"].concat();
+        assert_eq!(Beat::decode(&of(1, 2)), Some(beat));
+        assert_eq!(Beat::decode(&of(2, 3)), None);
+        assert_eq!(Beat::decode(&of(0, 0)), None);
+        assert_eq!(Beat::decode(&[1]), None);
     }
 }

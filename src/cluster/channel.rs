@@ -24,7 +24,7 @@ use crate::cluster::keys::{ClusterKey, Purpose, SessionTag};
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::sealing::{GreetingSeal, Seal};
 use crate::format::frame::{ClusterTag, Header, Kind, NoFrame};
-use crate::format::greeting::{Challenge, Greeting};
+use crate::format::greeting::{Challenge, Greeting, shared_version};
 
 mod counts;
 mod session;
@@ -38,8 +38,6 @@ use session::Live;
 pub const GREET_MS: u64 = 200;
 /// Milliseconds between answers to one node at least: who replays greetings gets no more than that.
 const ANSWER_MS: u64 = 20;
-/// Versions of messages that this program speaks, oldest and newest.
-pub const VERSIONS: (u8, u8) = (1, 1);
 
 /// Who opens a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +63,8 @@ pub struct Common {
     pub generation: u64,
     /// The hash of that.
     pub configuration: Hash128,
+    /// Versions of what is said that the program of this end speaks: `VERSIONS`, but where another program is played.
+    pub versions: (u8, u8),
     /// Milliseconds after which another boot of a node may take the place of one that is silent.
     pub window_ms: u64,
 }
@@ -301,7 +301,7 @@ impl Channel {
     fn greet(&mut self, node: NodeId) -> Option<Vec<u8>> {
         let peer = self.peers.get(&node)?;
         let greeting = Greeting {
-            versions: VERSIONS,
+            versions: self.common.versions,
             machine: self.me.machine,
             incarnation: self.me.incarnation,
             session: self.me.session.0,
@@ -406,7 +406,7 @@ impl Channel {
             // This one's own words, thrown back at it.
             return Err(Dropped::Replayed(node, header.counter));
         }
-        self.judge(node, &greeting)?;
+        let version = self.judge(node, &greeting)?;
         let derive = (self.keys.first(), key);
         let (Some(mine), theirs) = derive else { return Err(Dropped::UnknownKey(header.key)) };
         let peer = self.peers.get_mut(&node).ok_or(Dropped::Stranger(node))?;
@@ -426,7 +426,7 @@ impl Channel {
         }
         let (cluster, purpose) = (self.common.cluster, self.purpose);
         let (own, other) = ((self.me.node, self.tag), (node, tag));
-        let session = PeerSession::of(&greeting, now);
+        let session = PeerSession::of(&greeting, version, now);
         let send = Seal::new(mine.key.to_one(cluster, purpose, own, other));
         let to_me = Seal::new(theirs.key.to_one(cluster, purpose, other, own));
         let to_all = Seal::new(theirs.key.to_all(cluster, purpose, other));
@@ -435,7 +435,8 @@ impl Channel {
         Ok(Heard::Greeting(node, true))
     }
 
-    fn judge(&self, node: NodeId, greeting: &Greeting) -> Result<(), Dropped> {
+    /// The version by which the two talk, when nothing is wrong with who greets.
+    fn judge(&self, node: NodeId, greeting: &Greeting) -> Result<u8, Dropped> {
         let (claimed, refused) = (greeting.machine, greeting.incarnation);
         if node == self.me.node {
             let (machine, known) = (self.me.machine, self.me.incarnation);
@@ -448,15 +449,14 @@ impl Channel {
         if let Some(known) = self.common.machines.get(&node).copied().filter(|known| *known != claimed) {
             return Err(Dropped::Impostor { node, known, claimed });
         }
-        let (oldest, newest) = greeting.versions;
-        if oldest > VERSIONS.1 || newest < VERSIONS.0 {
-            return Err(Dropped::OtherVersions(node, greeting.versions));
-        }
+        // Before the configuration: another program may have another idea of its hash.
+        let version = shared_version(self.common.versions, greeting.versions);
+        let version = version.ok_or(Dropped::OtherVersions(node, greeting.versions))?;
         let (generation, configuration) = (greeting.generation, greeting.configuration);
         if generation == self.common.generation && configuration != self.common.configuration {
             return Err(Dropped::OtherConfiguration { node, generation, configuration });
         }
-        Ok(())
+        Ok(version)
     }
 }
 

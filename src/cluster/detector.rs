@@ -125,10 +125,15 @@ impl Detector {
         self.membership.deadline().min(self.channel.deadline())
     }
 
-    /// The beat that is due is put among what goes out; was one? What the membership must remember has to be stored before
-    /// that is sent.
-    pub fn beat(&mut self, now: BootTime) -> bool {
+    /// The beat that is due is put among what goes out, as soon as `keep` has kept what the membership must remember of it:
+    /// a daemon that dies between the two has promised what nobody heard, and one that died the other way round would come
+    /// back and act against what others count on (safety 1.3). Without that the beat is never sent: what it promises could
+    /// not be kept. Was one put there?
+    pub fn beat(&mut self, now: BootTime, keep: impl FnOnce(&Membership) -> bool) -> bool {
         let Some(beat) = self.membership.beat(now) else { return false };
+        if !keep(&self.membership) {
+            return false;
+        }
         self.beats = self.beats.wrapping_add(1);
         for part in split(self.beats, &beat.encode()) {
             self.out.extend(self.channel.to_all(&part).map(Outgoing::ToAll));

@@ -11,6 +11,8 @@ use crate::cluster::membership::Standing;
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::roster::Roster;
 use crate::format::control::{ChangeLine, LinkLine, NodeLine, QuorumLine, Status, TrafficLine, ViewLine};
+use crate::format::frame::{self, NoFrame};
+use crate::format::greeting::VERSIONS;
 
 /// All that is known.
 pub fn status(now: BootTime, me: NodeId, began: BootTime, all: (&Detector, &Roster, &Chronicle)) -> Status {
@@ -230,6 +232,10 @@ fn traffic(counts: &Counts, roster: &Roster) -> TrafficLine {
 pub fn in_words(dropped: &Dropped, roster: &Roster) -> String {
     let name = |node: &NodeId| roster.name_of(*node);
     match dropped {
+        Dropped::NoFrame(NoFrame::Version(version)) => format!(
+            "a node speaks version {version} of frames on this port and this program {}; bring both to neighbouring versions",
+            frame::VERSION
+        ),
         Dropped::NoFrame(_) => "something that is not evms sends to this port".into(),
         Dropped::Foreign(tag) => format!(
             "nodes of another cluster, {tag}, send to this port; give the two clusters different ports or networks"
@@ -264,8 +270,10 @@ pub fn in_words(dropped: &Dropped, roster: &Roster) -> String {
             roster.hash().short()
         ),
         Dropped::OtherVersions(node, (oldest, newest)) => format!(
-            "{} speaks versions {oldest} to {newest} and this program others; bring both to neighbouring versions",
-            name(node)
+            "{} speaks versions {oldest} to {newest} and this program {} to {}; bring both to neighbouring versions",
+            name(node),
+            VERSIONS.0,
+            VERSIONS.1
         ),
     }
 }

@@ -21,6 +21,15 @@ use crate::base::hash::Hash128;
 use crate::base::id::{Incarnation, NodeUuid};
 use crate::format::cursor::{Reader, Writer};
 
+/// Versions of what is said between nodes that this program speaks, oldest and newest: in greetings, and in front of beats.
+pub const VERSIONS: (u8, u8) = (1, 1);
+
+/// The newest version that two programs both speak, and by which they talk to each other (F29); nothing when there is none.
+pub fn shared_version(one: (u8, u8), other: (u8, u8)) -> Option<u8> {
+    let (oldest, newest) = (one.0.max(other.0), one.1.min(other.1));
+    (oldest <= newest).then_some(newest)
+}
+
 /// Random bytes that an answer has to repeat.
 pub type Challenge = [u8; 16];
 
@@ -83,6 +92,17 @@ impl Greeting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_programs_talk_by_the_newest_version_that_both_know() {
+        let cases = [((1, 1), (1, 1), Some(1)), ((1, 1), (1, 2), Some(1)), ((1, 3), (2, 4), Some(3))];
+        for (one, other, wanted) in
+            cases.into_iter().chain([((1, 1), (2, 3), None), ((1, 9), (0, 0), None), ((1, 1), (5, 0), None)])
+        {
+            assert_eq!(shared_version(one, other), wanted, "{one:?} {other:?}");
+            assert_eq!(shared_version(other, one), wanted, "{other:?} {one:?}");
+        }
+    }
 
     #[test]
     fn a_greeting_is_what_the_table_says() {

@@ -108,8 +108,7 @@ impl RunDir {
         // A page that there is no room for would end the daemon without a word when it is written.
         posix_fallocate(&state, 0, 2 * PLACE_BYTES as i64).map_err(|errno| failed(&path)(errno.into()))?;
         let pages = SharedPages::map(&state, 2 * PLACE_BYTES).map_err(|errno| failed(&path)(errno.into()))?;
-        let bytes = pages.read();
-        let newest = bytes.chunks(PLACE_BYTES).filter_map(read_place).max_by_key(|(counter, ..)| *counter);
+        let newest = newest(&pages.read());
         let counter = newest.as_ref().map_or(0, |(counter, ..)| *counter);
         let left = newest.filter(|(_, of, _)| *of == boot).map(|(_, _, memory)| memory);
         Ok((RunDir { _lock: lock, pages, counter, boot }, left))
@@ -127,6 +126,11 @@ impl RunDir {
         self.counter = counter;
         true
     }
+}
+
+/// Of the bytes of `state`, what counts: its counter, the boot that it is of, and the memory.
+pub fn newest(state: &[u8]) -> Option<(u64, BootId, Vec<u8>)> {
+    state.chunks(PLACE_BYTES).filter_map(read_place).max_by_key(|(counter, ..)| *counter)
 }
 
 fn write_place(counter: u64, boot: BootId, memory: &[u8]) -> Option<Vec<u8>> {

@@ -33,44 +33,15 @@ pub enum Mistake {
 
 /// No rule broken: the only possibility in a program that can meet a disk.
 #[cfg(not(feature = "mistakes"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mistake {}
+pub type Mistake = crate::base::mistake::NoMistake;
 
 /// The rules by which a run is made: all of them, or all but one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
-    broken: Option<Mistake>,
-}
-
-impl Rules {
-    /// All rules kept.
-    pub const ALL: Rules = Rules { broken: None };
-
-    /// All rules but one.
-    pub fn without(mistake: Mistake) -> Rules {
-        Rules { broken: Some(mistake) }
-    }
-
-    /// The mistake that is made, if any.
-    pub fn broken(self) -> Option<Mistake> {
-        self.broken
-    }
-}
-
-/// No rule is broken where no mistake was compiled in.
-#[cfg(not(feature = "mistakes"))]
-pub(crate) const fn never(_: &Rules) -> bool {
-    false
-}
+pub type Rules = crate::base::mistake::Rules<Mistake>;
 
 /// `breaks!(rules, SomeMistake)`: is this the run that makes that mistake? A constant `false` outside the model.
 macro_rules! breaks {
-    ($rules:expr, $mistake:ident) => {{
-        #[cfg(feature = "mistakes")]
-        let broken = $rules.broken() == Some($crate::volume::mistake::Mistake::$mistake);
-        #[cfg(not(feature = "mistakes"))]
-        let broken = $crate::volume::mistake::never(&$rules);
-        broken
-    }};
+    ($rules:expr, $mistake:ident) => {
+        $crate::base::mistake::breaks!($rules, $crate::volume::mistake::Mistake, $mistake)
+    };
 }
 pub(crate) use breaks;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Case;
-use crate::lab::{Lab, shown};
+use crate::lab::{Lab, in_time, shown};
 
 pub const CASES: &[Case] = &[
     ("f1_two_of_three_go_on", f1_partition),
@@ -15,14 +15,6 @@ pub const CASES: &[Case] = &[
     ("f56_a_short_cut_costs_no_view", short_cut),
     ("sixteen_in_two_parts_and_whole_again", sixteen),
 ];
-
-/// The issue: one agreed view so many seconds after the last change of connectivity.
-const AGREED: Duration = Duration::from_secs(2);
-
-fn in_time(what: &str, took: Duration) {
-    println!("       {what} after {:.2} s", took.as_secs_f64());
-    assert!(took <= AGREED, "{what}: {took:?}");
-}
 
 fn f1_partition() {
     let lab = Lab::running("partition", 3, 1);

@@ -28,6 +28,9 @@ pub struct Weather {
     pub hole_bytes: usize,
 }
 
+/// Sees every frame that is sent, before it is carried anywhere.
+type Watcher = Box<dyn FnMut(&[u8]) + Send>;
+
 /// What can be changed while it runs.
 pub struct Plan {
     nodes: usize,
@@ -37,6 +40,7 @@ pub struct Plan {
     kept: Mutex<Vec<(usize, Vec<u8>)>>,
     keeps: AtomicBool,
     inject: Mutex<Vec<(usize, Vec<u8>)>>,
+    watcher: Mutex<Option<Watcher>>,
     ends: AtomicBool,
 }
 
@@ -79,6 +83,11 @@ impl Plan {
         *self.weather.lock().unwrap() = weather;
     }
 
+    /// From now on all frames are shown to this one.
+    pub fn watch(&self, watcher: impl FnMut(&[u8]) + Send + 'static) {
+        *self.watcher.lock().unwrap() = Some(Box::new(watcher));
+    }
+
     /// From now on the last frames are kept.
     pub fn keep(&self) {
         self.keeps.store(true, Ordering::Relaxed);
@@ -113,6 +122,7 @@ impl Fabric {
             kept: Mutex::default(),
             keeps: AtomicBool::new(false),
             inject: Mutex::default(),
+            watcher: Mutex::default(),
             ends: AtomicBool::new(false),
         });
         let mut running =
@@ -187,6 +197,9 @@ impl Running {
 
     fn carry(&mut self, from: usize, link: usize, frame: &[u8]) {
         let Some(to) = frame.first_chunk::<6>() else { return };
+        if let Some(watcher) = &mut *self.plan.watcher.lock().unwrap() {
+            watcher(frame);
+        }
         let weather = *self.plan.weather.lock().unwrap();
         if weather.hole_bytes > 0 && frame.len() > weather.hole_bytes {
             return;

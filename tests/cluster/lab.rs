@@ -20,9 +20,13 @@ use crate::tap::{Namespace, namespace, neighbours};
 
 /// How long anything is waited for before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The issue: one agreed view so many seconds after the last change of connectivity.
+const AGREED: Duration = Duration::from_secs(2);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(20);
 pub const PORT: u16 = 5430;
+/// To strace: calls that send are over later, in microseconds.
+const HELD: &str = "inject=sendto,sendmsg,sendmmsg:delay_exit=10000";
 
 /// One machine.
 pub struct Node {
@@ -107,6 +111,29 @@ impl Lab {
         &self.folder
     }
 
+    /// Starts all daemons side by side, as after a power cut of the room.
+    pub fn start_at_once(&mut self) {
+        std::thread::scope(|scope| {
+            for node in &mut self.nodes {
+                scope.spawn(|| node.start());
+            }
+        });
+    }
+
+    /// Builds what gives daemons wall clocks of their own.
+    pub fn wall_library(&self) -> PathBuf {
+        let (source, built) =
+            (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/wall.c"), self.folder.join("wall.so"));
+        let ran = Command::new("gcc")
+            .args(["-O2", "-Wall", "-shared", "-fPIC", "-o"])
+            .arg(&built)
+            .arg(source)
+            .output();
+        let ran = ran.expect("there is gcc");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        built
+    }
+
     pub fn plan(&self) -> &Plan {
         &self.fabric.plan
     }
@@ -144,6 +171,15 @@ impl Lab {
         }
     }
 
+    /// Until this is so.
+    pub fn until(&self, is_so: impl Fn(&Lab) -> bool) {
+        let begin = Instant::now();
+        while !is_so(self) {
+            assert!(begin.elapsed() < PATIENCE, "{}\n{}", shown(&self.seen()), self.logs());
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// All logs.
     pub fn logs(&self) -> String {
         self.nodes.iter().map(|node| format!("-- {}\n{}", node.name, node.log())).collect()
@@ -153,6 +189,12 @@ impl Lab {
     pub fn views(&self, place: usize) -> usize {
         self.nodes[place].log().lines().filter(|line| line.contains(": view ")).count()
     }
+}
+
+/// An agreement that came when it had to.
+pub fn in_time(what: &str, took: Duration) {
+    println!("       {what} after {:.2} s", took.as_secs_f64());
+    assert!(took <= AGREED, "{what}: {took:?}");
 }
 
 /// Statuses for who has to find out.
@@ -220,7 +262,7 @@ impl Node {
 
     /// What a daemon before left in this boot is gone, as after a boot.
     pub fn forget(&self) {
-        let _ = fs::remove_file(self.run_room().join("evms/state"));
+        let _ = fs::remove_file(self.state());
     }
 
     /// Does something in its place.
@@ -246,6 +288,11 @@ impl Node {
         self.inside(|| Command::new(env!("CARGO_BIN_EXE_evms")).arg(applet).args(words).output().unwrap())
     }
 
+    /// What its daemon keeps for the next one of its boot.
+    pub fn state(&self) -> PathBuf {
+        self.run_room().join("evms/state")
+    }
+
     /// Starts its daemon.
     pub fn start(&mut self) {
         let log = self.folder.join("log");
@@ -254,9 +301,50 @@ impl Node {
 
     /// The same, with its words going there.
     pub fn start_logging_to(&mut self, path: &str) {
+        self.start_as(Command::new(env!("CARGO_BIN_EXE_evms")), path);
+    }
+
+    /// The same, each call that sends held for a while after what it sent is on the cable.
+    pub fn start_held(&mut self) {
+        let mut command = Command::new("strace");
+        // -D: the daemon is the child, and strace looks at it from behind.
+        command.args([
+            "-D",
+            "-f",
+            "-q",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=sendto,sendmsg,sendmmsg",
+            "-e",
+            HELD,
+        ]);
+        command.arg(env!("CARGO_BIN_EXE_evms"));
+        let log = self.folder.join("log");
+        self.start_as(command, log.to_str().unwrap());
+    }
+
+    /// The same, with a wall clock of its own, by a library that is built beforehand.
+    pub fn start_by_wall(&mut self, library: &Path) {
+        self.set_wall(0);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evms"));
+        command.env("LD_PRELOAD", library).env("EVMS_WALL", self.folder.join("wall"));
+        let log = self.folder.join("log");
+        self.start_as(command, log.to_str().unwrap());
+    }
+
+    /// Sets that wall clock: as wrong as this.
+    pub fn set_wall(&self, seconds: i64) {
+        // In one step: what is read half is another time.
+        let new = self.folder.join("wall.new");
+        fs::write(&new, seconds.to_string()).unwrap();
+        fs::rename(new, self.folder.join("wall")).unwrap();
+    }
+
+    fn start_as(&mut self, mut command: Command, path: &str) {
         let log = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
         let child = self.inside(|| {
-            Command::new(env!("CARGO_BIN_EXE_evms"))
+            command
                 .args(["evmsd", "--log", "stderr"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())

@@ -8,8 +8,11 @@ mod changes;
 mod cuts;
 mod death;
 mod fabric;
+mod five;
 mod lab;
 mod letters;
+mod mixed;
+mod order;
 #[path = "../cli/schema.rs"]
 mod schema;
 mod strain;
@@ -28,6 +31,9 @@ const CASES: &[&[Case]] = &[
     death::CASES,
     cuts::CASES,
     letters::CASES,
+    five::CASES,
+    mixed::CASES,
+    order::CASES,
     weather::CASES,
     strain::CASES,
     answers::CASES,

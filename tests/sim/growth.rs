@@ -14,6 +14,7 @@ use evms::cluster::detector::{Detector, Outgoing};
 use evms::cluster::keys::{ClusterKey, Purpose};
 use evms::cluster::membership::Membership;
 use evms::cluster::mistake::Rules;
+use evms::format::greeting::VERSIONS;
 
 const SIZES: [usize; 5] = [2, 8, 16, 32, 64];
 /// Seconds until all are expected to be of one view, and then those that are counted.
@@ -45,6 +46,7 @@ fn node(id: usize, configuration: &Configuration, now: BootTime) -> Node {
         machines: configuration.nodes.iter().map(|(node, voter)| (*node, voter.uuid)).collect(),
         generation: configuration.generation,
         configuration: Hash128::of(&[b"growth"]),
+        versions: VERSIONS,
         window_ms: configuration.timing.window_ms,
     };
     let (keys, dice) = ([ClusterKey::new([3; 32])], Dice::from_number(id as u64));
@@ -64,7 +66,7 @@ fn turn(node: &mut Node, now: BootTime) -> Vec<Outgoing> {
         let _ = node.detector.hear(now, 0, &datagram);
     }
     node.detector.tick(now);
-    node.detector.beat(now);
+    node.detector.beat(now, |_| true);
     while node.detector.membership_mut().change().is_some() {}
     std::iter::from_fn(|| node.detector.outgoing(now)).collect()
 }

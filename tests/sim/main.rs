@@ -7,7 +7,8 @@
 //! `build.sh sim` runs both. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters` and
 //! `--clusters` run one world alone, `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`),
-//! `--growth` what a node of a large cluster costs; `--seed` is of clusters unless `--letters` is there.
+//! `--growth` what a node of a large cluster costs, `--views [COUNT]` whether memory is flat under a million changes of the
+//! view; `--seed` is of clusters unless `--letters` is there.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -21,7 +22,9 @@ mod ledger;
 mod letters;
 mod machine;
 mod network;
+mod plan;
 mod story;
+mod views;
 mod world;
 
 use std::sync::Mutex;
@@ -199,6 +202,10 @@ fn main() {
     }
     if says("--growth") {
         return growth::print();
+    }
+    if says("--views") {
+        let flat = views::measure(number_behind(&words, "--views").unwrap_or(views::ALL));
+        std::process::exit(i32::from(!flat));
     }
     if says("--speed") {
         return letters::speed::measure();

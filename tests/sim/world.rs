@@ -1,7 +1,6 @@
 //! The world of one run: machines, the network between them, and what is to happen, in one order that the seed decides.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use evms::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
@@ -20,6 +19,7 @@ use crate::laws::agreement::Agreement;
 use crate::laws::{Broken, cold_start, healing, one_quorum, progress};
 use crate::machine::{Machine, Page, Power};
 use crate::network::Network;
+use crate::plan::Plan;
 use crate::story::{self, Fault};
 
 /// Events that are kept to be shown when a law is broken.
@@ -46,29 +46,6 @@ pub enum Event {
     End,
 }
 
-struct Planned {
-    at_us: u64,
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at_us, self.order) == (other.at_us, other.order)
-    }
-}
-impl Eq for Planned {}
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Planned {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at_us, self.order).cmp(&(other.at_us, other.order))
-    }
-}
-
 pub struct World {
     pub now_us: u64,
     pub chance: Chance,
@@ -84,8 +61,7 @@ pub struct World {
     pub last_year: Option<(usize, Configuration)>,
     pub calm: bool,
     rules: Rules,
-    order: u64,
-    plan: BinaryHeap<Reverse<Planned>>,
+    plan: Plan<Event>,
     agreement: Agreement,
     /// Boots that were quorate.
     warm: BTreeSet<Incarnation>,
@@ -159,8 +135,7 @@ impl World {
             last_year,
             calm: false,
             rules,
-            order: 0,
-            plan: BinaryHeap::new(),
+            plan: Plan::default(),
             agreement: Agreement::default(),
             warm: BTreeSet::new(),
             changed_us: 0,
@@ -181,8 +156,7 @@ impl World {
     }
 
     pub fn at(&mut self, at_us: u64, event: Event) {
-        self.order += 1;
-        self.plan.push(Reverse(Planned { at_us, order: self.order, event }));
+        self.plan.put(at_us, event);
     }
 
     fn tell(&mut self, words: impl FnOnce() -> String) {
@@ -491,9 +465,9 @@ impl World {
     /// Until the end, or a law is broken.
     pub fn run(&mut self) -> Result<(), Broken> {
         for _ in 0..EVENTS_MAX {
-            let Some(Reverse(planned)) = self.plan.pop() else { break };
-            self.now_us = planned.at_us;
-            if !self.happens(planned.event)? {
+            let Some((at_us, event)) = self.plan.take() else { break };
+            self.now_us = at_us;
+            if !self.happens(event)? {
                 return Ok(());
             }
         }

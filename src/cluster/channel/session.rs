@@ -18,6 +18,8 @@ pub struct PeerSession {
     pub incarnation: Incarnation,
     /// Which life of its daemon.
     pub session: Session,
+    /// The newest version that both its program and this one speak.
+    pub version: u8,
     /// The generation of its configuration when it greeted.
     pub generation: u64,
     /// The hash of that.
@@ -29,10 +31,11 @@ pub struct PeerSession {
 }
 
 impl PeerSession {
-    pub(super) fn of(greeting: &Greeting, now: BootTime) -> PeerSession {
+    pub(super) fn of(greeting: &Greeting, version: u8, now: BootTime) -> PeerSession {
         PeerSession {
             incarnation: greeting.incarnation,
             session: Session(greeting.session),
+            version,
             generation: greeting.generation,
             configuration: greeting.configuration,
             since: now,

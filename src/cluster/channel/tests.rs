@@ -1,6 +1,7 @@
 //! Two or three ends of channels, and somebody between them who keeps, repeats and forges.
 
 use super::*;
+use crate::format::greeting::VERSIONS;
 
 const WINDOW_MS: u64 = 1000;
 
@@ -14,6 +15,7 @@ fn common() -> Common {
         machines: (1..=3).map(|node| (NodeId(node), machine(node))).collect(),
         generation: 1,
         configuration: Hash128([1; 16]),
+        versions: VERSIONS,
         window_ms: WINDOW_MS,
     }
 }
@@ -174,6 +176,26 @@ fn who_is_somebody_else_is_refused_by_name() {
     let wanted =
         Dropped::OtherConfiguration { node: NodeId(2), generation: 1, configuration: Hash128([2; 16]) };
     assert_eq!(refusal(end_of(myself(2, 12, 1), different, &[key(5)], 2)), Some(wanted));
+}
+
+/// F29: programs one version apart talk by what both know; who has nothing in common is refused by name, on both sides.
+#[test]
+fn f29_versions_are_agreed_on_or_refused() {
+    let of = |node: u16, versions: (u8, u8)| {
+        end_of(myself(node, 10 + node as u8, 1), Common { versions, ..common() }, &[key(5)], node.into())
+    };
+    let (mut a, mut b) = (of(1, (1, 2)), of(2, (2, 3)));
+    meet(&mut a, &mut b, at(1000));
+    assert_eq!(a.session(NodeId(2)).map(|session| session.version), Some(2));
+    assert_eq!(b.session(NodeId(1)).map(|session| session.version), Some(2));
+    let mut c = of(3, (3, 4));
+    meet(&mut a, &mut c, at(3000));
+    assert!(!a.known().has(NodeId(3)) && !c.known().has(NodeId(1)));
+    let last = |end: &Channel| end.counts().last.clone().map(|(dropped, _)| dropped);
+    assert_eq!(last(&a), Some(Dropped::OtherVersions(NodeId(3), (3, 4))));
+    assert_eq!(last(&c), Some(Dropped::OtherVersions(NodeId(1), (1, 2))));
+    assert!(a.counts().refused > 0 && c.counts().refused > 0);
+    assert!(a.known().has(NodeId(2)), "who was known before is not disturbed");
 }
 
 /// Keys are rotated without a stop: old alone, both with the old one first, both with the new one first, new alone.

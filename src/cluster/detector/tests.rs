@@ -9,6 +9,7 @@ use crate::cluster::channel::{Common, Myself};
 use crate::cluster::configuration::{Configuration, Voter};
 use crate::cluster::keys::{ClusterKey, Purpose};
 use crate::cluster::mistake::Rules;
+use crate::format::greeting::VERSIONS;
 
 fn configuration(nodes: u16) -> Configuration {
     let voter = |node| (NodeId(node), Voter { uuid: NodeUuid([node as u8; 16]), votes: 1 });
@@ -32,6 +33,7 @@ fn detector(node: u16, nodes: u16) -> Detector {
         machines: configuration.nodes.iter().map(|(node, voter)| (*node, voter.uuid)).collect(),
         generation: 1,
         configuration: Hash128([1; 16]),
+        versions: VERSIONS,
         window_ms: configuration.timing.window_ms,
     };
     let keys = [ClusterKey::new([3; 32])];
@@ -56,7 +58,7 @@ fn run(
         for (from, one) in all.iter_mut().enumerate() {
             one.membership_mut().stamp(now);
             one.tick(now);
-            one.beat(now);
+            one.beat(now, |_| true);
             while let Some(outgoing) = one.outgoing(now) {
                 sent.push((from, outgoing));
             }
@@ -95,6 +97,40 @@ fn five_find_each_other_and_are_quorate() {
         assert!(one.membership().quorate(now).is_some());
         assert_eq!(one.channel().counts().bad_seal, 0);
     }
+}
+
+/// Safety 1.3: nothing of a beat goes out before what it promises is kept, and nothing at all when that fails. What is kept
+/// is what the next daemon has to know after that very beat.
+#[test]
+fn what_a_beat_promises_is_kept_before_it_is_sent() {
+    let mut all = (1..=3).map(|node| detector(node, 3)).collect::<Vec<_>>();
+    run(&mut all, 1000, 8000, 1, |_, _, _| true);
+    let mut now = BootTime { ms: 9000 };
+    let one = &mut all[0];
+    let said = |one: &mut Detector, now| {
+        std::iter::from_fn(|| one.outgoing(now)).filter(|out| matches!(out, Outgoing::ToAll(_))).count()
+    };
+    for (keeps, wanted) in [(true, 1), (false, 0), (true, 1), (false, 0)] {
+        now = one.deadline().max(now);
+        one.membership_mut().stamp(now);
+        one.tick(now);
+        assert_eq!(said(one, now), 0, "a beat is made when it is due, and not before");
+        let mut kept = None;
+        let sent = one.beat(now, |membership| {
+            kept = Some(membership.memory());
+            keeps
+        });
+        assert_eq!((sent, said(one, now)), (keeps, wanted));
+        assert_eq!(kept.as_ref(), Some(&one.membership().memory()), "asked with the promises of this beat");
+        assert!(
+            kept.is_some_and(|kept| kept.promises.wait_for(&empty_view()) > now),
+            "it promises something"
+        );
+    }
+}
+
+fn empty_view() -> crate::cluster::view::View {
+    crate::cluster::view::View { number: Default::default(), members: BTreeMap::new() }
 }
 
 /// F13: one of two links is lost. No view changes, and each node tells which link it is.

@@ -8,6 +8,7 @@ use crate::cluster::beat::Session;
 use crate::cluster::channel::{Common, Myself};
 use crate::cluster::keys::{ClusterKey, Purpose};
 use crate::cluster::view::ViewNumber;
+use crate::format::greeting::VERSIONS;
 
 fn post(node: u16, boot: u8) -> Post {
     let common = Common {
@@ -15,6 +16,7 @@ fn post(node: u16, boot: u8) -> Post {
         machines: (1..=2).map(|node| (NodeId(node), NodeUuid([node as u8; 16]))).collect(),
         generation: 1,
         configuration: Hash128([1; 16]),
+        versions: VERSIONS,
         window_ms: 1000,
     };
     let me = Myself {

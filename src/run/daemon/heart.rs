@@ -213,9 +213,9 @@ impl Heart {
     /// What has to be remembered is kept before the beat that it goes with is sent (safety 1.3).
     fn speak(&mut self, now: BootTime) {
         // A living beat over an engine that stands would be immortal, quorate and deaf (safety 1.4).
-        if !self.engine_stood && self.detector.beat(now) && !self.remember() {
-            // What it promises cannot be kept: it promises nothing.
-            while self.detector.outgoing(now).is_some() {}
+        if !self.engine_stood {
+            let keep = |membership: &Membership| remember(&mut self.room, &self.settings, membership);
+            self.detector.beat(now, keep);
         }
         while let Some(outgoing) = self.detector.outgoing(now) {
             match outgoing {
@@ -233,7 +233,8 @@ impl Heart {
         while let Some(command) = self.detector.membership_mut().command() {
             self.arbitration.take(command);
         }
-        if self.arbitration.is_waited_for() && self.remember() {
+        let membership = self.detector.membership();
+        if self.arbitration.is_waited_for() && remember(&mut self.room, &self.settings, membership) {
             self.arbitration.hand_on(now);
         }
     }
@@ -244,13 +245,6 @@ impl Heart {
         for words in arbitration.listen(answer) {
             self.pulse.say(Word::Warning(words));
         }
-    }
-
-    fn remember(&mut self) -> bool {
-        let memory = self.detector.membership().memory();
-        let cluster = self.settings.roster.configuration.cluster;
-        let kept = Kept { cluster, node: self.settings.node, memory };
-        self.room.keep(&kept.encode())
     }
 
     fn send(&self, node: NodeId, datagram: &[u8]) {
@@ -301,6 +295,12 @@ impl Heart {
             self.pulse.say(Word::Reborn(Box::new(self.myself())));
         }
     }
+}
+
+/// Keeps for the next daemon of this boot what it must know.
+fn remember(room: &mut RunDir, settings: &Settings, membership: &Membership) -> bool {
+    let (cluster, node) = (settings.roster.configuration.cluster, settings.node);
+    room.keep(&Kept { cluster, node, memory: membership.memory() }.encode())
 }
 
 /// The same incarnation as the daemon before, if that left its memory; else a new one, which is silent at first.

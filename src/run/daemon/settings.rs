@@ -7,6 +7,7 @@ use crate::base::id::{NodeId, NodeUuid};
 use crate::cluster::channel::Common;
 use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::Roster;
+use crate::format::greeting::VERSIONS;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::secret;
 use crate::run::daemon::DaemonError;
@@ -75,6 +76,7 @@ impl Settings {
             machines: configuration.nodes.iter().map(|(node, voter)| (*node, voter.uuid)).gather(),
             generation: configuration.generation,
             configuration: self.roster.hash(),
+            versions: VERSIONS,
             window_ms: configuration.timing.window_ms,
         }
     }

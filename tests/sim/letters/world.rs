@@ -1,8 +1,7 @@
 //! The world of letters: machines that write to each other over one to three links, through channels whose sessions come and
 //! go, in one order that the seed decides.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use evms::cluster::mistake::{Mistake, Rules};
@@ -15,6 +14,7 @@ use crate::letters::channel::Channel;
 use crate::letters::office::{Office, node};
 use crate::letters::paths::Paths;
 use crate::letters::story::{self, Fault};
+use crate::plan::Plan;
 
 /// Events that are kept to be shown when a law is broken.
 const TOLD_MAX: usize = 200;
@@ -48,29 +48,6 @@ pub enum Event {
     End,
 }
 
-struct Planned {
-    at_us: u64,
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at_us, self.order) == (other.at_us, other.order)
-    }
-}
-impl Eq for Planned {}
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Planned {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at_us, self.order).cmp(&(other.at_us, other.order))
-    }
-}
-
 pub struct World {
     pub now_us: u64,
     pub chance: Chance,
@@ -87,8 +64,7 @@ pub struct World {
     blind: BTreeSet<(usize, usize)>,
     /// Microseconds between two messages of a machine.
     gap_us: u64,
-    order: u64,
-    plan: BinaryHeap<Reverse<Planned>>,
+    plan: Plan<Event>,
     told: VecDeque<String>,
     tells: bool,
 }
@@ -113,8 +89,7 @@ impl World {
             written: 0,
             blind: BTreeSet::new(),
             gap_us,
-            order: 0,
-            plan: BinaryHeap::new(),
+            plan: Plan::default(),
             told: VecDeque::new(),
             tells,
         };
@@ -128,8 +103,7 @@ impl World {
     }
 
     pub fn at(&mut self, at_us: u64, event: Event) {
-        self.order += 1;
-        self.plan.push(Reverse(Planned { at_us, order: self.order, event }));
+        self.plan.put(at_us, event);
     }
 
     fn tell(&mut self, words: impl FnOnce() -> String) {
@@ -390,12 +364,12 @@ impl World {
     /// Until the end, or a law is broken.
     pub fn run(&mut self) -> Result<(), Broken> {
         for _ in 0..EVENTS_MAX {
-            let Some(Reverse(planned)) = self.plan.pop() else { break };
-            self.now_us = planned.at_us;
-            if matches!(planned.event, Event::End) {
+            let Some((at_us, event)) = self.plan.take() else { break };
+            self.now_us = at_us;
+            if matches!(event, Event::End) {
                 return self.ended();
             }
-            self.happens(planned.event)?;
+            self.happens(event)?;
             if let Some(broken) = self.broken.take() {
                 return Err(broken);
             }

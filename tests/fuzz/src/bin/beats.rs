@@ -33,7 +33,7 @@ fuzz_target!(|input: &[u8]| {
         let said = match step[0] % 4 {
             0 => joining.take(bytes).and_then(|whole| Beat::decode(&whole)),
             1 => honest(&membership, node, counter, step[3], now),
-            _ => Beat::decode(&[&[1], bytes].concat()),
+            _ => Beat::decode(&[&[1, 1], bytes].concat()),
         };
         if let Some(beat) = said {
             meaning(&beat);

@@ -13,7 +13,7 @@ use evms::cluster::channel::{Channel, Common, Dropped, Heard, Myself};
 use evms::cluster::keys::{ClusterKey, Purpose};
 use evms::cluster::sealing::GreetingSeal;
 use evms::format::frame::{DATAGRAM_BYTES_MAX, Header, Kind};
-use evms::format::greeting::Greeting;
+use evms::format::greeting::{Greeting, VERSIONS};
 use libfuzzer_sys::fuzz_target;
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
@@ -56,6 +56,7 @@ fn end(node: NodeId, now: BootTime) -> Channel {
         machines: [ME, PEER, NodeId(3)].into_iter().map(|node| (node, machine(node))).collect(),
         generation: 1,
         configuration: Hash128([1; 16]),
+        versions: VERSIONS,
         window_ms: 1000,
     };
     let incarnation = Incarnation([10 + node.0 as u8; 16]);
