@@ -27,6 +27,12 @@ pub fn wall_now() -> WallTime {
     WallTime { seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()) }
 }
 
+/// What the kernel counts time by; nothing where it does not tell.
+pub fn source() -> Option<String> {
+    let text = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    text.ok().map(|text| text.trim().to_string()).filter(|text| !text.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,6 +36,7 @@ pub mod file_system;
 mod folder;
 pub mod front;
 pub mod identity;
+pub mod interface;
 pub mod journal;
 pub mod mounts;
 pub mod nodes;

@@ -8,9 +8,13 @@ use crate::cluster::mistake::Rules;
 use crate::cluster::roster::Roster;
 use crate::host::disk::Want;
 use crate::host::udp::{self, Udp};
-use crate::host::{door, identity, sys};
+use crate::host::interface::{self, Interface};
+use crate::host::{clock, door, identity, sys};
 use crate::run::daemon::settings::{self, KEY};
 use crate::run::daemon::{agreed, arbitration, heart};
+
+/// Bytes of the packets that carry a datagram of beats: what every network of IPv6 takes (RFC 8200, section 5).
+const PACKET_BYTES_MIN: u64 = 1280;
 
 /// How an answer is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +61,7 @@ pub fn check(config: &Path) -> Vec<Line> {
         }
         Err(error) => lines.push(line(Grade::Bad, "configuration", error)),
     }
+    lines.push(clock_line());
     lines.push(priority());
     lines.push(memory());
     lines.push(watchdog());
@@ -122,7 +127,17 @@ fn link(roster: &Roster, address: core::net::IpAddr) -> Line {
     }
     // Beats on one port, messages on the one behind it.
     let both = [roster.port, roster.port.saturating_add(1)].map(|port| Udp::bind(address, port));
-    let shown = format!("{} and the port behind it", SocketAddr::new(address, roster.port));
+    let interface = interface::of(address);
+    let on = match &interface {
+        Some(Interface { name, mtu_bytes: Some(mtu) }) => format!(" ({name}, packets of {mtu} bytes)"),
+        Some(Interface { name, mtu_bytes: None }) => format!(" ({name})"),
+        None => String::new(),
+    };
+    if let Some(mtu) = interface.and_then(|interface| interface.mtu_bytes).filter(|mtu| *mtu < PACKET_BYTES_MIN) {
+        let words = format!("{address}{on}: beats need packets of {PACKET_BYTES_MIN} bytes, and this network takes {mtu}");
+        return line(Grade::Bad, "link", words);
+    }
+    let shown = format!("{}{on} and the port behind it", SocketAddr::new(address, roster.port));
     match both.into_iter().find_map(Result::err) {
         None => line(Grade::Good, "link", format!("{shown} can be listened on")),
         Some(_) if running => {
@@ -147,6 +162,20 @@ fn timing(roster: &Roster) -> Line {
         f64::from(timing.drift_ppm) / 10_000.0
     );
     line(Grade::Good, "timing", words)
+}
+
+/// All times are counted by CLOCK_BOOTTIME, which nobody can set; wall clocks decide nothing.
+fn clock_line() -> Line {
+    let source = clock::source().unwrap_or_else(|| "of an unknown source".into());
+    let up_s = clock::boot_now().ms / 1000;
+    match source.as_str() {
+        "jiffies" | "refined-jiffies" => line(
+            Grade::Warning,
+            "clock",
+            format!("the kernel counts time by {source}, in coarse steps: see why it does not trust a better one (dmesg)"),
+        ),
+        _ => line(Grade::Good, "clock", format!("{source}, {up_s} s since boot; wall clocks decide nothing")),
+    }
 }
 
 /// Tried in a thread of its own, which is gone afterwards.
