@@ -80,7 +80,8 @@ struct World {
 fn roster() -> Roster {
     let voter = |id: u16| (NodeId(id), Voter { uuid: NodeUuid([id as u8; 16]), votes: 1 });
     let name = |name: String| Name::parse(&name).unwrap();
-    let member = |id: u16| (NodeId(id), Member { name: name(format!("n{id}")), links: Vec::new() });
+    let member =
+        |id: u16| (NodeId(id), Member { name: name(format!("n{id}")), links: Vec::new(), joining: 0 });
     let configuration = Configuration {
         cluster: ClusterId([7; 16]),
         generation: 1,

@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::cluster::mistake::Rules;
 use crate::cluster::roster::Roster;
 use crate::host::disk::Want;
-use crate::host::udp::{self, Udp};
 use crate::host::interface::{self, Interface};
+use crate::host::udp::{self, Udp};
 use crate::host::{clock, door, identity, sys};
 use crate::run::daemon::settings::{self, KEY};
 use crate::run::daemon::{agreed, arbitration, heart};
@@ -133,8 +133,12 @@ fn link(roster: &Roster, address: core::net::IpAddr) -> Line {
         Some(Interface { name, mtu_bytes: None }) => format!(" ({name})"),
         None => String::new(),
     };
-    if let Some(mtu) = interface.and_then(|interface| interface.mtu_bytes).filter(|mtu| *mtu < PACKET_BYTES_MIN) {
-        let words = format!("{address}{on}: beats need packets of {PACKET_BYTES_MIN} bytes, and this network takes {mtu}");
+    if let Some(mtu) =
+        interface.and_then(|interface| interface.mtu_bytes).filter(|mtu| *mtu < PACKET_BYTES_MIN)
+    {
+        let words = format!(
+            "{address}{on}: beats need packets of {PACKET_BYTES_MIN} bytes, and this network takes {mtu}"
+        );
         return line(Grade::Bad, "link", words);
     }
     let shown = format!("{}{on} and the port behind it", SocketAddr::new(address, roster.port));
@@ -172,7 +176,9 @@ fn clock_line() -> Line {
         "jiffies" | "refined-jiffies" => line(
             Grade::Warning,
             "clock",
-            format!("the kernel counts time by {source}, in coarse steps: see why it does not trust a better one (dmesg)"),
+            format!(
+                "the kernel counts time by {source}, in coarse steps: see why it does not trust a better one (dmesg)"
+            ),
         ),
         _ => line(Grade::Good, "clock", format!("{source}, {up_s} s since boot; wall clocks decide nothing")),
     }
