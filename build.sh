@@ -250,7 +250,7 @@ release() {
 # A plain `cargo build --release` makes the same program, only larger.
 cargo_release() {
   RUSTC_BOOTSTRAP=1 cargo build --quiet --locked --release --target "$TARGET" \
-    -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
+    -Z build-std=std,panic_abort -Z build-std-features=
 }
 
 build_release() {

@@ -32,7 +32,8 @@ usage: evmsd [--config FILE] [--log stderr|syslog|kmsg] [--debug]
        evmsd --help | --version
 
 The cluster daemon: it knows which nodes live and whether this one may act. Runs in the foreground until it is told to end
-(SIGTERM); started again on the same boot it goes on where it was. 'evms status' tells how the cluster is.
+(SIGTERM); started again on the same boot it goes on where it was. 'evms status' tells how the cluster is. To change the
+configuration edit its file on one node, with the next generation, and send evmsd there SIGHUP: the nodes agree on it.
 
   --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
   init        found a cluster with this machine as its first node: makes /etc/evms.conf, /etc/evms/key, /etc/evms/node
@@ -117,9 +118,10 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         [verb, token] if verb == "join" => join(token),
         [verb] if verb == "join" => Err(words.missing("TOKEN").into()),
         [verb] if verb == "force" => {
-            let roster = founding::force(&options.config)?;
+            let (roster, before) = founding::force(&options.config)?;
+            let before = before.map_or("it went by none".into(), |before| format!("it went by {before}"));
             Ok(say(&format!(
-                "this node goes by generation {} of {}; do the same on all nodes before evmsd is started on any\n",
+                "this node goes by generation {} of {} now ({before}); do the same on all nodes before evmsd is started on any\n",
                 roster.configuration.generation,
                 options.config.display()
             )))
@@ -212,7 +214,8 @@ fn prepare(options: &DaemonOptions, disk: &str, words: &Words) -> Result<Exit, R
     let wipe = words.all("--wipe").to_vec();
     let made = preparing::prepare(&options.config, disk.as_ref(), wipe)?;
     Ok(say(&format!(
-        "{disk} is an arbitration disk of this cluster now. Write this into {}, on all nodes, with the next generation:\n{}",
+        "{disk} is an arbitration disk of this cluster now. Write this into {} on one node, with the next generation, and send evmsd there \
+         SIGHUP; the nodes agree on it:\n{}",
         options.config.display(),
         made.to_text()
     )))

@@ -9,7 +9,9 @@
 //! more than half of the old votes and of the new ones did: it is the 8th for ever
 //! ```
 //! Who goes by the 8th never goes back, and one vote is changed at a time: a majority of the old ones and a majority of the new
-//! ones have a node in common, which is in one of them only. A node that is to have a vote is in the cluster before, without
+//! ones have a node in common, which is in one of them only. Ties have none with a majority of another generation, and so:
+//! who accepted the 8th grants no tie by the 7th any more (more than half accepted, so half cannot do without one of them), and
+//! the first quorum by the 8th is no tie (`Membership::allow_ties`). A node that is to have a vote is in the cluster before, without
 //! one: else nobody could say yes for it, and the cluster would stop until it came. The 9th is proposed by who was quorate by the 8th.
 //!
 //! No I/O here: what [`Accord`] says is kept on disk before it is answered.
@@ -49,6 +51,14 @@ pub enum NoStep {
     Votes(usize, u32),
     /// Other arbitration disks are named.
     Disks,
+    /// Votes and arbitration disks are changed in one step.
+    VotesAndDisks,
+    /// The port is another one.
+    Port,
+    /// Times by which others may still count are shorter.
+    Shorter,
+    /// This id was another node's.
+    OldId(NodeId),
     /// A node is another machine.
     Machine(NodeId),
 }
@@ -76,6 +86,24 @@ impl core::fmt::Display for NoStep {
                 f,
                 "other arbitration disks are named; two halves could each ask disks of their own: take all of them out first, \
                  which is one generation, and name the new ones in the next"
+            ),
+            NoStep::VotesAndDisks => write!(
+                f,
+                "votes and arbitration disks are changed at once; change one in one generation and the other in the next"
+            ),
+            NoStep::Port => write!(
+                f,
+                "the port is another one: who does not run now would never hear of it; stop evmsd on all nodes, and say on each: \
+                 evmsd force"
+            ),
+            NoStep::Shorter => write!(
+                f,
+                "lease, disk lease, watchdog, drain or drift are shorter: a node that is cut off may still count by the longer \
+                 ones; stop evmsd on all nodes, and say on each: evmsd force"
+            ),
+            NoStep::OldId(node) => write!(
+                f,
+                "{node} is or was the id of another node; a new one has a higher id than all before"
             ),
             NoStep::Machine(node) => write!(
                 f,
@@ -109,6 +137,17 @@ pub fn may_follow(before: &Roster, next: &Roster) -> Result<(), NoStep> {
         return Err(NoStep::NotNext(new.generation, old.generation));
     }
     next.check().map_err(NoStep::Bad)?;
+    if before.port != next.port {
+        return Err(NoStep::Port);
+    }
+    let waits = |of: &Configuration| (of.timing.promise_ms(Rules::ALL), of.timing.take_ms());
+    if waits(new).0 < waits(old).0 || waits(new).1 < waits(old).1 {
+        return Err(NoStep::Shorter);
+    }
+    let is_new = |node: &&NodeId| !old.nodes.contains_key(node);
+    if let Some(node) = new.nodes.keys().filter(is_new).find(|node| **node <= before.highest()) {
+        return Err(NoStep::OldId(*node));
+    }
     if !before.arbitration.is_empty()
         && !next.arbitration.is_empty()
         && before.arbitration != next.arbitration
@@ -122,7 +161,9 @@ pub fn may_follow(before: &Roster, next: &Roster) -> Result<(), NoStep> {
         return Err(NoStep::Machine(*node));
     }
     match votes_changed(old, new) {
-        (0, _) | (1, 1) => Ok(()),
+        (0, _) => Ok(()),
+        (1, 1) if before.arbitration != next.arbitration => Err(NoStep::VotesAndDisks),
+        (1, 1) => Ok(()),
         (nodes, votes) => Err(NoStep::Votes(nodes, votes)),
     }
 }
@@ -153,9 +194,13 @@ impl Accord {
         if ballot < self.promised { Err(NotSo::Promised(self.promised)) } else { Ok(()) }
     }
 
-    /// Promises a ballot; what was accepted before.
+    /// Promises a ballot, once: who asks with one that was promised before made it in an earlier life, perhaps with another
+    /// value. Gives what was accepted before.
     pub fn prepare(&mut self, generation: u64, ballot: Ballot) -> Result<Option<&(Ballot, Roster)>, NotSo> {
         self.judge(generation, ballot)?;
+        if ballot == self.promised {
+            return Err(NotSo::Promised(self.promised));
+        }
         self.promised = ballot;
         Ok(self.accepted.as_ref())
     }
@@ -164,6 +209,11 @@ impl Accord {
     pub fn accept(&mut self, before: &Roster, ballot: Ballot, next: Roster) -> Result<(), NotSo> {
         self.judge(next.configuration.generation, ballot)?;
         may_follow(before, &next).map_err(NotSo::Step)?;
+        let other = |(known, roster): &(Ballot, Roster)| *known == ballot && *roster != next;
+        if self.accepted.as_ref().is_some_and(other) {
+            // One ballot has one value, or it is nobody's.
+            return Err(NotSo::Promised(self.promised));
+        }
         self.promised = ballot;
         self.accepted = Some((ballot, next));
         Ok(())
@@ -217,6 +267,11 @@ impl Attempt {
     /// A node accepted it.
     pub fn accept(&mut self, node: NodeId) {
         self.accepted = self.accepted.with(node);
+    }
+
+    /// Would it be decided if this node accepted it too?
+    pub fn is_decided_with(&self, node: NodeId) -> bool {
+        Attempt { accepted: self.accepted.with(node), ..self.clone() }.is_decided()
     }
 
     /// Is it decided?

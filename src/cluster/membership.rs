@@ -147,6 +147,9 @@ pub struct Membership {
     replaced: bool,
     left: bool,
     last_beat: BootTime,
+    /// Was this generation in force, so that a tie by it may be; and is the next one not accepted yet?
+    settled: bool,
+    undecided: bool,
     urgent: bool,
     /// Until when it beats more often: what is lost of a view that is being agreed on shall not cost a whole beat each time.
     hurries_until: BootTime,
@@ -208,6 +211,8 @@ impl Membership {
             replaced: false,
             left: false,
             last_beat: now,
+            settled: true,
+            undecided: false,
             urgent: false,
             hurries_until: now,
             changes: VecDeque::new(),

@@ -54,6 +54,9 @@ pub struct Roster {
     pub port: u16,
     /// Its arbitration disks: none, one or three.
     pub arbitration: Vec<ArbitrationDisk>,
+    /// The highest id that a node has or had: a new one has a higher one, for what the old one wrote on disks is not its own
+    /// (safety 1.6). Zero where no more is known than the nodes.
+    pub highest: u16,
     /// Its nodes.
     pub members: BTreeMap<NodeId, Member>,
     /// Who counts how much, and all times.
@@ -230,6 +233,21 @@ impl Roster {
     pub fn hash(&self) -> Hash128 {
         // What cannot be written has no hash; all of it can.
         Hash128::of(&[self.to_text().as_bytes()])
+    }
+
+    /// The highest id that a node has or had.
+    pub fn highest(&self) -> NodeId {
+        let there = self.members.keys().next_back().map_or(0, |node| node.0);
+        NodeId(self.highest.max(there))
+    }
+
+    /// The same, remembering the ids of those who were in the cluster before.
+    pub fn following(mut self, before: &Roster) -> Roster {
+        let highest = before.highest();
+        if self.highest() < highest {
+            self.highest = highest.0;
+        }
+        self
     }
 
     /// The node that is this machine.

@@ -117,8 +117,9 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
             format!("a view is being agreed on; not yet by {}", list(roster, behind))
         }
         Standing::TooFewVotes => format!(
-            "the view has {votes} of {all} votes and {needed} are needed; not here: {}",
-            missing(now, detector, roster)
+            "the view has {votes} of {all} votes and {needed} are needed; not here: {}{}",
+            missing(now, detector, roster),
+            half_words(detector, roster)
         ),
         Standing::Stuck => "the engine of this daemon stands; see its log, and start it anew".into(),
         Standing::Tie(arbiter, cold) => {
@@ -131,6 +132,23 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
         Standing::NotEchoed => {
             format!("members with {needed} votes have to echo this node, and do not yet")
         }
+    }
+}
+
+/// Why half of the votes are not put to the arbitration disks.
+fn half_words(detector: &Detector, roster: &Roster) -> &'static str {
+    let (votes, _, all) = detector.membership().votes();
+    let is_half = votes * 2 == all && !roster.arbitration.is_empty();
+    match detector.membership().ties() {
+        (_, true) if is_half => {
+            "; the next configuration was accepted here, and whether it is in force is not known: the arbitration disks are not \
+             asked before somebody tells; if nobody can, 'evmsd force'"
+        }
+        (false, _) if is_half => {
+            "; this configuration was never in force here: more than half of the votes are needed once, before the arbitration \
+             disks are asked"
+        }
+        _ => "",
     }
 }
 

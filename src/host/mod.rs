@@ -18,7 +18,6 @@
 //!   manager how it is, `stops` are the signals that end it, `bell` and `wait` wake its threads;
 //! - `sys` is the only room with `unsafe`.
 
-pub mod anew;
 pub mod bell;
 pub mod blocks;
 pub mod clock;

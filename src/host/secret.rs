@@ -3,7 +3,7 @@
 use core::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::base::failure::{Failure, Kind};
@@ -105,7 +105,9 @@ fn put(path: &Path, text: &str, place: impl Fn(&Path, &Path) -> io::Result<()>) 
     draft.push(format!(".{}", std::process::id()));
     let draft = PathBuf::from(draft);
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        // One that a daemon left which died in the middle may be of another mode.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         place(&draft, path)?;
@@ -121,7 +123,6 @@ fn put(path: &Path, text: &str, place: impl Fn(&Path, &Path) -> io::Result<()>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_secret_that_others_may_read_is_none() {

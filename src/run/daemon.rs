@@ -14,7 +14,7 @@ use crate::host::bell::Bell;
 use crate::host::notify::Notify;
 use crate::host::run_dir::RunDir;
 use crate::host::stops::Stops;
-use crate::host::{anew, clock, door, entropy, identity, sys};
+use crate::host::{clock, door, entropy, identity, sys};
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::heart::{Heart, Life};
 use crate::run::daemon::mail::Mail;
@@ -43,6 +43,9 @@ use settings::Settings;
 /// Milliseconds that others have to hear that this node leaves.
 const LEAVE_MS: u64 = 300;
 
+/// Tasks that are let go at the end of a life, at most: those of all clients, and a few of the daemon's own.
+const TICKS_MAX: u32 = 1000;
+
 /// What the command line said.
 #[derive(Clone, Debug)]
 pub struct DaemonOptions {
@@ -67,11 +70,10 @@ pub enum Ended {
 
 /// Runs the daemon until it is told to end.
 pub fn run(options: &DaemonOptions) -> Result<(), DaemonError> {
-    match live(options)? {
-        Ended::Told => Ok(()),
-        // The same process, as a service manager knows it, and all that it has is begun anew: there is one way to start.
-        Ended::Anew => Err(DaemonError::System("starting anew", anew::run().into())),
-    }
+    // What begins anew begins with everything: there is one way to start. The process stays, for a clerk whose disk hangs
+    // would hold an exec of it, and with it the beat.
+    while live(options)? == Ended::Anew {}
+    Ok(())
 }
 
 fn live(options: &DaemonOptions) -> Result<Ended, DaemonError> {
@@ -126,15 +128,13 @@ fn serve(
     let answers = Rc::clone(&engine);
     let answering = executor.spawn(async move { answers.answer_nodes().await });
     let (behind, puts, welcomes) = (Rc::clone(&engine), Rc::clone(&engine), Rc::clone(&engine));
-    let wish = settings.wish.clone();
     let catching_up = executor.spawn(async move { behind.catch_up().await });
-    let putting = executor.spawn(async move { puts.put_wish(wish).await });
+    let putting = executor.spawn(async move { puts.put_wishes().await });
     let welcoming = executor.spawn(async move { welcomes.welcome().await });
     let ending = async {
         while stops.readable().await.is_ok() {
             match stops.get_ref().next() {
-                // A terminal that closed, or somebody who hopes for a reload: nothing here is read anew while it runs.
-                Some("SIGHUP") => log::info!("SIGHUP: nothing to be read anew"),
+                Some("SIGHUP") => engine.read_anew().await,
                 Some(signal) => {
                     log::info!("{signal}: ends, without leaving the view; 'evmsd leave' would");
                     return;
@@ -167,13 +167,23 @@ fn serve(
         engine.pulse.stop();
         ended
     });
-    turns::run(&engine, work)
+    let ended = turns::run(&engine, work);
+    // What was cancelled lets go of its sockets: the next life binds them again.
+    for _ in 0..TICKS_MAX {
+        if !executor.try_tick() {
+            break;
+        }
+    }
+    ended
 }
 
 /// Takes what the detector says, until it cannot be heard any more.
 async fn hear(settings: Settings, engine: Rc<Engine>, notify: Rc<Notify>, bell: Async<Arc<Bell>>) {
     while bell.readable().await.is_ok() {
         let changed = engine.hear_heart();
+        if changed.iter().any(|change| matches!(change, Change::Quorate(_))) {
+            engine.note_in_force();
+        }
         changed.iter().for_each(|change| tell(&settings, change));
         if let Some(words) = engine.words() {
             notify.tell(&format!("STATUS={words}"));

@@ -88,7 +88,8 @@ usage: evmsd [--config FILE] [--log stderr|syslog|kmsg] [--debug]
        evmsd --help | --version
 
 The cluster daemon: it knows which nodes live and whether this one may act. Runs in the foreground until it is told to end
-(SIGTERM); started again on the same boot it goes on where it was. 'evms status' tells how the cluster is.
+(SIGTERM); started again on the same boot it goes on where it was. 'evms status' tells how the cluster is. To change the
+configuration edit its file on one node, with the next generation, and send evmsd there SIGHUP: the nodes agree on it.
 
   --check     would it start, and do well? Starts nothing; the exit code is 1 when it would not
   init        found a cluster with this machine as its first node: makes /etc/evms.conf, /etc/evms/key, /etc/evms/node

@@ -13,6 +13,10 @@ pub const CASES: &[Case] = &[
     ("f55_who_slept_through_changes_catches_up", slept),
     ("a_minority_changes_nothing", minority),
     ("a_change_that_nobody_can_agree_on_is_forced", forced),
+    ("a_file_that_nobody_agreed_on_is_no_law", no_law),
+    ("an_id_and_a_lost_token", ids),
+    ("f50_a_folder_that_takes_nothing_decides_nothing", full),
+    ("who_is_taken_out_ends_and_says_so", taken_out),
 ];
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -152,11 +156,91 @@ fn minority() {
     let status = lab.nodes[0].status().unwrap();
     assert_eq!((status.generation, status.quorum.quorate), (1, false));
     let told = refused(&lab, 0, &["invite", "n9", "--link", "10.88.0.9"]);
-    assert!(told.contains("not quorate"), "{told}");
+    assert!(told.contains("not here: n2, n3"), "{told}");
     // The others see it again, and agree: then it is decided.
     lab.plan().mend();
     go_by(&lab, &[0, 1, 2], 2);
     assert_eq!(lab.nodes[2].status().unwrap().quorum.all, 2);
+}
+
+/// A machine without memory and with a file of its own making is quorate by nothing (safety 1.6).
+fn no_law() {
+    let mut lab = Lab::running("no-law", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    lab.nodes[2].kill();
+    lab.nodes[2].lose_what_was_agreed();
+    let mine = next(2, "")
+        .replace("\nid = 1\n", "\nid = 1\nvotes = 0\n")
+        .replace("\nid = 2\n", "\nid = 2\nvotes = 0\n");
+    lab.nodes[2].configure(&mine);
+    lab.nodes[2].start();
+    assert_eq!(lab.nodes[2].ended(), Some(1));
+    assert!(lab.nodes[2].log().contains("join anew by a token"), "{}", lab.nodes[2].log());
+    lab.agree(&[0, 1], true);
+}
+
+fn ids() {
+    let lab = Lab::running("ids", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let token = say(&lab, 0, &["invite", "n4", "--link", "10.88.0.4"]);
+    go_by(&lab, &[0, 1, 2], 2);
+    assert_eq!(say(&lab, 1, &["invite", "n4", "--link", "10.88.0.4"]), token, "the same token again");
+    let without = lab.nodes[0].configuration();
+    let without =
+        without.split("\n[[node]]\nid = 4").next().unwrap().replace("generation = 2", "generation = 3");
+    lab.nodes[0].configure(&[&without, "\n"].concat());
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    go_by(&lab, &[0, 1, 2], 3);
+    say(&lab, 2, &["invite", "n5", "--link", "10.88.0.5"]);
+    go_by(&lab, &[0, 1, 2], 4);
+    let text = lab.nodes[1].configuration();
+    assert!(text.contains("id = 5") && !text.contains("id = 4\n"), "{text}");
+    // Two of two are needed, and one is gone.
+    let mut pair = Lab::running("pair", 2, 1);
+    pair.agree(&[0, 1], true);
+    pair.nodes[1].kill();
+    let told = refused(&pair, 0, &["invite", "n3", "--link", "10.88.0.3"]);
+    assert!(
+        told.contains("not here: n2") && told.contains("evmsd force") || told.contains("not quorate"),
+        "{told}"
+    );
+}
+
+/// A node that cannot keep what it promises promises nothing; the others do without it, and it follows when it can.
+fn full() {
+    let lab = Lab::running("full", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let full = lab.nodes[0].fill_what_was_agreed();
+    lab.nodes[0].configure(&next(2, "[timing]\nbeat = 120"));
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    let begin = Instant::now();
+    while !lab.nodes[0].log().contains("was not put in force") {
+        assert!(begin.elapsed() < PATIENCE, "{}", lab.logs());
+        std::thread::sleep(LOOK);
+    }
+    assert_eq!(lab.nodes[1].status().unwrap().generation, 1, "its own promise is one that is needed");
+    // Another one proposes.
+    lab.nodes[1].configure(&next(2, "[timing]\nbeat = 130"));
+    lab.nodes[1].signal(nix::sys::signal::Signal::SIGHUP);
+    go_by(&lab, &[1, 2], 2);
+    std::thread::sleep(Duration::from_secs(3));
+    let lines = lab.nodes[0].log().lines().filter(|line| line.contains("cannot be kept")).count();
+    assert!((1..=6).contains(&lines), "{}", lab.nodes[0].log());
+    drop(full);
+    go_by(&lab, &[0, 1, 2], 2);
+}
+
+fn taken_out() {
+    let mut lab = Lab::running("taken-out", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let text = configuration(3, 1).replace("generation = 1", "generation = 2");
+    lab.nodes[0].configure(&[text.split("\n[[node]]\nid = 3").next().unwrap(), "\n"].concat());
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    go_by(&lab, &[0, 1], 2);
+    assert_eq!(lab.nodes[2].ended(), Some(1));
+    lab.nodes[2].start();
+    assert_eq!(lab.nodes[2].ended(), Some(1));
+    assert!(lab.nodes[2].log().contains("is none of the nodes"), "{}", lab.nodes[2].log());
 }
 
 /// All addresses are other ones: nobody can be asked by the old ones.
@@ -170,6 +254,17 @@ fn forced() {
         node.kill();
         node.configure(&other);
     }
+    for (bad, why) in [
+        (configuration(3, 1), "give it 2 or more"),
+        (other.replace("0000000077", "0000000078"), "of another cluster"),
+        (configuration(0, 1), "no node is named"),
+        (configuration(1, 1).replace("generation = 1", "generation = 5"), "is none of the nodes"),
+    ] {
+        lab.nodes[1].configure(&bad);
+        let told = refused(&lab, 1, &["force"]);
+        assert!(told.contains(why), "{told}");
+    }
+    lab.nodes[1].configure(&other);
     for place in 0..3 {
         let told = say(&lab, place, &["force"]);
         assert!(told.contains("generation 5") && told.contains("on all nodes"), "{told}");

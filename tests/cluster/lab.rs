@@ -206,6 +206,23 @@ pub fn shown(seen: &[Option<Status>]) -> String {
     seen.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
+/// A folder that takes nothing.
+pub struct Full {
+    folder: PathBuf,
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        run_aside("chattr", &["-i", self.folder.to_str().unwrap()]);
+    }
+}
+
+fn run_aside(program: &str, words: &[&str]) {
+    let path = format!("{}:/usr/sbin:/sbin:/usr/bin", std::env::var("PATH").unwrap_or_default());
+    let said = Command::new(program).args(words).env("PATH", path).output().unwrap();
+    assert!(said.status.success(), "{program}: {}", String::from_utf8_lossy(&said.stderr));
+}
+
 impl Drop for Lab {
     fn drop(&mut self) {
         self.nodes.iter_mut().for_each(Node::kill);
@@ -239,6 +256,24 @@ impl Node {
     /// The text of its configuration.
     pub fn configuration(&self) -> String {
         fs::read_to_string(self.etc().join("evms.conf")).unwrap_or_default()
+    }
+
+    /// What was agreed on is gone, as with a disk that was replaced.
+    pub fn lose_what_was_agreed(&self) {
+        let _ = fs::remove_dir_all(self.folder.join("lib/evms"));
+    }
+
+    /// A file of what was agreed on, or of what is being.
+    pub fn agreed(&self, file: &str) -> PathBuf {
+        self.folder.join("lib/evms").join(file)
+    }
+
+    /// Nothing can be kept any more beside what is, until this is dropped.
+    pub fn fill_what_was_agreed(&self) -> Full {
+        // Root writes where a mode forbids it: so there is something in the way, which cannot be replaced.
+        let folder = self.folder.join("lib/evms");
+        run_aside("chattr", &["+i", folder.to_str().unwrap()]);
+        Full { folder }
     }
 
     /// A machine of which no cluster knows.

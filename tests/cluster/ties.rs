@@ -15,6 +15,10 @@ pub const CASES: &[Case] = &[
     ("f4_halves_with_three_disks_and_one_of_them_lost", four_cut),
     ("f33_a_disk_that_hangs_holds_nobody", hung),
     ("a_restart_in_a_tie_keeps_it", restarted),
+    ("f33_a_disk_that_hangs_is_taken_out", hung_is_taken_out),
+    ("f2_who_is_taken_out_takes_no_tie", taken_out),
+    ("f2_who_accepted_the_next_takes_no_tie", undecided),
+    ("a_tie_needs_a_majority_before_it", not_in_force),
     ("another_disk_at_the_path_is_not_written", another_disk),
     ("only_a_free_disk_is_prepared", prepared),
 ];
@@ -25,6 +29,8 @@ const SIZE: u64 = 2 << 20;
 const LOOK: Duration = Duration::from_millis(20);
 /// For how long a half that lost is seen to stay down: longer than a lease and a half on a disk.
 const HOLD: Duration = Duration::from_secs(8);
+/// Longer than a tie takes that another one had: a disk lease, a watchdog, and what drains.
+const TAKEN: Duration = Duration::from_secs(15);
 /// Bytes of the first block, in which stands whose disk it is.
 const HEAD: usize = 4096;
 
@@ -256,6 +262,120 @@ fn restarted() {
         println!("       goes on after {:.1} s", begin.elapsed().as_secs_f64());
     }
     stays(&lab, &[won], &[1 - won]);
+}
+
+/// The one remedy for a dead disk is to go on without it: no daemon waits for its clerk.
+fn hung_is_taken_out() {
+    let mut lab = Lab::new("hung-out", 3, 1);
+    let mut frozen = Frozen::make(&lab);
+    let hung = frozen.folder.join("tie");
+    fs::File::create(&hung).unwrap().set_len(SIZE).unwrap();
+    with_disks(&mut lab, &[hung]);
+    frozen.freeze(true);
+    let begin = Instant::now();
+    let waits = |place: usize| {
+        lab.nodes[place].status().is_some_and(|seen| seen.arbitration[0].asked_ms.is_some_and(|ms| ms > 2000))
+    };
+    while !(0..3).all(waits) {
+        assert!(begin.elapsed() < PATIENCE, "{}", lab.logs());
+        std::thread::sleep(LOOK);
+    }
+    lab.nodes[0].configure(&configuration(3, 1).replace("generation = 1", "generation = 2"));
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    let begin = Instant::now();
+    let goes = |place: usize| {
+        lab.nodes[place].status().is_some_and(|seen| seen.generation == 2 && seen.quorum.quorate)
+    };
+    while !(0..3).all(goes) {
+        assert!(begin.elapsed() < PATIENCE, "{}\n{}", shown(&lab.seen()), lab.logs());
+        std::thread::sleep(LOOK);
+    }
+    println!("       without it after {:.1} s", begin.elapsed().as_secs_f64());
+    frozen.freeze(false);
+    lab.nodes.iter_mut().for_each(|node| node.kill());
+}
+
+/// By the old configuration half of the votes, by the new one nothing: it never is quorate beside the one that stays.
+fn taken_out() {
+    let mut lab = Lab::new("tie-taken-out", 2, 1);
+    let disk = image(&lab, "tie");
+    with_disks(&mut lab, &[disk]);
+    let both = lab.nodes[0].configuration();
+    let disks = both.split("[[arbitration]]").nth(1).map(|rest| format!("\n[[arbitration]]{rest}")).unwrap();
+    let alone = configuration(1, 1).replace("generation = 1", "generation = 2");
+    lab.nodes[0].configure(&alone);
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    let begin = Instant::now();
+    while !lab.nodes[0].log().contains("change one in one generation") {
+        assert!(begin.elapsed() < PATIENCE, "{}", lab.logs());
+        std::thread::sleep(LOOK);
+    }
+    lab.nodes[0].configure(&[&alone, disks.as_str()].concat());
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    // What it is told is lost: it has accepted, and does not know what became of it.
+    while !is_quorate(&lab, 0) || lab.nodes[0].status().unwrap().generation != 2 {
+        assert!(!are_both(&lab, 0, 1) || lab.nodes[0].status().unwrap().generation == 1, "{}", lab.logs());
+        assert!(begin.elapsed() < PATIENCE, "{}", lab.logs());
+        std::thread::sleep(LOOK);
+    }
+    assert_eq!(lab.nodes[1].ended(), Some(1));
+}
+
+/// It accepted the next configuration, and was not told whether that is in force: by that one somebody may be quorate with whom
+/// a tie by the present one has no voter in common.
+fn undecided() {
+    let mut lab = Lab::new("undecided", 2, 1);
+    let disk = image(&lab, "tie");
+    with_disks(&mut lab, &[disk]);
+    lab.nodes[1].kill();
+    let next = lab.nodes[1].configuration().replace("generation = 1", "generation = 2");
+    let accepted = format!("# about 2\n# promised 65537\n# accepted 65537\n{next}");
+    fs::write(lab.nodes[1].agreed("next"), accepted).unwrap();
+    lab.nodes[1].start();
+    lab.agree(&[0, 1], true);
+    reached(&lab, 1);
+    lab.plan().partition(&[0]);
+    assert_eq!(winner(&lab, 0, 1, Instant::now()), 0);
+    // And nobody takes it when that one is gone.
+    lab.nodes[0].kill();
+    std::thread::sleep(TAKEN);
+    assert!(!is_quorate(&lab, 1), "{}", lab.logs());
+    let why = lab.nodes[1].evms("evms", &["why"]);
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.contains("the next configuration was accepted here"), "{why}");
+}
+
+/// Nobody was quorate by a majority of this configuration, as far as these know: the one before may have a majority elsewhere.
+fn not_in_force() {
+    let mut lab = Lab::new("not-in-force", 2, 1);
+    let disk = image(&lab, "tie");
+    with_disks(&mut lab, &[disk]);
+    for node in &mut lab.nodes {
+        let begin = Instant::now();
+        while !fs::read_to_string(node.agreed("cluster")).unwrap().starts_with("# in force") {
+            assert!(begin.elapsed() < PATIENCE, "{}", node.log());
+            std::thread::sleep(LOOK);
+        }
+        node.kill();
+        let text = fs::read_to_string(node.agreed("cluster")).unwrap();
+        fs::write(node.agreed("cluster"), text.replace("# in force", "# not in force yet")).unwrap();
+    }
+    lab.plan().partition(&[0]);
+    // What both had before ends first: it was by a majority, and they remember it.
+    std::thread::sleep(Duration::from_secs(3));
+    lab.nodes.iter_mut().for_each(|node| node.start());
+    let begin = Instant::now();
+    while begin.elapsed() < TAKEN {
+        assert!(!is_quorate(&lab, 0) && !is_quorate(&lab, 1), "{}", lab.logs());
+        std::thread::sleep(LOOK);
+    }
+    let why = lab.nodes[0].evms("evms", &["why"]);
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.contains("was never in force here"), "{why}");
+    lab.plan().mend();
+    lab.agree(&[0, 1], true);
+    lab.plan().partition(&[0]);
+    winner(&lab, 0, 1, Instant::now());
 }
 
 /// Two disks at one path, each good for its own node, would give one tie two winners.

@@ -90,7 +90,14 @@ fn roster() -> Roster {
         timing: TIMING,
     };
     let members = (1..=NODES).map(member).collect::<BTreeMap<_, _>>();
-    Roster { name: name("views".into()), port: 1, arbitration: Vec::new(), members, configuration }
+    Roster {
+        name: name("views".into()),
+        port: 1,
+        highest: 0,
+        arbitration: Vec::new(),
+        members,
+        configuration,
+    }
 }
 
 fn micros(now: BootTime) -> BootMicros {

@@ -35,6 +35,13 @@ fn one_vote_at_a_time_and_one_generation_at_a_time() {
     let mut other = roster(4, &[1, 1, 1]);
     other.configuration.nodes.get_mut(&NodeId(2)).unwrap().uuid = Default::default();
     assert!(may(&other).is_err());
+    assert_eq!(may(&Roster { port: 77, ..roster(4, &[1, 1, 1]) }), Err(NoStep::Port));
+    let mut shorter = roster(4, &[1, 1, 1]);
+    shorter.configuration.timing.lease_ms -= 100;
+    assert_eq!(may(&shorter), Err(NoStep::Shorter));
+    let gone = roster(4, &[1, 1]).following(&before);
+    assert_eq!(gone.highest(), NodeId(3));
+    assert_eq!(may_follow(&gone, &roster(5, &[1, 1, 1]).following(&gone)), Err(NoStep::OldId(NodeId(3))));
     let disk = |path: &str, id: u8| crate::cluster::roster::ArbitrationDisk {
         path: path.into(),
         id: crate::base::id::DiskId([id; 16]),
@@ -46,6 +53,8 @@ fn one_vote_at_a_time_and_one_generation_at_a_time() {
     assert_eq!(may_follow(&with(3, &[("/a", 1)]), &with(4, &[("/b", 2)])), Err(NoStep::Disks));
     assert_eq!(may_follow(&with(3, &[("/a", 1)]), &with(4, &[])), Ok(()));
     assert_eq!(may_follow(&with(3, &[]), &with(4, &[("/b", 2)])), Ok(()));
+    let both = Roster { arbitration: Vec::new(), ..roster(4, &[1]) };
+    assert_eq!(may_follow(&with(3, &[("/a", 1)]), &both), Err(NoStep::VotesAndDisks));
 }
 
 #[test]
@@ -58,6 +67,20 @@ fn a_vote_for_a_node_that_is_not_there_is_not_decided() {
     assert!(!attempt.is_decided(), "half of the new votes is no majority");
     attempt.accept(NodeId(2));
     assert!(attempt.is_decided());
+}
+
+/// A ballot of an earlier life, made again with another value, would be two values of one ballot.
+#[test]
+fn one_ballot_has_one_value() {
+    let before = roster(7, &[1, 1, 1]);
+    let (one, other) = (roster(8, &[1, 1]).following(&before), roster(8, &[1, 1, 2]));
+    let mut accord = Accord::of(&before, None);
+    let ballot = Ballot(1 << 16 | 1);
+    assert_eq!(accord.prepare(8, ballot), Ok(None));
+    assert_eq!(accord.prepare(8, ballot), Err(NotSo::Promised(ballot)));
+    assert_eq!(accord.accept(&before, ballot, one.clone()), Ok(()));
+    assert_eq!(accord.accept(&before, ballot, one), Ok(()), "said twice");
+    assert_eq!(accord.accept(&before, ballot, other), Err(NotSo::Promised(ballot)));
 }
 
 /// What is under way between proposers and nodes: it may be lost, and it may overtake.
@@ -90,7 +113,11 @@ fn play(seed: u64) -> (usize, usize) {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let kept = vec![Accord::of(&before, None); votes.len()];
     let mut world = World { before: before.clone(), kept, dice: Dice::from_seed(bytes), decided: Vec::new() };
-    let wishes = [roster(8, &[1, 1, 1, 1]), roster(8, &[1, 1, 1, 1, 1, 1]), roster(8, &[1, 1, 2, 1, 1])];
+    let wishes = [
+        roster(8, &[1, 1, 1, 1]).following(&before),
+        roster(8, &[1, 1, 1, 1, 1, 1]),
+        roster(8, &[1, 1, 2, 1, 1]),
+    ];
     let mut attempts: Vec<Attempt> = Vec::new();
     for step in 0..400 {
         let pick = world.dice.below(8);
@@ -101,12 +128,14 @@ fn play(seed: u64) -> (usize, usize) {
             let seen = if world.dice.below(2) == 0 { seen } else { Ballot::default() };
             let me = NodeId(world.dice.below(5) as u16 + 1);
             let ballot = Ballot::above(seen, me);
-            // A proposer never makes one ballot twice: it kept what it promised to itself.
-            if world.kept[usize::from(me.0) - 1].promised >= ballot {
-                continue;
+            // To itself it promises first: a ballot of an earlier life is refused there.
+            let mut accord = world.accord(usize::from(me.0) - 1);
+            if let Ok(accepted) = accord.prepare(8, ballot).map(Option::<&_>::cloned) {
+                world.kept[usize::from(me.0) - 1] = accord;
+                let mut attempt = Attempt::new(&before, wish, ballot);
+                attempt.promise(me, accepted);
+                attempts.push(attempt);
             }
-            world.kept[usize::from(me.0) - 1].promised = ballot;
-            attempts.push(Attempt::new(&before, wish, ballot));
             continue;
         }
         let at = world.dice.below(attempts.len() as u64) as usize;

@@ -15,7 +15,8 @@ impl Membership {
     /// Do this node's echoes extend leases in its view? Not before all that it promised to others has ended.
     pub(super) fn grants(&self, now: BootTime) -> bool {
         let waited = |view: &View| breaks!(self.rules, NoLeaseWait) || self.promises.wait_for(view) <= now;
-        !self.is_silent(now) && self.installed().is_some_and(waited)
+        let installed = self.installed().filter(|view| !self.withholds(view));
+        !self.is_silent(now) && installed.is_some_and(waited)
     }
 
     /// A beat that grants is a promise to every member that is echoed, from when it was heard.
@@ -107,6 +108,7 @@ impl Membership {
         (self.quorate_by, self.warm) = (view.number, true);
         if !self.tie {
             self.last_majority = view.nodes();
+            self.settled = true;
         }
         self.arbiter.note_quorate(view.record());
     }

@@ -17,9 +17,35 @@ const DELAY_BEATS: (u64, u64) = (1, 2);
 impl Membership {
     /// Exactly half of the votes, where there is an arbiter.
     pub(super) fn is_tie(&self, view: &View) -> bool {
+        self.configuration.arbitration_disks > 0 && self.is_half(view) && self.settled && !self.undecided
+    }
+
+    fn is_half(&self, view: &View) -> bool {
         let votes = self.configuration.votes(view.nodes());
-        let half = votes > 0 && votes * 2 == self.all_votes;
-        self.configuration.arbitration_disks > 0 && half
+        votes > 0 && votes * 2 == self.all_votes
+    }
+
+    /// May a tie by this configuration be? Not before a majority by it was (`settled`): the generation before may have one
+    /// that knows nothing of it. Not by who accepted the next (`undecided`): that may be in force elsewhere, and half of the
+    /// votes by this one have no voter in common with a majority by that.
+    pub fn allow_ties(&mut self, settled: bool, undecided: bool) {
+        (self.settled, self.undecided) = (settled, undecided);
+        if !self.tie || (settled && !undecided) {
+            return;
+        }
+        self.tie = false;
+        (self.lease_until, self.tie_until) = (BootTime::default(), BootTime::default());
+        self.urgent = true;
+    }
+
+    /// Is a tie not granted to anybody?
+    pub(super) fn withholds(&self, view: &View) -> bool {
+        self.undecided && self.is_half(view)
+    }
+
+    /// Was a majority by this configuration, as far as this node knows; and did it accept the next one?
+    pub fn ties(&self) -> (bool, bool) {
+        (self.settled, self.undecided)
     }
 
     /// Do so many votes of the promised view make it quorate, or half of what a tie needs?

@@ -15,6 +15,8 @@ use crate::run::daemon::DaemonError;
 
 /// Where it is.
 pub const AGREED: &str = "/var/lib/evms/cluster";
+/// Its first line when this node was quorate by a majority of it, and when it was not yet.
+const IN_FORCE: [&str; 2] = ["# not in force yet\n", "# in force\n"];
 /// Where the accord about the next one is.
 const NEXT: &str = "/var/lib/evms/next";
 
@@ -23,40 +25,100 @@ const NEXT: &str = "/var/lib/evms/next";
 pub struct Following {
     /// This.
     pub roster: Roster,
+    /// Was this node quorate by a majority of it?
+    pub in_force: bool,
+    /// Was the next one accepted, of which nobody told whether it is in force?
+    pub undecided: bool,
     /// What the file wants to follow on it.
     pub wish: Option<Roster>,
     /// What somebody should know of.
     pub words: Option<String>,
 }
 
-/// The configuration that is kept.
-fn kept() -> Result<Option<Roster>, DaemonError> {
+/// The configuration that is kept, and was it in force?
+fn kept() -> Result<Option<(Roster, bool)>, DaemonError> {
     let text = match secret::text(Path::new(AGREED)) {
         Err(BadFile::Missing(_)) => return Ok(None),
         text => text.map_err(DaemonError::File)?,
     };
-    Roster::parse(&text).map(Some).map_err(|bad| DaemonError::Text(AGREED.into(), bad))
+    let roster = Roster::parse(&text).map_err(|bad| DaemonError::Text(AGREED.into(), bad))?;
+    Ok(Some((roster, text.starts_with(IN_FORCE[1]))))
 }
 
 /// This node goes by it from now on.
-pub fn keep(roster: &Roster) -> Result<(), DaemonError> {
-    secret::replace(Path::new(AGREED), &roster.to_text()).map_err(DaemonError::File)
+pub fn keep(roster: &Roster, in_force: bool) -> Result<(), DaemonError> {
+    let text = [IN_FORCE[usize::from(in_force)], &roster.to_text()].concat();
+    secret::replace(Path::new(AGREED), &text).map_err(DaemonError::File)
+}
+
+/// This node is quorate by a majority of it.
+pub fn note_in_force(roster: &Roster) -> Result<(), DaemonError> {
+    match kept()? {
+        Some((before, false)) if before == *roster => keep(roster, true),
+        _ => Ok(()),
+    }
+}
+
+/// Where nothing is kept: a cluster begins with the first generation, and a machine joins it by a token. A file of a later
+/// one that nobody agreed on here is no more than a file: its votes may be anybody's invention.
+fn begin(file: &Roster) -> Result<(), DaemonError> {
+    let generation = file.configuration.generation;
+    if generation == 1 {
+        return keep(file, false);
+    }
+    Err(DaemonError::Differs(format!(
+        "/etc/evms.conf has generation {generation}, and {AGREED} is gone or was never here, so that nobody knows whether that was \
+         agreed on; copy {AGREED} from another node, or join anew by a token ('evmsd invite' there), or, if no node has it: \
+         evmsd force"
+    )))
 }
 
 /// What this node goes by, given what its file says.
 pub fn follow(file: Roster) -> Result<Following, DaemonError> {
     match kept()? {
         None => {
-            keep(&file)?;
-            Ok(Following { roster: file, wish: None, words: None })
+            begin(&file)?;
+            Ok(Following { roster: file, in_force: false, undecided: false, wish: None, words: None })
         }
-        Some(before) => judge(before, file).map_err(DaemonError::Differs),
+        Some((before, in_force)) => {
+            let undecided = accord(&before)?.accepted.is_some();
+            let following = judge(before, file).map_err(DaemonError::Differs)?;
+            Ok(Following { in_force, undecided, ..following })
+        }
     }
+}
+
+/// May this node be made to go by the file, though nobody agreed on it? What it went by before.
+pub fn force(file: &Roster) -> Result<Option<u64>, DaemonError> {
+    let Some((before, _)) = kept()? else {
+        keep(file, false)?;
+        return Ok(None);
+    };
+    let (old, new) = (&before.configuration, &file.configuration);
+    if old.cluster != new.cluster {
+        let words = format!(
+            "the file is of another cluster than {}; if this machine shall change over, move {AGREED} away",
+            before.name
+        );
+        return Err(DaemonError::Differs(words));
+    }
+    // What is being agreed on may be in force somewhere: nothing else goes by that number.
+    let about = accord(&before)?;
+    let touched = about.promised > Ballot::default() || about.accepted.is_some();
+    let least = if touched { about.generation.saturating_add(1) } else { about.generation };
+    if new.generation < least {
+        return Err(DaemonError::Differs(format!(
+            "the file has generation {}, and this node goes by {}; give it {least} or more, the same on all nodes",
+            new.generation, old.generation
+        )));
+    }
+    keep(&file.clone().following(&before), false)?;
+    Ok(Some(old.generation))
 }
 
 /// What somebody should know of before a daemon starts with this file; nothing is kept.
 pub fn look(file: Roster) -> Result<Option<String>, DaemonError> {
-    let Some(before) = kept()? else { return Ok(None) };
+    let Some((before, _)) = kept()? else { return Ok(None) };
     let following = judge(before, file).map_err(DaemonError::Differs)?;
     Ok(following.words.or(following.wish.map(|wish| {
         format!(
@@ -64,6 +126,10 @@ pub fn look(file: Roster) -> Result<Option<String>, DaemonError> {
             wish.configuration.generation, following.roster.configuration.generation
         )
     })))
+}
+
+fn follows(roster: Roster, wish: Option<Roster>, words: Option<String>) -> Following {
+    Following { roster, in_force: false, undecided: false, wish, words }
 }
 
 fn judge(before: Roster, file: Roster) -> Result<Following, String> {
@@ -87,20 +153,34 @@ fn judge(before: Roster, file: Roster) -> Result<Following, String> {
             old.generation
         )),
         _ => {
-            accord::may_follow(&before, &file).map_err(|why| differs(why.to_string()))?;
-            return Ok(Following { roster: before, wish: Some(file), words: None });
+            let wish = file.following(&before);
+            accord::may_follow(&before, &wish).map_err(|why| differs(why.to_string()))?;
+            return Ok(follows(before, Some(wish), None));
         }
     };
-    Ok(Following { roster: before, wish: None, words })
+    Ok(follows(before, None, words))
 }
 
 /// Goes by a configuration that was decided; what could not be done besides. `config` is written too, so that it tells what is.
-pub fn adopt(config: &Path, roster: &Roster) -> Result<Option<String>, DaemonError> {
-    keep(roster)?;
-    let written = secret::replace(config, &roster.to_text());
-    Ok(written
-        .err()
-        .map(|error| format!("the new configuration is kept in {AGREED}, but not there: {error}")))
+/// Where the file was edited since, what it said is put aside.
+pub fn adopt(config: &Path, before: &Roster, roster: &Roster) -> Result<Option<String>, DaemonError> {
+    keep(roster, false)?;
+    let says_else = |text: &String| Roster::parse(text).is_ok_and(|says| says != *before && says != *roster);
+    let edited = secret::text(config).ok().filter(says_else);
+    let mut aside = config.as_os_str().to_owned();
+    aside.push(".old");
+    let aside = Path::new(&aside);
+    let kept = edited.map_or(Ok(None), |text| secret::replace(aside, &text).map(|()| Some(aside)));
+    let written = kept.and_then(|kept| secret::replace(config, &roster.to_text()).map(|()| kept));
+    Ok(match written {
+        Ok(None) => None,
+        Ok(Some(aside)) => Some(format!(
+            "{} said something else than what was agreed on; that is in {} now",
+            config.display(),
+            aside.display()
+        )),
+        Err(error) => Some(format!("the new configuration is kept in {AGREED}, but not there: {error}")),
+    })
 }
 
 /// What was promised and accepted about the configuration that follows on this one.
@@ -167,11 +247,13 @@ mod tests {
         let before = roster(3, &[1, 1, 1]);
         let judged = |file: &Roster| judge(before.clone(), file.clone());
         let goes_on = |file: &Roster| judged(file).unwrap();
-        assert_eq!(goes_on(&before), Following { roster: before.clone(), wish: None, words: None });
+        assert_eq!(goes_on(&before), follows(before.clone(), None, None));
         let next = roster(4, &[1, 1]);
+        let wish = Roster { highest: 3, ..next.clone() };
         assert_eq!(
             goes_on(&next),
-            Following { roster: before.clone(), wish: Some(next.clone()), words: None }
+            follows(before.clone(), Some(wish), None),
+            "the id of who went is not used again"
         );
         for (generation, word) in [(2, "passed over"), (7, "asks the others")] {
             let following = goes_on(&roster(generation, &[1]));

@@ -2,12 +2,12 @@
 //! disk that hangs holds its clerk and nobody else (R8). What was begun is answered when it has ended, and never before: of
 //! a write that hangs nobody knows when it lands.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::base::id::ClusterId;
+use crate::base::id::{ClusterId, DiskId};
 use crate::base::time::BootTime;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::cluster::arbiter::{Act, Answer, Command, DiskStanding};
@@ -276,6 +276,15 @@ fn news_of(known: &Known, trouble: &Option<Trouble>) -> Option<String> {
     }
 }
 
+/// Who is at which disk: the clerk of an earlier life of this daemon may still hang with a write. Nothing else is written to
+/// that block before it ended (safety 1.5), so the next one waits for the desk.
+static DESKS: Mutex<BTreeMap<DiskId, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+
+fn desk(disk: DiskId) -> Arc<Mutex<()>> {
+    let mut desks = DESKS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(desks.entry(disk).or_default())
+}
+
 fn hire(
     mut clerk: Clerk,
     disk: usize,
@@ -283,9 +292,11 @@ fn hire(
     bell: Arc<Bell>,
 ) -> Result<Sender<Task>, DaemonError> {
     let (tasks, handed) = channel::<Task>();
+    let desk = desk(clerk.disk.id);
     let work = move || {
         // Without it a busy processor may cost a tie; the detector says so for all threads.
         let _ = sys::run_first(PRIORITY);
+        let _sits = desk.lock().unwrap_or_else(PoisonError::into_inner);
         for Task { life, id, act } in handed {
             let (outcome, trouble) = clerk.obey(act);
             let _ = tell.send(Ended { life, disk, id, outcome, trouble });

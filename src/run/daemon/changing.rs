@@ -1,29 +1,36 @@
 //! Changes of the configuration while nodes run: this node's part in the accord about the next one (safety 1.6), attempts to
 //! have one decided, and catching up where others went on.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use smol::Timer;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::lock::Mutex;
 
 use crate::base::id::NodeId;
 use crate::cluster::accord::{self, Accord, Attempt, NotSo};
+use crate::cluster::mistake::Rules;
+use crate::cluster::node_set::NodeSet;
 use crate::cluster::roster::Roster;
 use crate::format::arbitration::Ballot;
 use crate::format::control::{Refusal, Reply, Request};
+use crate::host::udp::Udp;
+use crate::run::daemon::agreed::{self, Following};
 use crate::run::daemon::engine::Engine;
-use crate::run::daemon::{DaemonError, agreed};
+use crate::run::daemon::pulse::Order;
+use crate::run::daemon::{DaemonError, settings};
 
 /// Attempts of one proposal: another proposer may be in between.
 const ATTEMPTS_MAX: u32 = 5;
 /// Milliseconds before the next attempt, for each one before it, and for each number of a node: two that outbid each other
 /// do not do so for ever.
 const AGAIN_MS: (u64, u64) = (150, 40);
-/// How often who is behind asks for what counts.
-const CATCH_UP: Duration = Duration::from_millis(300);
+/// Milliseconds before who is behind asks again for what counts: at first, and at last.
+const CATCH_UP_MS: (u64, u64) = (300, 5000);
+/// How long the detector may take to hear that no tie is to be granted any more.
+const HELD: Duration = Duration::from_secs(1);
 /// How long a node was a member before it gets its votes, and how often that is looked at.
 const JOINING: Duration = Duration::from_secs(2);
 /// What was said leaves before this daemon begins anew.
@@ -32,11 +39,20 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// This node's part.
 pub struct Changing {
     config: PathBuf,
-    /// One thing after the other: what was promised is read, judged and kept.
-    turn: Mutex<()>,
+    /// One thing after the other: what was promised is read, judged and kept, by a thread that goes on though nobody waits
+    /// for it any more.
+    turn: Arc<Mutex<()>>,
     highest: Cell<Ballot>,
     anew: (Sender<()>, Receiver<()>),
     outdated: (Sender<()>, Receiver<()>),
+    /// What the file wants next.
+    wishes: (Sender<Roster>, Receiver<Roster>),
+    /// The detector grants no tie any more.
+    held: (Sender<()>, Receiver<()>),
+    /// Was it kept already that the configuration is in force?
+    noted: Cell<bool>,
+    /// What was said last of troubles: each is said once.
+    said: RefCell<String>,
 }
 
 /// Runs what waits for a disk in a thread of its own, so that the loop goes on (safety 1.4).
@@ -54,20 +70,55 @@ fn refused(words: impl Into<String>) -> Reply {
     Reply::Refused(Refusal::Refused, words.into())
 }
 
+/// Why something cannot be kept, of a daemon that runs.
+fn cause(error: DaemonError) -> String {
+    match error {
+        DaemonError::File(bad) => bad.to_string(),
+        error => error.to_string(),
+    }
+}
+
 fn not_kept(error: DaemonError) -> Reply {
-    refused(format!("what is to be promised cannot be kept: {error}"))
+    refused(format!("what is to be promised cannot be kept: {}", cause(error)))
 }
 
 impl Changing {
     /// Of the daemon whose file this is.
-    pub fn new(config: PathBuf) -> Changing {
-        let (anew, outdated) = (bounded(1), bounded(1));
-        Changing { config, turn: Mutex::new(()), highest: Cell::new(Ballot::default()), anew, outdated }
+    pub fn new(config: PathBuf, wish: Option<Roster>) -> Changing {
+        let changing = Changing {
+            config,
+            turn: Arc::default(),
+            highest: Cell::new(Ballot::default()),
+            anew: bounded(1),
+            outdated: bounded(1),
+            wishes: bounded(1),
+            held: bounded(1),
+            noted: Cell::new(false),
+            said: RefCell::default(),
+        };
+        // There is room for one.
+        if let Some(wish) = wish {
+            let _ = changing.wishes.0.try_send(wish);
+        }
+        changing
     }
 
     /// Others go by a newer configuration.
     pub fn note_outdated(&self) {
         let _ = self.outdated.0.try_send(());
+    }
+
+    /// The detector grants no tie any more.
+    pub fn note_held(&self) {
+        let _ = self.held.0.try_send(());
+    }
+
+    /// Says what was not said last.
+    fn warn(&self, words: String) {
+        if *self.said.borrow() != words {
+            log::warn!("{words}");
+            *self.said.borrow_mut() = words;
+        }
     }
 
     /// Until this daemon is to begin anew, by what was decided; what it said about it has left by then.
@@ -87,9 +138,9 @@ impl Engine {
         &self,
         judge: impl FnOnce(&mut Accord, &Roster) -> Result<T, NotSo> + Send + 'static,
     ) -> Result<Result<T, NotSo>, DaemonError> {
-        let _turn = self.changing.turn.lock().await;
-        let before = self.before().clone();
+        let (before, turn) = (self.before().clone(), Arc::clone(&self.changing.turn));
         aside(move || {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             let mut accord = agreed::accord(&before)?;
             let was = accord.clone();
             let judged = judge(&mut accord, &before);
@@ -131,12 +182,39 @@ impl Engine {
         let Ok(roster) = Roster::parse(text) else {
             return refused("what is to be accepted cannot be read");
         };
+        if let Err(why) = self.could_start(&roster) {
+            return refused(why);
+        }
         let judge = move |accord: &mut Accord, before: &Roster| accord.accept(before, Ballot(ballot), roster);
         match self.in_turn(judge).await {
-            Ok(Ok(())) => Reply::Accepted,
+            // Kept, and said when no tie by the present one is granted any more.
+            Ok(Ok(())) if self.holds_ties().await => Reply::Accepted,
+            Ok(Ok(())) => refused("its detector stands"),
             Ok(Err(why)) => self.not_so(why),
             Err(error) => not_kept(error),
         }
+    }
+
+    /// Could this node go by it? What is decided and cannot be gone by ends a daemon.
+    fn could_start(&self, next: &Roster) -> Result<(), String> {
+        let links = |of: &Roster| of.members.get(&self.settings().node).map(|member| member.links.clone());
+        let (old, new) = (links(self.before()).unwrap_or_default(), links(next).unwrap_or_default());
+        for link in new.into_iter().filter(|link| !old.contains(link)) {
+            for port in [next.port, next.port.saturating_add(1)] {
+                Udp::bind(link, port).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn holds_ties(&self) -> bool {
+        self.pulse.order(Order::HoldTies);
+        let held = async { self.changing.held.1.recv().await.is_ok() };
+        let late = async {
+            Timer::after(HELD).await;
+            false
+        };
+        smol::future::or(held, late).await
     }
 
     async fn ask_for_change(&self, node: NodeId, request: &Request) -> Reply {
@@ -160,6 +238,10 @@ impl Engine {
         if let Err(why) = accord::may_follow(self.before(), &wish) {
             return refused(format!("the configuration that is proposed cannot be the next one: {why}"));
         }
+        let wish = wish.following(self.before());
+        if let Some(words) = self.too_few(&wish) {
+            return Reply::Refused(Refusal::NotQuorate, words);
+        }
         let mut words = String::new();
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
@@ -182,6 +264,24 @@ impl Engine {
         ))
     }
 
+    /// Who is missing for a decision.
+    fn too_few(&self, wish: &Roster) -> Option<String> {
+        let members = self.members().into_iter().collect::<NodeSet>();
+        let lacks = |of: &Roster| !of.configuration.is_majority(of.configuration.votes(members), Rules::ALL);
+        let of = [self.before(), wish].into_iter().find(|of| lacks(of))?;
+        let away = of
+            .members
+            .keys()
+            .filter(|node| !members.has(**node) && of.configuration.votes(NodeSet::of(**node)) > 0);
+        let names = away.map(|node| of.name_of(*node)).collect::<Vec<_>>().join(", ");
+        let (votes, all) = (of.configuration.votes(members), of.configuration.votes_of_all());
+        Some(format!(
+            "more than half of the votes have to agree, by the present configuration and by the next: those here have {votes} of \
+             {all}; not here: {names}; nothing was changed; bring them back, or, if they are gone for good, stop evmsd on all \
+             nodes and say there: evmsd force"
+        ))
+    }
+
     /// One attempt: what was decided, or why nothing was.
     async fn attempt(&self, wish: &Roster) -> Result<Roster, String> {
         let me = self.settings().node;
@@ -195,6 +295,7 @@ impl Engine {
         let others = self.members().into_iter().filter(|node| *node != me).collect::<Vec<_>>();
         for node in [me].iter().chain(&others) {
             match self.ask_for_change(*node, &prepare).await {
+                Reply::Refused(_, words) if *node == me => return Err(words),
                 Reply::Promised(accepted) => {
                     let accepted = accepted.map(|(ballot, text)| {
                         Roster::parse(&text)
@@ -208,7 +309,12 @@ impl Engine {
         }
         let Some(value) = attempt.value().cloned() else { return Err(silent.join(", ")) };
         let accept = Request::Accept { ballot: ballot.0, text: value.to_text() };
-        for node in [me].iter().chain(&others) {
+        // This node last, and only where that decides: who accepted grants no tie before it is known what became of it, and
+        // that is one who knows.
+        for node in others.iter().chain([&me]) {
+            if *node == me && !attempt.is_decided_with(me) {
+                break;
+            }
             match self.ask_for_change(*node, &accept).await {
                 Reply::Accepted => attempt.accept(*node),
                 other => silent.push(self.why_not(*node, other)?),
@@ -263,17 +369,21 @@ impl Engine {
             return refused(format!("the newer configuration cannot be used: {bad}"));
         }
         if roster.node_of(self.settings().machine).is_none() {
-            let words = "this machine is none of the nodes in the newer configuration: it was taken out";
-            log::error!("{words}");
-            return refused(words);
+            // It is kept all the same: a node that was taken out goes by nothing any more, and says so when it is started.
+            log::error!(
+                "this machine is none of the nodes in configuration {generation}: it was taken out, and ends"
+            );
         }
-        let config = self.changing.config.clone();
-        let kept = {
-            let _turn = self.changing.turn.lock().await;
-            aside(move || agreed::adopt(&config, &roster)).await
+        let (config, before) = (self.changing.config.clone(), self.before().clone());
+        let turn = Arc::clone(&self.changing.turn);
+        let keep = move || {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            agreed::adopt(&config, &before, &roster)
         };
-        match kept {
-            Err(error) => return not_kept(error),
+        match aside(keep).await {
+            Err(error) => {
+                return refused(format!("configuration {generation} cannot be kept: {}", cause(error)));
+            }
             Ok(Some(words)) => log::warn!("{words}"),
             Ok(None) => (),
         }
@@ -282,38 +392,70 @@ impl Engine {
         Reply::Done(format!("the cluster goes by configuration {generation} now"))
     }
 
+    /// This node is quorate; by a majority, that is to be kept: from then on a tie may be.
+    pub fn note_in_force(&self) {
+        let roster = self.before();
+        let votes = roster.configuration.votes(self.members().into_iter().collect());
+        if !roster.configuration.is_majority(votes, Rules::ALL) || self.changing.noted.replace(true) {
+            return;
+        }
+        let (roster, turn) = (roster.clone(), Arc::clone(&self.changing.turn));
+        let keep = move || {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = agreed::note_in_force(&roster) {
+                log::warn!("that the configuration is in force cannot be kept: {error}");
+            }
+        };
+        // Nobody waits for it.
+        let _ = std::thread::Builder::new().name("keep".into()).spawn(keep);
+    }
+
     /// Asks those who went on what counts, once there are any; for ever.
     pub async fn catch_up(&self) {
         // What it has when it hears so is asked for again and again: the one who went on may be gone, and another come.
         let _ = self.changing.outdated.1.recv().await;
+        let (mut wait_ms, most_ms) = CATCH_UP_MS;
         loop {
             for node in self.mail.newer().iter() {
                 if let Reply::Configuration(text) = self.mail.ask(node, Request::Configuration).await
                     && let Ok(roster) = Roster::parse(&text)
                     && let Reply::Refused(_, words) = self.adopt(roster).await
                 {
-                    log::warn!("{}: {words}", self.before().name_of(node));
+                    self.changing.warn(words);
                 }
             }
-            Timer::after(CATCH_UP).await;
+            Timer::after(Duration::from_millis(wait_ms)).await;
+            wait_ms = most_ms.min(wait_ms * 2);
         }
     }
 
-    /// Puts what the file wants to the others, once, when this node is quorate.
-    pub async fn put_wish(&self, wish: Option<Roster>) {
-        let Some(wish) = wish else { return std::future::pending().await };
+    /// Reads the file anew: what it says may be wanted next.
+    pub async fn read_anew(&self) {
+        let config = self.changing.config.clone();
+        match aside(move || agreed::follow(settings::roster(&config)?)).await {
+            Ok(Following { wish: Some(wish), .. }) => drop(self.changing.wishes.0.try_send(wish)),
+            Ok(Following { words, .. }) => {
+                log::info!("{}", words.unwrap_or_else(|| "/etc/evms.conf says what is gone by".into()))
+            }
+            Err(error) => log::error!("/etc/evms.conf was not put in force: {error}"),
+        }
+    }
+
+    /// Puts what the file wants to the others, when this node is quorate; for ever.
+    pub async fn put_wishes(&self) {
         let changes = self.watch();
-        while !self.is_quorate() {
-            if changes.recv().await.is_err() {
-                return;
+        while let Ok(wish) = self.changing.wishes.1.recv().await {
+            while !self.is_quorate() {
+                if changes.recv().await.is_err() {
+                    return;
+                }
+            }
+            match self.propose(&wish.to_text()).await {
+                Reply::Done(words) => log::info!("{words}"),
+                Reply::Refused(_, words) => log::error!("/etc/evms.conf was not put in force: {words}"),
+                _ => (),
             }
         }
-        match self.propose(&wish.to_text()).await {
-            Reply::Done(words) => log::info!("{words}"),
-            Reply::Refused(_, words) => log::error!("/etc/evms.conf was not put in force: {words}"),
-            _ => (),
-        }
-        std::future::pending().await
     }
 
     /// Gives votes to those who joined, when they were members for a while: the member with the lowest number does; for ever.
@@ -332,7 +474,8 @@ impl Engine {
                 match self.propose(&next.to_text()).await {
                     Reply::Done(_) => log::info!("{} has its vote", self.before().name_of(*node)),
                     Reply::Refused(_, words) => {
-                        log::warn!("{} does not get its vote yet: {words}", self.before().name_of(*node))
+                        let name = self.before().name_of(*node);
+                        self.changing.warn(format!("{name} does not get its vote yet: {words}"));
                     }
                     _ => (),
                 }

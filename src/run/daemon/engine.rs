@@ -50,7 +50,7 @@ impl Engine {
         Engine {
             pulse,
             mail,
-            changing: Changing::new(settings.config.clone()),
+            changing: Changing::new(settings.config.clone(), settings.wish.clone()),
             settings,
             view: RefCell::new(None),
             quorate: Cell::new(false),
@@ -81,6 +81,7 @@ impl Engine {
                     self.quorate.set(false);
                     self.mail.become_anew(*me);
                 }
+                Word::TiesHeld => self.changing.note_held(),
                 Word::NotScheduled(ms) => log::warn!("the detector was not scheduled for {ms} ms"),
                 Word::EngineStood(ms) => {
                     log::error!("the engine stood for {ms} ms: this node beat for nobody meanwhile")

@@ -29,13 +29,19 @@ fn key_file(key: &ClusterKey) -> String {
 }
 
 /// Has this node go by the file, though the others could not be asked: a step that nobody agreed on. Only where no daemon runs.
-pub fn force(config: &Path) -> Result<Roster, DaemonError> {
+/// The file, and the generation that it went by before.
+pub fn force(config: &Path) -> Result<(Roster, Option<u64>), DaemonError> {
     let roster = settings::roster(config)?;
+    let machine = identity::node_uuid(&IdentityFiles::default()).map_err(DaemonError::Identity)?;
+    let machine = machine.ok_or(DaemonError::Nobody)?;
+    if roster.node_of(machine).is_none() {
+        return Err(DaemonError::Stranger(config.display().to_string(), machine));
+    }
     let boot = identity::boot_id(&IdentityFiles::default()).map_err(DaemonError::Identity)?;
     // Held until it is kept: a daemon that runs would go on by what it has.
     let _room = RunDir::take(boot).map_err(DaemonError::Room)?;
-    agreed::keep(&roster)?;
-    Ok(roster)
+    let before = agreed::force(&roster)?;
+    Ok((roster, before))
 }
 
 /// Makes a key; nothing where there is one already. Where it stands.
@@ -57,6 +63,7 @@ pub fn init(cluster: Name, node: Name, links: Vec<IpAddr>) -> Result<Roster, Dae
     let roster = Roster {
         name: cluster,
         port: PORT_DEFAULT,
+        highest: 0,
         arbitration: Vec::new(),
         members: BTreeMap::from([(first, Member { name: node, links, joining: 0 })]),
         configuration: Configuration {
@@ -73,6 +80,7 @@ pub fn init(cluster: Name, node: Name, links: Vec<IpAddr>) -> Result<Roster, Dae
         Err(secret::BadFile::Missing(_)) => drop(keygen()?),
         there => drop(there.map_err(DaemonError::File)?),
     }
+    agreed::keep(&roster, false)?;
     secret::make(Path::new(CONFIG), &roster.to_text()).map_err(DaemonError::File)?;
     Ok(roster)
 }

@@ -206,6 +206,12 @@ impl Heart {
                     self.pulse.say(Word::Status(Box::new(status)));
                 }
                 Order::Leave => self.detector.membership_mut().leave(),
+                Order::HoldTies => {
+                    self.settings.undecided = true;
+                    let (settled, _) = self.detector.membership().ties();
+                    self.detector.membership_mut().allow_ties(settled, true);
+                    self.pulse.say(Word::TiesHeld);
+                }
             }
         }
     }
@@ -309,10 +315,12 @@ fn membership(settings: &Settings, left: Option<Vec<u8>>, dice: &mut Dice, now: 
     let node = settings.node;
     let kept = left.and_then(|bytes| Kept::decode(&bytes));
     let kept = kept.filter(|kept| kept.cluster == configuration.cluster && kept.node == node);
-    match kept {
+    let mut membership = match kept {
         Some(kept) => Membership::resume(configuration, node, kept.memory, Rules::ALL, now),
         None => Membership::start(configuration, node, Incarnation::random(dice), Rules::ALL, now),
-    }
+    };
+    membership.allow_ties(settings.in_force, settings.undecided);
+    membership
 }
 
 fn detector(

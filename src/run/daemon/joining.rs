@@ -16,7 +16,7 @@ use crate::host::secret::{self, BadFile};
 use crate::host::{entropy, entropy::NoEntropy};
 use crate::run::ask::{self, AskError};
 use crate::run::daemon::settings::{CONFIG, KEY};
-use crate::run::daemon::{DaemonError, settings};
+use crate::run::daemon::{DaemonError, agreed, settings};
 
 /// Votes that a node gets.
 const VOTES: u16 = 1;
@@ -114,9 +114,20 @@ pub fn invite(node: Name, links: Vec<IpAddr>, machine: Option<NodeUuid>) -> Resu
         Some(machine) => machine,
         None => NodeUuid::random(&mut entropy::dice().map_err(JoinError::Entropy)?),
     };
-    let roster = with_node(before, node, links, machine)?;
+    let roster = match invited(&before, &node, &links) {
+        // A token that was lost is made again.
+        Some(machine) => return Ok(Token { key: key.to_line(), machine, roster: before }.to_line()),
+        None => with_node(before, node, links, machine)?,
+    };
     ask::propose(&roster.to_text()).map_err(JoinError::Asked)?;
     Ok(Token { key: key.to_line(), machine, roster }.to_line())
+}
+
+/// The machine of a node that was invited just so, and has not come yet.
+fn invited(roster: &Roster, node: &Name, links: &[IpAddr]) -> Option<NodeUuid> {
+    let id = roster.node_named(node.as_str())?;
+    let waits = roster.members.get(&id).is_some_and(|member| member.joining > 0 && member.links == links);
+    waits.then(|| roster.configuration.nodes.get(&id).map(|voter| voter.uuid)).flatten()
 }
 
 fn with_node(
@@ -135,8 +146,13 @@ fn with_node(
     if links.len() != first {
         return Err(JoinError::Links(links.len(), first));
     }
-    let highest = roster.members.keys().next_back().map_or(0, |node| node.0);
-    let id = highest.checked_add(1).filter(|id| *id <= NODE_ID_MAX).map(NodeId).ok_or(JoinError::Full)?;
+    let id = roster
+        .highest()
+        .0
+        .checked_add(1)
+        .filter(|id| *id <= NODE_ID_MAX)
+        .map(NodeId)
+        .ok_or(JoinError::Full)?;
     roster.members.insert(id, Member { name: node, links, joining: VOTES });
     roster.configuration.nodes.insert(id, Voter { uuid: machine, votes: 0 });
     let generation = roster.configuration.generation.checked_add(1).ok_or(JoinError::Strange)?;
@@ -167,6 +183,8 @@ pub fn join(line: &str) -> Result<String, JoinError> {
     if known.is_none() {
         secret::make(&files.node, &format!("{}\n", token.machine)).map_err(file)?;
     }
+    // It was agreed on; that it was ever in force here is another thing.
+    agreed::keep(&token.roster, false).map_err(JoinError::Daemon)?;
     // What makes it a node goes last.
     secret::make(config, &token.roster.to_text()).map_err(file)?;
     let node = token.roster.node_of(token.machine).unwrap_or_default();

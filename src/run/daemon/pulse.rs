@@ -20,6 +20,8 @@ pub enum Order {
     Status,
     /// Leave in good order.
     Leave,
+    /// Grant no tie any more: the next configuration was accepted.
+    HoldTies,
 }
 
 /// What the detector tells the engine.
@@ -35,6 +37,8 @@ pub enum Word {
     EngineStood(u64),
     /// Something that somebody should know of.
     Warning(String),
+    /// No tie is granted any more.
+    TiesHeld,
     /// This node begins anew, as this.
     Reborn(Box<Myself>),
 }

@@ -25,6 +25,10 @@ pub struct Settings {
     pub config: PathBuf,
     /// What this node goes by.
     pub roster: Roster,
+    /// Was this node quorate by a majority of it?
+    pub in_force: bool,
+    /// Was the next one accepted, of which nobody told whether it is in force?
+    pub undecided: bool,
     /// What the file wants to follow on it.
     pub wish: Option<Roster>,
     /// Its keys; the first one seals.
@@ -55,7 +59,7 @@ pub fn keys() -> Result<Vec<ClusterKey>, DaemonError> {
 impl Settings {
     /// Reads everything.
     pub fn read(config: &Path) -> Result<Settings, DaemonError> {
-        let Following { roster, wish, words } = agreed::follow(roster(config)?)?;
+        let Following { roster, in_force, undecided, wish, words } = agreed::follow(roster(config)?)?;
         if let Some(words) = words {
             log::warn!("{words}");
         }
@@ -65,7 +69,17 @@ impl Settings {
         let machine = machine.ok_or(DaemonError::Nobody)?;
         let stranger = || DaemonError::Stranger(config.display().to_string(), machine);
         let node = roster.node_of(machine).ok_or_else(stranger)?;
-        Ok(Settings { config: config.into(), roster, wish, keys, machine, node, identity })
+        Ok(Settings {
+            config: config.into(),
+            roster,
+            in_force,
+            undecided,
+            wish,
+            keys,
+            machine,
+            node,
+            identity,
+        })
     }
 
     /// What all nodes have to have in common to talk.
