@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use evms::base::failure::Failure;
 use evms::base::id::NodeUuid;
 use evms::base::name::Name;
-use evms::cluster::token::TOKEN_BYTES_MAX;
 use evms::run::ask::{self, AskError};
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
@@ -202,7 +201,7 @@ fn join(token: &str) -> Result<Exit, Refused> {
     let mut read = String::new();
     let token = if token == "-" {
         // What cannot be read is no token.
-        let _ = std::io::stdin().take(TOKEN_BYTES_MAX as u64).read_to_string(&mut read);
+        let _ = std::io::stdin().take(joining::TOKEN_BYTES_MAX as u64).read_to_string(&mut read);
         &read
     } else {
         token

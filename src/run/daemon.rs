@@ -127,25 +127,11 @@ fn serve(
     let hearing = executor.spawn(hear(settings.clone(), Rc::clone(&engine), Rc::clone(&notify), bell));
     let answers = Rc::clone(&engine);
     let answering = executor.spawn(async move { answers.answer_nodes().await });
-    let (behind, puts, welcomes) = (Rc::clone(&engine), Rc::clone(&engine), Rc::clone(&engine));
-    let catching_up = executor.spawn(async move { behind.catch_up().await });
-    let putting = executor.spawn(async move { puts.put_wishes().await });
-    let welcoming = executor.spawn(async move { welcomes.welcome().await });
-    let ending = async {
-        while stops.readable().await.is_ok() {
-            match stops.get_ref().next() {
-                Some("SIGHUP") => engine.read_anew().await,
-                Some(signal) => {
-                    log::info!("{signal}: ends, without leaving the view; 'evmsd leave' would");
-                    return;
-                }
-                None => (),
-            }
-        }
-    };
+    let changes = Rc::clone(&engine);
+    let changing = executor.spawn(async move { changes.change().await });
     let work = executor.run(async {
         let ends = async {
-            smol::future::or(engine.asked_to_leave(), ending).await;
+            smol::future::or(engine.asked_to_leave(), obey_signals(&engine, stops)).await;
             Ended::Told
         };
         let anew = async {
@@ -154,7 +140,6 @@ fn serve(
         };
         // None of these ends unless it cannot go on.
         let work = smol::future::or(smol::future::or(listening, hearing), answering);
-        let changing = smol::future::or(smol::future::or(catching_up, putting), welcoming);
         let work = async {
             smol::future::or(work, changing).await;
             Ended::Told
@@ -175,6 +160,20 @@ fn serve(
         }
     }
     ended
+}
+
+/// Until one of them ends the daemon.
+async fn obey_signals(engine: &Engine, stops: Async<Stops>) {
+    while stops.readable().await.is_ok() {
+        match stops.get_ref().next() {
+            Some("SIGHUP") => engine.changing.note_hup(),
+            Some(signal) => {
+                log::info!("{signal}: ends, without leaving the view; 'evmsd leave' would");
+                return;
+            }
+            None => (),
+        }
+    }
 }
 
 /// Takes what the detector says, until it cannot be heard any more.

@@ -45,6 +45,8 @@ pub struct Changing {
     highest: Cell<Ballot>,
     anew: (Sender<()>, Receiver<()>),
     outdated: (Sender<()>, Receiver<()>),
+    /// The file is to be read.
+    hups: (Sender<()>, Receiver<()>),
     /// What the file wants next.
     wishes: (Sender<Roster>, Receiver<Roster>),
     /// The detector grants no tie any more.
@@ -91,6 +93,7 @@ impl Changing {
             highest: Cell::new(Ballot::default()),
             anew: bounded(1),
             outdated: bounded(1),
+            hups: bounded(1),
             wishes: bounded(1),
             held: bounded(1),
             noted: Cell::new(false),
@@ -106,6 +109,11 @@ impl Changing {
     /// Others go by a newer configuration.
     pub fn note_outdated(&self) {
         let _ = self.outdated.0.try_send(());
+    }
+
+    /// The file is to be read anew.
+    pub fn note_hup(&self) {
+        let _ = self.hups.0.try_send(());
     }
 
     /// The detector grants no tie any more.
@@ -411,7 +419,7 @@ impl Engine {
     }
 
     /// Asks those who went on what counts, once there are any; for ever.
-    pub async fn catch_up(&self) {
+    async fn catch_up(&self) {
         // What it has when it hears so is asked for again and again: the one who went on may be gone, and another come.
         let _ = self.changing.outdated.1.recv().await;
         let (mut wait_ms, most_ms) = CATCH_UP_MS;
@@ -429,8 +437,20 @@ impl Engine {
         }
     }
 
+    /// All that this daemon does about changes by itself; for ever.
+    pub async fn change(&self) {
+        let told = smol::future::or(self.read_when_told(), self.put_wishes());
+        smol::future::or(told, smol::future::or(self.catch_up(), self.welcome())).await
+    }
+
+    async fn read_when_told(&self) {
+        while self.changing.hups.1.recv().await.is_ok() {
+            self.read_anew().await;
+        }
+    }
+
     /// Reads the file anew: what it says may be wanted next.
-    pub async fn read_anew(&self) {
+    async fn read_anew(&self) {
         let config = self.changing.config.clone();
         match aside(move || agreed::follow(settings::roster(&config)?)).await {
             Ok(Following { wish: Some(wish), .. }) => drop(self.changing.wishes.0.try_send(wish)),
@@ -442,7 +462,7 @@ impl Engine {
     }
 
     /// Puts what the file wants to the others, when this node is quorate; for ever.
-    pub async fn put_wishes(&self) {
+    async fn put_wishes(&self) {
         let changes = self.watch();
         while let Ok(wish) = self.changing.wishes.1.recv().await {
             while !self.is_quorate() {
@@ -459,7 +479,7 @@ impl Engine {
     }
 
     /// Gives votes to those who joined, when they were members for a while: the member with the lowest number does; for ever.
-    pub async fn welcome(&self) {
+    async fn welcome(&self) {
         let mut seen: Vec<NodeId> = Vec::new();
         loop {
             Timer::after(JOINING).await;

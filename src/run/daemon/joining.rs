@@ -10,6 +10,7 @@ use crate::base::limits::NODE_ID_MAX;
 use crate::base::name::Name;
 use crate::cluster::configuration::Voter;
 use crate::cluster::roster::{Member, Roster};
+pub use crate::cluster::token::TOKEN_BYTES_MAX;
 use crate::cluster::token::{Token, WORD};
 use crate::host::identity::{self, IdentityError, IdentityFiles};
 use crate::host::secret::{self, BadFile};
