@@ -42,8 +42,6 @@ pub use memory::{Kept, Memory};
 
 /// Milliseconds between two beats at least, however much changes.
 const BEAT_GAP_MS: u64 = 10;
-/// Beats in the place of one, while a view is being agreed on.
-const HURRIED_BEATS: u64 = 4;
 /// Windows for which others must know another boot of this node before it is believed to be replaced.
 const REPLACED_WINDOWS: u64 = 3;
 /// Views that one may have missed at most: whoever counts further is broken, and would use all numbers up.
@@ -151,8 +149,6 @@ pub struct Membership {
     settled: bool,
     undecided: bool,
     urgent: bool,
-    /// Until when it beats more often: what is lost of a view that is being agreed on shall not cost a whole beat each time.
-    hurries_until: BootTime,
     changes: VecDeque<Change>,
 }
 
@@ -214,7 +210,6 @@ impl Membership {
             settled: true,
             undecided: false,
             urgent: false,
-            hurries_until: now,
             changes: VecDeque::new(),
         }
     }
@@ -275,12 +270,7 @@ impl Membership {
     }
 
     fn beat_due(&self) -> BootTime {
-        let beat_ms = self.configuration.timing.beat_ms;
-        let wait = match self.urgent {
-            true => BEAT_GAP_MS,
-            false if self.last_beat < self.hurries_until => (beat_ms / HURRIED_BEATS).max(BEAT_GAP_MS),
-            false => beat_ms,
-        };
+        let wait = if self.urgent { BEAT_GAP_MS } else { self.configuration.timing.beat_ms };
         self.last_beat.plus_ms(wait).max(self.quiet_until)
     }
 

@@ -235,6 +235,10 @@ impl Disk {
             }
             seen.key = key.collect();
             let record = read(blocks, node, asked.me);
+            if record.is_behind(&seen.record) {
+                // The disk forgot what was written to it, and with that perhaps who holds the tie: it is watched anew.
+                self.first_read = Some(now);
+            }
             if !record.is_as_accepted(&seen.record) {
                 seen.since = now;
             }
@@ -292,6 +296,15 @@ impl Disk {
 }
 
 impl Record {
+    /// Does it say less than that one did? A node counts its writes upward.
+    fn is_behind(&self, before: &Record) -> bool {
+        match (self, before) {
+            (Record::Known(now), Record::Known(before)) => now.counter < before.counter,
+            (Record::Blank, Record::Known(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Does it say the same of what was accepted, and of its newest renewal?
     fn is_as_accepted(&self, other: &Record) -> bool {
         match (self, other) {
