@@ -53,6 +53,9 @@ pub enum Fault {
     /// lands any more.
     Stranded(usize, u64, bool, u64),
     Timely,
+    /// The disks answer nobody but this machine: what it writes and what is put over that nobody else sees.
+    Blind(usize, u64),
+    Seeing,
     /// The engine stands of who holds a tie, for about as long as others wait.
     StuckHolder(u64),
     /// A machine is stopped, and goes on behind a cut, just when what the holder of a tie writes begins to be lost.
@@ -134,7 +137,7 @@ fn ties(world: &mut World) {
             let place = chance.below(nodes) as usize;
             Fault::Stranded(place, late_us, at_the_end, late_us - chance.below(1_000_000))
         };
-        let at_once = chance.per_mille(300);
+        let at_once = chance.per_mille(450);
         planned.push((cut, if at_once { stranded(chance, true) } else { Fault::Halves(chance.number()) }));
         let hurt = cut + chance.between(6_000_000, 9_000_000);
         let fault = if chance.per_mille(500) {
@@ -332,6 +335,10 @@ fn befall_disk(world: &mut World, fault: &Fault) {
             world.at(now + 1_050_000, Event::Fault(Fault::Timely));
             let mute_us = if holder.is_none() { mute_us } else { 1_060_000 };
             world.at(now + mute_us, Event::Fault(Fault::Mute(place)));
+            if holder.is_none() && at_the_end && world.chance.per_mille(700) {
+                let blind_us = late_us + world.chance.below(1_200_000);
+                befall_disk(world, &Fault::Blind(place, blind_us));
+            }
         }
         Fault::StuckHolder(us) => {
             if let Some(place) = (0..world.machines.len()).find(|place| world.holds_a_tie(*place)) {
@@ -349,6 +356,16 @@ fn befall_disk(world: &mut World, fault: &Fault) {
                 befall(world, &Fault::Mute(place));
             }
         }
+        Fault::Blind(sees, us) => {
+            for disk in &mut world.disks {
+                for (machine, gone) in disk.gone_for.iter_mut().enumerate() {
+                    *gone |= machine != sees;
+                }
+            }
+            let at = world.now_us + us;
+            world.at(at, Event::Fault(Fault::Seeing));
+        }
+        Fault::Seeing => world.disks.iter_mut().for_each(|disk| disk.gone_for.fill(false)),
         Fault::Timely => world.disks.iter_mut().for_each(|disk| disk.late_for = None),
         Fault::Mute(place) => {
             for disk in 0..world.disks.len() {
