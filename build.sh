@@ -208,6 +208,7 @@ verb_test() {
   stage tests cargo test --locked
   if has crash; then stage "crash model" model crash; fi
   if has sim; then stage "simulated clusters" model sim; fi
+  if has sim; then stage "what a node of 2 to 64 costs" model sim --growth; fi
   release
   if has vm; then stage "guest tests" vm_all; fi
   if [[ $long ]]; then test_long; fi

@@ -113,8 +113,8 @@ struct Said {
     counter: u64,
 }
 
-/// The newest beat heard of each peer.
-pub type Heard = BTreeMap<NodeId, BeatNumber>;
+/// The newest beat heard of each peer, and of which boot of it.
+pub type Heard = BTreeMap<NodeId, (Incarnation, BeatNumber)>;
 
 /// One node's part in the arbiter.
 #[derive(Clone, Debug)]

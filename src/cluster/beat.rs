@@ -61,7 +61,8 @@ pub struct Beat {
     pub proposal: Option<View>,
     /// Who hears whom, its own row among them.
     pub rows: BTreeMap<NodeId, Row>,
-    /// The newest beat heard of each.
+    /// The newest beat heard of each: of the boot that `rows` names, for numbers begin anew with each boot, and of a machine
+    /// and its copy both call.
     pub heard: BTreeMap<NodeId, BeatNumber>,
     /// Do those echoes, for members of the promised view, extend leases?
     pub grants: bool,
@@ -71,7 +72,8 @@ pub struct Beat {
     pub holds: bool,
     /// Does it reach a majority of the arbitration disks?
     pub reaches: bool,
-    /// By which beats of others its promised view holds a tie: those that it had heard when it began to write.
+    /// By which beats of others its promised view holds a tie: those that it had heard when it began to write. Of the same
+    /// boots.
     pub stands: BTreeMap<NodeId, BeatNumber>,
     /// It leaves in good order, its gates are closed: nobody need wait for what it was granted.
     pub left: bool,
@@ -116,6 +118,20 @@ impl Beat {
         }
     }
 
+    /// The newest beat that the sender heard of this boot of a node.
+    pub fn echo_to(&self, node: NodeId, incarnation: Incarnation) -> Option<BeatNumber> {
+        self.heard.get(&node).filter(|_| self.speaks_of(node, incarnation)).copied()
+    }
+
+    /// The beat of this boot of a node from which on the sender's disks hold a tie for it.
+    pub fn stands_by(&self, node: NodeId, incarnation: Incarnation) -> Option<BeatNumber> {
+        self.stands.get(&node).filter(|_| self.speaks_of(node, incarnation)).copied()
+    }
+
+    fn speaks_of(&self, node: NodeId, incarnation: Incarnation) -> bool {
+        self.rows.get(&node).is_some_and(|row| row.incarnation == incarnation)
+    }
+
     /// Is the sender as far as this with that view?
     pub fn is_at(&self, number: ViewNumber, stage: Stage) -> bool {
         self.promised == number && self.stage.is_some_and(|at| at >= stage)
@@ -125,6 +141,26 @@ impl Beat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// F25: a machine and its copy number their beats alike; what is an echo to one is none to the other.
+    #[test]
+    fn f25_an_echo_to_one_boot_is_none_to_another() {
+        let (mine, copy) = (Incarnation([1; 16]), Incarnation([2; 16]));
+        let number = BeatNumber { session: Session(1), counter: 70 };
+        let nobody = (ViewNumber::default(), NodeSet::EMPTY);
+        let row = Row { incarnation: copy, beat: number, hears: nobody.1, view: nobody.0, members: nobody.1 };
+        let beat = Beat {
+            rows: BTreeMap::from([(NodeId(1), row)]),
+            heard: BTreeMap::from([(NodeId(1), number)]),
+            stands: BTreeMap::from([(NodeId(1), number)]),
+            ..Beat::unknown(NodeId(3), Incarnation([4; 16]), BeatNumber::default())
+        };
+        assert_eq!(beat.echo_to(NodeId(1), copy), Some(number));
+        assert_eq!(beat.stands_by(NodeId(1), copy), Some(number));
+        assert_eq!(beat.echo_to(NodeId(1), mine), None);
+        assert_eq!(beat.stands_by(NodeId(1), mine), None);
+        assert_eq!(Beat { rows: BTreeMap::new(), ..beat }.echo_to(NodeId(1), copy), None);
+    }
 
     /// F29: one version ahead is read without what it says more; what cannot be read as this version is no beat.
     #[test]

@@ -207,6 +207,11 @@ impl Hearing {
 }
 
 impl Peer {
+    /// Its newest beat, and of which boot.
+    pub fn of(&self) -> (Incarnation, BeatNumber) {
+        (self.beat.incarnation, self.beat.number)
+    }
+
     /// Is it heard?
     pub fn is_heard(&self) -> bool {
         self.heard

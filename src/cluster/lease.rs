@@ -40,42 +40,37 @@ impl Sent {
     }
 }
 
-/// One promise: in no quorate view without this boot of that node before the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promise {
-    /// To which boot of the node.
-    pub incarnation: Incarnation,
-    /// By this node's clock.
-    pub until: BootTime,
-}
-
-/// All promises of this node.
+/// All promises of this node, each to one boot of a node: in no quorate view without that boot before the end, by this node's
+/// clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promises {
-    given: BTreeMap<NodeId, Promise>,
+    given: BTreeMap<(NodeId, Incarnation), BootTime>,
 }
 
 impl Promises {
     /// Promises, or promises for longer.
     pub fn give(&mut self, node: NodeId, incarnation: Incarnation, until: BootTime) {
-        let promise = self.given.entry(node).or_insert(Promise { incarnation, until });
-        if promise.incarnation == incarnation {
-            promise.until = promise.until.max(until);
-        } else {
-            *promise = Promise { incarnation, until };
-        }
+        let known = self.given.entry((node, incarnation)).or_insert(until);
+        *known = until.max(*known);
+    }
+
+    /// What has ended need not be known any more. A node changes its boot once in a window at most, so that few are left.
+    pub fn forget(&mut self, now: BootTime) {
+        self.given.retain(|_, until| now < *until);
     }
 
     /// The node left with its gates closed.
     pub fn release(&mut self, node: NodeId, incarnation: Incarnation) {
-        self.given.retain(|other, promise| *other != node || promise.incarnation != incarnation);
+        self.given.remove(&(node, incarnation));
     }
 
-    /// Until when nothing may be granted in this view: the last end of a promise to somebody who is no member. A node that
-    /// is a member in a later boot has ended the one before itself.
+    /// Until when nothing may be granted in this view: the last end of a promise to somebody who is no member. A member in a
+    /// later boot need not have ended the one before: that may be the machine, and this its copy (F25). Who was really booted
+    /// anew is heard later than that anyway.
     pub fn wait_for(&self, view: &View) -> BootTime {
-        let outside = self.given.iter().filter(|(node, _)| !view.members.contains_key(node));
-        outside.map(|(_, promise)| promise.until).max().unwrap_or_default()
+        let is_member = |(node, boot): &(NodeId, Incarnation)| view.members.get(node) == Some(boot);
+        let outside = self.given.iter().filter(|(whom, _)| !is_member(whom));
+        outside.map(|(_, until)| *until).max().unwrap_or_default()
     }
 }
 
@@ -99,22 +94,31 @@ mod tests {
         assert_eq!(sent.at(number(1, 500)), None, "of the session before");
     }
 
+    /// F25: a copy of a machine is a member, and the machine may live.
     #[test]
-    fn promises_to_members_are_not_waited_for() {
+    fn promises_to_boots_that_are_no_members_are_waited_for() {
         let (old, new) = (Incarnation([1; 16]), Incarnation([2; 16]));
+        let ms = |ms| BootTime { ms };
         let mut promises = Promises::default();
-        promises.give(NodeId(1), old, BootTime { ms: 500 });
-        promises.give(NodeId(1), old, BootTime { ms: 400 });
-        promises.give(NodeId(2), old, BootTime { ms: 900 });
+        promises.give(NodeId(1), old, ms(500));
+        promises.give(NodeId(1), old, ms(400));
+        promises.give(NodeId(2), old, ms(900));
+        promises.give(NodeId(2), new, ms(700));
         let view = |members: &[(u16, Incarnation)]| View {
             members: members.iter().map(|(node, incarnation)| (NodeId(*node), *incarnation)).collect(),
             ..View::default()
         };
-        assert_eq!(promises.wait_for(&view(&[(3, old)])), BootTime { ms: 900 });
-        assert_eq!(promises.wait_for(&view(&[(2, new)])), BootTime { ms: 500 }, "it was booted anew");
-        promises.release(NodeId(2), new);
-        assert_eq!(promises.wait_for(&view(&[])), BootTime { ms: 900 }, "another boot of it left");
+        assert_eq!(promises.wait_for(&view(&[(3, old)])), ms(900));
+        assert_eq!(promises.wait_for(&view(&[(2, new)])), ms(900), "another boot of it");
+        assert_eq!(
+            promises.wait_for(&view(&[(2, old), (1, old)])),
+            ms(700),
+            "both of them were promised something"
+        );
         promises.release(NodeId(2), old);
-        assert_eq!(promises.wait_for(&view(&[])), BootTime { ms: 500 });
+        assert_eq!(promises.wait_for(&view(&[(2, new)])), ms(500), "it left");
+        promises.forget(ms(500));
+        assert_eq!(promises.wait_for(&view(&[(2, new)])), ms(0));
+        assert_eq!(promises.wait_for(&view(&[])), ms(700), "that goes on");
     }
 }

@@ -42,6 +42,8 @@ pub use memory::{Kept, Memory};
 
 /// Milliseconds between two beats at least, however much changes.
 const BEAT_GAP_MS: u64 = 10;
+/// Beats in the place of one, while a view is being agreed on.
+const HURRIED_BEATS: u64 = 4;
 /// Windows for which others must know another boot of this node before it is believed to be replaced.
 const REPLACED_WINDOWS: u64 = 3;
 /// Views that one may have missed at most: whoever counts further is broken, and would use all numbers up.
@@ -149,6 +151,8 @@ pub struct Membership {
     settled: bool,
     undecided: bool,
     urgent: bool,
+    /// Until when it beats more often: what is lost of a view that is being agreed on shall not cost a whole beat each time.
+    hurries_until: BootTime,
     changes: VecDeque<Change>,
 }
 
@@ -210,6 +214,7 @@ impl Membership {
             settled: true,
             undecided: false,
             urgent: false,
+            hurries_until: now,
             changes: VecDeque::new(),
         }
     }
@@ -270,7 +275,12 @@ impl Membership {
     }
 
     fn beat_due(&self) -> BootTime {
-        let wait = if self.urgent { BEAT_GAP_MS } else { self.configuration.timing.beat_ms };
+        let beat_ms = self.configuration.timing.beat_ms;
+        let wait = match self.urgent {
+            true => BEAT_GAP_MS,
+            false if self.last_beat < self.hurries_until => (beat_ms / HURRIED_BEATS).max(BEAT_GAP_MS),
+            false => beat_ms,
+        };
         self.last_beat.plus_ms(wait).max(self.quiet_until)
     }
 
@@ -288,13 +298,20 @@ impl Membership {
         self.sent.note(self.number, now);
         let grants = self.grants(now);
         if grants {
-            self.promise_members();
+            self.promise_members(now);
         }
         Some(self.say(now, grants))
     }
 
     fn say(&self, now: BootTime, grants: bool) -> Beat {
-        let heard = self.hearing.peers().map(|peer| (peer.beat.node, peer.beat.number));
+        let rows = self.rows(now);
+        // Numbers of the boot that the row names, and of no other: whose they are is not said again.
+        let of_its_boot = |(node, (boot, number)): (NodeId, (Incarnation, BeatNumber))| {
+            rows.get(&node).is_some_and(|row| row.incarnation == boot).then_some((node, number))
+        };
+        let heard = self.hearing.peers().map(|peer| (peer.beat.node, peer.of()));
+        let (heard, stands) = (heard.filter_map(of_its_boot).collect(), self.stands());
+        let stands = stands.into_iter().filter_map(of_its_boot).collect();
         Beat {
             node: self.node,
             incarnation: self.incarnation,
@@ -305,13 +322,13 @@ impl Membership {
             stage: self.view.as_ref().map(|(_, stage)| *stage),
             choice: self.choice.0,
             proposal: self.proposal(),
-            rows: self.rows(now),
-            heard: heard.collect(),
+            rows,
+            heard,
             grants,
             warm: self.warm,
             holds: self.holds,
             reaches: self.arbiter.reaches(now),
-            stands: self.stands(),
+            stands,
             left: self.left,
         }
     }

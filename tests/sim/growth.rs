@@ -65,6 +65,7 @@ fn turn(node: &mut Node, now: BootTime) -> Vec<Outgoing> {
         let Some((_, datagram)) = node.mail.pop_front() else { break };
         let _ = node.detector.hear(now, 0, &datagram);
     }
+    node.detector.membership_mut().stamp(now);
     node.detector.tick(now);
     node.detector.beat(now, |_| true);
     while node.detector.membership_mut().change().is_some() {}

@@ -119,7 +119,7 @@ impl Membership {
         if chosen.lowest() == Some(self.node) {
             self.propose(now, members);
         } else {
-            self.consider(&members);
+            self.consider(now, &members);
         }
     }
 
@@ -141,7 +141,7 @@ impl Membership {
         let view = View { number, members };
         self.proposed = now;
         self.tell(Change::Proposed(view.clone()));
-        self.accept(view);
+        self.accept(now, view);
     }
 
     /// Would all of them have these members? Who would not will not accept them either.
@@ -176,7 +176,7 @@ impl Membership {
     }
 
     /// Somebody's proposal is accepted when it is what this node would choose too.
-    fn consider(&mut self, members: &BTreeMap<NodeId, Incarnation>) {
+    fn consider(&mut self, now: BootTime, members: &BTreeMap<NodeId, Incarnation>) {
         let promised = self.promised();
         let fits = |view: &View| {
             let higher =
@@ -189,11 +189,11 @@ impl Membership {
             (proposal.number.proposer == peer.beat.node && fits(proposal)).then_some(proposal)
         });
         if let Some(view) = proposals.max_by_key(|view| view.number).cloned() {
-            self.accept(view);
+            self.accept(now, view);
         }
     }
 
-    fn accept(&mut self, view: View) {
+    fn accept(&mut self, now: BootTime, view: View) {
         self.highest = self.highest.max(view.number.counter);
         self.tell(Change::Accepted(view.clone()));
         self.tie = self.is_tie(&view);
@@ -206,6 +206,7 @@ impl Membership {
         }
         self.counts = false;
         self.urgent = true;
+        self.hurries_until = now.plus_ms(self.configuration.timing.propose_ms / 2);
     }
 
     /// What this node proposes: its own view, until that counts, and as long as somebody might not know it.

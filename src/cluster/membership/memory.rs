@@ -62,7 +62,7 @@ pub struct Kept {
 }
 
 /// The version of its bytes: what another program left is not guessed at.
-const KEPT_VERSION: u8 = 1;
+const KEPT_VERSION: u8 = 2;
 
 impl Kept {
     /// The bytes of it.
@@ -102,7 +102,7 @@ impl Membership {
             tie_until: self.tie_until,
             promises: self.promises.clone(),
             lease_until: if gone { BootTime::default() } else { self.lease_until },
-            heard: heard.map(|peer| (peer.beat.node, (peer.beat.incarnation, peer.beat.number))).collect(),
+            heard: heard.map(|peer| (peer.beat.node, peer.of())).collect(),
             quiet_until: self.quiet_until,
         }
     }

@@ -20,9 +20,10 @@ impl Membership {
     }
 
     /// A beat that grants is a promise to every member that is echoed, from when it was heard.
-    pub(super) fn promise_members(&mut self) {
+    pub(super) fn promise_members(&mut self, now: BootTime) {
         let lasts = self.configuration.timing.promise_ms(self.rules);
         let Some(view) = self.installed().cloned() else { return };
+        self.promises.forget(now);
         for (node, incarnation) in view.members {
             // Who left was told nothing new by that: nobody need wait for it again.
             let goes_on = |beat: &Beat| beat.incarnation == incarnation && !beat.left;
@@ -38,8 +39,7 @@ impl Membership {
     fn echoed(&self, view: &View, now: BootTime) -> Option<BootTime> {
         let echo = |beat: &Beat| {
             let bound = beat.is_at(view.number, Stage::Installed) || breaks!(self.rules, EchoNotBoundToView);
-            let number = beat.heard.get(&self.node)?;
-            let sent = self.sent.at(*number);
+            let sent = self.sent.at(beat.echo_to(self.node, self.incarnation)?);
             let sent = if breaks!(self.rules, LeaseFromHearing) { sent.map(|_| now) } else { sent };
             sent.filter(|_| bound && beat.grants)
         };

@@ -148,7 +148,7 @@ impl Membership {
                 .hearing
                 .beat_of(*node, *boot)
                 .filter(|beat| beat.is_at(view.number, Stage::Installed))?;
-            Some(self.sent.at(*beat.stands.get(&self.node)?)?.plus_ms(lease))
+            Some(self.sent.at(beat.stands_by(self.node, self.incarnation)?)?.plus_ms(lease))
         });
         own.into_iter().chain(told).max()
     }
@@ -186,7 +186,7 @@ impl Membership {
         }
         let wish = self.wish(now);
         let hearing = &self.hearing;
-        let heard = || hearing.peers().map(|peer| (peer.beat.node, peer.beat.number)).collect();
+        let heard = || hearing.peers().map(|peer| (peer.beat.node, peer.of())).collect();
         self.arbiter.tick(now, wish, heard);
     }
 
