@@ -250,7 +250,7 @@ release() {
 # for: 310 KB less than with the one that rustup brings. Cargo calls that unstable; what is built is the stable library.
 # A plain `cargo build --release` makes the same program, only larger.
 cargo_release() {
-  RUSTC_BOOTSTRAP=1 cargo build --quiet --locked --release --target "$TARGET" \
+  RUSTC_BOOTSTRAP=1 cargo build --quiet --locked --release --target "$TARGET" --config .cargo/release.toml \
     -Z build-std=std,panic_abort -Z build-std-features=
 }
 

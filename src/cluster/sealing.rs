@@ -1,18 +1,17 @@
 //! Seals and opens frames: ChaCha20-Poly1305 (RFC 8439) over what is encrypted, the header and a greeting's tag.
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, XChaCha20Poly1305};
+use evms_aead::{Key, WideKey};
 
 use crate::cluster::keys::{KEY_BYTES, SessionTag};
 use crate::format::frame::{HEADER_BYTES, Header, SEAL_BYTES, TAG_BYTES};
 
 /// Seals, or opens, under one key. The counter in the header is the nonce.
-pub struct Seal(ChaCha20Poly1305);
+pub struct Seal(Key);
 
 impl Seal {
     /// Under this key.
     pub fn new(key: [u8; KEY_BYTES]) -> Seal {
-        Seal(ChaCha20Poly1305::new(&key.into()))
+        Seal(Key::new(&key))
     }
 
     fn nonce(counter: u64) -> [u8; 12] {
@@ -27,9 +26,8 @@ impl Seal {
         datagram.extend_from_slice(&header.encode());
         datagram.extend_from_slice(payload);
         let (clear, secret) = datagram.split_at_mut(HEADER_BYTES);
-        let sealed = self.0.encrypt_inout_detached(&Seal::nonce(header.counter).into(), clear, secret.into());
         // Fails for more than 256 GiB only. A datagram without a seal is believed by nobody.
-        let seal = sealed.map(Into::into).unwrap_or([0; SEAL_BYTES]);
+        let seal = self.0.seal(&Seal::nonce(header.counter), clear, secret).unwrap_or([0; SEAL_BYTES]);
         datagram.extend_from_slice(&seal);
         datagram
     }
@@ -39,21 +37,17 @@ impl Seal {
         let (clear, rest) = datagram.split_at_checked(HEADER_BYTES)?;
         let (secret, seal) = rest.split_last_chunk::<SEAL_BYTES>()?;
         let mut payload = secret.to_vec();
-        let nonce = Seal::nonce(header.counter).into();
-        self.0
-            .decrypt_inout_detached(&nonce, clear, payload.as_mut_slice().into(), &(*seal).into())
-            .ok()
-            .map(|()| payload)
+        self.0.open(&Seal::nonce(header.counter), clear, &mut payload, seal).then_some(payload)
     }
 }
 
 /// Seals greetings: by one key for all nodes and sessions, so that the nonce is a session's random tag and its counter.
-pub struct GreetingSeal(XChaCha20Poly1305);
+pub struct GreetingSeal(WideKey);
 
 impl GreetingSeal {
     /// Under this key.
     pub fn new(key: [u8; KEY_BYTES]) -> GreetingSeal {
-        GreetingSeal(XChaCha20Poly1305::new(&key.into()))
+        GreetingSeal(WideKey::new(&key))
     }
 
     fn nonce(tag: SessionTag, counter: u64) -> [u8; 24] {
@@ -67,9 +61,8 @@ impl GreetingSeal {
     pub fn seal(&self, header: &Header, tag: SessionTag, payload: &[u8]) -> Vec<u8> {
         let mut datagram = [&header.encode()[..], &tag, payload].concat();
         let (clear, secret) = datagram.split_at_mut(HEADER_BYTES + TAG_BYTES);
-        let nonce = GreetingSeal::nonce(tag, header.counter).into();
-        let sealed = self.0.encrypt_inout_detached(&nonce, clear, secret.into());
-        let seal = sealed.map(Into::into).unwrap_or([0; SEAL_BYTES]);
+        let nonce = GreetingSeal::nonce(tag, header.counter);
+        let seal = self.0.seal(&nonce, clear, secret).unwrap_or([0; SEAL_BYTES]);
         datagram.extend_from_slice(&seal);
         datagram
     }
@@ -80,11 +73,8 @@ impl GreetingSeal {
         let (secret, seal) = rest.split_last_chunk::<SEAL_BYTES>()?;
         let tag = *clear.last_chunk::<TAG_BYTES>()?;
         let mut payload = secret.to_vec();
-        let nonce = GreetingSeal::nonce(tag, header.counter).into();
-        self.0
-            .decrypt_inout_detached(&nonce, clear, payload.as_mut_slice().into(), &(*seal).into())
-            .ok()
-            .map(|()| (tag, payload))
+        let nonce = GreetingSeal::nonce(tag, header.counter);
+        self.0.open(&nonce, clear, &mut payload, seal).then_some((tag, payload))
     }
 }
 

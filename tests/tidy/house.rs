@@ -21,7 +21,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("sha2", &["base", "format", "volume", "cluster", "engine", "host", "run"]),
     ("uuid", &["base", "format", "volume", "cluster", "engine", "host", "run"]),
     ("crc32fast", &["format"]),
-    ("chacha20poly1305", &["cluster"]),
+    ("evms_aead", &["cluster"]),
     ("hkdf", &["cluster"]),
     ("toml_span", &["cluster"]),
     // The parameters of a region are its plug-in's own words, kept inside a section of the model; what nodes say to each
