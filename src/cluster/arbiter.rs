@@ -28,6 +28,8 @@ use crate::format::arbitration::{ArbitrationBlock, Ballot, ViewRecord};
 mod bid;
 mod disk;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 use disk::Disk;
 pub use standing::{DiskStanding, Standing};
@@ -181,6 +183,7 @@ impl Arbiter {
         let Some(ended) = self.disks.get_mut(disk) else { return };
         ended.answer(now, id, answer, &asked);
         self.recover();
+        self.count_on();
         self.think(now);
         self.issue(now);
     }
@@ -231,8 +234,6 @@ impl Arbiter {
         self.recovered = true;
         let own = self.disks.iter().filter_map(|disk| disk.known(self.me.node)).copied();
         for block in own.collect::<Vec<ArbitrationBlock>>() {
-            self.said.counter = self.said.counter.max(block.counter);
-            self.said.renewals = self.said.renewals.max(block.renewals);
             if breaks!(self.rules, ArbiterForgets) {
                 continue;
             }
@@ -244,6 +245,14 @@ impl Arbiter {
             if ViewNumber::of(&block.quorate) > ViewNumber::of(&self.quorate) {
                 self.quorate = block.quorate;
             }
+        }
+    }
+
+    /// No count is said twice, on no disk: one that answered late may have been written last, before this life began.
+    fn count_on(&mut self) {
+        for block in self.disks.iter().filter_map(|disk| disk.known(self.me.node)) {
+            self.said.counter = self.said.counter.max(block.counter);
+            self.said.renewals = self.said.renewals.max(block.renewals);
         }
     }
 
@@ -291,7 +300,6 @@ impl Arbiter {
         if renews {
             self.said.renewals += 1;
         }
-        let at = disk.write(self.said, renews, now, &self.heard, &self.me, self.rules)?;
         let said = self.said;
         let block = ArbitrationBlock {
             id: self.me.node,
@@ -306,6 +314,7 @@ impl Arbiter {
             renewals: said.renewals,
             quorate: self.quorate,
         };
+        let at = disk.write(said, block, renews, now, &self.heard, self.rules)?;
         Some(Act::Write { at, block: block.encode() })
     }
 }

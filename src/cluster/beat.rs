@@ -70,6 +70,8 @@ pub struct Beat {
     pub warm: bool,
     /// Does it run containers (R14)?
     pub holds: bool,
+    /// Was a majority by this generation of the configuration, as far as it knows?
+    pub settled: bool,
     /// Does it reach a majority of the arbitration disks?
     pub reaches: bool,
     /// By which beats of others its promised view holds a tie: those that it had heard when it began to write. Of the same
@@ -112,6 +114,7 @@ impl Beat {
             grants: false,
             warm: false,
             holds: false,
+            settled: false,
             reaches: false,
             stands: BTreeMap::new(),
             left: false,

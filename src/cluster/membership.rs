@@ -33,6 +33,8 @@ mod insight;
 mod memory;
 mod quorum;
 mod stages;
+#[cfg(test)]
+mod tests;
 mod tie;
 
 pub use choice::Excluded;
@@ -239,6 +241,9 @@ impl Membership {
         }
         self.look_for_myself(now, beat);
         self.highest = self.highest.max(beat.highest).max(beat.promised.counter);
+        if beat.settled {
+            self.note_settled();
+        }
         if beat.left {
             self.promises.release(beat.node, beat.incarnation);
         }
@@ -327,6 +332,7 @@ impl Membership {
             grants,
             warm: self.warm,
             holds: self.holds,
+            settled: self.settled,
             reaches: self.arbiter.reaches(now),
             stands,
             left: self.left,

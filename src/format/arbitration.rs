@@ -13,6 +13,9 @@ const MAGIC: &[u8; 8] = b"EVMSARBI";
 const VERSION: u16 = 1;
 /// Blocks per node.
 pub const BLOCKS_PER_NODE: u64 = 2;
+/// The highest of a block's numbers that is believed: a thousand a second from now on for thirty years. A block has a
+/// checksum and no seal, and a number near the last of all, believed once, would leave none to anybody for good.
+const COUNT_MAX: u64 = 1 << 40;
 /// Bits of a ballot that hold the id of the node that made it.
 const NODE_BITS: u32 = 16;
 /// Bytes of a set of nodes.
@@ -151,7 +154,24 @@ impl ArbitrationBlock {
         }
         let short = Damage::new(What::Arbitration, Fault::Short);
         let fields = ArbitrationBlock::fields(&mut reader).ok_or(short)?;
-        fields.map_err(|()| Damage::new(What::Arbitration, Fault::Field("bytes of a set")))
+        let field = |name| Damage::new(What::Arbitration, Fault::Field(name));
+        let block = fields.map_err(|()| field("bytes of a set"))?;
+        block.beyond_belief().map_or(Ok(block), |name| Err(field(name)))
+    }
+
+    /// A number that nobody can have come to, by its name.
+    fn beyond_belief(&self) -> Option<&'static str> {
+        let round = |ballot: Ballot| ballot.0 >> NODE_BITS;
+        let numbers = [
+            ("generation", self.generation),
+            ("counter", self.counter),
+            ("promised", round(self.promised)),
+            ("accepted", round(self.accepted)),
+            ("holder counter", self.holder.counter),
+            ("renewals", self.renewals),
+            ("quorate counter", self.quorate.counter),
+        ];
+        numbers.into_iter().find(|(_, number)| *number > COUNT_MAX).map(|(name, _)| name)
     }
 
     fn fields(reader: &mut Reader<'_>) -> Option<Result<ArbitrationBlock, ()>> {
@@ -216,6 +236,28 @@ mod tests {
         bytes[4000] ^= 1;
         assert!(ArbitrationBlock::decode(&bytes).is_err_and(|damage| !damage.is_blank()));
         assert!(ArbitrationBlock::decode(&[0; 4096]).is_err_and(|damage| damage.is_blank()));
+    }
+
+    /// One block with a number near the last of all would stop the whole cluster for good.
+    #[test]
+    fn numbers_beyond_belief_are_not_believed() {
+        let last = ViewRecord { counter: COUNT_MAX, ..block().quorate };
+        let most = ArbitrationBlock { generation: COUNT_MAX, counter: COUNT_MAX, quorate: last, ..block() };
+        assert_eq!(ArbitrationBlock::decode(&most.encode()), Ok(most));
+        let beyond = ViewRecord { counter: COUNT_MAX + 1, ..block().quorate };
+        let blocks = [
+            ("generation", ArbitrationBlock { generation: u64::MAX, ..block() }),
+            ("counter", ArbitrationBlock { counter: COUNT_MAX + 1, ..block() }),
+            ("promised", ArbitrationBlock { promised: Ballot(u64::MAX), ..block() }),
+            ("accepted", ArbitrationBlock { accepted: Ballot((COUNT_MAX + 1) << NODE_BITS), ..block() }),
+            ("holder counter", ArbitrationBlock { holder: beyond, ..block() }),
+            ("renewals", ArbitrationBlock { renewals: COUNT_MAX + 1, ..block() }),
+            ("quorate counter", ArbitrationBlock { quorate: beyond, ..block() }),
+        ];
+        for (name, block) in blocks {
+            let expected = Damage::new(What::Arbitration, Fault::Field(name));
+            assert_eq!(ArbitrationBlock::decode(&block.encode()), Err(expected));
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ enum Record {
 struct Seen {
     key: Vec<u8>,
     record: Record,
+    /// The highest count of writes that stood there since the disk last went back in time.
+    highest: u64,
     /// When the read ended that first showed what it accepted, and its newest renewal.
     since: BootTime,
     /// When the read ended that first showed its newest beat.
@@ -41,6 +43,7 @@ struct Seen {
 #[derive(Clone, Debug)]
 struct Round {
     said: Said,
+    block: ArbitrationBlock,
     /// Does it extend the lease, and say so by its count of renewals? A mere beat does not.
     renews: bool,
     /// When the write began.
@@ -154,16 +157,16 @@ impl Disk {
     pub(super) fn write(
         &mut self,
         said: Said,
+        block: ArbitrationBlock,
         renews: bool,
         now: BootTime,
         heard: &Heard,
-        me: &Identity,
         rules: Rules,
     ) -> Option<Bytes> {
         // One block for all is what the mistake of writing again what was not answered is made of.
         let second_block = self.good.is_some_and(|second| !second) && !breaks!(rules, RewrittenWhileUnknown);
-        self.round = Some(Round { said, renews, start: now, heard: heard.clone(), second_block });
-        arbitration::place(me.node, second_block)
+        self.round = Some(Round { said, block, renews, start: now, heard: heard.clone(), second_block });
+        arbitration::place(block.id, second_block)
     }
 
     pub(super) fn begun(&mut self, id: u64, now: BootTime, reads: bool) {
@@ -210,10 +213,7 @@ impl Disk {
     /// It went well when the write was answered, and what was written is what is read.
     fn judge_round(&mut self, now: BootTime, asked: &Asked<'_>) {
         let Some(mut round) = self.round.take() else { return };
-        let same = |block: &ArbitrationBlock| {
-            block.counter == round.said.counter && block.incarnation == asked.me.incarnation
-        };
-        if self.wrote && self.known(asked.me.node).is_some_and(same) {
+        if self.wrote && self.known(asked.me.node) == Some(&round.block) {
             if breaks!(asked.rules, TieLeaseFromCompletion) {
                 round.start = now;
             }
@@ -234,10 +234,18 @@ impl Disk {
                 continue;
             }
             seen.key = key.collect();
+            if node == asked.me.node && self.good.is_none() {
+                // What was said before this life began is not the next to be overwritten either.
+                self.good = newest(blocks);
+            }
             let record = read(blocks, node, asked.me);
-            if record.is_behind(&seen.record) {
-                // The disk forgot what was written to it, and with that perhaps who holds the tie: it is watched anew.
-                self.first_read = Some(now);
+            if let Some(writes) = record.writes() {
+                if writes < seen.highest {
+                    // The disk forgot what was written to it, and with that perhaps who holds the tie: it is watched anew.
+                    self.first_read = Some(now);
+                }
+                // It may have gone back while nothing could be read there.
+                seen.highest = writes;
             }
             if !record.is_as_accepted(&seen.record) {
                 seen.since = now;
@@ -296,12 +304,12 @@ impl Disk {
 }
 
 impl Record {
-    /// Does it say less than that one did? A node counts its writes upward.
-    fn is_behind(&self, before: &Record) -> bool {
-        match (self, before) {
-            (Record::Known(now), Record::Known(before)) => now.counter < before.counter,
-            (Record::Blank, Record::Known(_)) => true,
-            _ => false,
+    /// How often it was written, as far as can be read: a node counts upward.
+    fn writes(&self) -> Option<u64> {
+        match self {
+            Record::Blank => Some(0),
+            Record::Known(block) => Some(block.counter),
+            Record::Hidden => None,
         }
     }
 
@@ -335,6 +343,12 @@ fn block_of(bytes: &[u8], node: NodeId, second: bool) -> &[u8] {
 fn key_of<'a>(block: &&'a [u8]) -> impl Iterator<Item = &'a u8> + Clone {
     let (head, tail) = (block.get(..KEY_BYTES), block.get(block.len().saturating_sub(4)..));
     head.unwrap_or_default().iter().chain(tail.unwrap_or_default())
+}
+
+/// Which of them is the newest that is whole, the second? Nothing when none is.
+fn newest(blocks: [&[u8]; 2]) -> Option<bool> {
+    let [first, second] = blocks.map(|block| ArbitrationBlock::decode(block).ok().map(|block| block.counter));
+    first.max(second).map(|_| second >= first)
 }
 
 fn read(blocks: [&[u8]; 2], node: NodeId, me: &Identity) -> Record {

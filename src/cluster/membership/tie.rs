@@ -38,6 +38,17 @@ impl Membership {
         self.urgent = true;
     }
 
+    /// Somebody knows of a majority by this configuration: so a tie may be by now, and who bids may be this very node.
+    pub(super) fn note_settled(&mut self) {
+        if self.settled {
+            return;
+        }
+        self.settled = true;
+        // A view of half that was none until now made nobody quorate: no lease of it is there to be kept or ended.
+        self.tie = self.view.as_ref().is_some_and(|(view, _)| self.is_tie(view));
+        self.urgent = true;
+    }
+
     /// Is a tie not granted to anybody?
     pub(super) fn withholds(&self, view: &View) -> bool {
         self.undecided && self.is_half(view)

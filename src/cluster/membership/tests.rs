@@ -1,0 +1,186 @@
+//! Whole nodes against one arbitration disk that misbehaves as disks do.
+
+use super::*;
+use crate::base::id::{ClusterId, NodeUuid};
+use crate::base::units::BLOCK_BYTES;
+use crate::cluster::arbiter::{Act, Answer};
+use crate::cluster::configuration::Voter;
+use crate::cluster::timing::Timing;
+use crate::format::arbitration::{ArbitrationBlock, Ballot, ViewRecord, place};
+
+const STEP_MS: u64 = 10;
+const AREA_BYTES: usize = 128 * BLOCK_BYTES as usize;
+
+/// Some nodes of a cluster with one arbitration disk that answers at once, and a network that is whole or cut to pieces.
+#[derive(Clone)]
+struct World {
+    now: BootTime,
+    nodes: Vec<Membership>,
+    disk: Vec<u8>,
+    cut: bool,
+}
+
+impl World {
+    fn new(all: u16, here: &[u16]) -> World {
+        let now = BootTime { ms: 100_000 };
+        let voter = |node: u16| (NodeId(node), Voter { uuid: NodeUuid([node as u8; 16]), votes: 1 });
+        let configuration = Configuration {
+            cluster: ClusterId([7; 16]),
+            generation: 2,
+            nodes: (1..=all).map(voter).collect(),
+            arbitration_disks: 1,
+            timing: Timing::default(),
+        };
+        let start = |node: &u16| {
+            let boot = Incarnation([*node as u8; 16]);
+            Membership::start(configuration.clone(), NodeId(*node), boot, Rules::ALL, now)
+        };
+        World { now, nodes: here.iter().map(start).collect(), disk: vec![0; AREA_BYTES], cut: false }
+    }
+
+    fn serve(disk: &mut [u8], node: &mut Membership, now: BootTime) {
+        while let Some(command) = node.command() {
+            match command.act {
+                Act::Read { length } => {
+                    let bytes = disk[..length.0 as usize].to_vec();
+                    node.answer(now, command.disk, command.id, Answer::Read(&bytes));
+                }
+                Act::Write { at, block } => {
+                    disk[at.0 as usize..][..block.len()].copy_from_slice(&block);
+                    node.answer(now, command.disk, command.id, Answer::Written);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        self.now = self.now.plus_ms(STEP_MS);
+        let (now, mut beats) = (self.now, Vec::new());
+        for node in &mut self.nodes {
+            node.stamp(now);
+            node.tick(now);
+            World::serve(&mut self.disk, node, now);
+            beats.extend(node.beat(now).map(Arc::new));
+        }
+        for beat in beats.iter().filter(|_| !self.cut) {
+            for node in self.nodes.iter_mut().filter(|node| node.node != beat.node) {
+                node.hear(now, beat);
+                World::serve(&mut self.disk, node, now);
+            }
+        }
+    }
+
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms / STEP_MS {
+            self.step();
+        }
+    }
+
+    fn quorate(&self) -> Vec<u16> {
+        self.nodes.iter().filter(|node| node.quorate(self.now).is_some()).map(|node| node.node.0).collect()
+    }
+
+    /// Both blocks of a node are half new and half old.
+    fn tear(&mut self, node: u16) {
+        for second in [false, true] {
+            let at = place(NodeId(node), second).unwrap().0 as usize;
+            self.disk[at + 40..at + 60].fill(0x55);
+        }
+    }
+}
+
+/// An arbitration disk goes back in time by an old image being copied over it, so that for a while what the winner wrote
+/// can be read by nobody. Whoever did not see it go back at once must see it in the end.
+#[test]
+fn a_disk_that_goes_back_through_a_torn_read_gives_a_tie_to_one_half_only() {
+    let mut world = World::new(2, &[1, 2]);
+    // Their rounds on the disk are half a second apart.
+    let second = world.nodes.pop();
+    world.run(500);
+    world.nodes.extend(second);
+    world.run(5000);
+    assert_eq!(world.quorate(), [1, 2]);
+    let early = world.disk.clone();
+    world.run(20_000);
+    world.cut = true;
+    world.run(5000);
+    while world.quorate() != [1] {
+        world.step();
+        assert!(world.now.ms < 300_000, "nobody takes the tie");
+    }
+    for wait_ms in (0..1000).step_by(50) {
+        let mut world = world.clone();
+        world.run(wait_ms);
+        for _ in 0..110 {
+            world.tear(1);
+            world.step();
+        }
+        world.disk.copy_from_slice(&early);
+        for _ in 0..1500 {
+            world.step();
+            assert!(world.quorate().len() < 2, "{:?} after {wait_ms} ms", world.quorate());
+        }
+    }
+}
+
+/// A node that came back and does not know yet that its configuration is in force learns it from who does: else the half in
+/// which it is the lowest would never bid.
+#[test]
+fn who_is_told_that_a_configuration_is_in_force_bids_by_it() {
+    for known_by in [[true, true], [false, true], [true, false], [false, false]] {
+        let mut world = World::new(4, &[1, 2]);
+        for (node, known) in world.nodes.iter_mut().zip(known_by) {
+            node.assume_alone("the others are off");
+            node.allow_ties(known, false);
+        }
+        world.run(60_000);
+        let expected = if known_by == [false, false] { vec![] } else { vec![1, 2] };
+        assert_eq!(world.quorate(), expected, "known by {known_by:?}");
+    }
+}
+
+/// Who accepted the next configuration grants no tie, whatever others know of this one.
+#[test]
+fn who_accepted_the_next_configuration_grants_no_tie_by_hearsay() {
+    let mut world = World::new(4, &[1, 2]);
+    for node in &mut world.nodes {
+        node.assume_alone("the others are off");
+    }
+    world.nodes[0].allow_ties(false, true);
+    world.run(60_000);
+    assert!(world.quorate().is_empty());
+}
+
+/// The block of a node that is gone has a whole checksum and numbers that nobody can have come to.
+#[test]
+fn a_block_with_impossible_numbers_stops_nobody() {
+    let view = |counter| ViewRecord { counter, proposer: NodeId(4), boot: 1, members: 0b1111 };
+    let block = |counter, generation| ArbitrationBlock {
+        id: NodeId(4),
+        node: NodeUuid([4; 16]),
+        cluster: ClusterId([7; 16]),
+        incarnation: Incarnation([4; 16]),
+        generation,
+        counter: 7,
+        promised: Ballot::default(),
+        accepted: Ballot::default(),
+        holder: ViewRecord::default(),
+        renewals: 0,
+        quorate: view(counter),
+    };
+    for (counter, generation) in [(5, 2), (u64::MAX, 2), (5, u64::MAX)] {
+        for early in [true, false] {
+            let mut world = World::new(4, &[1, 2, 3]);
+            world.run(if early { 0 } else { 10_000 });
+            let at = place(NodeId(4), false).unwrap().0 as usize;
+            let bytes = block(counter, generation).encode();
+            world.disk[at..][..bytes.len()].copy_from_slice(&bytes);
+            world.run(20_000);
+            let third = world.nodes.pop();
+            world.run(5000);
+            world.nodes.extend(third);
+            world.run(20_000);
+            assert_eq!(world.quorate(), [1, 2, 3], "{counter} {generation}, there from the start: {early}");
+        }
+    }
+}
