@@ -13,6 +13,8 @@ pub const CASES: &[Case] = &[
     ("f55_who_slept_through_changes_catches_up", slept),
     ("a_minority_changes_nothing", minority),
     ("a_change_that_nobody_can_agree_on_is_forced", forced),
+    ("a_node_that_is_gone_for_good_is_forced_out", forced_out),
+    ("no_file_keeps_a_node_from_what_it_goes_by", any_file),
     ("a_file_that_nobody_agreed_on_is_no_law", no_law),
     ("an_id_and_a_lost_token", ids),
     ("f50_a_folder_that_takes_nothing_decides_nothing", full),
@@ -255,7 +257,7 @@ fn forced() {
         node.configure(&other);
     }
     for (bad, why) in [
-        (configuration(3, 1), "give it 2 or more"),
+        (configuration(3, 1).replace("generation = 1", "generation = 1\nport = 5600"), "give it 2 or more"),
         (other.replace("0000000077", "0000000078"), "of another cluster"),
         (configuration(0, 1), "no node is named"),
         (configuration(1, 1).replace("generation = 1", "generation = 5"), "is none of the nodes"),
@@ -271,4 +273,60 @@ fn forced() {
     }
     lab.nodes.iter_mut().for_each(|node| node.start());
     go_by(&lab, &[0, 1, 2], 5);
+}
+
+/// Half of the votes are gone for good; and of those who are left one never heard of node 3, as if it had slept.
+fn forced_out() {
+    let mut lab = Lab::running("forced-out", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    lab.nodes.iter_mut().for_each(|node| node.kill());
+    let slept = ["# in force\n", &configuration(2, 1)].concat();
+    std::fs::write(lab.nodes[1].agreed("cluster"), slept).unwrap();
+    let without = configuration(2, 1).replace("generation = 1", "generation = 2");
+    for place in [0, 1] {
+        lab.nodes[place].configure(&without);
+        assert!(say(&lab, place, &["force"]).contains("generation 2"));
+        let kept = std::fs::read_to_string(lab.nodes[place].agreed("cluster")).unwrap();
+        for _ in 0..2 {
+            let again = say(&lab, place, &["force"]);
+            assert!(again.contains("already") && again.contains("on all nodes"), "{again}");
+        }
+        assert_eq!(std::fs::read_to_string(lab.nodes[place].agreed("cluster")).unwrap(), kept);
+    }
+    assert!(lab.nodes[0].configuration().contains("highest = 3"), "{}", lab.nodes[0].configuration());
+    assert!(!lab.nodes[1].configuration().contains("highest"), "{}", lab.nodes[1].configuration());
+    lab.nodes[..2].iter_mut().for_each(|node| node.start());
+    go_by(&lab, &[0, 1], 2);
+    // What one remembers is known to both after the next change.
+    say(&lab, 0, &["invite", "n9", "--link", "10.88.0.9"]);
+    go_by(&lab, &[0, 1], 3);
+    let text = lab.nodes[1].configuration();
+    assert!(text.contains("\nid = 4\n") && !text.contains("\nid = 3\n"), "{text}");
+}
+
+/// A crash, or a full disk, between what is kept and the file leaves any file; and so does an editor.
+fn any_file() {
+    let mut lab = Lab::running("any-file", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let same = configuration(3, 1).replace("generation = 1", "generation = 1\nport = 5600");
+    let leap = next(2, "").replace("\nid = 1\n", "\nid = 1\nvotes = 9\n");
+    let files = [
+        (same.as_str(), "same generation, 1; give it 2"),
+        (&leap, "votes of 1 nodes"),
+        ("cluster =", "correct it"),
+    ];
+    for (place, (text, why)) in files.into_iter().enumerate() {
+        lab.nodes[place].kill();
+        lab.nodes[place].configure(text);
+        lab.nodes[place].start();
+        go_by(&lab, &[0, 1, 2], 1);
+        let log = lab.nodes[place].log();
+        assert!(log.contains("passed over") && log.contains(why), "{log}");
+        assert_eq!(lab.nodes[place].configuration(), text, "it is the administrator's");
+    }
+    // Who asks for it to be put in force hears that it is not.
+    let end = lab.nodes[0].configuration();
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    lab.until(|lab| lab.nodes[0].log().contains("was not put in force"));
+    assert_eq!((lab.nodes[0].configuration(), lab.nodes[0].status().unwrap().generation), (end, 1));
 }

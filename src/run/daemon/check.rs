@@ -50,16 +50,15 @@ pub fn check(config: &Path) -> Vec<Line> {
         Err(error) => line(Grade::Bad, "key", error),
     });
     lines.push(machine());
-    match settings::roster(config) {
-        Ok(roster) => {
-            of_roster(&roster, config, &mut lines);
-            match agreed::look(roster) {
-                Ok(None) => (),
-                Ok(Some(words)) => lines.push(line(Grade::Warning, "agreed", words)),
-                Err(error) => lines.push(line(Grade::Bad, "agreed", error)),
-            }
-        }
-        Err(error) => lines.push(line(Grade::Bad, "configuration", error)),
+    let file = settings::roster(config);
+    let what = if file.is_ok() { "agreed" } else { "configuration" };
+    if let Ok(roster) = &file {
+        of_roster(roster, config, &mut lines);
+    }
+    match agreed::look(config, file) {
+        Ok(None) => (),
+        Ok(Some(words)) => lines.push(line(Grade::Warning, what, words)),
+        Err(error) => lines.push(line(Grade::Bad, what, error)),
     }
     lines.push(clock_line());
     lines.push(priority());

@@ -12,6 +12,7 @@ use crate::host::identity::{HOW_TO_MAKE_ONE, IdentityError};
 use crate::host::run_dir::NoRoom;
 use crate::host::secret::BadFile;
 use crate::host::udp::NoSocket;
+use crate::run::daemon::agreed::NEXT;
 use crate::run::failure::RunError;
 
 /// Why it does not.
@@ -33,6 +34,10 @@ pub enum DaemonError {
     Stranger(String, NodeUuid),
     /// What was agreed on last and what the file says differ.
     Differs(String),
+    /// What the file says is not the next configuration; what is gone by counts.
+    PassedOver(String),
+    /// What this node promised about this generation cannot be read.
+    Accord(u64),
     /// The room of this boot cannot be had.
     Room(NoRoom),
     /// A link's socket cannot be had.
@@ -69,6 +74,15 @@ impl fmt::Display for DaemonError {
                  /etc/evms/node"
             ),
             DaemonError::Differs(what) => write!(f, "{what}; {silent}"),
+            DaemonError::PassedOver(what) => f.write_str(what),
+            DaemonError::Accord(generation) => write!(
+                f,
+                "{NEXT} cannot be read, so that it is not known what this node promised about generation {generation}; nothing was \
+                 changed; have the other nodes go by generation {generation} without this one, then move {NEXT} away and start \
+                 evmsd here; where they cannot do without it, stop evmsd on all nodes, give /etc/evms.conf generation {} on all, and \
+                 say on each: evmsd force",
+                generation.saturating_add(1)
+            ),
             DaemonError::Room(error) => write!(f, "{error}"),
             DaemonError::Socket(error) => write!(f, "{error}"),
             DaemonError::Entropy(error) => write!(f, "{error}"),

@@ -13,6 +13,7 @@ use crate::cluster::roster::{Member, PORT_DEFAULT, Roster};
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::run_dir::RunDir;
 use crate::host::{entropy, secret};
+pub use crate::run::daemon::agreed::Forced;
 use crate::run::daemon::settings::{self, CONFIG, KEY};
 use crate::run::daemon::{DaemonError, agreed};
 
@@ -29,8 +30,7 @@ fn key_file(key: &ClusterKey) -> String {
 }
 
 /// Has this node go by the file, though the others could not be asked: a step that nobody agreed on. Only where no daemon runs.
-/// The file, and the generation that it went by before.
-pub fn force(config: &Path) -> Result<(Roster, Option<u64>), DaemonError> {
+pub fn force(config: &Path) -> Result<Forced, DaemonError> {
     let roster = settings::roster(config)?;
     let machine = identity::node_uuid(&IdentityFiles::default()).map_err(DaemonError::Identity)?;
     let machine = machine.ok_or(DaemonError::Nobody)?;
@@ -40,8 +40,7 @@ pub fn force(config: &Path) -> Result<(Roster, Option<u64>), DaemonError> {
     let boot = identity::boot_id(&IdentityFiles::default()).map_err(DaemonError::Identity)?;
     // Held until it is kept: a daemon that runs would go on by what it has.
     let _room = RunDir::take(boot).map_err(DaemonError::Room)?;
-    let before = agreed::force(&roster)?;
-    Ok((roster, before))
+    agreed::force(config, &roster)
 }
 
 /// Makes a key; nothing where there is one already. Where it stands.

@@ -59,7 +59,7 @@ pub fn keys() -> Result<Vec<ClusterKey>, DaemonError> {
 impl Settings {
     /// Reads everything.
     pub fn read(config: &Path) -> Result<Settings, DaemonError> {
-        let Following { roster, in_force, undecided, wish, words } = agreed::follow(roster(config)?)?;
+        let Following { roster, in_force, undecided, wish, words } = agreed::start(config)?;
         if let Some(words) = words {
             log::warn!("{words}");
         }
