@@ -8,6 +8,7 @@ use crate::lab::{Lab, PATIENCE, configuration, shown};
 
 pub const CASES: &[Case] = &[
     ("a_cluster_grows_from_one_by_tokens", grows),
+    ("an_old_token_goes_back_behind_nothing", old_token),
     ("a_change_of_one_file_reaches_all", one_file),
     ("f51_two_changes_at_once_are_one", two_files),
     ("f55_who_slept_through_changes_catches_up", slept),
@@ -89,6 +90,43 @@ fn grows() {
         assert_eq!(status.quorum.all as usize, place + 1, "{status:?}");
     }
     assert_eq!(lab.nodes[0].configuration(), lab.nodes[2].configuration());
+}
+
+/// The token of generation 2 is used again when the cluster goes by 3: whoever made a quorum of what it says would do so by
+/// votes that are over.
+fn old_token() {
+    let mut lab = Lab::new("old-token", 2, 1);
+    lab.nodes.iter().for_each(|node| node.strip());
+    say(&lab, 0, &["init", "lab", "--node", "n1", "--link", "10.88.0.1"]);
+    lab.nodes[0].start();
+    lab.agree(&[0], true);
+    let token = say(&lab, 0, &["invite", "n2", "--link", "10.88.0.2"]);
+    go_by(&lab, &[0], 2);
+    say(&lab, 1, &["join", token.trim()]);
+    lab.nodes[1].start();
+    go_by(&lab, &[0, 1], 3);
+    let before = std::fs::read_to_string(lab.nodes[1].agreed("cluster")).unwrap();
+    lab.nodes[1].lose_configuration();
+    let found = ["init", "other", "--node", "n2", "--link", "10.88.0.2"];
+    for words in [&["join", token.trim()][..], &found] {
+        let told = refused(&lab, 1, words);
+        assert!(told.contains("another evmsd of this machine"), "{told}");
+    }
+    lab.nodes[1].kill();
+    let told = refused(&lab, 1, &["join", token.trim()]);
+    assert!(told.contains("generation 3 of this cluster already") && told.contains("start evmsd"), "{told}");
+    let told = refused(&lab, 1, &found);
+    assert!(
+        told.contains("generation 3 of cluster lab already") && told.contains("move /var/lib/evms away"),
+        "{told}"
+    );
+    let kept = std::fs::read_to_string(lab.nodes[1].agreed("cluster")).unwrap();
+    assert_eq!((kept, lab.nodes[1].configuration()), (before, String::new()), "nothing was made");
+    // What it goes by is there all the same.
+    lab.nodes[1].start();
+    go_by(&lab, &[0, 1], 3);
+    assert_eq!(lab.nodes[1].configuration(), lab.nodes[0].configuration());
+    assert!(lab.nodes[1].log().contains("writes the file anew"), "{}", lab.nodes[1].log());
 }
 
 fn one_file() {

@@ -253,6 +253,11 @@ impl Node {
         fs::write(self.etc().join("evms.conf"), text).unwrap();
     }
 
+    /// Its configuration is gone, and nothing else.
+    pub fn lose_configuration(&self) {
+        fs::remove_file(self.etc().join("evms.conf")).unwrap();
+    }
+
     /// The text of its configuration.
     pub fn configuration(&self) -> String {
         fs::read_to_string(self.etc().join("evms.conf")).unwrap_or_default()

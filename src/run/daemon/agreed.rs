@@ -75,7 +75,9 @@ fn kept() -> Result<Option<(Roster, bool)>, DaemonError> {
         Err(BadFile::Missing(_)) => return Ok(None),
         text => text.map_err(DaemonError::File)?,
     };
-    let roster = Roster::parse(&text).map_err(|bad| DaemonError::Text(AGREED.into(), bad))?;
+    let unread =
+        |bad| DaemonError::Differs(format!("{AGREED} cannot be read ({bad}); copy it from another node"));
+    let roster = Roster::parse(&text).map_err(unread)?;
     Ok(Some((roster, text.starts_with(IN_FORCE[1]))))
 }
 
@@ -88,6 +90,19 @@ pub fn going_by() -> Result<Option<Roster>, DaemonError> {
 pub fn keep(roster: &Roster, in_force: bool) -> Result<(), DaemonError> {
     let text = [IN_FORCE[usize::from(in_force)], &roster.to_text()].concat();
     secret::replace(Path::new(AGREED), &text).map_err(DaemonError::File)
+}
+
+/// May a machine that goes by `kept` begin with this one, that a token brings? Is there anything to keep then? Nobody goes back
+/// behind what is kept: an old token is last year's configuration, and a majority of last year's votes is none.
+pub fn may_begin(kept: Option<&Roster>, with: &Roster) -> Result<bool, DaemonError> {
+    let Some(kept) = kept else { return Ok(true) };
+    let (old, new) = (&kept.configuration, &with.configuration);
+    match (old.cluster == new.cluster, new.generation > old.generation) {
+        (false, _) => Err(DaemonError::OtherCluster(kept.name.to_string(), old.generation)),
+        (true, true) => Ok(true),
+        (true, false) if with.says_same(kept) => Ok(false),
+        (true, false) => Err(DaemonError::GoesBy { generation: old.generation, not: new.generation }),
+    }
 }
 
 /// This node is quorate by a majority of it.
@@ -330,6 +345,10 @@ pub fn accord(before: &Roster) -> Result<Accord, DaemonError> {
             Some(accord_of(&text).ok_or(DaemonError::Accord(next))?)
         }
     };
+    // What a cluster left that was given up here would have this one agree on nothing.
+    let is_own =
+        |(_, roster): &(Ballot, Roster)| roster.configuration.cluster == before.configuration.cluster;
+    let kept = kept.filter(|kept| kept.accepted.as_ref().is_none_or(is_own));
     Ok(Accord::of(before, kept))
 }
 
@@ -443,6 +462,22 @@ mod tests {
         let mut other = next.clone();
         other.configuration.cluster = Default::default();
         needs(Some(&none), &other, "of another cluster");
+    }
+
+    #[test]
+    fn nobody_begins_with_what_it_is_behind() {
+        let (older, kept, newer) = (roster(2, &[1, 1]), roster(9, &[1, 1]), roster(10, &[1, 1, 1]));
+        let may = |with: &Roster| may_begin(Some(&kept), with);
+        assert!(may_begin(None, &older).unwrap());
+        assert!(may(&newer).unwrap());
+        assert!(!may(&kept).unwrap(), "nothing is to be kept");
+        for not in [&older, &roster(9, &[1, 2])] {
+            let generation = not.configuration.generation;
+            assert!(matches!(may(not), Err(DaemonError::GoesBy { generation: 9, not }) if not == generation));
+        }
+        let mut other = newer.clone();
+        other.configuration.cluster = Default::default();
+        assert!(matches!(may(&other), Err(DaemonError::OtherCluster(name, 9)) if name == "c"));
     }
 
     #[test]

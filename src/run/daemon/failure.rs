@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::NodeUuid;
@@ -12,7 +13,8 @@ use crate::host::identity::{HOW_TO_MAKE_ONE, IdentityError};
 use crate::host::run_dir::NoRoom;
 use crate::host::secret::BadFile;
 use crate::host::udp::NoSocket;
-use crate::run::daemon::agreed::NEXT;
+use crate::run::daemon::agreed::{AGREED, FOLDER, NEXT};
+use crate::run::daemon::settings::CONFIG;
 use crate::run::failure::RunError;
 
 /// Why it does not.
@@ -34,6 +36,17 @@ pub enum DaemonError {
     Stranger(String, NodeUuid),
     /// What was agreed on last and what the file says differ.
     Differs(String),
+    /// This machine goes by this generation of a cluster of this name, and was to begin with another one.
+    OtherCluster(String, u64),
+    /// This machine goes by a generation of the same cluster already.
+    GoesBy {
+        /// This one.
+        generation: u64,
+        /// It was to begin with this one.
+        not: u64,
+    },
+    /// A daemon runs, and holds this.
+    Runs(PathBuf),
     /// What the file says is not the next configuration; what is gone by counts.
     PassedOver(String),
     /// What this node promised about this generation cannot be read.
@@ -74,6 +87,25 @@ impl fmt::Display for DaemonError {
                  /etc/evms/node"
             ),
             DaemonError::Differs(what) => write!(f, "{what}; {silent}"),
+            DaemonError::OtherCluster(name, generation) => write!(
+                f,
+                "this machine goes by generation {generation} of cluster {name} already ({AGREED}); nothing was made; to go on with \
+                 that start evmsd, which writes {CONFIG} anew where it is gone; only if that cluster is given up here for good move \
+                 {FOLDER} away, and say it again"
+            ),
+            DaemonError::GoesBy { generation, not } => write!(
+                f,
+                "this machine goes by generation {generation} of this cluster already ({AGREED}), and was to begin with {not}{}; \
+                 nothing was made; start evmsd, which goes by what is kept and writes {CONFIG} anew where it is gone; if it says \
+                 that this machine was taken out, join by a new token, from: evmsd invite",
+                if generation == not { ", which says something else" } else { "" }
+            ),
+            DaemonError::Runs(lock) => write!(
+                f,
+                "another evmsd of this machine holds {}, or has not ended in all its threads; nothing was changed; end it first, \
+                 and say it again",
+                lock.display()
+            ),
             DaemonError::PassedOver(what) => f.write_str(what),
             DaemonError::Accord(generation) => write!(
                 f,

@@ -17,7 +17,7 @@ use crate::host::secret::{self, BadFile};
 use crate::host::{entropy, entropy::NoEntropy};
 use crate::run::ask::{self, AskError};
 use crate::run::daemon::settings::{CONFIG, KEY};
-use crate::run::daemon::{DaemonError, agreed, settings};
+use crate::run::daemon::{DaemonError, agreed, founding, settings};
 
 /// Votes that a node gets.
 const VOTES: u16 = 1;
@@ -169,6 +169,9 @@ pub fn join(line: &str) -> Result<String, JoinError> {
     if secret::text(config).is_ok() {
         return Err(file(BadFile::Exists(config.into())));
     }
+    let _room = founding::hold_room().map_err(JoinError::Daemon)?;
+    let before = agreed::going_by().map_err(JoinError::Daemon)?;
+    let is_new = agreed::may_begin(before.as_ref(), &token.roster).map_err(JoinError::Daemon)?;
     let files = IdentityFiles::default();
     let known = identity::node_uuid(&files).map_err(JoinError::Identity)?;
     if let Some(known) = known.filter(|known| *known != token.machine) {
@@ -184,16 +187,18 @@ pub fn join(line: &str) -> Result<String, JoinError> {
     if known.is_none() {
         secret::make(&files.node, &format!("{}\n", token.machine)).map_err(file)?;
     }
-    // It was agreed on; that it was ever in force here is another thing.
-    agreed::keep(&token.roster, false).map_err(JoinError::Daemon)?;
+    let roster = match &before {
+        Some(before) => token.roster.following(before),
+        None => token.roster,
+    };
+    if is_new {
+        // It was agreed on; that it was ever in force here is another thing.
+        agreed::keep(&roster, false).map_err(JoinError::Daemon)?;
+    }
     // What makes it a node goes last.
-    secret::make(config, &token.roster.to_text()).map_err(file)?;
-    let node = token.roster.node_of(token.machine).unwrap_or_default();
-    Ok(format!(
-        "this machine is node {} of cluster {} now; start evmsd",
-        token.roster.name_of(node),
-        token.roster.name
-    ))
+    secret::make(config, &roster.to_text()).map_err(file)?;
+    let node = roster.node_of(token.machine).unwrap_or_default();
+    Ok(format!("this machine is node {} of cluster {} now; start evmsd", roster.name_of(node), roster.name))
 }
 
 #[cfg(test)]
