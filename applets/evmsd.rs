@@ -205,7 +205,12 @@ fn links(words: &Words) -> Result<Vec<IpAddr>, BadWords> {
 fn invite(node: &str, words: &Words) -> Result<Exit, Refused> {
     let node = Name::parse_node(node).map_err(|why| words.bad("NODE", &why))?;
     let machine = words.parsed("--machine", |text| NodeUuid::parse(text).ok_or("it is no UUID"))?;
-    Ok(say(&format!("{}\n", joining::invite(node, links(words)?, machine)?)))
+    let invited = joining::invite(node, links(words)?, machine)?;
+    // The token alone is what is printed: it is handed on as it stands.
+    if let Some(warning) = invited.warning {
+        out::complain(NAME, &warning);
+    }
+    Ok(say(&format!("{}\n", invited.token)))
 }
 
 fn join(token: &str) -> Result<Exit, Refused> {

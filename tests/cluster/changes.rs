@@ -225,16 +225,21 @@ fn ids() {
     let token = say(&lab, 0, &["invite", "n4", "--link", "10.88.0.4"]);
     go_by(&lab, &[0, 1, 2], 2);
     assert_eq!(say(&lab, 1, &["invite", "n4", "--link", "10.88.0.4"]), token, "the same token again");
+    let machine = ["--machine", "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"];
+    let as_another = [&["invite", "n4", "--link", "10.88.0.4"][..], &machine].concat();
+    let told = refused(&lab, 2, &as_another);
+    assert!(told.contains("not as aaaaaaaa") && told.contains("generation = 3"), "{told}");
     let without = lab.nodes[0].configuration();
     let without =
         without.split("\n[[node]]\nid = 4").next().unwrap().replace("generation = 2", "generation = 3");
     lab.nodes[0].configure(&[&without, "\n"].concat());
     lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
     go_by(&lab, &[0, 1, 2], 3);
-    say(&lab, 2, &["invite", "n5", "--link", "10.88.0.5"]);
+    // As it was told to: now it is another machine, by another id.
+    say(&lab, 2, &as_another);
     go_by(&lab, &[0, 1, 2], 4);
     let text = lab.nodes[1].configuration();
-    assert!(text.contains("id = 5") && !text.contains("id = 4\n"), "{text}");
+    assert!(text.contains("id = 5") && !text.contains("id = 4\n") && text.contains(machine[1]), "{text}");
     // Two of two are needed, and one is gone.
     let mut pair = Lab::running("pair", 2, 1);
     pair.agree(&[0, 1], true);
