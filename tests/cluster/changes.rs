@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Case;
-use crate::lab::{Lab, PATIENCE, configuration, shown};
+use crate::lab::{Lab, PATIENCE, configuration, machine, shown};
 
 pub const CASES: &[Case] = &[
     ("a_cluster_grows_from_one_by_tokens", grows),
@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("an_id_and_a_lost_token", ids),
     ("f50_a_folder_that_takes_nothing_decides_nothing", full),
     ("who_is_taken_out_ends_and_says_so", taken_out),
+    ("an_accord_that_cannot_be_read_is_got_out_of", torn_accord),
 ];
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -286,6 +287,38 @@ fn taken_out() {
     lab.nodes[2].start();
     assert_eq!(lab.nodes[2].ended(), Some(1));
     assert!(lab.nodes[2].log().contains("is none of the nodes"), "{}", lab.nodes[2].log());
+    // It does as it is told, and is a node again, by another id.
+    let advice = format!("--machine {}", machine(2));
+    assert!(lab.nodes[2].log().contains(&advice), "{}", lab.nodes[2].log());
+    let token = say(&lab, 0, &["invite", "n3", "--link", "10.88.0.3", "--machine", &machine(2)]);
+    lab.nodes[2].lose_configuration();
+    say(&lab, 2, &["join", token.trim()]);
+    lab.nodes[2].start();
+    go_by(&lab, &[0, 1, 2], 4);
+    let text = lab.nodes[2].configuration();
+    assert!(text.contains("\nid = 4\n") && !text.contains("\nid = 3\n"), "{text}");
+}
+
+/// What a node promised cannot be read: it says no word of it, and how to go on.
+fn torn_accord() {
+    let mut lab = Lab::running("torn-accord", 2, 1);
+    lab.agree(&[0, 1], true);
+    lab.nodes.iter_mut().for_each(|node| node.kill());
+    std::fs::write(lab.nodes[0].agreed("next"), "half").unwrap();
+    lab.nodes[0].start();
+    assert_eq!(lab.nodes[0].ended(), Some(1));
+    let log = lab.nodes[0].log();
+    assert!(log.contains("promised about generation 2") && log.contains("generation 3 on all"), "{log}");
+    let third = configuration(2, 1).replace("generation = 1", "generation = 3");
+    lab.nodes[0].configure(&third.replace("generation = 3", "generation = 2"));
+    let told = refused(&lab, 0, &["force"]);
+    assert!(told.contains("give it 3 or more"), "what it promised may be in force: {told}");
+    for place in [0, 1] {
+        lab.nodes[place].configure(&third);
+        say(&lab, place, &["force"]);
+    }
+    lab.nodes.iter_mut().for_each(|node| node.start());
+    go_by(&lab, &[0, 1], 3);
 }
 
 /// All addresses are other ones: nobody can be asked by the old ones.

@@ -435,6 +435,13 @@ fn prepared() {
     let lines = told.split_once(":\n").unwrap().1;
     lab.nodes[0].configure(&[&configuration(1, 1), lines].concat());
     refused(&["prepare", path, "--wipe", "evms-arbitration"], "in use");
+    // And so is what only the file does not name any more, until that is agreed on.
+    let agreed = lab.nodes[0].agreed("cluster");
+    fs::create_dir_all(agreed.parent().unwrap()).unwrap();
+    fs::write(&agreed, [&configuration(1, 1), lines].concat()).unwrap();
+    lab.nodes[0].configure(&configuration(1, 1).replace("generation = 1", "generation = 2"));
+    refused(&["prepare", path, "--wipe", "evms-arbitration"], "the nodes have agreed on that");
+    fs::remove_file(&agreed).unwrap();
     file.set_len(64 * 1024).unwrap();
     lab.nodes[0].configure(&configuration(1, 1));
     refused(&["prepare", path, "--wipe", "evms-arbitration"], "at least");

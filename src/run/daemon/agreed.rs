@@ -92,6 +92,13 @@ pub fn keep(roster: &Roster, in_force: bool) -> Result<(), DaemonError> {
     secret::replace(Path::new(AGREED), &text).map_err(DaemonError::File)
 }
 
+/// All configurations by which somebody may go now, as far as this node knows: what it goes by, and what it accepted.
+pub fn may_be_gone_by() -> Result<Vec<Roster>, DaemonError> {
+    let Some(before) = going_by()? else { return Ok(Vec::new()) };
+    let accepted = accord(&before)?.accepted.map(|(_, roster)| roster);
+    Ok([before].into_iter().chain(accepted).collect())
+}
+
 /// May a machine that goes by `kept` begin with this one, that a token brings? Is there anything to keep then? Nobody goes back
 /// behind what is kept: an old token is last year's configuration, and a majority of last year's votes is none.
 pub fn may_begin(kept: Option<&Roster>, with: &Roster) -> Result<bool, DaemonError> {

@@ -73,7 +73,8 @@ impl fmt::Display for DaemonError {
         match self {
             DaemonError::File(bad @ BadFile::Missing(_)) => write!(
                 f,
-                "{bad}; {silent}; the first node of a cluster makes its files by 'evmsd init', the others get /etc/evms.conf and /etc/evms/key from it"
+                "{bad}; {silent}; the first node of a cluster makes its files by 'evmsd init', every other one by 'evmsd join', of a \
+                 token that 'evmsd invite' prints on a node that runs"
             ),
             DaemonError::File(bad) => write!(f, "{bad}; {silent}"),
             DaemonError::Text(path, bad) => write!(f, "{path}, {bad}; {silent}; correct it"),
@@ -83,8 +84,9 @@ impl fmt::Display for DaemonError {
             DaemonError::Nobody => write!(f, "{HOW_TO_MAKE_ONE}; {silent}"),
             DaemonError::Stranger(path, machine) => write!(
                 f,
-                "this machine, {machine}, is none of the nodes in {path}; {silent}; add it there on all nodes, or correct \
-                 /etc/evms/node"
+                "this machine, {machine}, is none of the nodes in {path}; {silent}; if it was taken out, or never was one, say on a \
+                 node that runs: evmsd invite NAME --link ADDRESS --machine {machine}; join by that token here, when {CONFIG} is \
+                 moved away; if it is one of them, correct /etc/evms/node"
             ),
             DaemonError::Differs(what) => write!(f, "{what}; {silent}"),
             DaemonError::OtherCluster(name, generation) => write!(
@@ -135,5 +137,25 @@ impl Failure for DaemonError {
             DaemonError::Disk(error) => error.kind(),
             _ => Kind::Refused,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is agreed on decides, and comes by a token: a file that is carried from node to node changes nothing.
+    #[test]
+    fn what_is_missing_is_to_be_had_by_a_token() {
+        let missing = DaemonError::File(BadFile::Missing("/etc/evms.conf".into())).to_string();
+        assert!(missing.contains("evmsd init") && missing.contains("evmsd join"), "{missing}");
+        let machine = NodeUuid([7; 16]);
+        let stranger = DaemonError::Stranger(AGREED.into(), machine).to_string();
+        assert!(stranger.contains(&format!("--machine {machine}")), "{stranger}");
+        for words in [missing, stranger] {
+            assert!(!words.contains("get /etc/evms.conf") && !words.contains("on all nodes"), "{words}");
+        }
+        let torn = DaemonError::Accord(7).to_string();
+        assert!(torn.contains("go by generation 7") && torn.contains("generation 8 on all"), "{torn}");
     }
 }

@@ -67,7 +67,8 @@ impl Settings {
         let identity = IdentityFiles::default();
         let machine = identity::node_uuid(&identity).map_err(DaemonError::Identity)?;
         let machine = machine.ok_or(DaemonError::Nobody)?;
-        let stranger = || DaemonError::Stranger(config.display().to_string(), machine);
+        // Not in the file: what that says is no more than a wish.
+        let stranger = || DaemonError::Stranger(agreed::AGREED.into(), machine);
         let node = roster.node_of(machine).ok_or_else(stranger)?;
         Ok(Settings {
             config: config.into(),
