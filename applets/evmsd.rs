@@ -116,15 +116,7 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         [verb] if verb == "invite" => Err(words.missing("NODE").into()),
         [verb, token] if verb == "join" => join(token),
         [verb] if verb == "join" => Err(words.missing("TOKEN").into()),
-        [verb] if verb == "force" => {
-            let (roster, before) = founding::force(&options.config)?;
-            let before = before.map_or("it went by none".into(), |before| format!("it went by {before}"));
-            Ok(say(&format!(
-                "this node goes by generation {} of {} now ({before}); do the same on all nodes before evmsd is started on any\n",
-                roster.configuration.generation,
-                options.config.display()
-            )))
-        }
+        [verb] if verb == "force" => Ok(say(&forced(&options, founding::force(&options.config)?))),
         [verb, cluster] if verb == "init" => init(cluster, &words),
         [verb] if verb == "init" => Err(words.missing("CLUSTER").into()),
         [verb, more, ..] if ["keygen", "leave", "force"].contains(&verb.as_str()) => {
@@ -172,6 +164,25 @@ fn init(cluster: &str, words: &Words) -> Result<Exit, Refused> {
     )))
 }
 
+/// What became of it, and what is to be done with the other nodes.
+fn forced(options: &DaemonOptions, done: founding::Forced) -> String {
+    let (generation, config) = (done.roster.configuration.generation, options.config.display());
+    let what = match (done.already, done.before) {
+        (true, _) => format!("goes by generation {generation} of {config} already"),
+        (false, None) => format!("goes by generation {generation} of {config} now (it went by none)"),
+        (false, Some(before)) => {
+            format!("goes by generation {generation} of {config} now (it went by {before})")
+        }
+    };
+    let warning = done.not_written.map_or(String::new(), |why| {
+        format!(
+            "{config} could not be written ({why}) and does not remember all ids that nodes had; evmsd starts with it all the \
+             same; say it again when it can be\n"
+        )
+    });
+    format!("this node {what}; do the same on all nodes before evmsd is started on any\n{warning}")
+}
+
 /// Who does not run has nothing to leave: a shutdown that says so twice is no failure.
 fn leave() -> Result<String, AskError> {
     match ask::leave() {
@@ -194,7 +205,12 @@ fn links(words: &Words) -> Result<Vec<IpAddr>, BadWords> {
 fn invite(node: &str, words: &Words) -> Result<Exit, Refused> {
     let node = Name::parse_node(node).map_err(|why| words.bad("NODE", &why))?;
     let machine = words.parsed("--machine", |text| NodeUuid::parse(text).ok_or("it is no UUID"))?;
-    Ok(say(&format!("{}\n", joining::invite(node, links(words)?, machine)?)))
+    let invited = joining::invite(node, links(words)?, machine)?;
+    // The token alone is what is printed: it is handed on as it stands.
+    if let Some(warning) = invited.warning {
+        out::complain(NAME, &warning);
+    }
+    Ok(say(&format!("{}\n", invited.token)))
 }
 
 fn join(token: &str) -> Result<Exit, Refused> {

@@ -378,9 +378,17 @@ pub const VERBS: &[Verb] = &[
 /// Words of the grammar that this build cannot do: noun, verb, and what to do instead.
 const LATER: &[(&str, &str, &str)] = &[
     ("node", "list", "see the nodes with: evms list nodes"),
-    ("node", "add", "write the node into /etc/evms.conf on all nodes"),
-    ("node", "remove", "take the node out of /etc/evms.conf on all nodes"),
-    ("node", "set", "change /etc/evms.conf on all nodes"),
+    ("node", "add", "say on a node of the cluster: evmsd invite NAME --link ADDRESS"),
+    (
+        "node",
+        "remove",
+        "take the node out of /etc/evms.conf on one node, with the next generation, and send evmsd there SIGHUP",
+    ),
+    (
+        "node",
+        "set",
+        "change /etc/evms.conf on one node, with the next generation, and send evmsd there SIGHUP",
+    ),
     ("container", "takeover", "there is no cluster in which a dead owner could be fenced first"),
 ];
 

@@ -229,10 +229,21 @@ impl Roster {
         }
     }
 
-    /// The hash of all of it: nodes of one generation have the same.
+    /// The hash of all of it that nodes of one generation have in common. Not of `highest`: nodes that were forced to one file
+    /// remember what each of them lived through, and would refuse each other for ever. Each goes on by the highest that it
+    /// heard of ([`Roster::following`]), and who remembers more says no to an id that was another's (`accord::may_follow`).
     pub fn hash(&self) -> Hash128 {
         // What cannot be written has no hash; all of it can.
-        Hash128::of(&[self.to_text().as_bytes()])
+        Hash128::of(&[self.without_memory().to_text().as_bytes()])
+    }
+
+    /// Is it the same, whatever ids either of them remembers?
+    pub fn says_same(&self, other: &Roster) -> bool {
+        self.without_memory() == other.without_memory()
+    }
+
+    fn without_memory(&self) -> Roster {
+        Roster { highest: 0, ..self.clone() }
     }
 
     /// The highest id that a node has or had.
@@ -309,6 +320,21 @@ votes = 2
         let roster = Roster { configuration: again.configuration.clone(), ..roster };
         assert_eq!(again, roster);
         assert_eq!(again.hash(), roster.hash());
+    }
+
+    /// Two that were forced to one file, one of which had slept while another node came and went.
+    #[test]
+    fn who_remembers_other_ids_says_the_same_and_who_says_something_else_does_not() {
+        let roster = Roster::parse(TEXT).unwrap();
+        let remembers = Roster { highest: 9, ..roster.clone() };
+        assert_ne!(remembers, roster);
+        assert!(remembers.says_same(&roster));
+        assert_eq!(remembers.hash(), roster.hash());
+        assert_eq!(roster.clone().following(&remembers).highest(), NodeId(9));
+        assert_eq!(remembers.clone().following(&roster).highest(), NodeId(9), "the highest of both");
+        let other = Roster { port: 5600, ..remembers.clone() };
+        assert!(!other.says_same(&remembers));
+        assert_ne!(other.hash(), remembers.hash());
     }
 
     #[test]

@@ -90,15 +90,7 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
     match standing {
         Standing::Quorate(_) => format!("members with {votes} of {all} votes echo this node, {needed} are needed"),
         Standing::Leaving => "this node leaves".into(),
-        Standing::Outdated(nodes) if nodes.is_empty() => format!(
-            "this node went by a newer configuration than its present one, {}; give it that again",
-            roster.configuration.generation
-        ),
-        Standing::Outdated(nodes) => format!(
-            "{} goes by a newer configuration, this node by {}; bring /etc/evms.conf of all nodes to one, and start evmsd anew",
-            list(roster, nodes),
-            roster.configuration.generation
-        ),
+        Standing::Outdated(nodes) => outdated_words(nodes, roster),
         Standing::Replaced => {
             "others know another boot of this node as the living one: a copy of this machine runs, or did; end one of them"
                 .into()
@@ -133,6 +125,24 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
             format!("members with {needed} votes have to echo this node, and do not yet")
         }
     }
+}
+
+/// Somebody goes, or went, by a newer configuration; nobody who is heard, where these are none.
+fn outdated_words(nodes: NodeSet, roster: &Roster) -> String {
+    let generation = roster.configuration.generation;
+    if nodes.is_empty() {
+        // An arbitration disk tells it too, of whoever bid there.
+        return format!(
+            "a newer configuration than this node's, {generation}, was in force: this node went by it once, or an arbitration disk \
+             tells of it; who has it is asked as soon as it is heard: start evmsd there; if nobody has it any more, give \
+             /etc/evms.conf a generation above it, the same on all nodes, and say on each, while evmsd does not run: evmsd force"
+        );
+    }
+    format!(
+        "{} goes by a newer configuration, this node by {generation}, and asks for it by itself; if that lasts, the log of evmsd \
+         here says why",
+        list(roster, nodes)
+    )
 }
 
 /// Why half of the votes are not put to the arbitration disks.
@@ -262,7 +272,10 @@ pub fn in_words(dropped: &Dropped, roster: &Roster) -> String {
             "a node seals by a key that is not in /etc/evms/key here; the key files of all nodes have to be the same".into()
         }
         Dropped::Stranger(node) => {
-            format!("node {node} is not in the configuration; add it, or correct its own configuration")
+            format!(
+                "node {node} is not in the configuration and speaks to this one; if it is to be in it, say here: evmsd invite; \
+                 else stop evmsd there"
+            )
         }
         Dropped::BadSeal(node) => {
             format!("datagrams that say to be of {} were forged, or damaged on their way", name(node))
@@ -282,10 +295,12 @@ pub fn in_words(dropped: &Dropped, roster: &Roster) -> String {
             refused.short()
         ),
         Dropped::OtherConfiguration { node, generation, configuration } => format!(
-            "{} has another configuration of the same generation {generation} (hash {}, here {}); compare the files",
+            "{} has another configuration of the same generation {generation} (hash {}, here {}); compare /var/lib/evms/cluster there \
+             and here; give /etc/evms.conf generation {} on both, the same, stop evmsd on all nodes, and say on each: evmsd force",
             name(node),
             configuration.short(),
-            roster.hash().short()
+            roster.hash().short(),
+            generation.saturating_add(1)
         ),
         Dropped::OtherVersions(node, (oldest, newest)) => format!(
             "{} speaks versions {oldest} to {newest} and this program {} to {}; bring both to neighbouring versions",
@@ -293,5 +308,25 @@ pub fn in_words(dropped: &Dropped, roster: &Roster) -> String {
             VERSIONS.0,
             VERSIONS.1
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `/etc/evms.conf` decides nothing where something was agreed on: nobody is sent to it for what it cannot do.
+    #[test]
+    fn who_is_outdated_is_told_who_is_asked_and_what_is_left_to_do() {
+        let text = "cluster = \"c\"\nid = \"11111111-1111-4111-8111-111111111111\"\ngeneration = 4\n[[node]]\nid = 3\nname = \
+                    \"n3\"\nmachine = \"22222222-2222-4222-8222-222222222222\"\nlinks = [\"10.0.0.3\"]\n";
+        let roster = Roster::parse(text).unwrap();
+        let (heard, disk) = (NodeSet::of(NodeId(3)), NodeSet::EMPTY);
+        let words = outdated_words(heard, &roster);
+        assert!(words.contains("n3 goes by a newer") && words.contains("asks for it by itself"), "{words}");
+        assert!(!words.contains("/etc/evms.conf"), "{words}");
+        let words = outdated_words(disk, &roster);
+        assert!(words.contains("arbitration disk tells") && words.contains("evmsd force"), "{words}");
+        assert!(!words.starts_with("this node went"), "{words}");
     }
 }

@@ -4,19 +4,23 @@
 use std::time::{Duration, Instant};
 
 use crate::Case;
-use crate::lab::{Lab, PATIENCE, configuration, shown};
+use crate::lab::{Lab, PATIENCE, configuration, machine, shown};
 
 pub const CASES: &[Case] = &[
     ("a_cluster_grows_from_one_by_tokens", grows),
+    ("an_old_token_goes_back_behind_nothing", old_token),
     ("a_change_of_one_file_reaches_all", one_file),
     ("f51_two_changes_at_once_are_one", two_files),
     ("f55_who_slept_through_changes_catches_up", slept),
     ("a_minority_changes_nothing", minority),
     ("a_change_that_nobody_can_agree_on_is_forced", forced),
+    ("a_node_that_is_gone_for_good_is_forced_out", forced_out),
+    ("no_file_keeps_a_node_from_what_it_goes_by", any_file),
     ("a_file_that_nobody_agreed_on_is_no_law", no_law),
     ("an_id_and_a_lost_token", ids),
     ("f50_a_folder_that_takes_nothing_decides_nothing", full),
     ("who_is_taken_out_ends_and_says_so", taken_out),
+    ("an_accord_that_cannot_be_read_is_got_out_of", torn_accord),
 ];
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -87,6 +91,43 @@ fn grows() {
         assert_eq!(status.quorum.all as usize, place + 1, "{status:?}");
     }
     assert_eq!(lab.nodes[0].configuration(), lab.nodes[2].configuration());
+}
+
+/// The token of generation 2 is used again when the cluster goes by 3: whoever made a quorum of what it says would do so by
+/// votes that are over.
+fn old_token() {
+    let mut lab = Lab::new("old-token", 2, 1);
+    lab.nodes.iter().for_each(|node| node.strip());
+    say(&lab, 0, &["init", "lab", "--node", "n1", "--link", "10.88.0.1"]);
+    lab.nodes[0].start();
+    lab.agree(&[0], true);
+    let token = say(&lab, 0, &["invite", "n2", "--link", "10.88.0.2"]);
+    go_by(&lab, &[0], 2);
+    say(&lab, 1, &["join", token.trim()]);
+    lab.nodes[1].start();
+    go_by(&lab, &[0, 1], 3);
+    let before = std::fs::read_to_string(lab.nodes[1].agreed("cluster")).unwrap();
+    lab.nodes[1].lose_configuration();
+    let found = ["init", "other", "--node", "n2", "--link", "10.88.0.2"];
+    for words in [&["join", token.trim()][..], &found] {
+        let told = refused(&lab, 1, words);
+        assert!(told.contains("another evmsd of this machine"), "{told}");
+    }
+    lab.nodes[1].kill();
+    let told = refused(&lab, 1, &["join", token.trim()]);
+    assert!(told.contains("generation 3 of this cluster already") && told.contains("start evmsd"), "{told}");
+    let told = refused(&lab, 1, &found);
+    assert!(
+        told.contains("generation 3 of cluster lab already") && told.contains("move /var/lib/evms away"),
+        "{told}"
+    );
+    let kept = std::fs::read_to_string(lab.nodes[1].agreed("cluster")).unwrap();
+    assert_eq!((kept, lab.nodes[1].configuration()), (before, String::new()), "nothing was made");
+    // What it goes by is there all the same.
+    lab.nodes[1].start();
+    go_by(&lab, &[0, 1], 3);
+    assert_eq!(lab.nodes[1].configuration(), lab.nodes[0].configuration());
+    assert!(lab.nodes[1].log().contains("writes the file anew"), "{}", lab.nodes[1].log());
 }
 
 fn one_file() {
@@ -185,16 +226,21 @@ fn ids() {
     let token = say(&lab, 0, &["invite", "n4", "--link", "10.88.0.4"]);
     go_by(&lab, &[0, 1, 2], 2);
     assert_eq!(say(&lab, 1, &["invite", "n4", "--link", "10.88.0.4"]), token, "the same token again");
+    let machine = ["--machine", "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"];
+    let as_another = [&["invite", "n4", "--link", "10.88.0.4"][..], &machine].concat();
+    let told = refused(&lab, 2, &as_another);
+    assert!(told.contains("not as aaaaaaaa") && told.contains("generation = 3"), "{told}");
     let without = lab.nodes[0].configuration();
     let without =
         without.split("\n[[node]]\nid = 4").next().unwrap().replace("generation = 2", "generation = 3");
     lab.nodes[0].configure(&[&without, "\n"].concat());
     lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
     go_by(&lab, &[0, 1, 2], 3);
-    say(&lab, 2, &["invite", "n5", "--link", "10.88.0.5"]);
+    // As it was told to: now it is another machine, by another id.
+    say(&lab, 2, &as_another);
     go_by(&lab, &[0, 1, 2], 4);
     let text = lab.nodes[1].configuration();
-    assert!(text.contains("id = 5") && !text.contains("id = 4\n"), "{text}");
+    assert!(text.contains("id = 5") && !text.contains("id = 4\n") && text.contains(machine[1]), "{text}");
     // Two of two are needed, and one is gone.
     let mut pair = Lab::running("pair", 2, 1);
     pair.agree(&[0, 1], true);
@@ -241,6 +287,38 @@ fn taken_out() {
     lab.nodes[2].start();
     assert_eq!(lab.nodes[2].ended(), Some(1));
     assert!(lab.nodes[2].log().contains("is none of the nodes"), "{}", lab.nodes[2].log());
+    // It does as it is told, and is a node again, by another id.
+    let advice = format!("--machine {}", machine(2));
+    assert!(lab.nodes[2].log().contains(&advice), "{}", lab.nodes[2].log());
+    let token = say(&lab, 0, &["invite", "n3", "--link", "10.88.0.3", "--machine", &machine(2)]);
+    lab.nodes[2].lose_configuration();
+    say(&lab, 2, &["join", token.trim()]);
+    lab.nodes[2].start();
+    go_by(&lab, &[0, 1, 2], 4);
+    let text = lab.nodes[2].configuration();
+    assert!(text.contains("\nid = 4\n") && !text.contains("\nid = 3\n"), "{text}");
+}
+
+/// What a node promised cannot be read: it says no word of it, and how to go on.
+fn torn_accord() {
+    let mut lab = Lab::running("torn-accord", 2, 1);
+    lab.agree(&[0, 1], true);
+    lab.nodes.iter_mut().for_each(|node| node.kill());
+    std::fs::write(lab.nodes[0].agreed("next"), "half").unwrap();
+    lab.nodes[0].start();
+    assert_eq!(lab.nodes[0].ended(), Some(1));
+    let log = lab.nodes[0].log();
+    assert!(log.contains("promised about generation 2") && log.contains("generation 3 on all"), "{log}");
+    let third = configuration(2, 1).replace("generation = 1", "generation = 3");
+    lab.nodes[0].configure(&third.replace("generation = 3", "generation = 2"));
+    let told = refused(&lab, 0, &["force"]);
+    assert!(told.contains("give it 3 or more"), "what it promised may be in force: {told}");
+    for place in [0, 1] {
+        lab.nodes[place].configure(&third);
+        say(&lab, place, &["force"]);
+    }
+    lab.nodes.iter_mut().for_each(|node| node.start());
+    go_by(&lab, &[0, 1], 3);
 }
 
 /// All addresses are other ones: nobody can be asked by the old ones.
@@ -255,7 +333,7 @@ fn forced() {
         node.configure(&other);
     }
     for (bad, why) in [
-        (configuration(3, 1), "give it 2 or more"),
+        (configuration(3, 1).replace("generation = 1", "generation = 1\nport = 5600"), "give it 2 or more"),
         (other.replace("0000000077", "0000000078"), "of another cluster"),
         (configuration(0, 1), "no node is named"),
         (configuration(1, 1).replace("generation = 1", "generation = 5"), "is none of the nodes"),
@@ -271,4 +349,60 @@ fn forced() {
     }
     lab.nodes.iter_mut().for_each(|node| node.start());
     go_by(&lab, &[0, 1, 2], 5);
+}
+
+/// Half of the votes are gone for good; and of those who are left one never heard of node 3, as if it had slept.
+fn forced_out() {
+    let mut lab = Lab::running("forced-out", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    lab.nodes.iter_mut().for_each(|node| node.kill());
+    let slept = ["# in force\n", &configuration(2, 1)].concat();
+    std::fs::write(lab.nodes[1].agreed("cluster"), slept).unwrap();
+    let without = configuration(2, 1).replace("generation = 1", "generation = 2");
+    for place in [0, 1] {
+        lab.nodes[place].configure(&without);
+        assert!(say(&lab, place, &["force"]).contains("generation 2"));
+        let kept = std::fs::read_to_string(lab.nodes[place].agreed("cluster")).unwrap();
+        for _ in 0..2 {
+            let again = say(&lab, place, &["force"]);
+            assert!(again.contains("already") && again.contains("on all nodes"), "{again}");
+        }
+        assert_eq!(std::fs::read_to_string(lab.nodes[place].agreed("cluster")).unwrap(), kept);
+    }
+    assert!(lab.nodes[0].configuration().contains("highest = 3"), "{}", lab.nodes[0].configuration());
+    assert!(!lab.nodes[1].configuration().contains("highest"), "{}", lab.nodes[1].configuration());
+    lab.nodes[..2].iter_mut().for_each(|node| node.start());
+    go_by(&lab, &[0, 1], 2);
+    // What one remembers is known to both after the next change.
+    say(&lab, 0, &["invite", "n9", "--link", "10.88.0.9"]);
+    go_by(&lab, &[0, 1], 3);
+    let text = lab.nodes[1].configuration();
+    assert!(text.contains("\nid = 4\n") && !text.contains("\nid = 3\n"), "{text}");
+}
+
+/// A crash, or a full disk, between what is kept and the file leaves any file; and so does an editor.
+fn any_file() {
+    let mut lab = Lab::running("any-file", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let same = configuration(3, 1).replace("generation = 1", "generation = 1\nport = 5600");
+    let leap = next(2, "").replace("\nid = 1\n", "\nid = 1\nvotes = 9\n");
+    let files = [
+        (same.as_str(), "same generation, 1; give it 2"),
+        (&leap, "votes of 1 nodes"),
+        ("cluster =", "correct it"),
+    ];
+    for (place, (text, why)) in files.into_iter().enumerate() {
+        lab.nodes[place].kill();
+        lab.nodes[place].configure(text);
+        lab.nodes[place].start();
+        go_by(&lab, &[0, 1, 2], 1);
+        let log = lab.nodes[place].log();
+        assert!(log.contains("passed over") && log.contains(why), "{log}");
+        assert_eq!(lab.nodes[place].configuration(), text, "it is the administrator's");
+    }
+    // Who asks for it to be put in force hears that it is not.
+    let end = lab.nodes[0].configuration();
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    lab.until(|lab| lab.nodes[0].log().contains("was not put in force"));
+    assert_eq!((lab.nodes[0].configuration(), lab.nodes[0].status().unwrap().generation), (end, 1));
 }

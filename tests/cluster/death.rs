@@ -110,16 +110,18 @@ fn f55_configuration() {
     let mut lab = Lab::running("follow", 3, 1);
     lab.agree(&[0, 1, 2], true);
     let alone = crate::lab::configuration(1, 1).replace("generation = 1", "generation = 2");
-    lab.nodes[0].kill();
-    lab.nodes[0].configure(&alone);
-    lab.nodes[0].start();
-    assert_eq!(lab.nodes[0].ended(), Some(1));
-    assert!(lab.nodes[0].log().contains("votes of 2 nodes are changed"), "{}", lab.nodes[0].log());
     // What was agreed on before stands, whatever an older file says.
     let older = crate::lab::configuration(3, 1).replace("generation = 1", "generation = 0");
-    lab.nodes[0].configure(&older);
-    lab.nodes[0].start();
-    assert_eq!(lab.nodes[0].ended(), Some(1), "generation 0 is none");
+    for (file, why) in [(alone, "votes of 2 nodes are changed"), (older, "generation 0 is none")] {
+        lab.nodes[0].kill();
+        lab.nodes[0].configure(&file);
+        lab.nodes[0].start();
+        lab.until(|lab| lab.nodes[0].status().is_some());
+        lab.agree(&[0, 1, 2], true);
+        assert!(lab.seen().iter().flatten().all(|status| status.generation == 1), "{}", lab.logs());
+        assert!(lab.nodes[0].log().contains(why), "{}", lab.nodes[0].log());
+    }
+    lab.nodes[0].kill();
     lab.nodes[0].configure(&crate::lab::configuration(3, 1));
     lab.nodes[0].start();
     lab.agree(&[0, 1, 2], true);

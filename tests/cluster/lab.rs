@@ -48,6 +48,11 @@ fn uuid(number: u128) -> String {
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
+/// The machine in this place.
+pub fn machine(place: usize) -> String {
+    uuid(place as u128 + 1)
+}
+
 /// The configuration of so many nodes, and a change of it.
 pub fn configuration(nodes: usize, links: usize) -> String {
     let mut text = format!("cluster = \"lab\"\nid = \"{}\"\ngeneration = 1\n", uuid(0x77));
@@ -251,6 +256,11 @@ impl Node {
     /// Its configuration.
     pub fn configure(&self, text: &str) {
         fs::write(self.etc().join("evms.conf"), text).unwrap();
+    }
+
+    /// Its configuration is gone, and nothing else.
+    pub fn lose_configuration(&self) {
+        fs::remove_file(self.etc().join("evms.conf")).unwrap();
     }
 
     /// The text of its configuration.

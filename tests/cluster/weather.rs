@@ -126,8 +126,11 @@ fn f51_configuration() {
     lab.agree(&[0, 1], true);
     let last = lab.nodes[0].status().unwrap().traffic.last;
     assert!(last.contains("n3 has another configuration of the same generation 1"), "{last}");
+    assert!(last.contains("generation 2 on both") && last.contains("evmsd force"), "{last}");
     lab.nodes[2].kill();
     lab.nodes[2].configure("cluster = \n");
+    // What it went by counts, where there is any.
+    lab.nodes[2].lose_what_was_agreed();
     lab.nodes[2].start();
     assert_eq!(lab.nodes[2].ended(), Some(1));
     assert!(lab.nodes[2].log().contains("evms.conf, line 1"), "{}", lab.nodes[2].log());

@@ -16,6 +16,10 @@ use crate::run::daemon::{agreed, arbitration, heart};
 /// Bytes of the packets that carry a datagram of beats: what every network of IPv6 takes (RFC 8200, section 5).
 const PACKET_BYTES_MIN: u64 = 1280;
 
+/// A machine that is none of the nodes.
+const STRANGER: &str = "this machine is none of the nodes; to make it one say on a node that runs 'evmsd invite', and 'evmsd join' \
+                        here; if it is one, correct /etc/evms/node";
+
 /// How an answer is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
@@ -50,16 +54,15 @@ pub fn check(config: &Path) -> Vec<Line> {
         Err(error) => line(Grade::Bad, "key", error),
     });
     lines.push(machine());
-    match settings::roster(config) {
-        Ok(roster) => {
-            of_roster(&roster, config, &mut lines);
-            match agreed::look(roster) {
-                Ok(None) => (),
-                Ok(Some(words)) => lines.push(line(Grade::Warning, "agreed", words)),
-                Err(error) => lines.push(line(Grade::Bad, "agreed", error)),
-            }
-        }
-        Err(error) => lines.push(line(Grade::Bad, "configuration", error)),
+    let file = settings::roster(config);
+    let what = if file.is_ok() { "agreed" } else { "configuration" };
+    if let Ok(roster) = &file {
+        of_roster(roster, config, &mut lines);
+    }
+    match agreed::look(config, file) {
+        Ok(None) => (),
+        Ok(Some(words)) => lines.push(line(Grade::Warning, what, words)),
+        Err(error) => lines.push(line(Grade::Bad, what, error)),
     }
     lines.push(clock_line());
     lines.push(priority());
@@ -94,7 +97,7 @@ fn of_roster(roster: &Roster, config: &Path, lines: &mut Vec<Line>) {
     let node = machine.and_then(|machine| roster.node_of(machine));
     lines.push(match node {
         Some(node) => line(Grade::Good, "node", format!("this machine is {} ({node})", roster.name_of(node))),
-        None => line(Grade::Bad, "node", "this machine is none of the nodes; add it on all of them"),
+        None => line(Grade::Bad, "node", STRANGER),
     });
     let links = node.and_then(|node| roster.members.get(&node)).map(|member| member.links.as_slice());
     lines.extend(links.unwrap_or_default().iter().map(|address| link(roster, *address)));

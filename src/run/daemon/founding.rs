@@ -11,8 +11,9 @@ use crate::cluster::configuration::{Configuration, Voter};
 use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::{Member, PORT_DEFAULT, Roster};
 use crate::host::identity::{self, IdentityFiles};
-use crate::host::run_dir::RunDir;
+use crate::host::run_dir::{NoRoom, RunDir};
 use crate::host::{entropy, secret};
+pub use crate::run::daemon::agreed::Forced;
 use crate::run::daemon::settings::{self, CONFIG, KEY};
 use crate::run::daemon::{DaemonError, agreed};
 
@@ -29,19 +30,25 @@ fn key_file(key: &ClusterKey) -> String {
 }
 
 /// Has this node go by the file, though the others could not be asked: a step that nobody agreed on. Only where no daemon runs.
-/// The file, and the generation that it went by before.
-pub fn force(config: &Path) -> Result<(Roster, Option<u64>), DaemonError> {
+pub fn force(config: &Path) -> Result<Forced, DaemonError> {
     let roster = settings::roster(config)?;
     let machine = identity::node_uuid(&IdentityFiles::default()).map_err(DaemonError::Identity)?;
     let machine = machine.ok_or(DaemonError::Nobody)?;
     if roster.node_of(machine).is_none() {
         return Err(DaemonError::Stranger(config.display().to_string(), machine));
     }
+    let _room = hold_room()?;
+    agreed::force(config, &roster)
+}
+
+/// Held until files are made by which a daemon goes: one that runs would go on by what it has, and write over them.
+pub(super) fn hold_room() -> Result<RunDir, DaemonError> {
     let boot = identity::boot_id(&IdentityFiles::default()).map_err(DaemonError::Identity)?;
-    // Held until it is kept: a daemon that runs would go on by what it has.
-    let _room = RunDir::take(boot).map_err(DaemonError::Room)?;
-    let before = agreed::force(&roster)?;
-    Ok((roster, before))
+    match RunDir::take(boot) {
+        Ok((room, _)) => Ok(room),
+        Err(NoRoom::Taken { path }) => Err(DaemonError::Runs(path)),
+        Err(error) => Err(DaemonError::Room(error)),
+    }
 }
 
 /// Makes a key; nothing where there is one already. Where it stands.
@@ -56,6 +63,11 @@ pub fn init(cluster: Name, node: Name, links: Vec<IpAddr>) -> Result<Roster, Dae
     let files = IdentityFiles::default();
     if secret::text(Path::new(CONFIG)).is_ok() {
         return Err(DaemonError::File(secret::BadFile::Exists(CONFIG.into())));
+    }
+    let _room = hold_room()?;
+    // Whatever cluster that is, it is not the one that begins here.
+    if let Some(kept) = agreed::going_by()? {
+        return Err(DaemonError::OtherCluster(kept.name.to_string(), kept.configuration.generation));
     }
     identity::make_node_file(&files.node, &mut dice).map_err(DaemonError::Identity)?;
     let machine = identity::node_uuid(&files).map_err(DaemonError::Identity)?.ok_or(DaemonError::Nobody)?;

@@ -17,10 +17,12 @@ use crate::host::secret::{self, BadFile};
 use crate::host::{entropy, entropy::NoEntropy};
 use crate::run::ask::{self, AskError};
 use crate::run::daemon::settings::{CONFIG, KEY};
-use crate::run::daemon::{DaemonError, agreed, settings};
+use crate::run::daemon::{DaemonError, agreed, founding, settings};
 
 /// Votes that a node gets.
 const VOTES: u16 = 1;
+/// So many ids left are few.
+const IDS_FEW_MAX: u16 = 8;
 
 /// Why nobody joins.
 #[derive(Debug)]
@@ -33,8 +35,19 @@ pub enum JoinError {
     Identity(IdentityError),
     /// No random numbers.
     Entropy(NoEntropy),
-    /// All ids are taken.
+    /// All ids were given out.
     Full,
+    /// This node was invited as another machine, and has not come.
+    Waits {
+        /// The node.
+        node: Name,
+        /// The machine that it was invited as.
+        known: NodeUuid,
+        /// The machine that was named now.
+        named: NodeUuid,
+        /// The generation after the present one.
+        next: u64,
+    },
     /// There is a node of this name, or machine.
     There(String),
     /// It has another number of links than the others.
@@ -43,8 +56,8 @@ pub enum JoinError {
     Strange,
     /// It is no token.
     NoToken,
-    /// This machine is another one already.
-    OtherMachine(NodeUuid),
+    /// This machine is another one already than this node's.
+    OtherMachine(String, NodeUuid),
     /// There is another key here.
     OtherKey,
 }
@@ -59,7 +72,10 @@ impl core::fmt::Display for JoinError {
             JoinError::Full => {
                 write!(
                     f,
-                    "all {NODE_ID_MAX} ids of nodes are taken; take a node out first; nothing was changed"
+                    "this cluster has given out all its {NODE_ID_MAX} ids of nodes since it was founded, and none is used again, \
+                     not of a node that was taken out either: what that wrote on shared disks is its own; nothing was changed; a \
+                     machine that is a node still needs no new one, and goes on by its own /etc/evms.conf, /etc/evms/key, \
+                     /etc/evms/node and /var/lib/evms (put back what is lost); for more machines found a new cluster"
                 )
             }
             JoinError::There(what) => {
@@ -81,10 +97,16 @@ impl core::fmt::Display for JoinError {
                 "that is no token, or not all of it; nothing was made; it is one line that begins with {WORD} and comes from \
                  'evmsd invite' on a node of the cluster"
             ),
-            JoinError::OtherMachine(machine) => write!(
+            JoinError::Waits { node, known, named, next } => write!(
                 f,
-                "this machine is {machine} already and the token is for another; nothing was made; invite it with: --machine \
-                 {machine}"
+                "node {node} was invited as machine {known}, and not as {named}; nothing was changed; take it out first: its \
+                 [[node]] out of {CONFIG} on this node, generation = {next}, and SIGHUP to evmsd; then say this again"
+            ),
+            JoinError::OtherMachine(node, machine) => write!(
+                f,
+                "this machine is {machine} already and the token is for another; nothing was made; on a node of the cluster, take \
+                 {node} out (its [[node]] out of {CONFIG}, the next generation, and SIGHUP to evmsd), and invite it anew with: \
+                 --machine {machine}"
             ),
             JoinError::OtherKey => write!(
                 f,
@@ -105,30 +127,71 @@ impl Failure for JoinError {
     }
 }
 
+/// A node that was invited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invited {
+    /// What its machine joins by.
+    pub token: String,
+    /// What whoever invites should know of.
+    pub warning: Option<String>,
+}
+
 /// Has the cluster agree on a new node; the token for it.
-pub fn invite(node: Name, links: Vec<IpAddr>, machine: Option<NodeUuid>) -> Result<String, JoinError> {
+pub fn invite(node: Name, links: Vec<IpAddr>, machine: Option<NodeUuid>) -> Result<Invited, JoinError> {
     let keys = settings::keys().map_err(JoinError::Daemon)?;
     let key = keys.first().ok_or(JoinError::Strange)?;
     let text = ask::configuration().map_err(JoinError::Asked)?;
     let before = Roster::parse(&text).map_err(|_| JoinError::Strange)?;
+    let token = |machine, roster: Roster| Invited {
+        warning: few_left(&roster),
+        token: Token { key: key.to_line(), machine, roster }.to_line(),
+    };
+    // A token that was lost is made again.
+    if let Some(known) = invited(&before, &node, &links, machine)? {
+        return Ok(token(known, before));
+    }
     let machine = match machine {
         Some(machine) => machine,
         None => NodeUuid::random(&mut entropy::dice().map_err(JoinError::Entropy)?),
     };
-    let roster = match invited(&before, &node, &links) {
-        // A token that was lost is made again.
-        Some(machine) => return Ok(Token { key: key.to_line(), machine, roster: before }.to_line()),
-        None => with_node(before, node, links, machine)?,
-    };
+    let roster = with_node(before, node, links, machine)?;
     ask::propose(&roster.to_text()).map_err(JoinError::Asked)?;
-    Ok(Token { key: key.to_line(), machine, roster }.to_line())
+    Ok(token(machine, roster))
 }
 
-/// The machine of a node that was invited just so, and has not come yet.
-fn invited(roster: &Roster, node: &Name, links: &[IpAddr]) -> Option<NodeUuid> {
-    let id = roster.node_named(node.as_str())?;
-    let waits = roster.members.get(&id).is_some_and(|member| member.joining > 0 && member.links == links);
-    waits.then(|| roster.configuration.nodes.get(&id).map(|voter| voter.uuid)).flatten()
+/// The machine of a node that was invited just so, and has not come yet: as this one, where one is named, for the token says
+/// which it is.
+fn invited(
+    roster: &Roster,
+    node: &Name,
+    links: &[IpAddr],
+    named: Option<NodeUuid>,
+) -> Result<Option<NodeUuid>, JoinError> {
+    let waits = |id: &NodeId| {
+        roster.members.get(id).is_some_and(|member| member.joining > 0 && member.links == links)
+    };
+    let id = roster.node_named(node.as_str()).filter(waits);
+    let Some(voter) = id.and_then(|id| roster.configuration.nodes.get(&id)) else { return Ok(None) };
+    match named.filter(|named| *named != voter.uuid) {
+        None => Ok(Some(voter.uuid)),
+        Some(named) => Err(JoinError::Waits {
+            node: node.clone(),
+            known: voter.uuid,
+            named,
+            next: roster.configuration.generation.saturating_add(1),
+        }),
+    }
+}
+
+/// In words that hardly any more nodes can be invited, while something can be done about it.
+fn few_left(roster: &Roster) -> Option<String> {
+    let left = NODE_ID_MAX.saturating_sub(roster.highest().0);
+    (left <= IDS_FEW_MAX).then(|| {
+        format!(
+            "this cluster has {left} of its {NODE_ID_MAX} ids of nodes left, and none is used again; let machines that are to come \
+             back be nodes still rather than take them out and invite them anew"
+        )
+    })
 }
 
 fn with_node(
@@ -169,10 +232,14 @@ pub fn join(line: &str) -> Result<String, JoinError> {
     if secret::text(config).is_ok() {
         return Err(file(BadFile::Exists(config.into())));
     }
+    let _room = founding::hold_room().map_err(JoinError::Daemon)?;
+    let before = agreed::going_by().map_err(JoinError::Daemon)?;
+    let is_new = agreed::may_begin(before.as_ref(), &token.roster).map_err(JoinError::Daemon)?;
     let files = IdentityFiles::default();
     let known = identity::node_uuid(&files).map_err(JoinError::Identity)?;
     if let Some(known) = known.filter(|known| *known != token.machine) {
-        return Err(JoinError::OtherMachine(known));
+        let node = token.roster.node_of(token.machine).unwrap_or_default();
+        return Err(JoinError::OtherMachine(token.roster.name_of(node), known));
     }
     let key = Path::new(KEY);
     match secret::secret(key) {
@@ -184,16 +251,18 @@ pub fn join(line: &str) -> Result<String, JoinError> {
     if known.is_none() {
         secret::make(&files.node, &format!("{}\n", token.machine)).map_err(file)?;
     }
-    // It was agreed on; that it was ever in force here is another thing.
-    agreed::keep(&token.roster, false).map_err(JoinError::Daemon)?;
+    let roster = match &before {
+        Some(before) => token.roster.following(before),
+        None => token.roster,
+    };
+    if is_new {
+        // It was agreed on; that it was ever in force here is another thing.
+        agreed::keep(&roster, false).map_err(JoinError::Daemon)?;
+    }
     // What makes it a node goes last.
-    secret::make(config, &token.roster.to_text()).map_err(file)?;
-    let node = token.roster.node_of(token.machine).unwrap_or_default();
-    Ok(format!(
-        "this machine is node {} of cluster {} now; start evmsd",
-        token.roster.name_of(node),
-        token.roster.name
-    ))
+    secret::make(config, &roster.to_text()).map_err(file)?;
+    let node = roster.node_of(token.machine).unwrap_or_default();
+    Ok(format!("this machine is node {} of cluster {} now; start evmsd", roster.name_of(node), roster.name))
 }
 
 #[cfg(test)]
@@ -224,5 +293,41 @@ mod tests {
             with_node(roster(), named("n4"), Vec::new(), NodeUuid([9; 16])),
             Err(JoinError::Links(0, 1))
         ));
+    }
+
+    #[test]
+    fn who_was_invited_as_one_machine_is_not_another() {
+        let (name, link) = (Name::parse("n4").unwrap(), vec!["10.0.0.4".parse().unwrap()]);
+        let (known, other) = (NodeUuid([9; 16]), NodeUuid([8; 16]));
+        let again = |roster: &Roster, named| invited(roster, &name, &link, named);
+        assert_eq!(again(&roster(), Some(other)).unwrap(), None);
+        let roster = with_node(roster(), name.clone(), link.clone(), known).unwrap();
+        for named in [None, Some(known)] {
+            assert_eq!(again(&roster, named).unwrap(), Some(known), "the same token again");
+        }
+        let told = again(&roster, Some(other)).unwrap_err();
+        assert!(matches!(told, JoinError::Waits { next: 6, .. }));
+        let words = told.to_string();
+        assert!(words.contains(&known.to_string()) && words.contains("generation = 6"), "{words}");
+    }
+
+    #[test]
+    fn an_id_is_not_used_again_and_few_are_told() {
+        let invite = |highest: u16| {
+            let roster = Roster { highest, ..roster() };
+            with_node(
+                roster,
+                Name::parse("n4").unwrap(),
+                vec!["10.0.0.4".parse().unwrap()],
+                NodeUuid([9; 16]),
+            )
+        };
+        let left = |highest| few_left(&invite(highest).unwrap());
+        assert_eq!(left(NODE_ID_MAX - IDS_FEW_MAX - 2), None);
+        assert!(left(NODE_ID_MAX - IDS_FEW_MAX - 1).unwrap().contains("8 of its 64 ids"));
+        assert!(left(NODE_ID_MAX - 1).unwrap().contains("0 of its 64 ids"));
+        // One node is there, and it is full all the same: nobody can be taken out to make room.
+        let told = invite(NODE_ID_MAX).unwrap_err().to_string();
+        assert!(told.contains("none is used again") && !told.contains("take a node out"), "{told}");
     }
 }

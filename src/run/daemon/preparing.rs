@@ -11,7 +11,9 @@ use crate::format::arbitration::{ArbitrationHead, DISK_BYTES_MIN};
 use crate::host::disk::OpenDisk;
 use crate::host::disk_error::DiskError;
 use crate::host::entropy;
-use crate::run::daemon::{DaemonError, settings};
+use crate::run::daemon::DaemonError;
+use crate::run::daemon::agreed::{self, AGREED};
+use crate::run::daemon::settings::{self, CONFIG};
 use crate::run::failure::RunError;
 use crate::run::take::{self, Taking};
 
@@ -22,7 +24,9 @@ const BY_ID: &str = "/dev/disk/by-id";
 /// What `wipe` names may be overwritten.
 pub fn prepare(config: &Path, path: &Path, wipe: Vec<String>) -> Result<ArbitrationDisk, DaemonError> {
     let roster = settings::roster(config)?;
-    refuse_named(&roster, path)?;
+    // One that was taken out of the file alone is in use until the nodes agree on that.
+    let known = agreed::may_be_gone_by()?;
+    refuse_named([&roster].into_iter().chain(&known), path)?;
     let taking = Taking { wipe, slot: None };
     taking.check_words().map_err(DaemonError::Disk)?;
     let scene = take::open(&[path.into()], false).map_err(DaemonError::Disk)?;
@@ -44,13 +48,15 @@ pub fn prepare(config: &Path, path: &Path, wipe: Vec<String>) -> Result<Arbitrat
 }
 
 /// One that the configuration names is in use: what stands there was promised to others.
-fn refuse_named(roster: &Roster, path: &Path) -> Result<(), DaemonError> {
+fn refuse_named<'a>(rosters: impl Iterator<Item = &'a Roster>, path: &Path) -> Result<(), DaemonError> {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let named = roster.arbitration.iter().find(|disk| real(Path::new(&disk.path)) == real(path));
+    let mut disks = rosters.flat_map(|roster| &roster.arbitration);
+    let named = disks.find(|disk| real(Path::new(&disk.path)) == real(path));
     named.map_or(Ok(()), |disk| {
         let words = format!(
-            "{} is an arbitration disk in use: the configuration names it; take it out there first, on all nodes, which is one \
-             generation; nothing was written",
+            "{} is an arbitration disk in use: {CONFIG} names it, or what this node goes by ({AGREED}); nothing was written; take it \
+             out of {CONFIG} on one node first, with the next generation, and send evmsd there SIGHUP: when the nodes have agreed \
+             on that, say this again",
             disk.path
         );
         Err(DaemonError::Disk(RunError::say(Kind::Refused, words)))
@@ -79,4 +85,31 @@ fn lasting_name(path: &Path) -> PathBuf {
     // By its world-wide name rather than by its maker's.
     let wwn = names.iter().find(|name| name.to_string_lossy().contains("/wwn-")).cloned();
     wwn.or_else(|| names.into_iter().next()).unwrap_or(real)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(disks: &[&str]) -> Roster {
+        let mut text =
+            "cluster = \"c\"\nid = \"11111111-1111-4111-8111-111111111111\"\ngeneration = 4\n".to_string();
+        for (place, disk) in disks.iter().enumerate() {
+            let id = DiskId([place as u8 + 1; 16]);
+            text += &ArbitrationDisk { path: disk.to_string(), id }.to_text();
+        }
+        Roster::parse(&text).unwrap()
+    }
+
+    /// What the file does not name any more was promised to others until they agree on that.
+    #[test]
+    fn a_disk_is_in_use_until_the_nodes_agree_that_it_is_not() {
+        let (file, kept) = (naming(&[]), naming(&["/dev/evms-none-1"]));
+        let refused =
+            |rosters: &[&Roster], path: &str| refuse_named(rosters.iter().copied(), Path::new(path)).is_err();
+        assert!(refused(&[&file, &kept], "/dev/evms-none-1"));
+        assert!(refused(&[&kept, &file], "/dev/evms-none-1"));
+        assert!(!refused(&[&file, &kept], "/dev/evms-none-2"));
+        assert!(!refused(&[&file], "/dev/evms-none-1"));
+    }
 }

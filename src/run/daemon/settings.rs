@@ -59,7 +59,7 @@ pub fn keys() -> Result<Vec<ClusterKey>, DaemonError> {
 impl Settings {
     /// Reads everything.
     pub fn read(config: &Path) -> Result<Settings, DaemonError> {
-        let Following { roster, in_force, undecided, wish, words } = agreed::follow(roster(config)?)?;
+        let Following { roster, in_force, undecided, wish, words } = agreed::start(config)?;
         if let Some(words) = words {
             log::warn!("{words}");
         }
@@ -67,7 +67,8 @@ impl Settings {
         let identity = IdentityFiles::default();
         let machine = identity::node_uuid(&identity).map_err(DaemonError::Identity)?;
         let machine = machine.ok_or(DaemonError::Nobody)?;
-        let stranger = || DaemonError::Stranger(config.display().to_string(), machine);
+        // Not in the file: what that says is no more than a wish.
+        let stranger = || DaemonError::Stranger(agreed::AGREED.into(), machine);
         let node = roster.node_of(machine).ok_or_else(stranger)?;
         Ok(Settings {
             config: config.into(),
