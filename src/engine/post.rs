@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::name::Name;
 use crate::base::time::{BootMicros, BootTime};
+use crate::cluster::beat::Session;
 use crate::cluster::channel::{Channel, Counts, Dropped, Heard};
 use crate::cluster::mistake::Rules;
 use crate::cluster::node_set::NodeSet;
@@ -111,6 +112,11 @@ impl Post {
     pub fn is_guest(&self, node: NodeId) -> bool {
         let own = self.channel.generation();
         self.channel.session(node).is_some_and(|session| session.generation != own)
+    }
+
+    /// Which life of a node's daemon is heard now: another boot, and another daemon of the same boot, are others.
+    pub fn life(&self, node: NodeId) -> Option<(Incarnation, Session)> {
+        self.channel.session(node).map(|session| (session.incarnation, session.session))
     }
 
     /// Who goes by a newer configuration.

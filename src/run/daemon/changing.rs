@@ -178,7 +178,7 @@ impl Engine {
         };
         match self.in_turn(judge).await {
             Ok(Ok(accepted)) => {
-                Reply::Promised(accepted.map(|(ballot, roster)| (ballot.0, roster.to_text())))
+                Reply::Promised(ballot, accepted.map(|(ballot, roster)| (ballot.0, roster.to_text())))
             }
             Ok(Err(why)) => self.not_so(why),
             Err(error) => not_kept(error),
@@ -196,7 +196,7 @@ impl Engine {
         let judge = move |accord: &mut Accord, before: &Roster| accord.accept(before, Ballot(ballot), roster);
         match self.in_turn(judge).await {
             // Kept, and said when no tie by the present one is granted any more.
-            Ok(Ok(())) if self.holds_ties().await => Reply::Accepted,
+            Ok(Ok(())) if self.holds_ties().await => Reply::Accepted(ballot),
             Ok(Ok(())) => refused("its detector stands"),
             Ok(Err(why)) => self.not_so(why),
             Err(error) => not_kept(error),
@@ -304,13 +304,13 @@ impl Engine {
         for node in [me].iter().chain(&others) {
             match self.ask_for_change(*node, &prepare).await {
                 Reply::Refused(_, words) if *node == me => return Err(words),
-                Reply::Promised(accepted) => {
+                Reply::Promised(of, accepted) => {
                     let accepted = accepted.map(|(ballot, text)| {
                         Roster::parse(&text)
                             .map(|roster| (Ballot(ballot), roster))
                             .map_err(|bad| bad.to_string())
                     });
-                    attempt.promise(*node, accepted.transpose()?);
+                    attempt.promise(*node, Ballot(of), accepted.transpose()?);
                 }
                 other => silent.push(self.why_not(*node, other)?),
             }
@@ -324,7 +324,7 @@ impl Engine {
                 break;
             }
             match self.ask_for_change(*node, &accept).await {
-                Reply::Accepted => attempt.accept(*node),
+                Reply::Accepted(of) => attempt.accept(*node, Ballot(of)),
                 other => silent.push(self.why_not(*node, other)?),
             }
         }
