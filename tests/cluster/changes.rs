@@ -1,6 +1,7 @@
 //! Configurations that change while nodes run: a cluster that grows from one, files that say different things, nodes that
 //! slept meanwhile.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::Case;
@@ -17,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("an_id_and_a_lost_token", ids),
     ("f50_a_folder_that_takes_nothing_decides_nothing", full),
     ("who_is_taken_out_ends_and_says_so", taken_out),
+    ("f50_in_force_is_kept_when_there_is_room_again", noted_late),
 ];
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -208,7 +210,7 @@ fn ids() {
 
 /// A node that cannot keep what it promises promises nothing; the others do without it, and it follows when it can.
 fn full() {
-    let lab = Lab::running("full", 3, 1);
+    let lab = Lab::running("full-folder", 3, 1);
     lab.agree(&[0, 1, 2], true);
     let full = lab.nodes[0].fill_what_was_agreed();
     lab.nodes[0].configure(&next(2, "[timing]\nbeat = 120"));
@@ -271,4 +273,22 @@ fn forced() {
     }
     lab.nodes.iter_mut().for_each(|node| node.start());
     go_by(&lab, &[0, 1, 2], 5);
+}
+
+/// Where there is no room to keep that a configuration is in force, it is kept when there is, and not forgotten.
+fn noted_late() {
+    let mut lab = Lab::new("noted-late", 2, 1);
+    lab.nodes[0].start();
+    lab.until(|lab| lab.nodes[0].status().is_some());
+    let full = lab.nodes[0].fill_what_was_agreed();
+    lab.nodes[1].start();
+    lab.agree(&[0, 1], true);
+    lab.until(|lab| lab.nodes[0].log().contains("is in force cannot be kept"));
+    let is_noted =
+        |lab: &Lab| fs::read_to_string(lab.nodes[0].agreed("cluster")).unwrap().starts_with("# in force");
+    assert!(!is_noted(&lab));
+    drop(full);
+    lab.until(is_noted);
+    let lines = lab.nodes[0].log().lines().filter(|line| line.contains("is in force cannot be kept")).count();
+    assert_eq!(lines, 1, "{}", lab.nodes[0].log());
 }

@@ -2,8 +2,8 @@
 //! have one decided, and catching up where others went on.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use smol::Timer;
@@ -22,6 +22,10 @@ use crate::run::daemon::engine::Engine;
 use crate::run::daemon::pulse::Order;
 use crate::run::daemon::{DaemonError, settings};
 
+mod turn;
+
+use turn::Adopting;
+
 /// Attempts of one proposal: another proposer may be in between.
 const ATTEMPTS_MAX: u32 = 5;
 /// Milliseconds before the next attempt, for each one before it, and for each number of a node: two that outbid each other
@@ -33,15 +37,16 @@ const CATCH_UP_MS: (u64, u64) = (300, 5000);
 const HELD: Duration = Duration::from_secs(1);
 /// How long a node was a member before it gets its votes, and how often that is looked at.
 const JOINING: Duration = Duration::from_secs(2);
+/// How long until that the configuration is in force is kept again, where that failed.
+const IN_FORCE_AGAIN: Duration = Duration::from_secs(5);
+/// Troubles that are remembered as said; where there are more, they are said again.
+const SAID_MAX: usize = 64;
 /// What was said leaves before this daemon begins anew.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// This node's part.
 pub struct Changing {
     config: PathBuf,
-    /// One thing after the other: what was promised is read, judged and kept, by a thread that goes on though nobody waits
-    /// for it any more.
-    turn: Arc<Mutex<()>>,
     highest: Cell<Ballot>,
     anew: (Sender<()>, Receiver<()>),
     outdated: (Sender<()>, Receiver<()>),
@@ -51,21 +56,12 @@ pub struct Changing {
     wishes: (Sender<Roster>, Receiver<Roster>),
     /// The detector grants no tie any more.
     held: (Sender<()>, Receiver<()>),
-    /// Was it kept already that the configuration is in force?
+    /// More than half were here: that the configuration is in force is to be kept.
+    in_force: (Sender<()>, Receiver<()>),
+    /// Was it kept already?
     noted: Cell<bool>,
-    /// What was said last of troubles: each is said once.
-    said: RefCell<String>,
-}
-
-/// Runs what waits for a disk in a thread of its own, so that the loop goes on (safety 1.4).
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DaemonError> + Send + 'static,
-) -> Result<T, DaemonError> {
-    let (tell, told) = bounded(1);
-    let run = move || drop(tell.try_send(work()));
-    std::thread::Builder::new().name("keep".into()).spawn(run).map_err(DaemonError::Loop)?;
-    let ended = || DaemonError::Loop(std::io::ErrorKind::BrokenPipe.into());
-    told.recv().await.map_err(|_| ended())?
+    /// What was said of troubles: each is said once.
+    said: RefCell<BTreeSet<String>>,
 }
 
 fn refused(words: impl Into<String>) -> Reply {
@@ -89,13 +85,13 @@ impl Changing {
     pub fn new(config: PathBuf, wish: Option<Roster>) -> Changing {
         let changing = Changing {
             config,
-            turn: Arc::default(),
             highest: Cell::new(Ballot::default()),
             anew: bounded(1),
             outdated: bounded(1),
             hups: bounded(1),
             wishes: bounded(1),
             held: bounded(1),
+            in_force: bounded(1),
             noted: Cell::new(false),
             said: RefCell::default(),
         };
@@ -121,12 +117,17 @@ impl Changing {
         let _ = self.held.0.try_send(());
     }
 
-    /// Says what was not said last.
+    /// Says what was not said before.
     fn warn(&self, words: String) {
-        if *self.said.borrow() != words {
-            log::warn!("{words}");
-            *self.said.borrow_mut() = words;
+        let mut said = self.said.borrow_mut();
+        if said.contains(&words) {
+            return;
         }
+        log::warn!("{words}");
+        if said.len() >= SAID_MAX {
+            said.clear();
+        }
+        said.insert(words);
     }
 
     /// Until this daemon is to begin anew, by what was decided; what it said about it has left by then.
@@ -146,18 +147,8 @@ impl Engine {
         &self,
         judge: impl FnOnce(&mut Accord, &Roster) -> Result<T, NotSo> + Send + 'static,
     ) -> Result<Result<T, NotSo>, DaemonError> {
-        let (before, turn) = (self.before().clone(), Arc::clone(&self.changing.turn));
-        aside(move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut accord = agreed::accord(&before)?;
-            let was = accord.clone();
-            let judged = judge(&mut accord, &before);
-            if accord != was {
-                agreed::keep_accord(&accord)?;
-            }
-            Ok(judged)
-        })
-        .await
+        let before = self.before().clone();
+        turn::in_turn(move || turn::keep_judged(&before, judge)).await
     }
 
     fn not_so(&self, why: NotSo) -> Reply {
@@ -383,17 +374,25 @@ impl Engine {
             );
         }
         let (config, before) = (self.changing.config.clone(), self.before().clone());
-        let turn = Arc::clone(&self.changing.turn);
         let keep = move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            agreed::adopt(&config, &before, &roster)
+            let kept = agreed::kept()?.map(|(kept, _)| kept);
+            Ok(match turn::adopting(kept.as_ref(), &roster) {
+                Adopting::Takes => Ok(agreed::adopt(&config, &before, &roster)?),
+                Adopting::AlreadySo => Ok(None),
+                Adopting::Newer(kept) => Err(kept),
+            })
         };
-        match aside(keep).await {
+        match turn::in_turn(keep).await {
             Err(error) => {
                 return refused(format!("configuration {generation} cannot be kept: {}", cause(error)));
             }
-            Ok(Some(words)) => log::warn!("{words}"),
-            Ok(None) => (),
+            Ok(Err(kept)) => {
+                return refused(format!(
+                    "configuration {generation} is older than {kept}, which this node keeps already; nothing was written"
+                ));
+            }
+            Ok(Ok(Some(words))) => log::warn!("{words}"),
+            Ok(Ok(None)) => (),
         }
         log::info!("goes by configuration {generation} from now on");
         let _ = self.changing.anew.0.try_send(());
@@ -404,18 +403,30 @@ impl Engine {
     pub fn note_in_force(&self) {
         let roster = self.before();
         let votes = roster.configuration.votes(self.members().into_iter().collect());
-        if !roster.configuration.is_majority(votes, Rules::ALL) || self.changing.noted.replace(true) {
+        if !roster.configuration.is_majority(votes, Rules::ALL) || self.changing.noted.get() {
             return;
         }
-        let (roster, turn) = (roster.clone(), Arc::clone(&self.changing.turn));
-        let keep = move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = agreed::note_in_force(&roster) {
-                log::warn!("that the configuration is in force cannot be kept: {error}");
+        let _ = self.changing.in_force.0.try_send(());
+    }
+
+    /// Keeps that it is in force, once that is so, and tries again where that fails: a tie by it waits for this; for ever.
+    async fn keep_in_force(&self) {
+        while self.changing.in_force.1.recv().await.is_ok() {
+            while !self.changing.noted.get() {
+                let roster = self.before().clone();
+                match turn::in_turn(move || agreed::note_in_force(&roster)).await {
+                    Ok(()) => self.changing.noted.set(true),
+                    Err(error) => {
+                        let why = cause(error);
+                        self.changing.warn(format!(
+                            "that the configuration is in force cannot be kept: {why}; it is tried again; until then the next \
+                             evmsd of this node takes no tie by it before more than half were here once"
+                        ));
+                        Timer::after(IN_FORCE_AGAIN).await;
+                    }
+                }
             }
-        };
-        // Nobody waits for it.
-        let _ = std::thread::Builder::new().name("keep".into()).spawn(keep);
+        }
     }
 
     /// Asks those who went on what counts, once there are any; for ever.
@@ -425,10 +436,7 @@ impl Engine {
         let (mut wait_ms, most_ms) = CATCH_UP_MS;
         loop {
             for node in self.mail.newer().iter() {
-                if let Reply::Configuration(text) = self.mail.ask(node, Request::Configuration).await
-                    && let Ok(roster) = Roster::parse(&text)
-                    && let Reply::Refused(_, words) = self.adopt(roster).await
-                {
+                if let Some(words) = self.catch_up_with(node).await {
                     self.changing.warn(words);
                 }
             }
@@ -437,9 +445,29 @@ impl Engine {
         }
     }
 
+    /// Goes by what this node goes by; why not, where that cannot be.
+    async fn catch_up_with(&self, node: NodeId) -> Option<String> {
+        let name = self.before().name_of(node);
+        let behind = format!("{name} goes by a newer configuration, and this node cannot follow");
+        match self.mail.ask(node, Request::Configuration).await {
+            Reply::Configuration(text) => match Roster::parse(&text) {
+                Ok(roster) => match self.adopt(roster).await {
+                    Reply::Refused(_, words) => Some(words),
+                    _ => None,
+                },
+                Err(bad) => Some(format!(
+                    "{behind}: its text cannot be read here: {bad}; nothing was written; bring both to the same release of evms"
+                )),
+            },
+            Reply::Refused(_, words) => Some(format!("{behind} yet: {words}; it is asked again")),
+            _ => Some(format!("{behind}: it answers strangely; nothing was written; it is asked again")),
+        }
+    }
+
     /// All that this daemon does about changes by itself; for ever.
     pub async fn change(&self) {
         let told = smol::future::or(self.read_when_told(), self.put_wishes());
+        let told = smol::future::or(told, self.keep_in_force());
         smol::future::or(told, smol::future::or(self.catch_up(), self.welcome())).await
     }
 
@@ -452,7 +480,7 @@ impl Engine {
     /// Reads the file anew: what it says may be wanted next.
     async fn read_anew(&self) {
         let config = self.changing.config.clone();
-        match aside(move || agreed::follow(settings::roster(&config)?)).await {
+        match turn::in_turn(move || agreed::follow(settings::roster(&config)?)).await {
             Ok(Following { wish: Some(wish), .. }) => drop(self.changing.wishes.0.try_send(wish)),
             Ok(Following { words, .. }) => {
                 log::info!("{}", words.unwrap_or_else(|| "/etc/evms.conf says what is gone by".into()))
