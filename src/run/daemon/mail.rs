@@ -31,8 +31,8 @@ use crate::run::daemon::settings::Settings;
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// Runs of datagrams that are read, or sent, in one go before others have a turn.
 const ROUND_RUNS_MAX: usize = 16;
-/// Questions of other nodes that wait for an answer.
-const ASKED_MAX: usize = 64;
+/// Questions of other nodes that wait for an answer: that are answered at once, and that wait for this node's disk.
+const ASKED_MAX: (usize, usize) = (64, 64);
 /// Pings under way at one time, by all who ping.
 const PINGS_MAX: usize = 4096;
 
@@ -130,6 +130,8 @@ pub struct Mail {
     sockets: Vec<Udp>,
     state: RefCell<State>,
     runs: RefCell<Runs>,
+    /// What is answered at once, and what waits for this node's disk: a disk that hangs holds none of the first.
+    looks: (Sender<Asked>, Receiver<Asked>),
     asked: (Sender<Asked>, Receiver<Asked>),
 }
 
@@ -154,7 +156,8 @@ impl Mail {
                 pings: BTreeMap::new(),
             }),
             runs: RefCell::new(Runs::default()),
-            asked: bounded(ASKED_MAX),
+            looks: bounded(ASKED_MAX.0),
+            asked: bounded(ASKED_MAX.1),
         })
     }
 
@@ -180,7 +183,12 @@ impl Mail {
         self.state.borrow_mut().post.view(clock::boot_micros(), view, quorate);
     }
 
-    /// The next question of another node.
+    /// The next question of another node that is answered at once.
+    pub async fn looks(&self) -> Option<Asked> {
+        self.looks.1.recv().await.ok()
+    }
+
+    /// The next one that waits for this node's disk.
     pub async fn asked(&self) -> Option<Asked> {
         self.asked.1.recv().await.ok()
     }
@@ -370,9 +378,16 @@ impl Mail {
                 if state.post.is_guest(from) && !matches!(request, Request::Configuration) => {}
             Some(Letter::Ask(number, request)) => {
                 let life = state.post.life(from);
-                if self.asked.0.try_send(Asked { from, life, number, request }).is_err() {
-                    let words = "this node has too many questions to answer already";
-                    let busy = Reply::Refused(Refusal::Refused, words.into());
+                let keeps =
+                    matches!(request, Request::Prepare { .. } | Request::Accept { .. } | Request::Adopt(_));
+                let (line, most) =
+                    if keeps { (&self.asked, ASKED_MAX.1) } else { (&self.looks, ASKED_MAX.0) };
+                if line.0.try_send(Asked { from, life, number, request }).is_err() {
+                    let words = format!(
+                        "it has {most} questions to answer already; this one was not taken, and nothing was done; if that stays \
+                         so its disk hangs: see /var/lib/evms there"
+                    );
+                    let busy = Reply::Refused(Refusal::Refused, words);
                     let _ = state.post.send(from, Letter::Answer(number, Box::new(busy)).encode());
                 }
             }

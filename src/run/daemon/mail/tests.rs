@@ -124,6 +124,28 @@ fn the_answer_to_one_life_is_not_taken_by_the_next() {
     assert_eq!(until([&second, &other], || polled(&mut question)), Reply::Accepted(2));
 }
 
+/// A disk that hangs holds what is to be kept there: as many questions as there is room for wait, the next one is refused with
+/// words, and who wants to know how things are is answered all the same.
+#[test]
+fn f33_what_waits_for_a_disk_holds_no_other_question() {
+    let port = free_port();
+    let (asker, other) = (mail(1, port, 1), mail(2, port, 1));
+    let (question, _) = asks(&asker, &other);
+    drop(question);
+    for _ in 0..ASKED_MAX.1 {
+        asker.tell(NodeId(2), prepare());
+    }
+    until([&asker, &other], || other.asked.1.is_full().then_some(()));
+    let mut look = pin!(asker.ask(NodeId(2), Request::Status));
+    let mut one_more = pin!(asker.ask(NodeId(2), prepare()));
+    assert!(polled(&mut look).is_none() && polled(&mut one_more).is_none(), "they are under way");
+    let looked = until([&asker, &other], || other.looks.1.try_recv().ok());
+    other.answer(&looked, Reply::Done("it is well".into()));
+    assert_eq!(until([&asker, &other], || polled(&mut look)), Reply::Done("it is well".into()));
+    let told = until([&asker, &other], || polled(&mut one_more));
+    assert!(matches!(&told, Reply::Refused(_, words) if words.contains("nothing was done")), "{told:?}");
+}
+
 #[test]
 fn each_life_numbers_its_questions_from_somewhere_else() {
     let port = free_port();
