@@ -265,6 +265,11 @@ impl Attempt {
         self.before.is_majority(votes, Rules::ALL).then_some(&self.value)
     }
 
+    /// In which ballot others accepted what is to be accepted now; nothing when it is this proposer's own.
+    pub fn learned(&self) -> Option<Ballot> {
+        (self.best > Ballot::default()).then_some(self.best)
+    }
+
     /// A node accepted it, if it was in this ballot: what it said of another one is of another value, perhaps.
     pub fn accept(&mut self, node: NodeId, ballot: Ballot) {
         if ballot == self.ballot {

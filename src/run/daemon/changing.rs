@@ -10,9 +10,8 @@ use smol::Timer;
 use smol::channel::{Receiver, Sender, bounded};
 
 use crate::base::id::NodeId;
-use crate::cluster::accord::{self, Accord, Attempt, NotSo};
+use crate::cluster::accord::{Accord, NotSo};
 use crate::cluster::mistake::Rules;
-use crate::cluster::node_set::NodeSet;
 use crate::cluster::roster::Roster;
 use crate::format::arbitration::Ballot;
 use crate::format::control::{Refusal, Reply, Request};
@@ -22,15 +21,12 @@ use crate::run::daemon::engine::Engine;
 use crate::run::daemon::pulse::Order;
 use crate::run::daemon::{DaemonError, settings};
 
+mod proposing;
 mod turn;
 
+use proposing::{Open, PROPOSALS_MAX, Proposal};
 use turn::Adopting;
 
-/// Attempts of one proposal: another proposer may be in between.
-const ATTEMPTS_MAX: u32 = 5;
-/// Milliseconds before the next attempt, for each one before it, and for each number of a node: two that outbid each other
-/// do not do so for ever.
-const AGAIN_MS: (u64, u64) = (150, 40);
 /// Milliseconds before who is behind asks again for what counts: at first, and at last.
 const CATCH_UP_MS: (u64, u64) = (300, 5000);
 /// How long the detector may take to hear that no tie is to be granted any more.
@@ -48,6 +44,11 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 pub struct Changing {
     config: PathBuf,
     highest: Cell<Ballot>,
+    /// What is to be proposed, one after the other: by whom it was wanted may go away.
+    proposals: (Sender<Proposal>, Receiver<Proposal>),
+    /// What was accepted and is not known to be in force.
+    open: RefCell<Option<Open>>,
+    opened: (Sender<()>, Receiver<()>),
     anew: (Sender<()>, Receiver<()>),
     outdated: (Sender<()>, Receiver<()>),
     /// The file is to be read.
@@ -86,6 +87,9 @@ impl Changing {
         let changing = Changing {
             config,
             highest: Cell::new(Ballot::default()),
+            proposals: bounded(PROPOSALS_MAX),
+            open: RefCell::new(None),
+            opened: bounded(1),
             anew: bounded(1),
             outdated: bounded(1),
             hups: bounded(1),
@@ -182,13 +186,21 @@ impl Engine {
             return refused("what is to be accepted cannot be read");
         };
         if let Err(why) = self.could_start(&roster) {
-            return refused(why);
+            return refused(format!("it could not go by that: {why}; nothing was accepted there"));
         }
         let judge = move |accord: &mut Accord, before: &Roster| accord.accept(before, Ballot(ballot), roster);
         match self.in_turn(judge).await {
             // Kept, and said when no tie by the present one is granted any more.
-            Ok(Ok(())) if self.holds_ties().await => Reply::Accepted(ballot),
-            Ok(Ok(())) => refused("its detector stands"),
+            Ok(Ok(())) => {
+                self.note_open();
+                if self.holds_ties().await {
+                    Reply::Accepted(ballot)
+                } else {
+                    refused(
+                        "it is kept, and the detector of that node does not answer: see its log, and start it anew",
+                    )
+                }
+            }
             Ok(Err(why)) => self.not_so(why),
             Err(error) => not_kept(error),
         }
@@ -214,148 +226,6 @@ impl Engine {
             false
         };
         smol::future::or(held, late).await
-    }
-
-    async fn ask_for_change(&self, node: NodeId, request: &Request) -> Reply {
-        match request {
-            Request::Prepare { generation, ballot } if node == self.settings().node => {
-                self.prepare(*generation, *ballot).await
-            }
-            Request::Accept { ballot, text } if node == self.settings().node => {
-                self.accept(*ballot, text).await
-            }
-            _ => self.mail.ask(node, request.clone()).await,
-        }
-    }
-
-    /// Has a configuration decided; in words what became of it.
-    pub async fn propose(&self, text: &str) -> Reply {
-        let wish = match Roster::parse(text) {
-            Ok(wish) => wish,
-            Err(bad) => return refused(format!("the configuration that is proposed cannot be read: {bad}")),
-        };
-        if let Err(why) = accord::may_follow(self.before(), &wish) {
-            return refused(format!("the configuration that is proposed cannot be the next one: {why}"));
-        }
-        let wish = wish.following(self.before());
-        if let Some(words) = self.too_few(&wish) {
-            return Reply::Refused(Refusal::NotQuorate, words);
-        }
-        let mut words = String::new();
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                let (all, own) = AGAIN_MS;
-                let ms = u64::from(attempt) * (all + own * u64::from(self.settings().node.0));
-                Timer::after(Duration::from_millis(ms)).await;
-            }
-            if !self.is_quorate() {
-                let words =
-                    "this node is not quorate, and only who is changes the configuration; see 'evms why'";
-                return Reply::Refused(Refusal::NotQuorate, words.into());
-            }
-            match self.attempt(&wish).await {
-                Ok(decided) => return self.decided(&wish, decided).await,
-                Err(why) => words = why,
-            }
-        }
-        refused(format!(
-            "no configuration was decided, though it may be yet: {words}; see the generation in 'evms status', and say it again"
-        ))
-    }
-
-    /// Who is missing for a decision.
-    fn too_few(&self, wish: &Roster) -> Option<String> {
-        let members = self.members().into_iter().collect::<NodeSet>();
-        let lacks = |of: &Roster| !of.configuration.is_majority(of.configuration.votes(members), Rules::ALL);
-        let of = [self.before(), wish].into_iter().find(|of| lacks(of))?;
-        let away = of
-            .members
-            .keys()
-            .filter(|node| !members.has(**node) && of.configuration.votes(NodeSet::of(**node)) > 0);
-        let names = away.map(|node| of.name_of(*node)).collect::<Vec<_>>().join(", ");
-        let (votes, all) = (of.configuration.votes(members), of.configuration.votes_of_all());
-        Some(format!(
-            "more than half of the votes have to agree, by the present configuration and by the next: those here have {votes} of \
-             {all}; not here: {names}; nothing was changed; bring them back, or, if they are gone for good, stop evmsd on all \
-             nodes and say there: evmsd force"
-        ))
-    }
-
-    /// One attempt: what was decided, or why nothing was.
-    async fn attempt(&self, wish: &Roster) -> Result<Roster, String> {
-        let me = self.settings().node;
-        let generation = wish.configuration.generation;
-        let ballot = Ballot::above(self.changing.highest.get(), me);
-        self.changing.highest.set(ballot);
-        let mut attempt = Attempt::new(self.before(), wish.clone(), ballot);
-        let mut silent = Vec::new();
-        let prepare = Request::Prepare { generation, ballot: ballot.0 };
-        // This node first: what it promised to itself is kept, so that it makes no ballot twice.
-        let others = self.members().into_iter().filter(|node| *node != me).collect::<Vec<_>>();
-        for node in [me].iter().chain(&others) {
-            match self.ask_for_change(*node, &prepare).await {
-                Reply::Refused(_, words) if *node == me => return Err(words),
-                Reply::Promised(of, accepted) => {
-                    let accepted = accepted.map(|(ballot, text)| {
-                        Roster::parse(&text)
-                            .map(|roster| (Ballot(ballot), roster))
-                            .map_err(|bad| bad.to_string())
-                    });
-                    attempt.promise(*node, Ballot(of), accepted.transpose()?);
-                }
-                other => silent.push(self.why_not(*node, other)?),
-            }
-        }
-        let Some(value) = attempt.value().cloned() else { return Err(silent.join(", ")) };
-        let accept = Request::Accept { ballot: ballot.0, text: value.to_text() };
-        // This node last, and only where that decides: who accepted grants no tie before it is known what became of it, and
-        // that is one who knows.
-        for node in others.iter().chain([&me]) {
-            if *node == me && !attempt.is_decided_with(me) {
-                break;
-            }
-            match self.ask_for_change(*node, &accept).await {
-                Reply::Accepted(of) => attempt.accept(*node, Ballot(of)),
-                other => silent.push(self.why_not(*node, other)?),
-            }
-        }
-        if attempt.is_decided() {
-            return Ok(value);
-        }
-        Err(format!(
-            "not enough nodes said yes: more than half of the votes are needed, of the old and of the new ones; {}",
-            silent.join(", ")
-        ))
-    }
-
-    /// Why a node did not say yes; who outbids ends the attempt.
-    fn why_not(&self, node: NodeId, reply: Reply) -> Result<String, String> {
-        let name = self.before().name_of(node);
-        match reply {
-            Reply::Outbid(ballot) => {
-                self.changing.highest.set(self.changing.highest.get().max(Ballot(ballot)));
-                Err(format!("{name} hears another proposer"))
-            }
-            Reply::Refused(_, words) => Ok(format!("{name}: {words}")),
-            _ => Ok(format!("{name} answers strangely")),
-        }
-    }
-
-    async fn decided(&self, wish: &Roster, decided: Roster) -> Reply {
-        let generation = decided.configuration.generation;
-        let text = decided.to_text();
-        for node in self.members().into_iter().filter(|node| *node != self.settings().node) {
-            self.mail.tell(node, Request::Adopt(text.clone()));
-        }
-        let is_wish = *wish == decided;
-        let reply = self.adopt(decided).await;
-        match reply {
-            Reply::Done(_) if !is_wish => refused(format!(
-                "another change was under way and was finished: the cluster goes by generation {generation} now; look at \
-                 /etc/evms.conf, and say it again with the next one"
-            )),
-            reply => reply,
-        }
     }
 
     /// Goes by what was decided, and begins anew.
@@ -467,7 +337,7 @@ impl Engine {
     /// All that this daemon does about changes by itself; for ever.
     pub async fn change(&self) {
         let told = smol::future::or(self.read_when_told(), self.put_wishes());
-        let told = smol::future::or(told, self.keep_in_force());
+        let told = smol::future::or(told, smol::future::or(self.keep_in_force(), self.decide()));
         smol::future::or(told, smol::future::or(self.catch_up(), self.welcome())).await
     }
 

@@ -111,6 +111,7 @@ impl Engine {
                 Change::Inquorate => "not quorate".to_string(),
                 Change::Installed(view) => {
                     *self.view.borrow_mut() = Some(view.clone());
+                    self.note_company();
                     continue;
                 }
                 _ => continue,
@@ -147,6 +148,9 @@ impl Engine {
         self.waiting.borrow_mut().push_back(answer);
         self.pulse.order(Order::Status);
         let mut status = waits.recv().await.ok()?;
+        if let Some(words) = self.open_words() {
+            status.quorum.why = format!("{}; {words}", status.quorum.why);
+        }
         status.nodes.iter_mut().for_each(|line| self.mail.add_links(NodeId(line.id), &mut line.links));
         Some(status)
     }

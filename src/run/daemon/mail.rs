@@ -121,7 +121,9 @@ fn post(settings: &Settings, me: Myself, dice: Dice) -> Option<Post> {
     let (common, now) = (settings.common(), clock::boot_now());
     let channel = Channel::new(me, common, &settings.keys, Purpose::Letters, dice, now)?;
     let names = roster.members.iter().map(|(node, member)| (*node, member.name.clone())).gather();
-    Some(Post::new(settings.node, names, links, channel))
+    let mut post = Post::new(settings.node, names, links, channel);
+    post.talk_beyond(clock::boot_micros(), true);
+    Some(post)
 }
 
 /// All messages of a daemon.
@@ -180,7 +182,10 @@ impl Mail {
 
     /// The view that counts from now on.
     pub fn view(&self, view: Option<&View>, quorate: bool) {
-        self.state.borrow_mut().post.view(clock::boot_micros(), view, quorate);
+        let mut state = self.state.borrow_mut();
+        state.post.view(clock::boot_micros(), view, quorate);
+        // Who is quorate needs nobody else.
+        state.post.talk_beyond(clock::boot_micros(), !quorate);
     }
 
     /// The next question of another node that is answered at once.
@@ -201,6 +206,11 @@ impl Mail {
         }
         let letter = Letter::Answer(asked.number, Box::new(reply)).encode();
         let _ = state.post.send(asked.from, letter);
+    }
+
+    /// With whom this node can talk, in a view or not, and who goes by the same configuration.
+    pub fn reached(&self) -> NodeSet {
+        self.state.borrow().post.reached()
     }
 
     /// Who goes by a newer configuration.
