@@ -246,10 +246,11 @@ impl Attempt {
         }
     }
 
-    /// A node promised, and had accepted this.
-    pub fn promise(&mut self, node: NodeId, accepted: Option<(Ballot, Roster)>) {
-        if self.value().is_some() {
-            // What is to be accepted stands, and somebody may have accepted it.
+    /// A node promised this ballot, and had accepted this. What was promised to an earlier life of this proposer counts for
+    /// nothing in this attempt: something else may have been accepted since.
+    pub fn promise(&mut self, node: NodeId, ballot: Ballot, accepted: Option<(Ballot, Roster)>) {
+        // Where there is a value already, it is what is to be accepted, and somebody may have accepted it.
+        if ballot != self.ballot || self.value().is_some() {
             return;
         }
         self.promised = self.promised.with(node);
@@ -264,9 +265,16 @@ impl Attempt {
         self.before.is_majority(votes, Rules::ALL).then_some(&self.value)
     }
 
-    /// A node accepted it.
-    pub fn accept(&mut self, node: NodeId) {
-        self.accepted = self.accepted.with(node);
+    /// In which ballot others accepted what is to be accepted now; nothing when it is this proposer's own.
+    pub fn learned(&self) -> Option<Ballot> {
+        (self.best > Ballot::default()).then_some(self.best)
+    }
+
+    /// A node accepted it, if it was in this ballot: what it said of another one is of another value, perhaps.
+    pub fn accept(&mut self, node: NodeId, ballot: Ballot) {
+        if ballot == self.ballot {
+            self.accepted = self.accepted.with(node);
+        }
     }
 
     /// Would it be decided if this node accepted it too?

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::name::Name;
 use crate::base::time::{BootMicros, BootTime};
+use crate::cluster::beat::Session;
 use crate::cluster::channel::{Channel, Counts, Dropped, Heard};
 use crate::cluster::mistake::Rules;
 use crate::cluster::node_set::NodeSet;
@@ -39,6 +40,8 @@ pub struct Post {
     /// With whom there is a session of the transport.
     up: BTreeMap<NodeId, Incarnation>,
     told: VecDeque<Told>,
+    /// Is there to be a session with who is no member, too?
+    beyond: bool,
     /// Of whom there is something to be taken. It is taken when somebody asks for it: till then its sender is held back.
     arrived: NodeSet,
     now: BootMicros,
@@ -61,6 +64,7 @@ impl Post {
             boots: BTreeMap::new(),
             up: BTreeMap::new(),
             told: VecDeque::new(),
+            beyond: false,
             arrived: NodeSet::EMPTY,
             now: BootMicros::default(),
         }
@@ -74,7 +78,12 @@ impl Post {
             nodes: view.map(View::nodes).unwrap_or_default(),
             quorate,
         };
-        self.boots = view.map(|view| view.members.clone()).unwrap_or_default();
+        let boots = view.map(|view| view.members.clone()).unwrap_or_default();
+        let before = core::mem::replace(&mut self.boots, boots);
+        // What was under way between members is over when they are none any more, also where they go on talking.
+        for node in before.into_keys().filter(|node| !self.boots.contains_key(node)).collect::<Vec<_>>() {
+            self.part(node);
+        }
         if members != self.members {
             self.told.push_back(membership(&self.members, members.clone()));
             self.members = members;
@@ -89,15 +98,11 @@ impl Post {
         let known = self.channel.session(node).map(|session| session.incarnation);
         let member = self.boots.get(&node).copied().filter(|boot| known == Some(*boot));
         // Who goes by another configuration is in no view with this node, and may want to know this one's.
-        let wanted = member.or(known.filter(|_| self.is_guest(node))).filter(|_| node != self.me);
+        let is_heard = self.beyond || self.is_guest(node);
+        let wanted = member.or(known.filter(|_| is_heard)).filter(|_| node != self.me);
         let is = self.up.get(&node).copied();
         match (is, wanted) {
-            (Some(_), None) => {
-                self.up.remove(&node);
-                // What it said before may still be under way, and is not to be taken for what it says when it is back.
-                self.channel.renew(node);
-                self.transport.peer_down(node, Ended::LeftView);
-            }
+            (Some(_), None) => self.part(node),
             (is, Some(boot)) if anew || is != Some(boot) => {
                 self.up.insert(node, boot);
                 self.transport.peer_up(self.now, node, self.links);
@@ -107,10 +112,38 @@ impl Post {
         self.hear_transport();
     }
 
+    fn part(&mut self, node: NodeId) {
+        if self.up.remove(&node).is_some() {
+            // What it said before may still be under way, and is not to be taken for what it says when it is back.
+            self.channel.renew(node);
+            self.transport.peer_down(node, Ended::LeftView);
+        }
+    }
+
+    /// Is to be talked to who is no member? Who is in no view that counts has something to say all the same: what it accepted
+    /// of the next configuration, without which nobody may ever be in one.
+    pub fn talk_beyond(&mut self, now: BootMicros, beyond: bool) {
+        self.now = now;
+        self.beyond = beyond;
+        for node in self.names.keys().copied().collect::<Vec<_>>() {
+            self.follow(node, false);
+        }
+    }
+
+    /// With whom there is a session, and one configuration.
+    pub fn reached(&self) -> NodeSet {
+        self.up.keys().copied().filter(|node| !self.is_guest(*node)).collect()
+    }
+
     /// Does this node go by another configuration? Then it is no member, and is talked to about that alone.
     pub fn is_guest(&self, node: NodeId) -> bool {
         let own = self.channel.generation();
         self.channel.session(node).is_some_and(|session| session.generation != own)
+    }
+
+    /// Which life of a node's daemon is heard now: another boot, and another daemon of the same boot, are others.
+    pub fn life(&self, node: NodeId) -> Option<(Incarnation, Session)> {
+        self.channel.session(node).map(|session| (session.incarnation, session.session))
     }
 
     /// Who goes by a newer configuration.

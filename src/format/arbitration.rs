@@ -70,6 +70,11 @@ impl Ballot {
         let round = (seen.0 >> NODE_BITS).saturating_add(1).min(u64::MAX >> NODE_BITS);
         Ballot(round << NODE_BITS | u64::from(node.0))
     }
+
+    /// The node that made it.
+    pub fn node(self) -> NodeId {
+        NodeId((self.0 & ((1 << NODE_BITS) - 1)) as u16)
+    }
 }
 
 /// A view as it stands on an arbitration disk: number and members.

@@ -87,10 +87,10 @@ pub enum Reply {
     Refused(Refusal, String),
     /// The text of a configuration.
     Configuration(String),
-    /// Between daemons: promised; what was accepted before, and in which ballot.
-    Promised(Option<(u64, String)>),
-    /// Between daemons: accepted.
-    Accepted,
+    /// Between daemons: promised in this ballot; what was accepted before, and in which one.
+    Promised(u64, Option<(u64, String)>),
+    /// Between daemons: accepted in this ballot.
+    Accepted(u64),
     /// Between daemons: not so, this ballot was promised.
     Outbid(u64),
 }

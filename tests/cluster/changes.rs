@@ -1,10 +1,15 @@
 //! Configurations that change while nodes run: a cluster that grows from one, files that say different things, nodes that
 //! slept meanwhile.
 
+use std::fs;
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use evms::format::control::Request;
+
 use crate::Case;
-use crate::lab::{Lab, PATIENCE, configuration, machine, shown};
+use crate::fabric::Weather;
+use crate::lab::{Lab, PATIENCE, PORT, configuration, machine, shown};
 
 pub const CASES: &[Case] = &[
     ("a_cluster_grows_from_one_by_tokens", grows),
@@ -21,6 +26,11 @@ pub const CASES: &[Case] = &[
     ("f50_a_folder_that_takes_nothing_decides_nothing", full),
     ("who_is_taken_out_ends_and_says_so", taken_out),
     ("an_accord_that_cannot_be_read_is_got_out_of", torn_accord),
+    ("f51_what_its_proposer_left_is_finished", left),
+    ("f51_who_hangs_up_leaves_nothing_half_decided", hangs_up),
+    ("f51_a_decision_that_nobody_heard_of_is_found_again", unheard),
+    ("what_a_node_could_not_go_by_is_put_to_nobody", bad_link),
+    ("f50_in_force_is_kept_when_there_is_room_again", noted_late),
 ];
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -254,7 +264,7 @@ fn ids() {
 
 /// A node that cannot keep what it promises promises nothing; the others do without it, and it follows when it can.
 fn full() {
-    let lab = Lab::running("full", 3, 1);
+    let lab = Lab::running("full-folder", 3, 1);
     lab.agree(&[0, 1, 2], true);
     let full = lab.nodes[0].fill_what_was_agreed();
     lab.nodes[0].configure(&next(2, "[timing]\nbeat = 120"));
@@ -405,4 +415,104 @@ fn any_file() {
     lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
     lab.until(|lab| lab.nodes[0].log().contains("was not put in force"));
     assert_eq!((lab.nodes[0].configuration(), lab.nodes[0].status().unwrap().generation), (end, 1));
+}
+
+/// What a node has accepted, of this node's ballot.
+fn accepts(lab: &Lab, place: usize, by: u64, next: &str) {
+    let ballot = 1 << 16 | by;
+    let text = format!("# about 2\n# promised {ballot}\n# accepted {ballot}\n{next}");
+    fs::write(lab.nodes[place].agreed("next"), text).unwrap();
+}
+
+fn has_accepted(lab: &Lab, place: usize) -> bool {
+    fs::read_to_string(lab.nodes[place].agreed("next")).is_ok_and(|text| text.contains("# accepted"))
+}
+
+/// A proposer died when one of three had accepted: nobody wants anything any more, and it is decided all the same.
+fn left() {
+    let mut lab = Lab::running("left", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    lab.nodes[1].kill();
+    accepts(&lab, 1, 3, &next(2, "[timing]\nbeat = 120"));
+    lab.nodes[1].start();
+    go_by(&lab, &[0, 1, 2], 2);
+    assert!(lab.nodes.iter().all(|node| node.configuration().contains("beat = 120")));
+}
+
+/// Who wanted a change goes away while the others are asked, which takes longer than it takes to see that: it goes on, and nobody
+/// has to finish it.
+fn hangs_up() {
+    let lab = Lab::running("hangs-up", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    lab.plan().weather(Weather { delay_ms: (120, 140), ..Weather::default() });
+    lab.nodes[0].ask_and_hang_up(Request::Propose(next(2, "[timing]\nbeat = 120")));
+    lab.until(|lab| (0..3).all(|place| lab.nodes[place].status().is_some_and(|is| is.generation == 2)));
+    assert!(!lab.logs().contains("this node finishes it"), "{}", lab.logs());
+    lab.plan().weather(Weather::default());
+    go_by(&lab, &[0, 1, 2], 2);
+}
+
+/// It was decided, who knew told nobody and died. The two that accepted heard one beat by it, and are silent in no view.
+fn unheard() {
+    let mut lab = Lab::running("unheard", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let decided = next(2, "[timing]\nbeat = 120");
+    for place in 0..3 {
+        lab.nodes[place].kill();
+        accepts(&lab, place, 3, &decided);
+    }
+    fs::write(lab.nodes[2].agreed("cluster"), format!("# in force\n{decided}")).unwrap();
+    lab.nodes[2].configure(&decided);
+    lab.plan().mute(PORT + 1);
+    lab.nodes.iter_mut().for_each(|node| node.start());
+    lab.until(|lab| (0..2).all(|place| lab.nodes[place].log().contains("others go by configuration 2")));
+    lab.nodes[2].kill();
+    lab.plan().mute(0);
+    go_by(&lab, &[0, 1], 2);
+}
+
+/// Somebody has the port on the address that n1 is to have: it is refused before anybody is asked. Else the others would have
+/// accepted it, and it would be learned from them and proposed for ever.
+fn bad_link() {
+    let mut lab = Lab::running("bad-link", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let taken = lab.nodes[0].inside(|| UdpSocket::bind(("127.0.0.9", PORT)).unwrap());
+    let bad = next(2, "").replace("\"10.88.0.1\"", "\"127.0.0.9\"");
+    lab.nodes[0].configure(&bad);
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    lab.until(|lab| lab.nodes[0].log().contains("could not be gone by on n1"));
+    assert!(!(0..3).any(|place| has_accepted(&lab, place)), "{}", lab.logs());
+    // Where another one accepted it, it is said whose it was. Two that could decide it without n1 are not here.
+    lab.nodes[2].kill();
+    lab.nodes[1].kill();
+    accepts(&lab, 1, 3, &bad);
+    lab.nodes[1].start();
+    lab.agree(&[0, 1], true);
+    lab.nodes[0].configure(&next(2, "[timing]\nbeat = 120"));
+    lab.nodes[0].signal(nix::sys::signal::Signal::SIGHUP);
+    lab.until(|lab| lab.nodes[0].log().contains("that n3 put to the nodes, and that was accepted"));
+    // The other one tries by itself, and is told why n1 does not.
+    lab.until(|lab| lab.nodes[1].log().contains("n1: it could not go by that"));
+    assert!(!has_accepted(&lab, 0), "{}", lab.logs());
+    drop(taken);
+    // Nothing is in its way any more.
+    lab.until(|lab| lab.nodes[1].status().is_some_and(|status| status.generation == 2));
+}
+
+/// Where there is no room to keep that a configuration is in force, it is kept when there is, and not forgotten.
+fn noted_late() {
+    let mut lab = Lab::new("noted-late", 2, 1);
+    lab.nodes[0].start();
+    lab.until(|lab| lab.nodes[0].status().is_some());
+    let full = lab.nodes[0].fill_what_was_agreed();
+    lab.nodes[1].start();
+    lab.agree(&[0, 1], true);
+    lab.until(|lab| lab.nodes[0].log().contains("is in force cannot be kept"));
+    let is_noted =
+        |lab: &Lab| fs::read_to_string(lab.nodes[0].agreed("cluster")).unwrap().starts_with("# in force");
+    assert!(!is_noted(&lab));
+    drop(full);
+    lab.until(is_noted);
+    let lines = lab.nodes[0].log().lines().filter(|line| line.contains("is in force cannot be kept")).count();
+    assert_eq!(lines, 1, "{}", lab.nodes[0].log());
 }

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 /// Frames that are kept to be sent again.
 const KEPT_MAX: usize = 2000;
 const FRAME_BYTES_MAX: usize = 65_536;
+/// Where the port stands to which a datagram goes, behind the shortest heads.
+const PORT_AT: usize = 14 + 20 + 2;
 
 /// What happens to frames that are not cut.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +43,8 @@ pub struct Plan {
     keeps: AtomicBool,
     inject: Mutex<Vec<(usize, Vec<u8>)>>,
     watcher: Mutex<Option<Watcher>>,
+    /// What goes to this port of UDP vanishes; zero for none.
+    mute: AtomicU16,
     ends: AtomicBool,
 }
 
@@ -83,6 +87,11 @@ impl Plan {
         *self.weather.lock().unwrap() = weather;
     }
 
+    /// What goes to this port vanishes from now on, and beside it all is as before; zero for none.
+    pub fn mute(&self, port: u16) {
+        self.mute.store(port, Ordering::Relaxed);
+    }
+
     /// From now on all frames are shown to this one.
     pub fn watch(&self, watcher: impl FnMut(&[u8]) + Send + 'static) {
         *self.watcher.lock().unwrap() = Some(Box::new(watcher));
@@ -123,6 +132,7 @@ impl Fabric {
             keeps: AtomicBool::new(false),
             inject: Mutex::default(),
             watcher: Mutex::default(),
+            mute: AtomicU16::new(0),
             ends: AtomicBool::new(false),
         });
         let mut running =
@@ -199,6 +209,10 @@ impl Running {
         let Some(to) = frame.first_chunk::<6>() else { return };
         if let Some(watcher) = &mut *self.plan.watcher.lock().unwrap() {
             watcher(frame);
+        }
+        let mute = self.plan.mute.load(Ordering::Relaxed);
+        if mute != 0 && frame.get(PORT_AT..PORT_AT + 2) == Some(&mute.to_be_bytes()[..]) {
+            return;
         }
         let weather = *self.plan.weather.lock().unwrap();
         if weather.hole_bytes > 0 && frame.len() > weather.hole_bytes {

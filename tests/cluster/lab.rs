@@ -457,6 +457,12 @@ impl Node {
         }
     }
 
+    /// Asks its daemon something, and hangs up.
+    pub fn ask_and_hang_up(&self, request: Request) {
+        let mut stream = UnixStream::connect(self.run_room().join("evms/evmsd.sock")).unwrap();
+        stream.write_all(&control::encode(&Question { node: String::new(), request })).unwrap();
+    }
+
     /// Bytes of its memory that are in use.
     pub fn resident_kib(&self) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

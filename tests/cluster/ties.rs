@@ -324,7 +324,8 @@ fn taken_out() {
 }
 
 /// It accepted the next configuration, and was not told whether that is in force: by that one somebody may be quorate with whom
-/// a tie by the present one has no voter in common.
+/// a tie by the present one has no voter in common. As long as that is open it takes no tie, and says so; it brings it to an
+/// end by itself when it can.
 fn undecided() {
     let mut lab = Lab::new("undecided", 2, 1);
     let disk = image(&lab, "tie");
@@ -333,18 +334,34 @@ fn undecided() {
     let next = lab.nodes[1].configuration().replace("generation = 1", "generation = 2");
     let accepted = format!("# about 2\n# promised 65537\n# accepted 65537\n{next}");
     fs::write(lab.nodes[1].agreed("next"), accepted).unwrap();
-    lab.nodes[1].start();
-    lab.agree(&[0, 1], true);
-    reached(&lab, 1);
     lab.plan().partition(&[0]);
+    lab.nodes[1].start();
     assert_eq!(winner(&lab, 0, 1, Instant::now()), 0);
     // And nobody takes it when that one is gone.
     lab.nodes[0].kill();
     std::thread::sleep(TAKEN);
     assert!(!is_quorate(&lab, 1), "{}", lab.logs());
-    let why = lab.nodes[1].evms("evms", &["why"]);
-    let why = String::from_utf8_lossy(&why.stdout).into_owned();
-    assert!(why.contains("the next configuration was accepted here"), "{why}");
+    for question in ["why", "status"] {
+        let said = lab.nodes[1].evms("evms", &[question]);
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains("warning: configuration 2 was accepted here"), "{said}");
+        assert!(said.contains("more than half of the votes answer"), "{said}");
+    }
+    assert_eq!(lab.nodes[1].status().unwrap().generation, 1, "half of the votes decides nothing");
+    // They see each other again: whoever put it to them is gone, and it is decided all the same.
+    lab.nodes[0].start();
+    lab.plan().mend();
+    lab.until(|lab| {
+        let goes = |place: usize| {
+            lab.nodes[place].status().is_some_and(|is| is.generation == 2 && is.quorum.quorate)
+        };
+        goes(0) && goes(1)
+    });
+    assert!(!lab.nodes[1].status().unwrap().quorum.why.contains("warning"));
+    // And now it takes a tie again.
+    reached(&lab, 1);
+    lab.plan().partition(&[0]);
+    winner(&lab, 0, 1, Instant::now());
 }
 
 /// Nobody was quorate by a majority of this configuration, as far as these know: the one before may have a majority elsewhere.

@@ -61,11 +61,31 @@ fn one_vote_at_a_time_and_one_generation_at_a_time() {
 fn a_vote_for_a_node_that_is_not_there_is_not_decided() {
     let (before, wish) = (roster(1, &[1]), roster(2, &[1, 1]));
     let mut attempt = Attempt::new(&before, wish, Ballot(1 << 16 | 1));
-    attempt.promise(NodeId(1), None);
+    let ballot = attempt.ballot;
+    attempt.promise(NodeId(1), ballot, None);
     assert!(attempt.value().is_some());
-    attempt.accept(NodeId(1));
+    attempt.accept(NodeId(1), ballot);
     assert!(!attempt.is_decided(), "half of the new votes is no majority");
-    attempt.accept(NodeId(2));
+    attempt.accept(NodeId(2), ballot);
+    assert!(attempt.is_decided());
+}
+
+/// What a node said to an earlier life of a proposer comes late: of another ballot, it is nobody's word for this one.
+#[test]
+fn an_answer_to_another_ballot_counts_for_nothing() {
+    let before = roster(7, &[1, 1, 1]);
+    let (earlier, now) = (Ballot(1 << 16 | 1), Ballot(2 << 16 | 1));
+    let mut attempt = Attempt::new(&before, roster(8, &[1, 1, 2]), now);
+    attempt.promise(NodeId(1), now, None);
+    attempt.promise(NodeId(2), earlier, None);
+    assert_eq!(attempt.value(), None, "one of three promised");
+    attempt.promise(NodeId(2), now, None);
+    assert!(attempt.value().is_some());
+    attempt.accept(NodeId(1), now);
+    attempt.accept(NodeId(2), now);
+    attempt.accept(NodeId(3), earlier);
+    assert!(!attempt.is_decided(), "two of four new votes accepted");
+    attempt.accept(NodeId(3), now);
     assert!(attempt.is_decided());
 }
 
@@ -133,7 +153,7 @@ fn play(seed: u64) -> (usize, usize) {
             if let Ok(accepted) = accord.prepare(8, ballot).map(Option::<&_>::cloned) {
                 world.kept[usize::from(me.0) - 1] = accord;
                 let mut attempt = Attempt::new(&before, wish, ballot);
-                attempt.promise(me, accepted);
+                attempt.promise(me, ballot, accepted);
                 attempts.push(attempt);
             }
             continue;
@@ -153,7 +173,7 @@ fn play(seed: u64) -> (usize, usize) {
                 let accepted = accepted.cloned();
                 world.kept[node] = accord;
                 if answered {
-                    attempt.promise(id, accepted);
+                    attempt.promise(id, attempt.ballot, accepted);
                 }
             }
             continue;
@@ -161,7 +181,7 @@ fn play(seed: u64) -> (usize, usize) {
         if asked && accord.accept(&before, attempt.ballot, value.clone()).is_ok() {
             world.kept[node] = accord;
             if answered {
-                attempt.accept(id);
+                attempt.accept(id, attempt.ballot);
             }
         }
         if attempt.is_decided() {

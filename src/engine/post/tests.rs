@@ -109,3 +109,31 @@ fn a_view_that_only_one_saw_costs_what_was_under_way_and_no_more() {
     let told = std::iter::from_fn(|| posts[0].told()).collect::<Vec<_>>();
     assert!(told.contains(&Told::Delivered(later)), "{told:?}");
 }
+
+/// Nobody is in a view any more: what was accepted of the next configuration can be said all the same, by those who want to,
+/// and what was under way between members is over.
+#[test]
+fn who_is_in_no_view_can_be_talked_to() {
+    let mut posts = [post(1, 11), post(2, 12)];
+    let mut ms = run(&mut posts, 1000);
+    let both = view(1, &[(1, 11), (2, 12)]);
+    for post in &mut posts {
+        post.view(BootMicros { us: ms * 1000 }, Some(&both), true);
+    }
+    ms = run(&mut posts, ms);
+    let lost = posts[0].send(NodeId(2), b"between members".to_vec()).unwrap();
+    for post in &mut posts {
+        post.view(BootMicros { us: ms * 1000 }, None, false);
+        post.talk_beyond(BootMicros { us: ms * 1000 }, true);
+    }
+    let told = std::iter::from_fn(|| posts[0].told()).collect::<Vec<_>>();
+    assert!(told.iter().any(|told| matches!(told, Told::Failed(letter, _) if *letter == lost)), "{told:?}");
+    // Both began anew at one time, and have to hear so of each other.
+    ms = run(&mut posts, ms);
+    assert!(posts[0].reached().has(NodeId(2)));
+    posts[0].send(NodeId(2), b"prepare".to_vec()).unwrap();
+    ms = run(&mut posts, ms);
+    assert_eq!(messages(&mut posts[1]), [b"prepare".to_vec()]);
+    posts[0].talk_beyond(BootMicros { us: ms * 1000 }, false);
+    assert_eq!(posts[0].send(NodeId(2), vec![1]), Err(NotSent::NotAMember(NodeId(2))));
+}

@@ -70,7 +70,7 @@ pub struct Forced {
 }
 
 /// The configuration that is kept, and was it in force?
-fn kept() -> Result<Option<(Roster, bool)>, DaemonError> {
+pub(super) fn kept() -> Result<Option<(Roster, bool)>, DaemonError> {
     let text = match secret::text(Path::new(AGREED)) {
         Err(BadFile::Missing(_)) => return Ok(None),
         text => text.map_err(DaemonError::File)?,

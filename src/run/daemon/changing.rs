@@ -2,17 +2,16 @@
 //! have one decided, and catching up where others went on.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use smol::Timer;
 use smol::channel::{Receiver, Sender, bounded};
 
 use crate::base::id::NodeId;
-use crate::cluster::accord::{self, Accord, Attempt, NotSo};
+use crate::cluster::accord::{Accord, NotSo};
 use crate::cluster::mistake::Rules;
-use crate::cluster::node_set::NodeSet;
 use crate::cluster::roster::Roster;
 use crate::format::arbitration::Ballot;
 use crate::format::control::{Refusal, Reply, Request};
@@ -22,27 +21,34 @@ use crate::run::daemon::engine::Engine;
 use crate::run::daemon::pulse::Order;
 use crate::run::daemon::{DaemonError, settings};
 
-/// Attempts of one proposal: another proposer may be in between.
-const ATTEMPTS_MAX: u32 = 5;
-/// Milliseconds before the next attempt, for each one before it, and for each number of a node: two that outbid each other
-/// do not do so for ever.
-const AGAIN_MS: (u64, u64) = (150, 40);
+mod proposing;
+mod turn;
+
+use proposing::{Open, PROPOSALS_MAX, Proposal};
+use turn::Adopting;
+
 /// Milliseconds before who is behind asks again for what counts: at first, and at last.
 const CATCH_UP_MS: (u64, u64) = (300, 5000);
 /// How long the detector may take to hear that no tie is to be granted any more.
 const HELD: Duration = Duration::from_secs(1);
 /// How long a node was a member before it gets its votes, and how often that is looked at.
 const JOINING: Duration = Duration::from_secs(2);
+/// How long until that the configuration is in force is kept again, where that failed.
+const IN_FORCE_AGAIN: Duration = Duration::from_secs(5);
+/// Troubles that are remembered as said; where there are more, they are said again.
+const SAID_MAX: usize = 64;
 /// What was said leaves before this daemon begins anew.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// This node's part.
 pub struct Changing {
     config: PathBuf,
-    /// One thing after the other: what was promised is read, judged and kept, by a thread that goes on though nobody waits
-    /// for it any more.
-    turn: Arc<Mutex<()>>,
     highest: Cell<Ballot>,
+    /// What is to be proposed, one after the other: by whom it was wanted may go away.
+    proposals: (Sender<Proposal>, Receiver<Proposal>),
+    /// What was accepted and is not known to be in force.
+    open: RefCell<Option<Open>>,
+    opened: (Sender<()>, Receiver<()>),
     anew: (Sender<()>, Receiver<()>),
     outdated: (Sender<()>, Receiver<()>),
     /// The file is to be read.
@@ -51,21 +57,12 @@ pub struct Changing {
     wishes: (Sender<Roster>, Receiver<Roster>),
     /// The detector grants no tie any more.
     held: (Sender<()>, Receiver<()>),
-    /// Was it kept already that the configuration is in force?
+    /// More than half were here: that the configuration is in force is to be kept.
+    in_force: (Sender<()>, Receiver<()>),
+    /// Was it kept already?
     noted: Cell<bool>,
-    /// What was said last of troubles: each is said once.
-    said: RefCell<String>,
-}
-
-/// Runs what waits for a disk in a thread of its own, so that the loop goes on (safety 1.4).
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DaemonError> + Send + 'static,
-) -> Result<T, DaemonError> {
-    let (tell, told) = bounded(1);
-    let run = move || drop(tell.try_send(work()));
-    std::thread::Builder::new().name("keep".into()).spawn(run).map_err(DaemonError::Loop)?;
-    let ended = || DaemonError::Loop(std::io::ErrorKind::BrokenPipe.into());
-    told.recv().await.map_err(|_| ended())?
+    /// What was said of troubles: each is said once.
+    said: RefCell<BTreeSet<String>>,
 }
 
 fn refused(words: impl Into<String>) -> Reply {
@@ -89,13 +86,16 @@ impl Changing {
     pub fn new(config: PathBuf, wish: Option<Roster>) -> Changing {
         let changing = Changing {
             config,
-            turn: Arc::default(),
             highest: Cell::new(Ballot::default()),
+            proposals: bounded(PROPOSALS_MAX),
+            open: RefCell::new(None),
+            opened: bounded(1),
             anew: bounded(1),
             outdated: bounded(1),
             hups: bounded(1),
             wishes: bounded(1),
             held: bounded(1),
+            in_force: bounded(1),
             noted: Cell::new(false),
             said: RefCell::default(),
         };
@@ -121,12 +121,17 @@ impl Changing {
         let _ = self.held.0.try_send(());
     }
 
-    /// Says what was not said last.
+    /// Says what was not said before.
     fn warn(&self, words: String) {
-        if *self.said.borrow() != words {
-            log::warn!("{words}");
-            *self.said.borrow_mut() = words;
+        let mut said = self.said.borrow_mut();
+        if said.contains(&words) {
+            return;
         }
+        log::warn!("{words}");
+        if said.len() >= SAID_MAX {
+            said.clear();
+        }
+        said.insert(words);
     }
 
     /// Until this daemon is to begin anew, by what was decided; what it said about it has left by then.
@@ -146,18 +151,8 @@ impl Engine {
         &self,
         judge: impl FnOnce(&mut Accord, &Roster) -> Result<T, NotSo> + Send + 'static,
     ) -> Result<Result<T, NotSo>, DaemonError> {
-        let (before, turn) = (self.before().clone(), Arc::clone(&self.changing.turn));
-        aside(move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut accord = agreed::accord(&before)?;
-            let was = accord.clone();
-            let judged = judge(&mut accord, &before);
-            if accord != was {
-                agreed::keep_accord(&accord)?;
-            }
-            Ok(judged)
-        })
-        .await
+        let before = self.before().clone();
+        turn::in_turn(move || turn::keep_judged(&before, judge)).await
     }
 
     fn not_so(&self, why: NotSo) -> Reply {
@@ -178,7 +173,7 @@ impl Engine {
         };
         match self.in_turn(judge).await {
             Ok(Ok(accepted)) => {
-                Reply::Promised(accepted.map(|(ballot, roster)| (ballot.0, roster.to_text())))
+                Reply::Promised(ballot, accepted.map(|(ballot, roster)| (ballot.0, roster.to_text())))
             }
             Ok(Err(why)) => self.not_so(why),
             Err(error) => not_kept(error),
@@ -191,13 +186,21 @@ impl Engine {
             return refused("what is to be accepted cannot be read");
         };
         if let Err(why) = self.could_start(&roster) {
-            return refused(why);
+            return refused(format!("it could not go by that: {why}; nothing was accepted there"));
         }
         let judge = move |accord: &mut Accord, before: &Roster| accord.accept(before, Ballot(ballot), roster);
         match self.in_turn(judge).await {
             // Kept, and said when no tie by the present one is granted any more.
-            Ok(Ok(())) if self.holds_ties().await => Reply::Accepted,
-            Ok(Ok(())) => refused("its detector stands"),
+            Ok(Ok(())) => {
+                self.note_open();
+                if self.holds_ties().await {
+                    Reply::Accepted(ballot)
+                } else {
+                    refused(
+                        "it is kept, and the detector of that node does not answer: see its log, and start it anew",
+                    )
+                }
+            }
             Ok(Err(why)) => self.not_so(why),
             Err(error) => not_kept(error),
         }
@@ -225,148 +228,6 @@ impl Engine {
         smol::future::or(held, late).await
     }
 
-    async fn ask_for_change(&self, node: NodeId, request: &Request) -> Reply {
-        match request {
-            Request::Prepare { generation, ballot } if node == self.settings().node => {
-                self.prepare(*generation, *ballot).await
-            }
-            Request::Accept { ballot, text } if node == self.settings().node => {
-                self.accept(*ballot, text).await
-            }
-            _ => self.mail.ask(node, request.clone()).await,
-        }
-    }
-
-    /// Has a configuration decided; in words what became of it.
-    pub async fn propose(&self, text: &str) -> Reply {
-        let wish = match Roster::parse(text) {
-            Ok(wish) => wish,
-            Err(bad) => return refused(format!("the configuration that is proposed cannot be read: {bad}")),
-        };
-        if let Err(why) = accord::may_follow(self.before(), &wish) {
-            return refused(format!("the configuration that is proposed cannot be the next one: {why}"));
-        }
-        let wish = wish.following(self.before());
-        if let Some(words) = self.too_few(&wish) {
-            return Reply::Refused(Refusal::NotQuorate, words);
-        }
-        let mut words = String::new();
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                let (all, own) = AGAIN_MS;
-                let ms = u64::from(attempt) * (all + own * u64::from(self.settings().node.0));
-                Timer::after(Duration::from_millis(ms)).await;
-            }
-            if !self.is_quorate() {
-                let words =
-                    "this node is not quorate, and only who is changes the configuration; see 'evms why'";
-                return Reply::Refused(Refusal::NotQuorate, words.into());
-            }
-            match self.attempt(&wish).await {
-                Ok(decided) => return self.decided(&wish, decided).await,
-                Err(why) => words = why,
-            }
-        }
-        refused(format!(
-            "no configuration was decided, though it may be yet: {words}; see the generation in 'evms status', and say it again"
-        ))
-    }
-
-    /// Who is missing for a decision.
-    fn too_few(&self, wish: &Roster) -> Option<String> {
-        let members = self.members().into_iter().collect::<NodeSet>();
-        let lacks = |of: &Roster| !of.configuration.is_majority(of.configuration.votes(members), Rules::ALL);
-        let of = [self.before(), wish].into_iter().find(|of| lacks(of))?;
-        let away = of
-            .members
-            .keys()
-            .filter(|node| !members.has(**node) && of.configuration.votes(NodeSet::of(**node)) > 0);
-        let names = away.map(|node| of.name_of(*node)).collect::<Vec<_>>().join(", ");
-        let (votes, all) = (of.configuration.votes(members), of.configuration.votes_of_all());
-        Some(format!(
-            "more than half of the votes have to agree, by the present configuration and by the next: those here have {votes} of \
-             {all}; not here: {names}; nothing was changed; bring them back, or, if they are gone for good, stop evmsd on all \
-             nodes and say there: evmsd force"
-        ))
-    }
-
-    /// One attempt: what was decided, or why nothing was.
-    async fn attempt(&self, wish: &Roster) -> Result<Roster, String> {
-        let me = self.settings().node;
-        let generation = wish.configuration.generation;
-        let ballot = Ballot::above(self.changing.highest.get(), me);
-        self.changing.highest.set(ballot);
-        let mut attempt = Attempt::new(self.before(), wish.clone(), ballot);
-        let mut silent = Vec::new();
-        let prepare = Request::Prepare { generation, ballot: ballot.0 };
-        // This node first: what it promised to itself is kept, so that it makes no ballot twice.
-        let others = self.members().into_iter().filter(|node| *node != me).collect::<Vec<_>>();
-        for node in [me].iter().chain(&others) {
-            match self.ask_for_change(*node, &prepare).await {
-                Reply::Refused(_, words) if *node == me => return Err(words),
-                Reply::Promised(accepted) => {
-                    let accepted = accepted.map(|(ballot, text)| {
-                        Roster::parse(&text)
-                            .map(|roster| (Ballot(ballot), roster))
-                            .map_err(|bad| bad.to_string())
-                    });
-                    attempt.promise(*node, accepted.transpose()?);
-                }
-                other => silent.push(self.why_not(*node, other)?),
-            }
-        }
-        let Some(value) = attempt.value().cloned() else { return Err(silent.join(", ")) };
-        let accept = Request::Accept { ballot: ballot.0, text: value.to_text() };
-        // This node last, and only where that decides: who accepted grants no tie before it is known what became of it, and
-        // that is one who knows.
-        for node in others.iter().chain([&me]) {
-            if *node == me && !attempt.is_decided_with(me) {
-                break;
-            }
-            match self.ask_for_change(*node, &accept).await {
-                Reply::Accepted => attempt.accept(*node),
-                other => silent.push(self.why_not(*node, other)?),
-            }
-        }
-        if attempt.is_decided() {
-            return Ok(value);
-        }
-        Err(format!(
-            "not enough nodes said yes: more than half of the votes are needed, of the old and of the new ones; {}",
-            silent.join(", ")
-        ))
-    }
-
-    /// Why a node did not say yes; who outbids ends the attempt.
-    fn why_not(&self, node: NodeId, reply: Reply) -> Result<String, String> {
-        let name = self.before().name_of(node);
-        match reply {
-            Reply::Outbid(ballot) => {
-                self.changing.highest.set(self.changing.highest.get().max(Ballot(ballot)));
-                Err(format!("{name} hears another proposer"))
-            }
-            Reply::Refused(_, words) => Ok(format!("{name}: {words}")),
-            _ => Ok(format!("{name} answers strangely")),
-        }
-    }
-
-    async fn decided(&self, wish: &Roster, decided: Roster) -> Reply {
-        let generation = decided.configuration.generation;
-        let text = decided.to_text();
-        for node in self.members().into_iter().filter(|node| *node != self.settings().node) {
-            self.mail.tell(node, Request::Adopt(text.clone()));
-        }
-        let is_wish = *wish == decided;
-        let reply = self.adopt(decided).await;
-        match reply {
-            Reply::Done(_) if !is_wish => refused(format!(
-                "another change was under way and was finished: the cluster goes by generation {generation} now; look at \
-                 /etc/evms.conf, and say it again with the next one"
-            )),
-            reply => reply,
-        }
-    }
-
     /// Goes by what was decided, and begins anew.
     pub async fn adopt(&self, roster: Roster) -> Reply {
         let (own, generation) = (&self.before().configuration, roster.configuration.generation);
@@ -383,17 +244,25 @@ impl Engine {
             );
         }
         let (config, before) = (self.changing.config.clone(), self.before().clone());
-        let turn = Arc::clone(&self.changing.turn);
         let keep = move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            agreed::adopt(&config, &before, &roster)
+            let kept = agreed::kept()?.map(|(kept, _)| kept);
+            Ok(match turn::adopting(kept.as_ref(), &roster) {
+                Adopting::Takes => Ok(agreed::adopt(&config, &before, &roster)?),
+                Adopting::AlreadySo => Ok(None),
+                Adopting::Newer(kept) => Err(kept),
+            })
         };
-        match aside(keep).await {
+        match turn::in_turn(keep).await {
             Err(error) => {
                 return refused(format!("configuration {generation} cannot be kept: {}", cause(error)));
             }
-            Ok(Some(words)) => log::warn!("{words}"),
-            Ok(None) => (),
+            Ok(Err(kept)) => {
+                return refused(format!(
+                    "configuration {generation} is older than {kept}, which this node keeps already; nothing was written"
+                ));
+            }
+            Ok(Ok(Some(words))) => log::warn!("{words}"),
+            Ok(Ok(None)) => (),
         }
         log::info!("goes by configuration {generation} from now on");
         let _ = self.changing.anew.0.try_send(());
@@ -404,18 +273,30 @@ impl Engine {
     pub fn note_in_force(&self) {
         let roster = self.before();
         let votes = roster.configuration.votes(self.members().into_iter().collect());
-        if !roster.configuration.is_majority(votes, Rules::ALL) || self.changing.noted.replace(true) {
+        if !roster.configuration.is_majority(votes, Rules::ALL) || self.changing.noted.get() {
             return;
         }
-        let (roster, turn) = (roster.clone(), Arc::clone(&self.changing.turn));
-        let keep = move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = agreed::note_in_force(&roster) {
-                log::warn!("that the configuration is in force cannot be kept: {error}");
+        let _ = self.changing.in_force.0.try_send(());
+    }
+
+    /// Keeps that it is in force, once that is so, and tries again where that fails: a tie by it waits for this; for ever.
+    async fn keep_in_force(&self) {
+        while self.changing.in_force.1.recv().await.is_ok() {
+            while !self.changing.noted.get() {
+                let roster = self.before().clone();
+                match turn::in_turn(move || agreed::note_in_force(&roster)).await {
+                    Ok(()) => self.changing.noted.set(true),
+                    Err(error) => {
+                        let why = cause(error);
+                        self.changing.warn(format!(
+                            "that the configuration is in force cannot be kept: {why}; it is tried again; until then the next \
+                             evmsd of this node takes no tie by it before more than half were here once"
+                        ));
+                        Timer::after(IN_FORCE_AGAIN).await;
+                    }
+                }
             }
-        };
-        // Nobody waits for it.
-        let _ = std::thread::Builder::new().name("keep".into()).spawn(keep);
+        }
     }
 
     /// Asks those who went on what counts, once there are any; for ever.
@@ -425,10 +306,7 @@ impl Engine {
         let (mut wait_ms, most_ms) = CATCH_UP_MS;
         loop {
             for node in self.mail.newer().iter() {
-                if let Reply::Configuration(text) = self.mail.ask(node, Request::Configuration).await
-                    && let Ok(roster) = Roster::parse(&text)
-                    && let Reply::Refused(_, words) = self.adopt(roster).await
-                {
+                if let Some(words) = self.catch_up_with(node).await {
                     self.changing.warn(words);
                 }
             }
@@ -437,9 +315,29 @@ impl Engine {
         }
     }
 
+    /// Goes by what this node goes by; why not, where that cannot be.
+    async fn catch_up_with(&self, node: NodeId) -> Option<String> {
+        let name = self.before().name_of(node);
+        let behind = format!("{name} goes by a newer configuration, and this node cannot follow");
+        match self.mail.ask(node, Request::Configuration).await {
+            Reply::Configuration(text) => match Roster::parse(&text) {
+                Ok(roster) => match self.adopt(roster).await {
+                    Reply::Refused(_, words) => Some(words),
+                    _ => None,
+                },
+                Err(bad) => Some(format!(
+                    "{behind}: its text cannot be read here: {bad}; nothing was written; bring both to the same release of evms"
+                )),
+            },
+            Reply::Refused(_, words) => Some(format!("{behind} yet: {words}; it is asked again")),
+            _ => Some(format!("{behind}: it answers strangely; nothing was written; it is asked again")),
+        }
+    }
+
     /// All that this daemon does about changes by itself; for ever.
     pub async fn change(&self) {
         let told = smol::future::or(self.read_when_told(), self.put_wishes());
+        let told = smol::future::or(told, smol::future::or(self.keep_in_force(), self.decide()));
         smol::future::or(told, smol::future::or(self.catch_up(), self.welcome())).await
     }
 
@@ -452,7 +350,7 @@ impl Engine {
     /// Reads the file anew: what it says may be wanted next.
     async fn read_anew(&self) {
         let config = self.changing.config.clone();
-        match aside(move || agreed::follow(settings::roster(&config)?)).await {
+        match turn::in_turn(move || agreed::follow(settings::roster(&config)?)).await {
             Ok(Following { wish: Some(wish), .. }) => drop(self.changing.wishes.0.try_send(wish)),
             Ok(Following { words, .. }) => {
                 log::info!("{}", words.unwrap_or_else(|| "/etc/evms.conf says what is gone by".into()))

@@ -111,6 +111,7 @@ impl Engine {
                 Change::Inquorate => "not quorate".to_string(),
                 Change::Installed(view) => {
                     *self.view.borrow_mut() = Some(view.clone());
+                    self.note_company();
                     continue;
                 }
                 _ => continue,
@@ -147,6 +148,9 @@ impl Engine {
         self.waiting.borrow_mut().push_back(answer);
         self.pulse.order(Order::Status);
         let mut status = waits.recv().await.ok()?;
+        if let Some(words) = self.open_words() {
+            status.quorum.why = format!("{}; {words}", status.quorum.why);
+        }
         status.nodes.iter_mut().for_each(|line| self.mail.add_links(NodeId(line.id), &mut line.links));
         Some(status)
     }
@@ -218,20 +222,34 @@ impl Engine {
         }
     }
 
-    /// Answers other nodes, for ever.
+    /// Answers other nodes, for ever. What waits for a disk that hangs holds nobody who only wants to see how things are.
     pub async fn answer_nodes(&self) {
-        while let Some(asked) = self.mail.asked().await {
+        smol::future::or(self.answer_looks(), self.answer_what_is_kept()).await;
+    }
+
+    async fn answer_looks(&self) {
+        while let Some(asked) = self.mail.looks().await {
             // What they may ask of this one through another is not handed on once more, and nobody leaves by another's word.
             let reply = match &asked.request {
                 Request::Status | Request::Watch => self.answer(&Request::Status).await,
                 Request::Configuration => self.answer(&Request::Configuration).await,
+                _ => Reply::Refused(Refusal::Refused, "this can only be asked on the node itself".into()),
+            };
+            self.mail.answer(&asked, reply);
+        }
+    }
+
+    /// One after the other: one place has what was promised.
+    async fn answer_what_is_kept(&self) {
+        while let Some(asked) = self.mail.asked().await {
+            let reply = match &asked.request {
                 Request::Prepare { generation, ballot } => self.prepare(*generation, *ballot).await,
                 Request::Accept { ballot, text } => self.accept(*ballot, text).await,
                 Request::Adopt(text) => match Roster::parse(text) {
                     Ok(roster) => self.adopt(roster).await,
                     Err(bad) => Reply::Refused(Refusal::Unknown, bad.to_string()),
                 },
-                _ => Reply::Refused(Refusal::Refused, "this can only be asked on the node itself".into()),
+                _ => Reply::Refused(Refusal::Unknown, "that is nothing that is kept".into()),
             };
             self.mail.answer(&asked, reply);
         }

@@ -11,8 +11,9 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::base::dice::Dice;
 use crate::base::gather::Gather;
-use crate::base::id::NodeId;
+use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootMicros;
+use crate::cluster::beat::Session;
 use crate::cluster::channel::{Channel, Myself};
 use crate::cluster::keys::Purpose;
 use crate::cluster::node_set::NodeSet;
@@ -30,15 +31,16 @@ use crate::run::daemon::settings::Settings;
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// Runs of datagrams that are read, or sent, in one go before others have a turn.
 const ROUND_RUNS_MAX: usize = 16;
-/// Questions of other nodes that wait for an answer.
-const ASKED_MAX: usize = 64;
+/// Questions of other nodes that wait for an answer: that are answered at once, and that wait for this node's disk.
+const ASKED_MAX: (usize, usize) = (64, 64);
 /// Pings under way at one time, by all who ping.
 const PINGS_MAX: usize = 4096;
 
-/// A question of another node: who asks, under which number, and what.
+/// A question of another node: who asks, in which of its lives, under which number, and what.
 pub struct Asked {
     /// Who asks.
     pub from: NodeId,
+    life: Option<(Incarnation, Session)>,
     number: u64,
     /// What.
     pub request: Request,
@@ -55,6 +57,7 @@ struct Ping {
 
 struct State {
     post: Post,
+    /// Of the last question. It begins anywhere: an answer to an earlier life of this daemon fits none of this one's.
     number: u64,
     waiting: BTreeMap<u64, Waits>,
     /// Which letters carry which question: when they fail, so does it.
@@ -118,7 +121,9 @@ fn post(settings: &Settings, me: Myself, dice: Dice) -> Option<Post> {
     let (common, now) = (settings.common(), clock::boot_now());
     let channel = Channel::new(me, common, &settings.keys, Purpose::Letters, dice, now)?;
     let names = roster.members.iter().map(|(node, member)| (*node, member.name.clone())).gather();
-    Some(Post::new(settings.node, names, links, channel))
+    let mut post = Post::new(settings.node, names, links, channel);
+    post.talk_beyond(clock::boot_micros(), true);
+    Some(post)
 }
 
 /// All messages of a daemon.
@@ -127,30 +132,34 @@ pub struct Mail {
     sockets: Vec<Udp>,
     state: RefCell<State>,
     runs: RefCell<Runs>,
+    /// What is answered at once, and what waits for this node's disk: a disk that hangs holds none of the first.
+    looks: (Sender<Asked>, Receiver<Asked>),
     asked: (Sender<Asked>, Receiver<Asked>),
 }
 
 impl Mail {
     /// Binds its sockets; nothing is sent yet.
-    pub fn new(settings: &Settings, me: Myself, dice: Dice) -> Result<Mail, DaemonError> {
+    pub fn new(settings: &Settings, me: Myself, mut dice: Dice) -> Result<Mail, DaemonError> {
         let roster = &settings.roster;
         let port = roster.port + 1;
         let links = roster.members.get(&settings.node).map(|member| member.links.clone()).unwrap_or_default();
         let sockets = links.into_iter().map(|link| Udp::bind_for_runs(link, port));
         let sockets = sockets.collect::<Result<Vec<_>, _>>().map_err(DaemonError::Socket)?;
+        let number = dice.number();
         let post = post(settings, me, dice).ok_or(DaemonError::Differs("there is no key".into()))?;
         Ok(Mail {
             settings: settings.clone(),
             sockets,
             state: RefCell::new(State {
                 post,
-                number: 0,
+                number,
                 waiting: BTreeMap::new(),
                 carrying: BTreeMap::new(),
                 pings: BTreeMap::new(),
             }),
             runs: RefCell::new(Runs::default()),
-            asked: bounded(ASKED_MAX),
+            looks: bounded(ASKED_MAX.0),
+            asked: bounded(ASKED_MAX.1),
         })
     }
 
@@ -173,18 +182,35 @@ impl Mail {
 
     /// The view that counts from now on.
     pub fn view(&self, view: Option<&View>, quorate: bool) {
-        self.state.borrow_mut().post.view(clock::boot_micros(), view, quorate);
+        let mut state = self.state.borrow_mut();
+        state.post.view(clock::boot_micros(), view, quorate);
+        // Who is quorate needs nobody else.
+        state.post.talk_beyond(clock::boot_micros(), !quorate);
     }
 
-    /// The next question of another node.
+    /// The next question of another node that is answered at once.
+    pub async fn looks(&self) -> Option<Asked> {
+        self.looks.1.recv().await.ok()
+    }
+
+    /// The next one that waits for this node's disk.
     pub async fn asked(&self) -> Option<Asked> {
         self.asked.1.recv().await.ok()
     }
 
-    /// Answers it. Who is gone does not hear it.
+    /// Answers it. Who is gone does not hear it, nor does another life of it, which may ask something else by that number.
     pub fn answer(&self, asked: &Asked, reply: Reply) {
+        let mut state = self.state.borrow_mut();
+        if state.post.life(asked.from) != asked.life {
+            return;
+        }
         let letter = Letter::Answer(asked.number, Box::new(reply)).encode();
-        let _ = self.state.borrow_mut().post.send(asked.from, letter);
+        let _ = state.post.send(asked.from, letter);
+    }
+
+    /// With whom this node can talk, in a view or not, and who goes by the same configuration.
+    pub fn reached(&self) -> NodeSet {
+        self.state.borrow().post.reached()
     }
 
     /// Who goes by a newer configuration.
@@ -195,7 +221,7 @@ impl Mail {
     /// Tells another node something, and waits for nothing.
     pub fn tell(&self, to: NodeId, request: Request) {
         let mut state = self.state.borrow_mut();
-        state.number += 1;
+        state.number = state.number.wrapping_add(1);
         let letter = Letter::Ask(state.number, request).encode();
         // Who is gone hears it from others.
         let _ = state.post.send(to, letter);
@@ -207,7 +233,7 @@ impl Mail {
         let (answer, waits) = bounded(1);
         let number = {
             let mut state = self.state.borrow_mut();
-            state.number += 1;
+            state.number = state.number.wrapping_add(1);
             let number = state.number;
             match state.post.send(to, Letter::Ask(number, request).encode()) {
                 Ok(letter) => {
@@ -275,7 +301,7 @@ impl Mail {
         if state.pings.len() >= PINGS_MAX {
             return Err("too many pings are under way".into());
         }
-        state.number += 1;
+        state.number = state.number.wrapping_add(1);
         let number = state.number;
         let letter = Letter::Ping(number, payload.to_vec()).encode();
         state.post.send(to, letter).map_err(|refused| refused.to_string())?;
@@ -361,16 +387,24 @@ impl Mail {
             Some(Letter::Ask(_, request))
                 if state.post.is_guest(from) && !matches!(request, Request::Configuration) => {}
             Some(Letter::Ask(number, request)) => {
-                if self.asked.0.try_send(Asked { from, number, request }).is_err() {
-                    let words = "this node has too many questions to answer already";
-                    let busy = Reply::Refused(Refusal::Refused, words.into());
+                let life = state.post.life(from);
+                let keeps =
+                    matches!(request, Request::Prepare { .. } | Request::Accept { .. } | Request::Adopt(_));
+                let (line, most) =
+                    if keeps { (&self.asked, ASKED_MAX.1) } else { (&self.looks, ASKED_MAX.0) };
+                if line.0.try_send(Asked { from, life, number, request }).is_err() {
+                    let words = format!(
+                        "it has {most} questions to answer already; this one was not taken, and nothing was done; if that stays \
+                         so its disk hangs: see /var/lib/evms there"
+                    );
+                    let busy = Reply::Refused(Refusal::Refused, words);
                     let _ = state.post.send(from, Letter::Answer(number, Box::new(busy)).encode());
                 }
             }
             Some(Letter::Answer(number, reply)) => {
                 // Only who was asked answers.
                 let meant = state.waiting.get(&number).is_some_and(|waits| waits.to == from);
-                if let Some(waits) = state.waiting.remove(&number).filter(|_| meant) {
+                if meant && let Some(waits) = state.waiting.remove(&number) {
                     let _ = waits.answer.try_send(*reply);
                 }
             }
@@ -387,3 +421,6 @@ impl Mail {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
