@@ -267,10 +267,11 @@ impl Disk {
         self.first_read.is_some_and(long)
     }
 
-    /// Somebody whose view may be quorate by the arbiter right now.
+    /// Somebody whose view may be quorate by the arbiter right now. This node itself is one: it may have gone over from the
+    /// other half, where it has no vote that they would miss, and those go on until the lease that it wrote for them ends (seed
+    /// 44887 of its day).
     pub(super) fn rival(&self, wish: &Wish, asked: &Asked<'_>) -> Option<ViewRecord> {
-        let others = self.seen.iter().filter(|(node, _)| **node != asked.me.node);
-        let mut rivals = others.filter_map(|(_, seen)| {
+        let mut rivals = self.seen.values().filter_map(|seen| {
             let holder = match &seen.record {
                 Record::Blank => return None,
                 Record::Known(block) => block.holder,

@@ -89,3 +89,35 @@ fn what_is_counted_as_standing_is_what_others_read() {
         }
     }
 }
+
+/// A node without a vote has bid for one half, and goes over to the other. Nobody of the first half is told: it goes on until the
+/// lease ends that was written for it (seed 44887 of its day).
+#[test]
+fn who_goes_over_to_the_other_half_waits_for_what_it_wrote_for_the_first() {
+    let view = |other: u16| ViewRecord {
+        counter: u64::from(other),
+        proposer: NodeId(1),
+        boot: 1,
+        members: NodeSet::of(NodeId(1)).with(NodeId(other)).bits(),
+    };
+    let wish = |other: u16| Wish {
+        view: view(other),
+        voters: NodeSet::of(NodeId(other)),
+        majority: BootTime::default(),
+        delay_ms: 0,
+    };
+    let mut disks = vec![vec![0; 6 * BLOCK]];
+    let begin = BootTime { ms: 100_000 };
+    let me = Identity { nodes: (1..=3).map(NodeId).collect(), ..me() };
+    let mut arbiter = Arbiter::new(me, 1, Timing::default(), Rules::ALL, begin);
+    let mut held = |from: BootTime, other: u16| {
+        (0..600).map(|step| from.plus_ms(step * 100)).find_map(|now| {
+            arbiter.tick(now, Some(wish(other)), Heard::new);
+            serve(&mut arbiter, &mut disks, now, Vec::new());
+            arbiter.stands_for(&view(other)).map(|(until, _)| (now, until))
+        })
+    };
+    let (since, until) = held(begin, 2).expect("the disk is free");
+    let (gone_over, _) = held(since.plus_ms(100), 3).expect("the lease ends");
+    assert!(gone_over >= until, "{gone_over:?}, and the first half goes on until {until:?}");
+}
