@@ -133,7 +133,7 @@ impl Hearing {
             return;
         }
         if let Some(peer) = self.peers.get_mut(&node) {
-            peer.doubt(now, row, &self.timing);
+            peer.doubt(now, row, self.timing.promise_ms(self.rules));
             if peer.heard && peer.beat.incarnation != row.incarnation {
                 return;
             }
@@ -274,16 +274,17 @@ impl Peer {
     }
 
     /// Somebody else hears another boot of this node, and a beat of that which is newer than any before: two machines have one
-    /// identity, or one boot follows the other right now. Until only one is heard neither counts, lest each makes a majority
-    /// with those who hear it.
-    fn doubt(&mut self, now: BootTime, row: Row, timing: &Timing) {
+    /// identity, or one boot follows the other right now. Neither counts until only one is heard, and what the other may have
+    /// been granted has ended, lest each makes a majority with those who hear it (seed 63185 of its day: the one that fell
+    /// silent was quorate still).
+    fn doubt(&mut self, now: BootTime, row: Row, lease_ms: u64) {
         if row.incarnation == self.beat.incarnation {
             return;
         }
         let lives = self.rival.is_none_or(|(known, beat)| known != row.incarnation || beat < row.beat);
         if lives && self.heard {
             self.rival = Some((row.incarnation, row.beat));
-            self.doubtful_until = now.plus_ms(timing.window_ms);
+            self.doubtful_until = now.plus_ms(lease_ms);
         }
     }
 
