@@ -299,3 +299,54 @@ impl Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::beat::Session;
+    use crate::cluster::view::ViewNumber;
+
+    fn number(counter: u64) -> BeatNumber {
+        BeatNumber { session: Session(1), counter }
+    }
+
+    /// F25: node 1 is heard, and node 2 hears a copy of it, which then falls silent. What that was granted lasts for a lease, and
+    /// is longer than the window in which silence is noticed.
+    #[test]
+    fn f25_of_two_boots_neither_counts_until_the_lease_of_the_other_is_over() {
+        let (timing, voters) = (Timing::default(), (1..=3).map(NodeId).collect::<NodeSet>());
+        let (mine, copy) = (Incarnation([1; 16]), Incarnation([2; 16]));
+        let ms = |ms| BootTime { ms: 10_000 + ms };
+        let mut hearing = Hearing::new(NodeId(3), voters, timing, Rules::ALL, ms(0));
+        let mut told = 0;
+        let mut hear = |hearing: &mut Hearing, until_ms: u64| {
+            while told < until_ms {
+                told += timing.beat_ms;
+                hearing.tick(ms(told));
+                hearing.hear(ms(told), &Arc::new(Beat::unknown(NodeId(1), mine, number(told)))).unwrap();
+            }
+            ms(told)
+        };
+        let row = |beat: u64| {
+            let nobody = (NodeSet::EMPTY, ViewNumber::default());
+            Row { incarnation: copy, beat: number(beat), hears: nobody.0, view: nobody.1, members: nobody.0 }
+        };
+        let tells = |counter: u64, beat: u64| {
+            let unknown = Beat::unknown(NodeId(2), Incarnation([5; 16]), number(counter));
+            Arc::new(Beat { rows: BTreeMap::from([(NodeId(1), row(beat))]), ..unknown })
+        };
+        let now = hear(&mut hearing, 2 * timing.window_ms);
+        assert!(hearing.counts(NodeId(1), now));
+        hearing.hear(now, &tells(1, 7)).unwrap();
+        let over = now.plus_ms(timing.promise_ms(Rules::ALL));
+        assert!(timing.promise_ms(Rules::ALL) > timing.window_ms);
+        let later = hear(&mut hearing, over.ms - 10_000 - 2 * timing.beat_ms);
+        assert!(!hearing.counts(NodeId(1), later) && later < over, "{later:?} {over:?}");
+        // The same beat of it again is no sign of life.
+        hearing.hear(later, &tells(2, 7)).unwrap();
+        let ended = hear(&mut hearing, over.ms - 10_000);
+        assert!(ended >= over && hearing.counts(NodeId(1), ended));
+        hearing.hear(ended, &tells(3, 8)).unwrap();
+        assert!(!hearing.counts(NodeId(1), ended), "it lives");
+    }
+}
