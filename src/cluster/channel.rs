@@ -21,6 +21,7 @@ use crate::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::beat::Session;
 use crate::cluster::keys::{ClusterKey, Purpose, SessionTag};
+use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::sealing::{GreetingSeal, Seal};
 use crate::format::frame::{ClusterTag, Header, Kind, NoFrame};
@@ -170,6 +171,7 @@ pub struct Channel {
     dice: Dice,
     counts: Counts,
     out: VecDeque<(NodeId, Vec<u8>)>,
+    rules: Rules,
 }
 
 fn short(tag: &SessionTag) -> [u8; 4] {
@@ -207,10 +209,16 @@ impl Channel {
             dice,
             counts: Counts::default(),
             out: VecDeque::new(),
+            rules: Rules::ALL,
             common: Common { machines: BTreeMap::new(), ..common.clone() },
         };
         channel.adopt(common, now);
         Some(channel)
+    }
+
+    /// With these rules: for the simulator, which breaks them.
+    pub fn by(self, rules: Rules) -> Channel {
+        Channel { rules, ..self }
     }
 
     /// Goes by another configuration from now on: who is no node any more is forgotten, who is new is greeted.
@@ -385,7 +393,7 @@ impl Channel {
             peer.answer = true;
         }
         let Some(live) = peer.live.as_mut().filter(|_| known && meant) else { return Err(other) };
-        let heard = live.hear(now, header, datagram)?;
+        let heard = live.hear(now, header, datagram, self.rules)?;
         // Its keys are of both sessions.
         peer.knows_me |= knows_me;
         Ok(heard)
@@ -413,7 +421,7 @@ impl Channel {
         peer.theirs = greeting.challenge;
         let knows_me = greeting.knows == short(&self.tag);
         peer.answer |= !(knows_me && greeting.is_known);
-        if greeting.echo != peer.challenge {
+        if greeting.echo != peer.challenge && !breaks!(self.rules, ChallengeNotAsked) {
             return Ok(Heard::Greeting(node, false));
         }
         peer.challenge = self.dice.bytes16();

@@ -38,6 +38,8 @@ pub enum Mistake {
     LimitNotTold,
     NoSecondRead,
     RewrittenWhileUnknown,
+    ReplayWindowDropped,
+    ChallengeNotAsked,
     TieLeaseFromCompletion,
     LoserBidsAtOnce,
     HalfOfTheDisks,

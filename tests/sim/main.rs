@@ -2,11 +2,12 @@
 //! on machines that pause, stop, crash, forget and drift, with the laws checked at every event. It proves that it can
 //! notice: each deliberate mistake must be caught by a law, and the unmutated run is clean over as many seeds.
 //!
-//! A second world is that of letters (`letters/`): the product's own transport, with as many seeds and its own mistakes.
+//! A second world is that of letters (`letters/`): the product's own transport, with as many seeds and its own mistakes. A
+//! third is that of datagrams: the product's own sealed channels, and somebody who says again what was said.
 //!
-//! `build.sh sim` runs both. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
-//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters` and
-//! `--clusters` run one world alone, `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`),
+//! `build.sh sim` runs all. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
+//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters`,
+//! `--datagrams` and `--clusters` run one world alone, `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`),
 //! `--growth` what a node of a large cluster costs, `--views [COUNT]` whether memory is flat under a million changes of the
 //! view; `--seed` is of clusters unless `--letters` is there.
 
@@ -15,6 +16,7 @@
 mod catch;
 mod chance;
 mod clock;
+mod datagrams;
 mod disk;
 mod growth;
 mod laws;
@@ -37,6 +39,9 @@ use world::World;
 
 /// One run of a seed, and of how many nodes it was.
 pub type Run = fn(u64, Rules) -> Result<(usize, Sum), Broken>;
+
+/// A world: the option that asks for it alone, its run, what of it is counted, and its mistakes.
+type Told = (&'static str, Run, &'static str, &'static [(Mistake, &'static str)]);
 
 const SEEDS: u64 = 2000;
 const THREADS: usize = 2;
@@ -186,15 +191,21 @@ fn main() {
     if let Some(name) =
         words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1))
     {
-        let known = [catch::TABLE, letters::TABLE].iter().any(|table| catch::named(table, name).is_some());
+        let known = [catch::TABLE, letters::TABLE, datagrams::TABLE]
+            .iter()
+            .any(|table| catch::named(table, name).is_some());
         assert!(known, "no mistake of the name {name}");
     }
     if let Some(seed) = number_behind(&words, "--seed") {
         let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
-        let table = if says("--letters") { letters::TABLE } else { catch::TABLE };
-        let mistake = name.and_then(|name| catch::named(table, name));
+        let tables = [catch::TABLE, letters::TABLE, datagrams::TABLE];
+        let mistake = name.and_then(|name| tables.iter().find_map(|table| catch::named(table, name)));
         let rules = mistake.map_or(Rules::ALL, Rules::without);
-        let clean = if says("--letters") { letters::replay(seed, rules) } else { replay(seed, rules) };
+        let clean = match () {
+            () if says("--letters") => letters::replay(seed, rules),
+            () if says("--datagrams") => datagrams::replay(seed, rules),
+            () => replay(seed, rules),
+        };
         std::process::exit(i32::from(!clean));
     }
     if says("--ledger") {
@@ -210,7 +221,14 @@ fn main() {
     if says("--speed") {
         return letters::speed::measure();
     }
-    let clusters = says("--letters") || world(&words, run, "views", catch::TABLE);
-    let letters = says("--clusters") || world(&words, letters::run, "messages", letters::TABLE);
-    std::process::exit(i32::from(!(clusters && letters)));
+    let worlds: [Told; 3] = [
+        ("--clusters", run, "views", catch::TABLE),
+        ("--letters", letters::run, "messages", letters::TABLE),
+        ("--datagrams", datagrams::run, "datagrams", datagrams::TABLE),
+    ];
+    let one = worlds.iter().find(|(option, ..)| says(option)).map(|(option, ..)| *option);
+    let wanted = worlds.iter().filter(|(option, ..)| one.is_none_or(|one| one == *option));
+    // All that are wanted run, whatever became of the one before.
+    let failed = wanted.filter(|(_, run, what, table)| !world(&words, *run, what, table)).count();
+    std::process::exit(i32::from(failed > 0));
 }

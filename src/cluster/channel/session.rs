@@ -6,6 +6,7 @@ use crate::base::time::BootTime;
 use crate::cluster::beat::Session;
 use crate::cluster::channel::{Dropped, Heard};
 use crate::cluster::keys::SessionTag;
+use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::replay::Window;
 use crate::cluster::sealing::Seal;
 use crate::format::frame::{Header, Kind};
@@ -73,14 +74,20 @@ impl Live {
         }
     }
 
-    pub(super) fn hear(&mut self, now: BootTime, header: &Header, datagram: &[u8]) -> Result<Heard, Dropped> {
+    pub(super) fn hear(
+        &mut self,
+        now: BootTime,
+        header: &Header,
+        datagram: &[u8],
+        rules: Rules,
+    ) -> Result<Heard, Dropped> {
         let node = header.sender;
         let (seal, seen) = match header.kind {
             Kind::ToAll => (&self.to_all, &mut self.to_all_seen),
             Kind::ToOne | Kind::Greeting => (&self.to_me, &mut self.to_me_seen),
         };
         let payload = seal.open(header, datagram).ok_or(Dropped::BadSeal(node))?;
-        if !seen.take(header.counter) {
+        if !seen.take(header.counter) && !breaks!(rules, ReplayWindowDropped) {
             return Err(Dropped::Replayed(node, header.counter));
         }
         self.session.heard = now;

@@ -213,13 +213,19 @@ fn a_key_is_rotated_without_a_stop() {
     }
 }
 
+/// F9: flipped bits, short and oversize datagrams are dropped and counted, and change nothing else. (The fuzzer `datagram` goes on
+/// from here.)
 #[test]
-fn a_flood_of_anything_changes_nothing() {
+fn f9_a_flood_of_anything_changes_nothing() {
     let (mut a, mut b) = (end(1, 11, 1, 1), end(2, 12, 1, 2));
     meet(&mut a, &mut b, at(1000));
     let known = a.session(NodeId(2)).cloned();
     let whole = b.to_one(NodeId(1), &[3; 200]).unwrap().1;
     let mut dice = Dice::from_number(8);
+    let before = a.counts().clone();
+    let oversize = [&whole[..], &[0; crate::format::frame::DATAGRAM_BYTES_MAX]].concat();
+    assert!(a.hear(at(1200), &oversize).is_err() && a.hear(at(1200), &[]).is_err());
+    assert_ne!(*a.counts(), before, "they are counted");
     for _ in 0..20_000 {
         let mut bad = whole.clone();
         let at_byte = dice.below(bad.len() as u64) as usize;
