@@ -32,7 +32,7 @@ help() {
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
   if has demo; then row "demo [images|guest]" "see it work: on disk images, then in a guest whose power is cut"; fi
-  if has sim; then row "sim [COUNT] [--clusters | --letters | --datagrams] [--from FIRST] | --seed SEED | --mistake NAME | --ledger | --growth | --views" "clusters, letters and datagrams, in virtual time against the laws; the long run goes on; what a node of 2 to 64 costs; memory under a million views"; fi
+  if has sim; then row "sim [COUNT] [--clusters [--copies] | --letters | --datagrams] [--from FIRST] | --seed SEED | --mistake NAME | --ledger | --growth | --views" "clusters, letters and datagrams, in virtual time against the laws; the long run goes on; what a node of 2 to 64 costs; memory under a million views"; fi
   if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
   row "cluster [NAME]..." "real daemons in network namespaces against deaths, cuts, weather and enemies (root)"
   if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
@@ -234,7 +234,7 @@ model() {
         words+=("$1" "$2")
         shift
         ;;
-      [0-9]* | --long | --clean | --letters | --datagrams | --clusters | --speed | --ledger | --growth | --views) words+=("$1") ;;
+      [0-9]* | --long | --clean | --letters | --datagrams | --clusters | --copies | --speed | --ledger | --growth | --views) words+=("$1") ;;
       *) die "$name: '$1' is not known; see ./build.sh help" 2 ;;
     esac
     shift

@@ -11,6 +11,7 @@ use crate::base::time::BootTime;
 use crate::cluster::beat::{Beat, BeatNumber, Row};
 use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::node_set::NodeSet;
+use crate::cluster::rival::Rival;
 use crate::cluster::timing::Timing;
 
 /// Losses that make the wait longer; each doubles it.
@@ -61,9 +62,10 @@ pub struct Peer {
     flaps: u32,
     calm: BootTime,
     unanswering_until: BootTime,
-    /// Another boot of it that somebody else hears, by its newest beat; and until when it is in doubt which one lives.
-    rival: Option<(Incarnation, BeatNumber)>,
-    doubtful_until: BootTime,
+    /// Was nothing of it heard since this node itself did not run? What it did meanwhile is not known.
+    unconfirmed: bool,
+    /// Another boot of it that somebody else hears.
+    rival: Rival,
     /// With when each was followed by another.
     retired: Vec<(Incarnation, BootTime)>,
 }
@@ -92,6 +94,12 @@ impl Hearing {
         self.peers.get(&node)
     }
 
+    /// The newest beat of a peer in this boot of it, when nobody else hears another boot: of two, neither grants anything.
+    pub fn sure_beat_of(&self, node: NodeId, incarnation: Incarnation, now: BootTime) -> Option<&Beat> {
+        let doubtful = self.peers.get(&node).is_some_and(|peer| peer.is_doubtful(now));
+        self.beat_of(node, incarnation).filter(|_| !doubtful)
+    }
+
     /// The newest beat of a peer in this boot of it.
     pub fn beat_of(&self, node: NodeId, incarnation: Incarnation) -> Option<&Beat> {
         self.peers.get(&node).map(|peer| &*peer.beat).filter(|beat| beat.incarnation == incarnation)
@@ -102,9 +110,22 @@ impl Hearing {
         self.peers.values()
     }
 
+    /// Those of these of whom nothing was heard since this node last did not run: it may be that they went on without it, and
+    /// with a copy of a member that slept as it did (F25).
+    pub fn unconfirmed(&self, nodes: NodeSet) -> NodeSet {
+        nodes.iter().filter(|node| self.peers.get(node).is_some_and(|peer| peer.unconfirmed)).collect()
+    }
+
+    /// The newest beats of all peers, to be echoed: to neither of two boots, lest one that woke is quorate by an echo of who
+    /// has yet to learn that the other took its place (F25).
+    pub fn echoes(&self, now: BootTime) -> impl Iterator<Item = (NodeId, (Incarnation, BeatNumber))> {
+        let sure = self.peers().filter(move |peer| !peer.is_doubtful(now));
+        sure.map(|peer| (peer.beat.node, peer.of()))
+    }
+
     /// A member of the view in which this node's daemon was restarted: it counts as heard until a window is over.
     pub fn trust(&mut self, beat: Beat, now: BootTime) {
-        let peer = Peer { since: BootTime::default(), ..Peer::new(&Arc::new(beat), now) };
+        let peer = Peer { since: BootTime::default(), unconfirmed: true, ..Peer::new(&Arc::new(beat), now) };
         self.peers.insert(peer.beat.node, peer);
     }
 
@@ -152,7 +173,8 @@ impl Hearing {
         self.listened = now;
         for peer in self.peers.values_mut() {
             if late {
-                // Nobody was silent while nobody listened.
+                // Nobody was silent while nobody listened, and anything may have happened.
+                peer.unconfirmed = true;
                 peer.last = BootTime { ms: (peer.last.ms + gap).min(now.ms) };
             }
             peer.judge(now, &self.timing);
@@ -172,8 +194,7 @@ impl Hearing {
             // To be lost once is no flapping.
             let hold = self.timing.window_ms << peer.flaps.saturating_sub(1);
             let long = peer.since.plus_ms(hold) <= now;
-            let sure = peer.doubtful_until <= now;
-            peer.heard && long && sure && peer.unanswering_until <= now
+            peer.heard && long && !peer.is_doubtful(now) && peer.unanswering_until <= now
         })
     }
 
@@ -217,6 +238,11 @@ impl Peer {
         self.heard
     }
 
+    /// Does another boot of it live too, or did until a moment ago?
+    pub fn is_doubtful(&self, now: BootTime) -> bool {
+        self.rival.is_doubtful(now)
+    }
+
     fn new(beat: &Arc<Beat>, now: BootTime) -> Peer {
         let long_ago = BootTime { ms: 0 };
         Peer {
@@ -227,8 +253,8 @@ impl Peer {
             flaps: 0,
             calm: now,
             unanswering_until: long_ago,
-            rival: None,
-            doubtful_until: long_ago,
+            unconfirmed: false,
+            rival: Rival::default(),
             retired: Vec::new(),
         }
     }
@@ -250,6 +276,7 @@ impl Peer {
             self.calm = now;
         }
         self.heard = !beat.left;
+        self.unconfirmed = false;
         self.last = now;
         self.beat = Arc::clone(beat);
         Ok(())
@@ -273,18 +300,10 @@ impl Peer {
         Ok(())
     }
 
-    /// Somebody else hears another boot of this node, and a beat of that which is newer than any before: two machines have one
-    /// identity, or one boot follows the other right now. Neither counts until only one is heard, and what the other may have
-    /// been granted has ended, lest each makes a majority with those who hear it (seed 63185 of its day: the one that fell
-    /// silent was quorate still).
-    fn doubt(&mut self, now: BootTime, row: Row, lease_ms: u64) {
-        if row.incarnation == self.beat.incarnation {
-            return;
-        }
-        let lives = self.rival.is_none_or(|(known, beat)| known != row.incarnation || beat < row.beat);
-        if lives && self.heard {
-            self.rival = Some((row.incarnation, row.beat));
-            self.doubtful_until = now.plus_ms(lease_ms);
+    /// Somebody else hears this boot of the node.
+    fn doubt(&mut self, now: BootTime, row: Row, lasts_ms: u64) {
+        if row.incarnation != self.beat.incarnation && self.heard {
+            self.rival.see(row, now, lasts_ms);
         }
     }
 

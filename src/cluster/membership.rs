@@ -26,6 +26,7 @@ use crate::cluster::hearing::{Hearing, Unheard};
 use crate::cluster::lease::{Promises, Sent};
 use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::node_set::NodeSet;
+use crate::cluster::rival::Rival;
 use crate::cluster::view::{Stage, View, ViewNumber};
 
 mod choice;
@@ -147,6 +148,8 @@ pub struct Membership {
     /// Since when others know another boot of this node.
     replaced_since: Option<BootTime>,
     replaced: bool,
+    /// That boot, which may live as this one does.
+    rival: Rival,
     left: bool,
     last_beat: BootTime,
     /// Was this generation in force, so that a tie by it may be; and is the next one not accepted yet?
@@ -211,6 +214,7 @@ impl Membership {
             newer: NodeSet::EMPTY,
             replaced_since: None,
             replaced: false,
+            rival: Rival::default(),
             left: false,
             last_beat: now,
             settled: true,
@@ -258,6 +262,7 @@ impl Membership {
             self.replaced_since = None;
             return;
         }
+        self.rival.see(*row, now, self.configuration.timing.promise_ms(self.rules));
         let since = *self.replaced_since.get_or_insert(now);
         let long = self.configuration.timing.window_ms * REPLACED_WINDOWS;
         if !self.replaced && since.plus_ms(long) <= now {
@@ -314,8 +319,8 @@ impl Membership {
         let of_its_boot = |(node, (boot, number)): (NodeId, (Incarnation, BeatNumber))| {
             rows.get(&node).is_some_and(|row| row.incarnation == boot).then_some((node, number))
         };
-        let heard = self.hearing.peers().map(|peer| (peer.beat.node, peer.of()));
-        let (heard, stands) = (heard.filter_map(of_its_boot).collect(), self.stands());
+        let (heard, stands) = (self.hearing.echoes(now), self.stands());
+        let heard = heard.filter_map(of_its_boot).collect();
         let stands = stands.into_iter().filter_map(of_its_boot).collect();
         Beat {
             node: self.node,

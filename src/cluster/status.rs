@@ -73,6 +73,9 @@ fn missing(now: BootTime, detector: &Detector, roster: &Roster) -> String {
         match membership.peer(*node, now) {
             None => Some(format!("{name} (never heard)")),
             Some(peer) if peer.left => Some(format!("{name} (left)")),
+            Some(peer) if peer.doubled => Some(format!(
+                "{name} (heard in two boots: started anew just now, or a copy of it runs, which is to be ended)"
+            )),
             Some(peer) if !peer.heard => {
                 Some(format!("{name} (silent for {} s)", now.ms.saturating_sub(peer.last.ms) / 1000))
             }
@@ -98,6 +101,10 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
         Standing::Quiet(ms) => format!(
             "silent for another {ms} ms: what an earlier daemon of this machine promised is not known and has to end first"
         ),
+        Standing::Doubled(ms) => format!(
+            "another boot of this node was heard elsewhere: this is the newer one, or a copy of this machine runs, which is to be \
+             ended; neither counts for another {ms} ms, and longer while both are heard"
+        ),
         Standing::Excluded(excluded) => format!(
             "left out by {}: {}; see the network between them",
             list(roster, excluded.chosen),
@@ -121,6 +128,11 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
         Standing::Promised(ms) => {
             format!("waits {ms} ms until what was promised to nodes that are gone has ended")
         }
+        Standing::Unconfirmed(nodes) => format!(
+            "this daemon did not run for a while, and has heard nothing of {} since: it is quorate when it has, or when the others \
+             go on without them",
+            list(roster, nodes)
+        ),
         Standing::NotEchoed => {
             format!("members with {needed} votes have to echo this node, and do not yet")
         }

@@ -13,6 +13,7 @@ use evms::cluster::view::ViewNumber;
 
 use crate::clock::Clock;
 use crate::disk::Errand;
+use crate::laws::identity::Told;
 
 /// Datagrams that the kernel keeps for a process that does not run.
 const SOCKET_MAX: usize = 200;
@@ -62,6 +63,8 @@ pub struct Machine {
     /// sent before is not held against the protocol.
     pub thawed: BootTime,
     pub socket: VecDeque<Arc<Beat>>,
+    /// What this incarnation heard.
+    pub told: Told,
     pub lives: u64,
     pub lives_of_daemon: u64,
     /// The alarm that counts; older ones do not ring.
@@ -87,6 +90,7 @@ impl Machine {
             page: None,
             thawed: BootTime { ms: 0 },
             socket: VecDeque::new(),
+            told: Told::default(),
             lives: 0,
             lives_of_daemon: 0,
             alarm: 0,

@@ -80,6 +80,7 @@ pub fn faults(world: &mut World) {
     // disks to notice (safety 2.8). So where there is one the network is whole.
     let one_each = world.configuration.nodes.values().all(|voter| voter.votes == 1);
     let twins = chance.per_mille(150) && one_each && nodes > 2;
+    world.copies = twins;
     if disks > 0 && liar.is_none() && !twins && chance.per_mille(300) {
         return ties(world);
     }

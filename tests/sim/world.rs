@@ -16,6 +16,7 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::disk::{Disk, Errand, Fate};
 use crate::laws::agreement::Agreement;
+use crate::laws::identity::Told;
 use crate::laws::{Broken, cold_start, healing, one_quorum, progress};
 use crate::machine::{Machine, Page, Power};
 use crate::network::Network;
@@ -57,6 +58,8 @@ pub struct World {
     busy: BTreeMap<(usize, usize), (u64, u64)>,
     /// The only disk that is ever out of order, where one goes back in time.
     pub liar: Option<usize>,
+    /// Do copies of a machine appear?
+    pub copies: bool,
     /// The configuration before the last change, and the machine that may be started by it.
     pub last_year: Option<(usize, Configuration)>,
     pub calm: bool,
@@ -132,6 +135,7 @@ impl World {
             disks,
             busy: BTreeMap::new(),
             liar,
+            copies: false,
             last_year,
             calm: false,
             rules,
@@ -267,6 +271,7 @@ impl World {
             None => {
                 // A new incarnation closes all gates first.
                 machine.page = None;
+                machine.told = Told::default();
                 let incarnation = machine.next_incarnation(place);
                 Membership::start(configuration, machine.node, incarnation, self.rules, now)
             }
@@ -316,7 +321,7 @@ impl World {
             daemon.answer(now, errand.disk, errand.id, answer);
         }
         for beat in std::mem::take(&mut machine.socket) {
-            daemon.hear(now, &beat);
+            machine.told.hear(&mut daemon, now, &beat, &self.configuration.timing)?;
         }
         daemon.tick(now);
         let beat = daemon.beat(now);

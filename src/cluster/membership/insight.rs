@@ -15,10 +15,12 @@ pub struct PeerInsight {
     pub last: BootTime,
     /// Is it heard?
     pub heard: bool,
-    /// For long enough to count?
+    /// For long enough to count, and in one boot only?
     pub counts: bool,
     /// Did it leave in good order?
     pub left: bool,
+    /// Does another boot of it live too?
+    pub doubled: bool,
     /// Its boot.
     pub incarnation: Incarnation,
     /// The life of its daemon.
@@ -38,6 +40,8 @@ pub enum Standing {
     Replaced,
     /// For so many milliseconds it says nothing: what it promised before is not known.
     Quiet(u64),
+    /// Another boot of it lives too, or did: for so many milliseconds neither counts.
+    Doubled(u64),
     /// Those who hear each other are others.
     Excluded(Excluded),
     /// It was in no view yet.
@@ -52,6 +56,8 @@ pub enum Standing {
     Tie(arbiter::Standing, bool),
     /// For so many milliseconds it keeps what it promised to nodes that are no members.
     Promised(u64),
+    /// It did not run for a while, or was restarted, and has heard nothing of these members since.
+    Unconfirmed(NodeSet),
     /// The members do not echo it.
     NotEchoed,
 }
@@ -75,6 +81,7 @@ impl Membership {
             heard: peer.is_heard(),
             counts: self.hearing.counts(node, now),
             left: peer.beat.left,
+            doubled: peer.is_heard() && peer.is_doubtful(now),
             incarnation: peer.beat.incarnation,
             session: peer.beat.number.session,
         })
@@ -127,6 +134,10 @@ impl Membership {
         if now < self.quiet_until {
             return Standing::Quiet(left_of(self.quiet_until));
         }
+        match self.rival.doubtful_ms(now) {
+            0 => (),
+            ms => return Standing::Doubled(ms),
+        }
         if let Some(excluded) = self.excluded(now) {
             return Standing::Excluded(excluded);
         }
@@ -141,7 +152,9 @@ impl Membership {
         if !self.configuration.is_majority(votes, self.rules) {
             return Standing::TooFewVotes;
         }
+        let unconfirmed = self.hearing.unconfirmed(view.nodes());
         match left_of(self.promises.wait_for(view)) {
+            0 if !unconfirmed.is_empty() => Standing::Unconfirmed(unconfirmed),
             0 => Standing::NotEchoed,
             waits => Standing::Promised(waits),
         }

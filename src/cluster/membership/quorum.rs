@@ -16,7 +16,8 @@ impl Membership {
     pub(super) fn grants(&self, now: BootTime) -> bool {
         let waited = |view: &View| breaks!(self.rules, NoLeaseWait) || self.promises.wait_for(view) <= now;
         let installed = self.installed().filter(|view| !self.withholds(view));
-        !self.is_silent(now) && installed.is_some_and(waited)
+        // Of two boots of this node neither grants: a member that heard nothing of the other would be quorate by both.
+        !self.is_silent(now) && !self.rival.is_doubtful(now) && installed.is_some_and(waited)
     }
 
     /// A beat that grants is a promise to every member that is echoed, from when it was heard.
@@ -37,6 +38,9 @@ impl Membership {
 
     /// The newest time of sending of which a majority of votes, in this view, says that it heard that or later.
     fn echoed(&self, view: &View, now: BootTime) -> Option<BootTime> {
+        if !self.hearing.unconfirmed(view.nodes()).is_empty() {
+            return None;
+        }
         let echo = |beat: &Beat| {
             let bound = beat.is_at(view.number, Stage::Installed) || breaks!(self.rules, EchoNotBoundToView);
             let sent = self.sent.at(beat.echo_to(self.node, self.incarnation)?);
@@ -44,7 +48,7 @@ impl Membership {
             sent.filter(|_| bound && beat.grants)
         };
         let others = view.members.iter().filter_map(|(node, incarnation)| {
-            Some((echo(self.hearing.beat_of(*node, *incarnation)?)?, *node))
+            Some((echo(self.hearing.sure_beat_of(*node, *incarnation, now)?)?, *node))
         });
         let mut echoes = others.collect::<Vec<(BootTime, NodeId)>>();
         if self.grants(now) {
@@ -67,7 +71,8 @@ impl Membership {
 
     pub(super) fn extend_lease(&mut self, now: BootTime) {
         let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
-        let view = self.view.as_ref().filter(|_| counts && !self.is_silent(now)).map(|(view, _)| view);
+        let sure = counts && !self.is_silent(now) && !self.rival.is_doubtful(now);
+        let view = self.view.as_ref().filter(|_| sure).map(|(view, _)| view);
         if let Some(at) = view.and_then(|view| self.echoed(view, now)) {
             self.lease_until = self.lease_until.max(at.plus_ms(self.configuration.timing.lease_ms));
             if !self.tie {

@@ -18,6 +18,8 @@ struct World {
     nodes: Vec<Membership>,
     disk: Vec<u8>,
     cut: bool,
+    /// This boot hears only that one.
+    deaf: Option<(Incarnation, Incarnation)>,
 }
 
 impl World {
@@ -35,7 +37,13 @@ impl World {
             let boot = Incarnation([*node as u8; 16]);
             Membership::start(configuration.clone(), NodeId(*node), boot, Rules::ALL, now)
         };
-        World { now, nodes: here.iter().map(start).collect(), disk: vec![0; AREA_BYTES], cut: false }
+        World {
+            now,
+            nodes: here.iter().map(start).collect(),
+            disk: vec![0; AREA_BYTES],
+            cut: false,
+            deaf: None,
+        }
     }
 
     fn serve(disk: &mut [u8], node: &mut Membership, now: BootTime) {
@@ -63,7 +71,11 @@ impl World {
             beats.extend(node.beat(now).map(Arc::new));
         }
         for beat in beats.iter().filter(|_| !self.cut) {
-            for node in self.nodes.iter_mut().filter(|node| node.node != beat.node) {
+            let deaf = self.deaf;
+            let hears = |node: &Membership| {
+                deaf.is_none_or(|(who, only)| who != node.incarnation || only == beat.incarnation)
+            };
+            for node in self.nodes.iter_mut().filter(|node| node.node != beat.node && hears(node)) {
                 node.hear(now, beat);
                 World::serve(&mut self.disk, node, now);
             }
@@ -181,6 +193,45 @@ fn a_block_with_impossible_numbers_stops_nobody() {
             world.nodes.extend(third);
             world.run(20_000);
             assert_eq!(world.quorate(), [1, 2, 3], "{counter} {generation}, there from the start: {early}");
+        }
+    }
+}
+
+/// F25: while two of three nodes sleep, a copy of one of them takes its place beside the third. When they wake, the view that
+/// they slept in has a majority that grants all it is asked, and has yet to hear that it is over.
+#[test]
+fn f25_who_slept_while_a_copy_took_its_place_is_quorate_by_no_old_view() {
+    let mut world = World::new(3, &[1, 2, 3]);
+    world.run(10_000);
+    assert_eq!(world.quorate(), [1, 2, 3]);
+    let mut asleep = world.clone();
+    asleep.nodes.remove(0);
+    world.nodes.truncate(1);
+    let (configuration, boot) = (world.nodes[0].configuration.clone(), Incarnation([9; 16]));
+    world.nodes.push(Membership::start(configuration, NodeId(2), boot, Rules::ALL, world.now));
+    while world.quorate() != [1, 2] {
+        world.step();
+        assert!(world.now.ms < 300_000, "the copy is not taken in");
+    }
+    asleep.now = world.now;
+    let (slept, third) = (asleep.nodes[0].incarnation, asleep.nodes[1].incarnation);
+    for deaf in [None, Some((slept, third)), Some((third, slept))] {
+        for alone_ms in (0..Timing::default().window_ms).step_by(50) {
+            let (mut world, mut woken) = (world.clone(), asleep.clone());
+            for _ in 0..alone_ms / STEP_MS {
+                world.step();
+                woken.step();
+                assert!(woken.quorate().is_empty(), "{:?} within {alone_ms} ms", woken.quorate());
+            }
+            // Those who woke are heard first.
+            world.nodes.splice(0..0, woken.nodes);
+            world.deaf = deaf;
+            for _ in 0..500 {
+                world.step();
+                let by = world.nodes.iter().filter_map(|node| Some((node.quorate(world.now)?.0, node.node)));
+                let by = by.collect::<Vec<_>>();
+                assert!(by.iter().all(|(view, _)| *view == by[0].0), "{by:?} after {alone_ms} ms, {deaf:?}");
+            }
         }
     }
 }

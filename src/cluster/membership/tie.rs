@@ -197,7 +197,7 @@ impl Membership {
         }
         let wish = self.wish(now);
         let hearing = &self.hearing;
-        let heard = || hearing.peers().map(|peer| (peer.beat.node, peer.of())).collect();
+        let heard = || hearing.echoes(now).collect();
         self.arbiter.tick(now, wish, heard);
     }
 

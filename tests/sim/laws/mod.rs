@@ -4,6 +4,7 @@ pub mod agreement;
 pub mod cold_start;
 pub mod delivery;
 pub mod healing;
+pub mod identity;
 pub mod one_quorum;
 pub mod progress;
 
