@@ -62,8 +62,6 @@ pub struct Peer {
     flaps: u32,
     calm: BootTime,
     unanswering_until: BootTime,
-    /// Was nothing of it heard since this node itself did not run? What it did meanwhile is not known.
-    unconfirmed: bool,
     /// Another boot of it that somebody else hears.
     rival: Rival,
     /// With when each was followed by another.
@@ -110,12 +108,6 @@ impl Hearing {
         self.peers.values()
     }
 
-    /// Those of these of whom nothing was heard since this node last did not run: it may be that they went on without it, and
-    /// with a copy of a member that slept as it did (F25).
-    pub fn unconfirmed(&self, nodes: NodeSet) -> NodeSet {
-        nodes.iter().filter(|node| self.peers.get(node).is_some_and(|peer| peer.unconfirmed)).collect()
-    }
-
     /// The newest beats of all peers, to be echoed: to neither of two boots, lest one that woke is quorate by an echo of who
     /// has yet to learn that the other took its place (F25).
     pub fn echoes(&self, now: BootTime) -> impl Iterator<Item = (NodeId, (Incarnation, BeatNumber))> {
@@ -125,7 +117,7 @@ impl Hearing {
 
     /// A member of the view in which this node's daemon was restarted: it counts as heard until a window is over.
     pub fn trust(&mut self, beat: Beat, now: BootTime) {
-        let peer = Peer { since: BootTime::default(), unconfirmed: true, ..Peer::new(&Arc::new(beat), now) };
+        let peer = Peer { since: BootTime::default(), ..Peer::new(&Arc::new(beat), now) };
         self.peers.insert(peer.beat.node, peer);
     }
 
@@ -154,7 +146,9 @@ impl Hearing {
             return;
         }
         if let Some(peer) = self.peers.get_mut(&node) {
-            peer.doubt(now, row, self.timing.promise_ms(self.rules));
+            if !breaks!(self.rules, RivalsCount) {
+                peer.doubt(now, row, self.timing.promise_ms(self.rules));
+            }
             if peer.heard && peer.beat.incarnation != row.incarnation {
                 return;
             }
@@ -166,19 +160,29 @@ impl Hearing {
         }
     }
 
-    /// Judges who is heard no more.
-    pub fn tick(&mut self, now: BootTime) {
+    /// When this node listened last.
+    pub fn listened(&self) -> BootTime {
+        self.listened
+    }
+
+    /// Judges who is heard no more. Tells whether this node itself did not run for a whole window: then the others may have gone on
+    /// without it, and whoever is heard counts when that was for a window again (R10).
+    pub fn tick(&mut self, now: BootTime) -> bool {
         let gap = now.ms.saturating_sub(self.listened.ms);
+        let slept = gap >= self.timing.window_ms && !breaks!(self.rules, SleeperGoesOn);
         let late = gap > self.timing.beat_ms * LATE_BEATS;
         self.listened = now;
         for peer in self.peers.values_mut() {
             if late {
-                // Nobody was silent while nobody listened, and anything may have happened.
-                peer.unconfirmed = true;
+                // Nobody was silent while nobody listened.
                 peer.last = BootTime { ms: (peer.last.ms + gap).min(now.ms) };
+            }
+            if slept {
+                peer.since = now;
             }
             peer.judge(now, &self.timing);
         }
+        slept
     }
 
     /// A peer does not answer though it is heard: it is left out for a while, and is told so by this node's row.
@@ -253,7 +257,6 @@ impl Peer {
             flaps: 0,
             calm: now,
             unanswering_until: long_ago,
-            unconfirmed: false,
             rival: Rival::default(),
             retired: Vec::new(),
         }
@@ -276,7 +279,6 @@ impl Peer {
             self.calm = now;
         }
         self.heard = !beat.left;
-        self.unconfirmed = false;
         self.last = now;
         self.beat = Arc::clone(beat);
         Ok(())

@@ -234,7 +234,7 @@ impl Membership {
             self.tell(Change::Refused(beat.node, Unheard::Leap));
             return;
         }
-        self.hearing.tick(now);
+        self.listen(now);
         match self.hearing.hear(now, beat) {
             Ok(()) => (),
             Err(Unheard::Old | Unheard::Retired) => return,
@@ -262,7 +262,9 @@ impl Membership {
             self.replaced_since = None;
             return;
         }
-        self.rival.see(*row, now, self.configuration.timing.promise_ms(self.rules));
+        if !breaks!(self.rules, RivalsCount) {
+            self.rival.see(*row, now, self.configuration.timing.promise_ms(self.rules));
+        }
         let since = *self.replaced_since.get_or_insert(now);
         let long = self.configuration.timing.window_ms * REPLACED_WINDOWS;
         if !self.replaced && since.plus_ms(long) <= now {
@@ -273,8 +275,30 @@ impl Membership {
 
     /// Time went by.
     pub fn tick(&mut self, now: BootTime) {
-        self.hearing.tick(now);
+        self.listen(now);
         self.think(now);
+    }
+
+    fn listen(&mut self, now: BootTime) {
+        if self.hearing.tick(now) {
+            self.wake_up(now);
+        }
+    }
+
+    /// This node did not run for so long that the others may have gone on without it, and without whom slept as it did; and with a
+    /// copy of one of these (F25). So its view is over, whatever those say who know no better, and it is in none until it heard the
+    /// others for a window. Where it was alone nobody else could go on by that view.
+    fn wake_up(&mut self, now: BootTime) {
+        let alone = self.view.as_ref().is_some_and(|(view, _)| view.nodes() == NodeSet::of(self.node));
+        if alone {
+            return;
+        }
+        self.floor = self.promised();
+        self.view = None;
+        (self.tie, self.counts) = (false, false);
+        (self.lease_until, self.tie_until) = (BootTime::default(), BootTime::default());
+        self.proposes_from = self.proposes_from.max(now.plus_ms(self.configuration.timing.window_ms));
+        self.urgent = true;
     }
 
     /// When to call [`Membership::tick`] at the latest.

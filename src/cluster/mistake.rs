@@ -54,6 +54,8 @@ pub enum Mistake {
     BeatTakenForRenewal,
     LowerNumberAccepted,
     QuorateWithoutInstalled,
+    RivalsCount,
+    SleeperGoesOn,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

@@ -128,11 +128,6 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
         Standing::Promised(ms) => {
             format!("waits {ms} ms until what was promised to nodes that are gone has ended")
         }
-        Standing::Unconfirmed(nodes) => format!(
-            "this daemon did not run for a while, and has heard nothing of {} since: it is quorate when it has, or when the others \
-             go on without them",
-            list(roster, nodes)
-        ),
         Standing::NotEchoed => {
             format!("members with {needed} votes have to echo this node, and do not yet")
         }

@@ -43,6 +43,8 @@ pub const TABLE: &[(Mistake, &str)] = &[
         Mistake::MajorityUntilNow,
         "what was accepted is over as of now, not as of the beat that a majority echoed",
     ),
+    (Mistake::RivalsCount, "of two living boots of a node both count"),
+    (Mistake::SleeperGoesOn, "who did not run for a whole window goes on in its view"),
     (Mistake::BeatTakenForRenewal, "a write that did not say so extends the lease of a tie"),
 ];
 
@@ -54,6 +56,20 @@ fn is_of_ties(mistake: Mistake) -> bool {
         matches!(mistake, NoSecondRead | RewrittenWhileUnknown | ArbiterForgets | BeatTakenForRenewal);
     let of_bids = matches!(mistake, LoserBidsAtOnce | HalfOfTheDisks | RenewsWhatItLeft);
     of_leases || of_blocks || of_bids || mistake == TieLeaseFromCompletion
+}
+
+/// Is it about copies of machines? Then it is given seeds with one.
+fn is_of_copies(mistake: Mistake) -> bool {
+    matches!(mistake, Mistake::RivalsCount | Mistake::SleeperGoesOn)
+}
+
+/// Is such a seed worth a run for this mistake?
+fn fits(mistake: Mistake, seed: u64) -> bool {
+    match mistake {
+        _ if is_of_ties(mistake) => crate::has_disks(seed),
+        _ if is_of_copies(mistake) => crate::has_copies(seed),
+        _ => true,
+    }
 }
 
 /// Is it a mistake of this table?
@@ -72,7 +88,7 @@ pub fn all(table: &[(Mistake, &str)], run: crate::Run) -> bool {
             scope.spawn(|| {
                 while let Some((mistake, words)) = table.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let rules = Rules::without(*mistake);
-                    let seeds = (from..).filter(|seed| !is_of_ties(*mistake) || crate::has_disks(*seed));
+                    let seeds = (from..).filter(|seed| fits(*mistake, *seed));
                     let found =
                         seeds.take(SEEDS as usize).find_map(|seed| Some((seed, run(seed, rules).err()?)));
                     // What is broken without the mistake too was not caught: it is a finding, and ends the run.

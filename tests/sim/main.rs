@@ -97,10 +97,14 @@ pub fn run(seed: u64, rules: Rules) -> Result<(usize, Sum), Broken> {
     Ok((nodes, Sum { runs: 1, virtual_us: world.now_us, counted: world.views, core_us: core_us() - begin }))
 }
 
+/// Does a copy of a machine appear in this seed?
+pub fn has_copies(seed: u64) -> bool {
+    World::new(seed, Rules::ALL, false).copies
+}
+
 /// The same for seeds in which copies of a machine appear, and nothing for others: most findings of long runs were there.
 fn run_copies(seed: u64, rules: Rules) -> Result<(usize, Sum), Broken> {
-    let world = World::new(seed, rules, false);
-    if world.copies { run(seed, rules) } else { Ok((world.configuration.nodes.len(), Sum::default())) }
+    if has_copies(seed) { run(seed, rules) } else { Ok((0, Sum::default())) }
 }
 
 fn replay(seed: u64, rules: Rules) -> bool {

@@ -84,13 +84,16 @@ pub fn faults(world: &mut World) {
     if disks > 0 && liar.is_none() && !twins && chance.per_mille(300) {
         return ties(world);
     }
+    if twins && chance.per_mille(400) {
+        return copies(world);
+    }
     let rate = [400_000, 1_500_000, 4_000_000][chance.below(3) as usize];
     let mut at = chance.between(FAULTS_US.0 / 5, FAULTS_US.0 * 2);
     let mut planned = Vec::new();
     while at < FAULTS_US.1 {
         let copied = twins && chance.per_mille(250);
         let fault = if copied {
-            Fault::Copied(chance.between(700_000, 3_000_000))
+            Fault::Copied(chance.between(700_000, 7_000_000))
         } else if disks > 0 && chance.per_mille(350) {
             of_disks(chance, nodes, disks, liar)
         } else {
@@ -100,12 +103,9 @@ pub fn faults(world: &mut World) {
             Fault::Twin(_) | Fault::Copied(_) => twins,
             // Nor can a machine be held to what it granted that does not know that time went by.
             Fault::Partition(_) | Fault::CutOneWay(..) | Fault::CutBothWays(..) => !twins,
-            // Or is itself as behind a cut, because it does not run.
-            Fault::Pause(..) => !twins,
             Fault::Stop(..)
             | Fault::Forgetting(..)
             | Fault::Halves(_)
-            | Fault::Sleep(..)
             | Fault::Stranded(..)
             | Fault::Frozen(..) => !twins,
             _ => true,
@@ -114,6 +114,45 @@ pub fn faults(world: &mut World) {
             planned.push((at, fault));
         }
         at += chance.between(rate / 10, rate);
+    }
+    for (at, fault) in planned {
+        world.at(at, Event::Fault(fault));
+    }
+    world.at(FAULTS_US.1 + 6_000_000, Event::Calm);
+}
+
+/// A quiet run in which a machine and others sleep, or are restarted, and a copy of it takes its place meanwhile; it may be ended
+/// shortly before they go on, when nobody names it any more and what it was granted lasts.
+fn copies(world: &mut World) {
+    let twin = world.machines.len() - 1;
+    let node = world.machines[twin].node;
+    let first = world.machines.iter().position(|machine| machine.node == node).unwrap_or(twin);
+    let chance = &mut world.chance;
+    let mut planned = vec![];
+    for begins in [7_000_000, 23_000_000] {
+        let begins = begins + chance.below(1_000_000);
+        let wakes = begins + chance.between(3_000_000, 7_000_000);
+        let jitter = [0, 20_000, 200_000, 1_000_000][chance.below(4) as usize];
+        // Half of the others sleep too: each half is a majority with the boot that it knows.
+        let (mut sleep, mut others) = ((twin as u64 - 1) / 2, twin as u64 - 1);
+        for place in 0..twin {
+            if place != first {
+                let sleeps = chance.below(others) < sleep;
+                others -= 1;
+                sleep -= u64::from(sleeps);
+                if !sleeps {
+                    continue;
+                }
+            }
+            let us = wakes - begins + chance.below(jitter + 1);
+            let fault =
+                if chance.per_mille(300) { Fault::Crash(place, us, true) } else { Fault::Pause(place, us) };
+            planned.push((begins, fault));
+        }
+        planned.push((begins + chance.below(300_000), Fault::Twin(true)));
+        let (early, late) = (chance.between(800_000, 1_600_000), chance.below(4_000_000));
+        let ends = if chance.per_mille(400) { wakes - early } else { wakes + late };
+        planned.push((ends, Fault::Twin(false)));
     }
     for (at, fault) in planned {
         world.at(at, Event::Fault(fault));
@@ -197,7 +236,7 @@ fn one(chance: &mut Chance, nodes: usize) -> Fault {
         91 => Fault::LeaveAndReturn(some(chance)),
         92..94 => Fault::Drift(some(chance), drifts[chance.below(5) as usize]),
         94..98 => Fault::Forgetting(some(chance), chance.between(5_000, 200_000), chance.per_mille(500)),
-        98 => Fault::Copied(chance.between(700_000, 3_000_000)),
+        98 => Fault::Copied(chance.between(700_000, 7_000_000)),
         _ => Fault::Twin(chance.per_mille(500)),
     }
 }
@@ -257,12 +296,20 @@ pub fn befall(world: &mut World, fault: &Fault) {
                 }
             }
         }
+        Fault::Copied(_) if world.machines.last().is_some_and(|twin| twin.power != Power::Off) => (),
         Fault::Copied(us) => {
             let twin = world.machines.len() - 1;
             let node = world.machines[twin].node;
             let first = world.machines.iter().position(|machine| machine.node == node).unwrap_or(twin);
             befall(world, &Fault::Pause(first, *us));
             befall(world, &Fault::Twin(true));
+            // Ended shortly before the machine goes on, nobody names the copy any more, and what it was granted lasts.
+            let ends = if us % 3 == 0 { us - us % 1_400_000 } else { us + us % 3_000_000 };
+            world.at(now + ends, Event::Fault(Fault::Twin(false)));
+            // And others do not run either, until about then.
+            for place in (0..twin).filter(|place| *place != first && (us >> place) % 3 == 0) {
+                befall(world, &Fault::Pause(place, us + us % 97_000 - us % 19 * 1000));
+            }
         }
         Fault::LeaveAndReturn(place) => {
             world.leave(*place);

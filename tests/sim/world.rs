@@ -264,6 +264,7 @@ impl World {
         }
         let any_boot = self.rules.broken() == Some(Mistake::MemoryOfAnotherBoot);
         let machine = &mut self.machines[place];
+        machine.told.restart();
         let memory =
             machine.memory.take().filter(|(boot, _)| remembers && (any_boot || *boot == machine.boot));
         let daemon = match memory {

@@ -93,13 +93,7 @@ impl Membership {
     /// Are these the members of the view that was promised, and has none of them promised a higher one since?
     fn is_mine(&self, members: &BTreeMap<NodeId, Incarnation>) -> bool {
         let Some((view, _)) = &self.view else { return false };
-        let beyond = |(node, incarnation): (&NodeId, &Incarnation)| {
-            self.hearing.beat_of(*node, *incarnation).is_some_and(|beat| beat.promised > view.number)
-        };
-        if view.members.iter().any(beyond) || self.is_misnumbered(view) {
-            return false;
-        }
-        view.members == *members
+        !self.is_left(view) && !self.is_misnumbered(view) && view.members == *members
     }
 
     pub(super) fn choose(&mut self, now: BootTime) {

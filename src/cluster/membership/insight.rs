@@ -56,8 +56,6 @@ pub enum Standing {
     Tie(arbiter::Standing, bool),
     /// For so many milliseconds it keeps what it promised to nodes that are no members.
     Promised(u64),
-    /// It did not run for a while, or was restarted, and has heard nothing of these members since.
-    Unconfirmed(NodeSet),
     /// The members do not echo it.
     NotEchoed,
 }
@@ -152,9 +150,7 @@ impl Membership {
         if !self.configuration.is_majority(votes, self.rules) {
             return Standing::TooFewVotes;
         }
-        let unconfirmed = self.hearing.unconfirmed(view.nodes());
         match left_of(self.promises.wait_for(view)) {
-            0 if !unconfirmed.is_empty() => Standing::Unconfirmed(unconfirmed),
             0 => Standing::NotEchoed,
             waits => Standing::Promised(waits),
         }

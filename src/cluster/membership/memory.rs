@@ -20,6 +20,8 @@ use crate::cluster::view::{Stage, View, ViewNumber};
 pub struct Memory {
     /// The incarnation that goes on.
     pub incarnation: Incarnation,
+    /// When it listened last.
+    pub listened: BootTime,
     /// The generation of the configuration that it went by.
     pub generation: u64,
     /// The session that ended.
@@ -62,7 +64,7 @@ pub struct Kept {
 }
 
 /// The version of its bytes: what another program left is not guessed at.
-const KEPT_VERSION: u8 = 2;
+const KEPT_VERSION: u8 = 3;
 
 impl Kept {
     /// The bytes of it.
@@ -89,6 +91,7 @@ impl Membership {
         let heard = self.hearing.peers().filter(|peer| nodes.has(peer.beat.node));
         Memory {
             incarnation: self.incarnation,
+            listened: self.hearing.listened(),
             generation: self.configuration.generation,
             session: self.number.session,
             highest: self.highest,
@@ -138,6 +141,10 @@ impl Membership {
         next.proposes_from = now.plus_ms(next.configuration.timing.window_ms);
         next.urgent = true;
         next.adopt_generation(memory.generation);
+        let silent_ms = now.ms.saturating_sub(memory.listened.ms);
+        if silent_ms >= next.configuration.timing.window_ms && !breaks!(rules, SleeperGoesOn) {
+            next.wake_up(now);
+        }
         next.was_quorate = next.quorate(now).is_some();
         next
     }

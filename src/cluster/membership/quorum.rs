@@ -1,6 +1,6 @@
 //! The quorum of this node: what it grants others, and what others granted it (safety 1.3).
 
-use crate::base::id::NodeId;
+use crate::base::id::{Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::cluster::beat::Beat;
 use crate::cluster::membership::{Change, Membership};
@@ -38,7 +38,7 @@ impl Membership {
 
     /// The newest time of sending of which a majority of votes, in this view, says that it heard that or later.
     fn echoed(&self, view: &View, now: BootTime) -> Option<BootTime> {
-        if !self.hearing.unconfirmed(view.nodes()).is_empty() {
+        if self.is_left(view) && !breaks!(self.rules, SleeperGoesOn) {
             return None;
         }
         let echo = |beat: &Beat| {
@@ -67,6 +67,14 @@ impl Membership {
             votes += self.configuration.votes(crate::cluster::node_set::NodeSet::of(node));
             self.is_enough(votes).then_some(at)
         })
+    }
+
+    /// Did one of its members promise a view beyond it? Then that is what they go on with.
+    pub(super) fn is_left(&self, view: &View) -> bool {
+        let beyond = |(node, incarnation): (&NodeId, &Incarnation)| {
+            self.hearing.beat_of(*node, *incarnation).is_some_and(|beat| beat.promised > view.number)
+        };
+        view.members.iter().any(beyond)
     }
 
     pub(super) fn extend_lease(&mut self, now: BootTime) {

@@ -12,11 +12,17 @@ use evms::cluster::timing::Timing;
 
 use crate::laws::Broken;
 
-/// What one daemon was told by each boot of each node: the newest beat, when that came by its clock, and was it that it leaves?
+/// What one incarnation was told by each boot of each node: the newest beat, when that came by its clock, and may another boot
+/// follow, because it left, or because the daemon was restarted since and need not know of it?
 #[derive(Default)]
 pub struct Told(BTreeMap<(NodeId, Incarnation), (BeatNumber, BootTime, bool)>);
 
 impl Told {
+    /// The daemon is restarted. What is late then is late still.
+    pub fn restart(&mut self) {
+        self.0.values_mut().for_each(|(_, _, free)| *free = true);
+    }
+
     /// Hands a beat to a daemon and looks whom it takes for that node.
     pub fn hear(
         &mut self,
