@@ -76,6 +76,8 @@ fn why_gone(now: BootTime, node: NodeId, membership: &Membership, roster: &Roste
         format!("{name} left in good order")
     } else if !peer.heard {
         format!("{name} was silent for {} ms", now.ms.saturating_sub(peer.last.ms))
+    } else if let Some(rival) = peer.rival {
+        format!("{name} was heard in two boots, {} and {}", peer.incarnation.short(), rival.short())
     } else if deaf.is_empty() {
         format!("{name} did not answer")
     } else {

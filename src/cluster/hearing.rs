@@ -242,8 +242,12 @@ impl Peer {
         self.heard
     }
 
-    /// Does another boot of it live too, or did until a moment ago?
-    pub fn is_doubtful(&self, now: BootTime) -> bool {
+    /// Another boot of it that lives too, or did until a moment ago.
+    pub fn rival(&self, now: BootTime) -> Option<Incarnation> {
+        self.rival.living(now).map(|(other, _)| other)
+    }
+
+    fn is_doubtful(&self, now: BootTime) -> bool {
         self.rival.is_doubtful(now)
     }
 

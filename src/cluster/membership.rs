@@ -101,7 +101,7 @@ pub struct Membership {
     highest: u64,
     /// The view that was promised, with how far this node is with it.
     view: Option<(View, Stage)>,
-    /// What was promised before this node left: it is in no lower view when it returns either.
+    /// What was promised before this node left, or slept: it is in no lower view when it returns either.
     floor: ViewNumber,
     /// Has it exactly half of the votes, and there is an arbiter?
     tie: bool,

@@ -28,11 +28,13 @@ impl Rival {
 
     /// May both live?
     pub fn is_doubtful(&self, now: BootTime) -> bool {
-        self.doubtful_ms(now) > 0
+        self.living(now).is_some()
     }
 
-    /// For how many milliseconds both may live, if nothing more is heard of the other.
-    pub fn doubtful_ms(&self, now: BootTime) -> u64 {
-        self.doubtful_until.ms.saturating_sub(now.ms)
+    /// The other one where both may live, and for how many milliseconds if nothing more is heard of it.
+    pub fn living(&self, now: BootTime) -> Option<(Incarnation, u64)> {
+        let (other, _) = self.known?;
+        let left_ms = self.doubtful_until.ms.saturating_sub(now.ms);
+        (left_ms > 0).then_some((other, left_ms))
     }
 }

@@ -7,7 +7,7 @@ use crate::cluster::arbiter;
 use crate::cluster::channel::{Counts, Dropped};
 use crate::cluster::chronicle::Chronicle;
 use crate::cluster::detector::Detector;
-use crate::cluster::membership::Standing;
+use crate::cluster::membership::{PeerInsight, Standing};
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::roster::Roster;
 use crate::format::control::{ChangeLine, LinkLine, NodeLine, QuorumLine, Status, TrafficLine, ViewLine};
@@ -73,8 +73,10 @@ fn missing(now: BootTime, detector: &Detector, roster: &Roster) -> String {
         match membership.peer(*node, now) {
             None => Some(format!("{name} (never heard)")),
             Some(peer) if peer.left => Some(format!("{name} (left)")),
-            Some(peer) if peer.doubled => Some(format!(
-                "{name} (heard in two boots: started anew just now, or a copy of it runs, which is to be ended)"
+            Some(PeerInsight { rival: Some(rival), incarnation, .. }) => Some(format!(
+                "{name} (heard in two boots, {} and {}: it was started anew just now, or a copy of it runs, which is to be ended)",
+                incarnation.short(),
+                rival.short()
             )),
             Some(peer) if !peer.heard => {
                 Some(format!("{name} (silent for {} s)", now.ms.saturating_sub(peer.last.ms) / 1000))
@@ -101,9 +103,11 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
         Standing::Quiet(ms) => format!(
             "silent for another {ms} ms: what an earlier daemon of this machine promised is not known and has to end first"
         ),
-        Standing::Doubled(ms) => format!(
-            "another boot of this node was heard elsewhere: this is the newer one, or a copy of this machine runs, which is to be \
-             ended; neither counts for another {ms} ms, and longer while both are heard"
+        Standing::Doubled(other, ms) => format!(
+            "others hear another boot of this node, {}, and this one is {}: either this one follows it just now, or a copy of \
+             this machine runs, which is to be ended; neither counts for another {ms} ms, and longer while both are heard",
+            other.short(),
+            detector.membership().incarnation().short()
         ),
         Standing::Excluded(excluded) => format!(
             "left out by {}: {}; see the network between them",
@@ -129,7 +133,7 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
             format!("waits {ms} ms until what was promised to nodes that are gone has ended")
         }
         Standing::NotEchoed => {
-            format!("members with {needed} votes have to echo this node, and do not yet")
+            format!("members with {} votes have to echo this node, and do not yet", needed.min(votes))
         }
     }
 }
@@ -205,6 +209,7 @@ fn state(now: BootTime, node: NodeId, me: NodeId, detector: &Detector) -> &'stat
         _ if node == me => "here",
         Some(peer) if peer.left => "left",
         Some(peer) if !peer.heard => "silent",
+        Some(peer) if peer.rival.is_some() => "doubled",
         _ if is_member => "member",
         Some(peer) if !peer.counts => "joining",
         Some(_) => "excluded",

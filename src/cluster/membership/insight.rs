@@ -19,8 +19,8 @@ pub struct PeerInsight {
     pub counts: bool,
     /// Did it leave in good order?
     pub left: bool,
-    /// Does another boot of it live too?
-    pub doubled: bool,
+    /// Another boot of it that lives too, or did.
+    pub rival: Option<Incarnation>,
     /// Its boot.
     pub incarnation: Incarnation,
     /// The life of its daemon.
@@ -40,8 +40,8 @@ pub enum Standing {
     Replaced,
     /// For so many milliseconds it says nothing: what it promised before is not known.
     Quiet(u64),
-    /// Another boot of it lives too, or did: for so many milliseconds neither counts.
-    Doubled(u64),
+    /// This other boot of it lives too, or did: for so many milliseconds neither counts.
+    Doubled(Incarnation, u64),
     /// Those who hear each other are others.
     Excluded(Excluded),
     /// It was in no view yet.
@@ -79,7 +79,7 @@ impl Membership {
             heard: peer.is_heard(),
             counts: self.hearing.counts(node, now),
             left: peer.beat.left,
-            doubled: peer.is_heard() && peer.is_doubtful(now),
+            rival: peer.rival(now).filter(|_| peer.is_heard()),
             incarnation: peer.beat.incarnation,
             session: peer.beat.number.session,
         })
@@ -132,9 +132,8 @@ impl Membership {
         if now < self.quiet_until {
             return Standing::Quiet(left_of(self.quiet_until));
         }
-        match self.rival.doubtful_ms(now) {
-            0 => (),
-            ms => return Standing::Doubled(ms),
+        if let Some((other, ms)) = self.rival.living(now) {
+            return Standing::Doubled(other, ms);
         }
         if let Some(excluded) = self.excluded(now) {
             return Standing::Excluded(excluded);
@@ -144,15 +143,17 @@ impl Membership {
             return Standing::Agreeing(self.behind());
         }
         let votes = self.configuration.votes(view.nodes());
-        if self.tie {
-            return Standing::Tie(self.arbiter.standing(now), self.is_cold(view));
-        }
-        if !self.configuration.is_majority(votes, self.rules) {
+        if !self.tie && !self.configuration.is_majority(votes, self.rules) {
             return Standing::TooFewVotes;
         }
         match left_of(self.promises.wait_for(view)) {
-            0 => Standing::NotEchoed,
-            waits => Standing::Promised(waits),
+            0 => (),
+            waits => return Standing::Promised(waits),
         }
+        // The arbiter is asked by who is echoed by all of its half.
+        if self.tie && now < self.lease_until {
+            return Standing::Tie(self.arbiter.standing(now), self.is_cold(view));
+        }
+        Standing::NotEchoed
     }
 }

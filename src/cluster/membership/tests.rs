@@ -224,6 +224,7 @@ fn f25_who_slept_while_a_copy_took_its_place_is_quorate_by_no_old_view() {
                 assert!(woken.quorate().is_empty(), "{:?} within {alone_ms} ms", woken.quorate());
             }
             // Those who woke are heard first.
+            let copy = world.nodes[1].incarnation;
             world.nodes.splice(0..0, woken.nodes);
             world.deaf = deaf;
             for _ in 0..500 {
@@ -232,6 +233,74 @@ fn f25_who_slept_while_a_copy_took_its_place_is_quorate_by_no_old_view() {
                 let by = by.collect::<Vec<_>>();
                 assert!(by.iter().all(|(view, _)| *view == by[0].0), "{by:?} after {alone_ms} ms, {deaf:?}");
             }
+            // The copy is ended: all of them go on.
+            world.nodes.retain(|node| node.incarnation != copy);
+            world.deaf = None;
+            world.run(15_000);
+            assert_eq!(world.quorate(), [2, 3, 1], "after {alone_ms} ms, {deaf:?}");
+        }
+    }
+}
+
+/// R9, R10: who did not run for a moment goes on in its view; who did not for a window is in none, and the others have long left it
+/// out. Restarted, with what the one before left, is the same.
+#[test]
+fn f9_who_slept_for_a_window_is_in_no_view() {
+    let window_ms = Timing::default().window_ms;
+    for (slept_ms, restarted) in
+        [(700, false), (700, true), (window_ms, false), (window_ms, true), (9000, false)]
+    {
+        let mut world = World::new(3, &[1, 2, 3]);
+        world.run(10_000);
+        let mut third = world.nodes.pop().unwrap();
+        // It ran last just before it spoke last.
+        world.run(slept_ms);
+        if restarted {
+            let configuration = third.configuration.clone();
+            third = Membership::resume(configuration, NodeId(3), third.memory(), Rules::ALL, world.now);
+        }
+        third.stamp(world.now);
+        third.tick(world.now);
+        assert_eq!(third.view().is_some(), slept_ms < window_ms, "{slept_ms} ms, restarted: {restarted}");
+        world.nodes.push(third);
+        world.run(if slept_ms < window_ms { 300 } else { 5000 });
+        assert_eq!(world.quorate(), [1, 2, 3], "{slept_ms} ms, restarted: {restarted}");
+    }
+}
+
+/// A view of one node alone cannot have gone on elsewhere.
+#[test]
+fn who_slept_alone_goes_on() {
+    let mut world = World::new(1, &[1]);
+    world.run(10_000);
+    world.now = world.now.plus_ms(60_000);
+    world.step();
+    assert!(world.nodes[0].view().is_some());
+    world.run(300);
+    assert_eq!(world.quorate(), [1]);
+}
+
+/// Nobody extends a lease in a view that a member left for another one, whatever the others still echo.
+#[test]
+fn a_view_that_a_member_left_makes_nobody_quorate_any_longer() {
+    let mut world = World::new(3, &[1, 2, 3]);
+    world.run(10_000);
+    let first = world.nodes.remove(0);
+    let (beyond, number) = (first.promised().counter + 5, first.number.counter + 1);
+    let mut said = first.say(world.now, false);
+    said.promised = ViewNumber { counter: beyond, ..first.promised() };
+    said.number.counter = number;
+    let said = Arc::new(said);
+    for node in &mut world.nodes {
+        node.hear(world.now, &said);
+    }
+    let until = world.nodes[0].quorate(world.now).unwrap().1;
+    // What was granted before stands, and nothing is added.
+    while world.now < until {
+        assert_eq!(world.nodes[0].quorate(world.now).map_or(until, |(_, until)| until), until);
+        world.step();
+        if world.nodes[0].promised().counter > beyond {
+            break;
         }
     }
 }
