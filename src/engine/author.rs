@@ -8,13 +8,13 @@ use crate::base::epoch::Order;
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::DiskNumber;
 use crate::engine::change::{Author, Joiner, Work};
-use crate::engine::guard::{self, Act, Denied, Mandate, Place};
+use crate::engine::guard::{self, Act, Denied, Mandate, Place, Principal};
 use crate::format::label::Label;
 use crate::format::model::{Change, ChangeKind, Model};
 use crate::volume::choose::Chosen;
 use crate::volume::commit::Member;
 use crate::volume::plan::{self, Asker, Outcome, Refusal};
-use crate::volume::request::{Machine, Request};
+use crate::volume::request::Request;
 
 /// Why an author would not.
 #[derive(Clone, Debug)]
@@ -57,8 +57,8 @@ impl Failure for Why {
 pub struct Planner {
     /// Who asks.
     pub asker: Asker,
-    /// As which machine the guard sees it.
-    pub machine: Machine,
+    /// As whom the guard sees it.
+    pub principal: Principal,
     /// Where the container lives.
     pub place: Place,
     /// What the act is to the guard.
@@ -102,12 +102,13 @@ impl Author for Planner {
     fn open(&mut self, found: Option<&Chosen>) -> Result<(Mandate, Model), Why> {
         if let Some(chosen) = found {
             let mandate =
-                guard::may(&chosen.model, &self.machine, self.place, self.act).map_err(Why::Denied)?;
+                guard::may(&chosen.model, &self.principal, self.place, self.act).map_err(Why::Denied)?;
             let change = self.opening_words(ChangeKind::Opening);
             return Ok((mandate, Model { change, ..chosen.model.clone() }));
         }
         let model = self.first.clone().ok_or(Why::NoNumber)?;
-        Ok((guard::may_found(model.container.id), model))
+        let warrant = self.principal.warrant_of(model.container.cluster);
+        Ok((guard::may_found(model.container.id, warrant), model))
     }
 
     fn change(

@@ -10,7 +10,10 @@ use crate::base::name::Name;
 use crate::base::time::BootTime;
 use crate::format::model::{Container, ContainerKind, Model};
 use crate::volume::commit::io::Purpose;
-use crate::volume::request::Machine;
+
+mod warrant;
+
+pub use warrant::{Lease, Principal, Warrant};
 
 /// What a permit is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +31,37 @@ enum Scope {
 pub struct Permit {
     container: ContainerId,
     scope: Scope,
-    end: BootTime,
+    end: End,
+}
+
+/// When a permit ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Not by itself: the disks are locked, and nobody else may touch what is on them.
+    Never,
+    /// With the lease of this node.
+    Lease(Lease),
+}
+
+impl End {
+    fn of(warrant: Option<Warrant>) -> End {
+        warrant.map_or(End::Never, |warrant| End::Lease(warrant.lease))
+    }
+
+    fn at(self) -> BootTime {
+        match self {
+            End::Never => BootTime::FOREVER,
+            End::Lease(lease) => lease.end(),
+        }
+    }
 }
 
 /// Why a write was not made. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPermit {
-    /// The permit ended before the write began.
+    /// This node's lease ended before the write began.
     Expired {
-        /// When it ended.
+        /// When it ended; zero when it was taken back.
         end: BootTime,
         /// When the write was to begin.
         now: BootTime,
@@ -48,10 +73,10 @@ pub enum NoPermit {
 impl fmt::Display for NoPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoPermit::Expired { end, now } => write!(
+            NoPermit::Expired { .. } => write!(
                 f,
-                "a write was not made because its permit ended {} ms before; nothing was written by it, try again",
-                now.ms.saturating_sub(end.ms)
+                "a write was not made because this node is not quorate any more; what was written before it stands; see why \
+                 with: evms why, and then run the command again"
             ),
             NoPermit::OutOfScope(purpose) => {
                 write!(
@@ -80,8 +105,9 @@ impl Permit {
 
     /// May a write of this purpose begin at `now`?
     pub fn allows(&self, purpose: Purpose, now: BootTime) -> Result<(), NoPermit> {
-        if now >= self.end {
-            return Err(NoPermit::Expired { end: self.end, now });
+        let end = self.end.at();
+        if now >= end {
+            return Err(NoPermit::Expired { end, now });
         }
         let covered = match self.scope {
             Scope::Opening => matches!(purpose, Purpose::OwnBlock | Purpose::Slot | Purpose::History),
@@ -125,6 +151,8 @@ pub enum Denied {
         name: Name,
         /// The cluster.
         cluster: ClusterId,
+        /// Why this machine has no warrant of it, and what to do; empty when it is in none.
+        why: String,
     },
     /// Another machine owns it.
     OwnedBy {
@@ -172,10 +200,11 @@ pub enum Denied {
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Denied::OfCluster { name, cluster } => write!(
+            Denied::OfCluster { name, cluster, why } => write!(
                 f,
                 "container {name} belongs to the cluster {cluster} and only that cluster's evmsd may touch it; nothing was \
-                 written; run the command on a node of that cluster"
+                 written; {}",
+                if why.is_empty() { "run the command on a node of that cluster" } else { why }
             ),
             Denied::OwnedBy { name, owner, owner_name, me } => {
                 let who = owner_name.as_ref().map_or(String::new(), |name| format!("{name}, "));
@@ -198,8 +227,8 @@ impl fmt::Display for Denied {
             ),
             Denied::SharedNeedsDaemon { name } => write!(
                 f,
-                "container {name} is shared by all nodes of a cluster and can be changed on block devices only through \
-                 evmsd, which this build does not have; nothing was written"
+                "container {name} is shared by all nodes of a cluster and can be changed on block devices only where its evmsd \
+                 runs; nothing was written; run the command on a node of a cluster"
             ),
             Denied::NoIdentity { name } => write!(
                 f,
@@ -235,24 +264,27 @@ impl Failure for Denied {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mandate {
     container: ContainerId,
-    end: BootTime,
+    end: End,
 }
 
 /// Asks for a mandate on a container as it was read.
-pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandate, Denied> {
+pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Mandate, Denied> {
+    let me = &who.machine;
     let container = &model.container;
     let name = || container.name.clone();
     if model.read_only {
         return Err(Denied::NewerProgram { name: name() });
     }
-    if !container.cluster.is_none() {
-        return Err(Denied::OfCluster { name: name(), cluster: container.cluster });
+    let warrant = who.warrant_of(container.cluster);
+    if !container.cluster.is_none() && warrant.is_none() {
+        let why = who.refusal.clone().unwrap_or_default();
+        return Err(Denied::OfCluster { name: name(), cluster: container.cluster, why });
     }
     match (container.kind, &container.owner) {
         _ if act == Act::Mend && nobodys(container) => (),
         (ContainerKind::Deported, _) if act != Act::Import => return Err(Denied::Deported { name: name() }),
         (ContainerKind::Deleted, _) if act != Act::Delete => return Err(Denied::Deleted { name: name() }),
-        (ContainerKind::Shared, _) if place == Place::Devices => {
+        (ContainerKind::Shared, _) if place == Place::Devices && warrant.is_none() => {
             return Err(Denied::SharedNeedsDaemon { name: name() });
         }
         (ContainerKind::Private, Some(owner)) if owner.node != me.node => {
@@ -272,7 +304,7 @@ pub fn may(model: &Model, me: &Machine, place: Place, act: Act) -> Result<Mandat
     if place == Place::Devices && me.node.is_none() {
         return Err(Denied::NoIdentity { name: name() });
     }
-    Ok(Mandate { container: container.id, end: BootTime::FOREVER })
+    Ok(Mandate { container: container.id, end: End::of(warrant) })
 }
 
 /// Deported, deleted or not claimed yet: no machine uses it.
@@ -284,9 +316,10 @@ fn nobodys(container: &Container) -> bool {
     }
 }
 
-/// A mandate on a container that does not exist yet: its disks are blank, named by the user, and held open exclusively.
-pub fn may_found(container: ContainerId) -> Mandate {
-    Mandate { container, end: BootTime::FOREVER }
+/// A mandate on a container that does not exist yet: its disks are blank, named by the user, and held open exclusively. Of a
+/// cluster's other nodes may see them too.
+pub fn may_found(container: ContainerId, warrant: Option<Warrant>) -> Mandate {
+    Mandate { container, end: End::of(warrant) }
 }
 
 impl Mandate {

@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::base::failure::Kind;
+use crate::base::id::{ClusterId, NodeId, NodeUuid};
+use crate::base::name::Name;
 use crate::format::cursor::{Reader, Writer};
 
 /// The version that this program speaks.
@@ -63,6 +65,8 @@ pub enum Request {
     },
     /// Between daemons: this text was decided.
     Adopt(String),
+    /// As whom a command of the daemon's machine may act for the cluster.
+    Warrant,
 }
 
 /// What stands in a frame: what is asked, and of which node's daemon.
@@ -93,6 +97,21 @@ pub enum Reply {
     Accepted(u64),
     /// Between daemons: not so, this ballot was promised.
     Outbid(u64),
+    /// As this node, for as long as the lease in `/run/evms/lease` lasts.
+    Warrant(WarrantLine),
+}
+
+/// As whom a command of a node's machine may act for its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarrantLine {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Its name.
+    pub name: String,
+    /// The node's number.
+    pub node: NodeId,
+    /// All nodes, by name, and which machine each is.
+    pub nodes: Vec<(Name, NodeUuid)>,
 }
 
 /// Messages to a node and back, in nanoseconds.

@@ -37,6 +37,7 @@ pub mod front;
 pub mod identity;
 pub mod interface;
 pub mod journal;
+pub mod lease_page;
 pub mod mounts;
 pub mod nodes;
 pub mod notify;

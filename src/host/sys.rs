@@ -415,6 +415,31 @@ impl Drop for SharedPages {
     }
 }
 
+/// A word of eight bytes in a file that other processes map too, for as long as this process lives. Where it is not `writable`, to
+/// store there ends the process.
+pub fn shared_word(
+    file: &File,
+    at: usize,
+    writable: bool,
+) -> Result<&'static core::sync::atomic::AtomicU64, Errno> {
+    let word = size_of::<core::sync::atomic::AtomicU64>();
+    let has = file.metadata().map_err(|_| Errno::EIO)?.len();
+    if !at.is_multiple_of(word) || has < (at + word) as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let access = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+    let nowhere = core::ptr::null_mut();
+    // SAFETY: asks for new memory at no place of ours, over an open file.
+    let start = unsafe { libc::mmap(nowhere, at + word, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    if start == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: exactly the memory that was mapped. Where it may not be locked, it may be swapped out.
+    unsafe { libc::mlock(start, at + word) };
+    // SAFETY: inside of what was mapped (asked above), aligned as pages are and `at` is, and never unmapped.
+    Ok(unsafe { &*start.cast::<u8>().add(at).cast::<core::sync::atomic::AtomicU64>() })
+}
+
 /// All memory of this process, what it will have too, stays where it is (mlockall).
 pub fn lock_all_memory() -> Result<(), Errno> {
     // SAFETY: takes a number.

@@ -81,7 +81,8 @@ impl Context {
         };
         let (found, chosen) = find(scene, name)?;
         let model = &chosen.model;
-        guard::may(model, &self.machine, scene.place_of(found), Act::Change).map_err(RunError::Denied)?;
+        guard::may(model, &self.principal(model.container.cluster), scene.place_of(found), Act::Change)
+            .map_err(RunError::Denied)?;
         // What no change may write is not given to users to write either.
         writable::refuse_newer(name, found)?;
         writable::refuse_strange_fronts(name, scene, found)?;
@@ -154,13 +155,28 @@ impl Context {
                     ),
                 ));
             }
-            let claim = match guard::may(&chosen.model, &self.machine, Place::Devices, Act::Change) {
+            let claim = match guard::may(
+                &chosen.model,
+                &self.principal(chosen.model.container.cluster),
+                Place::Devices,
+                Act::Change,
+            ) {
                 Ok(_) => false,
                 Err(Denied::Unclaimed { .. }) => true,
                 Err(denied) => return Err(RunError::Denied(denied)),
             };
             self.enough(name, found)?;
             let container = &chosen.model.container;
+            if !container.cluster.is_none() {
+                return Err(RunError::say(
+                    Kind::NotOwner,
+                    format!(
+                        "container {name} belongs to a cluster and its volumes were not activated: they would have to be closed when \
+                         this node is not quorate, which this build does not do yet; nothing was done; a standalone container \
+                         is made with: evms container create {name} --private DISK…"
+                    ),
+                ));
+            }
             let after = if container.template { container.name.to_string() } else { name.to_string() };
             (claim, !chosen.committed || chosen.model.table.old_set.is_some(), after)
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::base::failure::{Failure, Kind};
 use crate::format::control::{
-    self, BadFrame, LENGTH_BYTES, PingLine, Question, Refusal, Reply, Request, Status,
+    self, BadFrame, LENGTH_BYTES, PingLine, Question, Refusal, Reply, Request, Status, WarrantLine,
 };
 use crate::host::door;
 
@@ -119,6 +119,16 @@ pub fn configuration() -> Result<String, AskError> {
     asking.ask("", Request::Configuration)?;
     match asking.answer()? {
         Reply::Configuration(text) => Ok(text),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
+/// As whom this machine may act for its cluster.
+pub fn warrant() -> Result<WarrantLine, AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask("", Request::Warrant)?;
+    match asking.answer()? {
+        Reply::Warrant(line) => Ok(line),
         _ => Err(AskError::Strange(BadFrame::Value)),
     }
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::base::failure::Kind;
+use crate::base::id::ClusterId;
 use crate::base::limits::OPENING_TRIES_MAX;
 use crate::engine::author::Planner;
 use crate::engine::change::{Author, Change, Done, Halted, Joiner, Step};
@@ -159,7 +160,13 @@ impl Context {
         let mut paths = {
             let scene = self.look_for_members()?;
             let (found, chosen) = find(&scene, name)?;
-            guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
+            guard::may(
+                &chosen.model,
+                &self.principal(chosen.model.container.cluster),
+                scene.place_of(found),
+                act,
+            )
+            .map_err(RunError::Denied)?;
             paths_of(&scene, found)
         };
         paths.retain(|path| !left.contains(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
@@ -174,7 +181,13 @@ impl Context {
         };
         let scene = scene.map_err(RunError::Scene)?;
         let (found, chosen) = find(&scene, name)?;
-        guard::may(&chosen.model, &self.machine, scene.place_of(found), act).map_err(RunError::Denied)?;
+        guard::may(
+            &chosen.model,
+            &self.principal(chosen.model.container.cluster),
+            scene.place_of(found),
+            act,
+        )
+        .map_err(RunError::Denied)?;
         writable::refuse_newer(name, found)?;
         let found = found.clone();
         Ok(Held { name: name.into(), found, scene })
@@ -252,10 +265,11 @@ impl Context {
         let mut disks = held.disks();
         disks.extend(errand.joining.iter().filter_map(|(seen, _)| seen.open.as_ref().ok()));
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
-        let me = self.me(place)?;
+        let me = self.me(place, chosen.model.container.cluster)?;
         for _ in 0..OPENING_TRIES_MAX {
             let mandate: Mandate =
-                guard::may(&chosen.model, &self.machine, place, errand.act).map_err(RunError::Denied)?;
+                guard::may(&chosen.model, &self.principal(chosen.model.container.cluster), place, errand.act)
+                    .map_err(RunError::Denied)?;
             let planner = self.planner(&errand);
             let mut hands = self.hands(disks.clone());
             let mut change = Change::new(held.members(), mandate, me.clone(), planner, true, Rules::ALL);
@@ -327,9 +341,11 @@ impl Context {
     }
 
     fn planner(&self, errand: &Errand<'_>) -> Planner {
+        let chosen = errand.held.found.chosen.as_ref();
+        let cluster = chosen.map_or(ClusterId::NONE, |chosen| chosen.model.container.cluster);
         Planner {
+            principal: self.principal(cluster),
             asker: self.asker(),
-            machine: self.machine.clone(),
             place: errand.held.scene.place_of(&errand.held.found),
             act: errand.act,
             request: errand.request.clone(),

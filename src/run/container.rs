@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::failure::Kind;
 use crate::base::gather::Gather;
-use crate::base::id::{ContainerId, DiskNumber, NodeUuid};
+use crate::base::id::{ClusterId, ContainerId, DiskNumber, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
 use crate::engine::author::Planner;
@@ -14,6 +14,7 @@ pub use crate::format::model::ContainerKind;
 use crate::format::model::Model;
 use crate::host::disk::{Medium, OpenDisk};
 use crate::run::change::{Errand, Held, drive, find, write_lines};
+use crate::run::company::{Cluster, Company};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::labels;
@@ -82,16 +83,15 @@ impl Context {
         let taken = scene.disks.iter().map(|seen| ask.taking.take(seen, id, &mut self.dice));
         let taken = taken.collect::<Result<Vec<_>, _>>()?;
         let place = place_of(&scene);
+        let cluster = self.cluster_of(ask, place)?;
         // Who may not open it may not label its disks either.
-        self.me(place)?;
-        if ask.kind == ContainerKind::Shared && place == Place::Devices {
-            return Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: ask.name.clone() }));
-        }
-        let owner = self.owner(ask.owner.as_ref(), place, &ask.name)?;
+        self.me(place, cluster)?;
+        let owner = self.owner(ask.owner.as_ref(), place, &ask.name, cluster)?;
         let create = CreateContainer {
             name: ask.name.clone(),
             kind: ask.kind,
             owner,
+            cluster,
             template: ask.template,
             extent: ask.extent,
             disks: taken.iter().map(|taken| taken.new.clone()).collect(),
@@ -116,7 +116,8 @@ impl Context {
     ) -> Result<Changed, RunError> {
         let disks = open_disks(scene);
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
-        let mandate = guard::may_found(id);
+        let cluster = model.container.cluster;
+        let mandate = guard::may_found(id, self.principal(cluster).warrant_of(cluster));
         let mut hands = self.hands(disks);
         let members = joiners.iter().map(|joiner| joiner.member.clone()).collect::<Vec<_>>();
         let mut paper = Labels::new(members.clone(), Rules::ALL);
@@ -130,7 +131,7 @@ impl Context {
         let words = model.change.text.clone();
         let planner = Planner {
             asker: self.asker(),
-            machine: self.machine.clone(),
+            principal: self.principal(cluster),
             place,
             act: Act::Change,
             request: None,
@@ -140,7 +141,8 @@ impl Context {
             words: Some(words),
             already: None,
         };
-        let mut change = Change::found(members.clone(), mandate, self.me(place)?, planner, Rules::ALL);
+        let mut change =
+            Change::found(members.clone(), mandate, self.me(place, cluster)?, planner, Rules::ALL);
         drive(&mut change, &mut hands);
         let (planner, Some(Ok(done))) = change.finish() else {
             return Err(undo(&members, &mandate, &mut hands, &ask.name));
@@ -220,12 +222,78 @@ impl Context {
         }))
     }
 
-    fn owner(&self, word: Option<&OwnerWord>, place: Place, name: &Name) -> Result<OwnerAsk, RunError> {
+    /// Whose a new container is: the cluster's that this machine is a node of where it is shared, or goes to a node by its name in
+    /// the cluster; standalone else, and on image files always.
+    fn cluster_of(&self, ask: &CreateAsk, place: Place) -> Result<ClusterId, RunError> {
+        if place == Place::Images {
+            return Ok(ClusterId::NONE);
+        }
+        let named = matches!(ask.owner, Some(OwnerWord::Named(_)));
+        let shared = ask.kind == ContainerKind::Shared;
+        if !shared && !named {
+            return Ok(ClusterId::NONE);
+        }
+        match self.company() {
+            Company::Of(cluster) => Ok(cluster.warrant.cluster),
+            Company::NotNow(why) => Err(RunError::say(
+                Kind::NotOwner,
+                format!(
+                    "container {} was not made, a cluster's as it was to be; nothing was written; {why}",
+                    ask.name
+                ),
+            )),
+            Company::None if shared => {
+                Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: ask.name.clone() }))
+            }
+            Company::None => Ok(ClusterId::NONE),
+        }
+    }
+
+    /// The machine with this identity. Of a cluster's container only its nodes can be owners: no other could ever use it.
+    fn machine_with(&self, node: NodeUuid, cluster: ClusterId) -> Result<Machine, RunError> {
+        let Company::Of(company) = (if cluster.is_none() { &Company::None } else { self.company() }) else {
+            return Ok(Machine { node, name: None });
+        };
+        match company.name_of(node) {
+            Some(name) => Ok(Machine { node, name: Some(name.clone()) }),
+            None => Err(no_node(&node.to_string(), company)),
+        }
+    }
+
+    /// The node of this machine's cluster that is so called.
+    fn node_named(&self, text: &str, place: Place) -> Result<Option<OwnerAsk>, RunError> {
+        if place == Place::Images {
+            return Ok(None);
+        }
+        let cluster = match self.company() {
+            Company::None => return Ok(None),
+            Company::Of(cluster) => cluster,
+            Company::NotNow(why) => {
+                let words = format!(
+                    "--owner '{}' was not looked for; nothing was written; {why}",
+                    text.escape_default()
+                );
+                return Err(RunError::say(Kind::NotOwner, words));
+            }
+        };
+        let Some(node) = cluster.machine_of(text) else {
+            return Err(no_node(text, cluster));
+        };
+        Ok(Some(OwnerAsk::Machine(Machine { node, name: cluster.name_of(node).cloned() })))
+    }
+
+    fn owner(
+        &self,
+        word: Option<&OwnerWord>,
+        place: Place,
+        name: &Name,
+        cluster: ClusterId,
+    ) -> Result<OwnerAsk, RunError> {
         let me = || {
             if self.machine.node.is_none() {
                 Err(RunError::Denied(guard::Denied::NoIdentity { name: name.clone() }))
             } else {
-                Ok(OwnerAsk::Machine(self.machine.clone()))
+                Ok(OwnerAsk::Machine(self.named_machine()))
             }
         };
         match word {
@@ -233,9 +301,10 @@ impl Context {
             None | Some(OwnerWord::Me) => me(),
             Some(OwnerWord::Unclaimed) => Ok(OwnerAsk::Unclaimed),
             Some(OwnerWord::Node(node)) if *node == self.machine.node => me(),
-            Some(OwnerWord::Node(node)) => Ok(OwnerAsk::Machine(Machine { node: *node, name: None })),
-            Some(OwnerWord::Named(text)) => match &self.machine.name {
-                Some(mine) if mine.as_str() == text => me(),
+            Some(OwnerWord::Node(node)) => self.machine_with(*node, cluster).map(OwnerAsk::Machine),
+            Some(OwnerWord::Named(text)) => match (self.node_named(text, place)?, &self.machine.name) {
+                (Some(node), _) => Ok(node),
+                (None, Some(mine)) if mine.as_str() == text => me(),
                 _ => Err(RunError::say(
                     Kind::Usage,
                     format!(
@@ -263,23 +332,33 @@ impl Context {
         let chosen = held.chosen()?;
         let deported = chosen.model.container.kind == ContainerKind::Deported;
         if deported && ask.kind != Some(ContainerKind::Private) && ask.owner.is_none() {
-            guard::may(&chosen.model, &self.machine, held.scene.place_of(&held.found), Act::Change)
-                .map_err(RunError::Denied)?;
+            guard::may(
+                &chosen.model,
+                &self.principal(chosen.model.container.cluster),
+                held.scene.place_of(&held.found),
+                Act::Change,
+            )
+            .map_err(RunError::Denied)?;
         }
         let place = held.scene.place_of(&held.found);
+        let cluster = chosen.model.container.cluster;
         let shared = ask.kind == Some(ContainerKind::Shared);
-        if shared && place == Place::Devices {
-            return Err(RunError::Denied(guard::Denied::SharedNeedsDaemon {
-                name: chosen.model.container.name.clone(),
-            }));
+        if shared && place == Place::Devices && chosen.model.container.cluster.is_none() {
+            return Err(RunError::say(
+                Kind::Refused,
+                format!(
+                    "container {name} is standalone and only a cluster's container can be shared; nothing was written; make one \
+                     on a node of a cluster with: evms container create NAME --shared DISK…"
+                ),
+            ));
         }
         let owner = match &ask.owner {
-            Some(word) => Some(self.owner(Some(word), place, &chosen.model.container.name)?),
+            Some(word) => Some(self.owner(Some(word), place, &chosen.model.container.name, cluster)?),
             // A private container needs an owner, and who asks is the natural one.
             None if ask.kind == Some(ContainerKind::Private)
                 && chosen.model.container.kind != ContainerKind::Private =>
             {
-                Some(self.owner(None, place, &chosen.model.container.name)?)
+                Some(self.owner(None, place, &chosen.model.container.name, cluster)?)
             }
             None => None,
         };
@@ -302,12 +381,16 @@ impl Context {
         let container = &chosen.model.container;
         let owner = match &ask.owner {
             None => true,
-            Some(word) => match self.owner(Some(word), scene.place_of(found), &container.name)? {
-                OwnerAsk::Unclaimed => container.owner.is_none() && container.kind == ContainerKind::Private,
-                OwnerAsk::Machine(machine) => {
-                    container.owner.as_ref().is_some_and(|owner| owner.node == machine.node)
+            Some(word) => {
+                match self.owner(Some(word), scene.place_of(found), &container.name, container.cluster)? {
+                    OwnerAsk::Unclaimed => {
+                        container.owner.is_none() && container.kind == ContainerKind::Private
+                    }
+                    OwnerAsk::Machine(machine) => {
+                        container.owner.as_ref().is_some_and(|owner| owner.node == machine.node)
+                    }
                 }
-            },
+            }
         };
         let same = owner
             && ask.kind.is_none_or(|kind| kind == container.kind)
@@ -343,7 +426,7 @@ impl Context {
             return self.container_new_ids(name);
         }
         let place = held.scene.place_of(&held.found);
-        let owner = self.owner(None, place, &chosen.model.container.name)?;
+        let owner = self.owner(None, place, &chosen.model.container.name, chosen.model.container.cluster)?;
         let request = Request::Modify { owner: Some(owner), kind: Some(ContainerKind::Private), name: None };
         self.errand(&held, request, Act::Import)
     }
@@ -458,6 +541,18 @@ fn numbered(joiner: Joiner, model: &Model) -> Joiner {
     joiner.member = Member { number, ..joiner.member };
     joiner.label.number = number;
     joiner
+}
+
+fn no_node(text: &str, cluster: &Cluster) -> RunError {
+    RunError::say(
+        Kind::NotFound,
+        format!(
+            "--owner '{}' is no node of cluster {}; nothing was written; its nodes are {}",
+            text.escape_default(),
+            cluster.name,
+            cluster.names()
+        ),
+    )
 }
 
 fn open_disks(scene: &Scene) -> Vec<&OpenDisk> {

@@ -1,18 +1,20 @@
 //! Who asks, about which disks, and whether it is meant: what every command has in common.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use crate::base::dice::Dice;
 use crate::base::id::{ClusterId, Incarnation, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
-use crate::engine::guard::Place;
+use crate::engine::guard::{Place, Principal};
 use crate::host::disk::OpenDisk;
 pub use crate::host::front;
 pub use crate::host::identity::host_name;
 use crate::host::identity::{self, IdentityFiles};
 pub use crate::host::wait::is_closed;
 use crate::host::{clock, entropy};
+use crate::run::company::Company;
 use crate::run::failure::RunError;
 use crate::run::perform::{Hands, Mode};
 use crate::volume::commit::Me;
@@ -56,6 +58,8 @@ pub struct Context {
     pub incarnation: Incarnation,
     /// Random numbers.
     pub dice: Dice,
+    /// The cluster that this machine is a node of, asked for once it matters.
+    company: OnceCell<Company>,
 }
 
 impl Context {
@@ -70,7 +74,28 @@ impl Context {
             }
         };
         let name: Option<Name> = if options.acting_as.is_some() { None } else { host_name() };
-        Ok(Context { options, machine: Machine { node, name }, incarnation, dice })
+        let company = OnceCell::new();
+        Ok(Context { options, machine: Machine { node, name }, incarnation, dice, company })
+    }
+
+    /// The cluster that this machine is a node of.
+    pub fn company(&self) -> &Company {
+        self.company.get_or_init(|| Company::ask(&self.options.identity))
+    }
+
+    /// As whom the guard sees this command on a container of this cluster. Who acts as another machine does that for no cluster;
+    /// and for what is standalone no daemon is asked, which may stand.
+    pub fn principal(&self, cluster: ClusterId) -> Principal {
+        let machine = self.machine.clone();
+        if self.options.acting_as.is_some() || cluster.is_none() {
+            return Principal { machine, warrant: None, refusal: None };
+        }
+        let (warrant, refusal) = match self.company() {
+            Company::None => (None, None),
+            Company::NotNow(why) => (None, Some(why.clone())),
+            Company::Of(cluster) => (Some(cluster.warrant), None),
+        };
+        Principal { machine, warrant, refusal }
     }
 
     /// Write, or only say what would be written?
@@ -85,10 +110,19 @@ impl Context {
         hands
     }
 
+    /// This machine, by the name that it has among those who share its containers.
+    pub fn named_machine(&self) -> Machine {
+        let name = match self.company.get() {
+            Some(Company::Of(cluster)) => cluster.name_of(self.machine.node).cloned(),
+            _ => None,
+        };
+        Machine { node: self.machine.node, name: name.or_else(|| self.machine.name.clone()) }
+    }
+
     /// Who asks, for the planner.
     pub fn asker(&self) -> Asker {
         Asker {
-            machine: self.machine.clone(),
+            machine: self.named_machine(),
             incarnation: self.incarnation,
             at: clock::wall_now(),
             rules: Rules::ALL,
@@ -96,12 +130,13 @@ impl Context {
     }
 
     /// Who opens, for the protocol. Acting as somebody else, and having no identity, are for image files alone.
-    pub fn me(&self, place: Place) -> Result<Me, RunError> {
+    pub fn me(&self, place: Place, cluster: ClusterId) -> Result<Me, RunError> {
         let node = match place {
             Place::Devices if self.options.acting_as.is_some() => return Err(RunError::ActingOnDevices),
             Place::Images if self.machine.node.is_none() => IMAGE_BUILDER,
             _ => self.machine.node,
         };
-        Ok(Me { node, id: None, incarnation: self.incarnation, cluster: ClusterId::NONE })
+        let id = self.principal(cluster).warrant_of(cluster).map(|warrant| warrant.node);
+        Ok(Me { node, id, incarnation: self.incarnation, cluster })
     }
 }

@@ -11,6 +11,7 @@ use smol::{Async, LocalExecutor, Timer};
 
 use crate::cluster::membership::Change;
 use crate::host::bell::Bell;
+use crate::host::lease_page::LeasePage;
 use crate::host::notify::Notify;
 use crate::host::run_dir::RunDir;
 use crate::host::stops::Stops;
@@ -84,10 +85,12 @@ fn live(options: &DaemonOptions) -> Result<Ended, DaemonError> {
     if let Err(errno) = sys::lock_all_memory() {
         log::warn!("memory cannot be locked ({}); swapping may cost this node its quorum", errno.desc());
     }
+    let page = LeasePage::make(boot).map_err(|error| DaemonError::System("making /run/evms/lease", error))?;
     let pulse = Pulse::new(clock::boot_now())?;
     let heart = Heart::new(Life {
         settings: settings.clone(),
         room,
+        page,
         left,
         dice: entropy::dice().map_err(DaemonError::Entropy)?,
         pulse: pulse.of_heart(),

@@ -61,9 +61,13 @@ impl Context {
     fn unlabel(&mut self, held: &Held, opened: &Changed, free: Free) -> Result<Changed, RunError> {
         let disks = held.disks();
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
-        let mandate =
-            guard::may(&held.chosen()?.model, &self.machine, held.scene.place_of(&held.found), Act::Delete)
-                .map_err(RunError::Denied)?;
+        let mandate = guard::may(
+            &held.chosen()?.model,
+            &self.principal(held.chosen()?.model.container.cluster),
+            held.scene.place_of(&held.found),
+            Act::Delete,
+        )
+        .map_err(RunError::Denied)?;
         let mut hands = self.hands(disks);
         let mut paper = Labels::new(held.members(), Rules::ALL);
         let goes = |read: &Read| free == Free::All || says_deleted(read);

@@ -8,6 +8,7 @@ pub mod activity;
 pub mod ask;
 pub mod change;
 pub mod check;
+pub mod company;
 pub mod container;
 pub mod context;
 pub mod daemon;

@@ -72,8 +72,22 @@ impl Context {
 
     fn begin(&mut self, scene: &Scene, old: &Found, name: &str) -> Result<Renaming, RunError> {
         let chosen = old.chosen.as_ref().map_err(|why| RunError::unchosen(name, why))?;
-        guard::may(&chosen.model, &self.machine, scene.place_of(old), Act::Import)
-            .map_err(RunError::Denied)?;
+        guard::may(
+            &chosen.model,
+            &self.principal(chosen.model.container.cluster),
+            scene.place_of(old),
+            Act::Import,
+        )
+        .map_err(RunError::Denied)?;
+        if !chosen.model.container.cluster.is_none() {
+            return Err(RunError::say(
+                Kind::Refused,
+                format!(
+                    "container {name} belongs to a cluster, and a copy of such a one gets no ids of its own yet; nothing was written; \
+                     copy a standalone container, or keep the copy away from this machine"
+                ),
+            ));
+        }
         let missing = old.missing();
         if !missing.is_empty() || !chosen.committed {
             let quorum = Quorum::of(&chosen.model.table);
@@ -178,7 +192,8 @@ impl Context {
         let model = Model::decode(&image.body).map_err(|damage| {
             RunError::unchosen(name, &Unchosen::Unreadable { disk: DiskNumber(0), damage })
         })?;
-        guard::may(&model, &self.machine, scene.place_of(old), Act::Import).map_err(RunError::Denied)?;
+        guard::may(&model, &self.principal(model.container.cluster), scene.place_of(old), Act::Import)
+            .map_err(RunError::Denied)?;
         let mut intents = BTreeMap::new();
         let mut disks = Vec::new();
         for read in old.disks.iter().chain(done.into_iter().flat_map(|done| &done.disks)) {
@@ -214,7 +229,7 @@ impl Context {
         let disks = renaming.disks.iter().filter_map(open).collect::<Vec<_>>();
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let members = renaming.disks.iter().map(|read| read.labelled.member()).collect::<Vec<_>>();
-        let mandate = guard::may_found(renaming.image.header.container);
+        let mandate = guard::may_found(renaming.image.header.container, None);
         let mut hands = self.hands(disks);
         let mut intents = Labels::new(members.clone(), Rules::ALL);
         for (lane, read) in renaming.disks.iter().enumerate() {

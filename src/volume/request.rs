@@ -1,7 +1,7 @@
 //! What may be asked of a container: words already parsed, disks already resolved. Planning turns one of these and a
 //! model into the next model, or refuses with a sentence.
 
-use crate::base::id::{DiskId, DiskNumber, NodeUuid};
+use crate::base::id::{ClusterId, DiskId, DiskNumber, NodeUuid};
 use crate::base::name::Name;
 use crate::base::size::{Resize, Size};
 use crate::base::units::{Bytes, Sectors};
@@ -49,6 +49,8 @@ pub struct CreateContainer {
     pub kind: ContainerKind,
     /// Owner of a private one.
     pub owner: OwnerAsk,
+    /// Its cluster; none makes it standalone.
+    pub cluster: ClusterId,
     /// Gets fresh ids when claimed.
     pub template: bool,
     /// Length of an extent.

@@ -52,7 +52,7 @@ pub struct Script {
 }
 
 fn mandate() -> Mandate {
-    guard::may_found(CONTAINER)
+    guard::may_found(CONTAINER, None)
 }
 
 fn disk_entry(number: u16, layout: &Layout) -> model::Disk {

@@ -72,6 +72,7 @@ fn shared_by_two(rules: Rules) -> Model {
     let ask = CreateContainer {
         name: Name::parse("data").unwrap(),
         kind: ContainerKind::Shared,
+        cluster: evms::base::id::ClusterId::NONE,
         owner: OwnerAsk::Unclaimed,
         template: false,
         extent: Bytes(4 * MIB),

@@ -1,8 +1,12 @@
 //! Who gets a mandate, what a permit covers, and that it ends.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use super::*;
+use crate::base::id::NodeId;
 use crate::format::model::Owner;
 use crate::volume::plan::fixture::{asker, container, name};
+use crate::volume::request::Machine;
 
 const ALL: [Purpose; 6] =
     [Purpose::OwnBlock, Purpose::Slot, Purpose::History, Purpose::Blank, Purpose::Label, Purpose::Intent];
@@ -10,7 +14,7 @@ const ALL: [Purpose; 6] =
 /// Design section 4 and safety 2.5: what may be written in each part of a change, and nothing else.
 #[test]
 fn a_permit_covers_its_part_of_a_change_and_nothing_else() {
-    let mandate = may_found(ContainerId([9; 16]));
+    let mandate = may_found(ContainerId([9; 16]), None);
     for (permit, covered) in [
         (mandate.opening(), &[Purpose::OwnBlock, Purpose::Slot, Purpose::History][..]),
         (mandate.holding(Epoch(1 << 16)), &[Purpose::Slot, Purpose::History]),
@@ -24,14 +28,24 @@ fn a_permit_covers_its_part_of_a_change_and_nothing_else() {
     }
 }
 
+/// Safety 2.5: what is asked for within the lease and written behind its end is not written; and a lease that is taken back ends at
+/// once, whatever was granted under it.
 #[test]
-fn a_permit_ends() {
-    let end = BootTime { ms: 100 };
-    let permit = Mandate { container: ContainerId([9; 16]), end }.opening();
-    assert_eq!(permit.allows(Purpose::Slot, BootTime { ms: 99 }), Ok(()));
-    for now in [BootTime { ms: 100 }, BootTime { ms: 101 }, BootTime::FOREVER] {
-        assert_eq!(permit.allows(Purpose::Slot, now), Err(NoPermit::Expired { end, now }));
+fn a_permit_ends_with_the_lease_that_it_was_given_under() {
+    let word: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(100)));
+    let warrant = Warrant { cluster: ClusterId([3; 16]), node: NodeId(1), lease: Lease::of(word) };
+    let permit = may_found(ContainerId([9; 16]), Some(warrant)).opening();
+    let at = |ms| permit.allows(Purpose::Slot, BootTime { ms });
+    assert_eq!(at(99), Ok(()));
+    for ms in [100, 101, u64::MAX] {
+        let (end, now) = (BootTime { ms: 100 }, BootTime { ms });
+        assert_eq!(at(ms), Err(NoPermit::Expired { end, now }));
     }
+    word.store(250, Ordering::Release);
+    assert_eq!(at(249), Ok(()), "it was extended");
+    word.store(0, Ordering::Release);
+    let (end, now) = (BootTime { ms: 0 }, BootTime { ms: 0 });
+    assert_eq!(at(0), Err(NoPermit::Expired { end, now }));
 }
 
 /// Safety 3.1 and 3.2, row by row: whose container, where, what for.
@@ -75,13 +89,71 @@ fn a_mandate_is_given_to_whom_the_model_names() {
         (&deleted, &other, devices, delete, true),
         (&deleted, &nobody, devices, delete, false),
     ] {
-        let said = may(model, machine, place, act);
+        let who = principal(machine, None);
+        let said = may(model, &who, place, act);
         let words = (model.container.kind, &model.container.owner, machine, place, act);
         assert_eq!(said.is_ok(), may_it, "{words:?}: {said:?}");
     }
-    let mut of_cluster = private.clone();
-    of_cluster.container.cluster = ClusterId([3; 16]);
-    assert!(matches!(may(&of_cluster, &me, images, change), Err(Denied::OfCluster { .. })));
     let newer = Model { read_only: true, ..private };
+    let me = principal(&me, None);
     assert_eq!(may(&newer, &me, images, change), Err(Denied::NewerProgram { name: name("data") }));
+}
+
+fn principal(machine: &Machine, cluster: Option<ClusterId>) -> Principal {
+    let word: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(100)));
+    let warrant = cluster.map(|cluster| Warrant { cluster, node: NodeId(2), lease: Lease::of(word) });
+    Principal { machine: machine.clone(), warrant, refusal: None }
+}
+
+/// Safety 3.1: a container of a cluster is for those alone who have that cluster's lease, whatever its owner says; and having one
+/// opens nobody else's.
+#[test]
+fn a_clusters_container_needs_that_clusters_lease() {
+    let me = asker(1, 1).machine;
+    let other = asker(2, 1).machine;
+    let (ours, theirs) = (ClusterId([3; 16]), ClusterId([4; 16]));
+    let of = |kind, owner: Option<&Machine>, cluster| {
+        let mut model = container(&[10]);
+        model.container.kind = kind;
+        model.container.owner = owner.map(|machine| Owner { node: machine.node, name: machine.name.clone() });
+        model.container.cluster = cluster;
+        model
+    };
+    let mine = of(ContainerKind::Private, Some(&me), ours);
+    let anothers = of(ContainerKind::Private, Some(&other), ours);
+    let shared = of(ContainerKind::Shared, None, ours);
+    let deported = of(ContainerKind::Deported, None, ours);
+    let strange = of(ContainerKind::Private, Some(&me), theirs);
+    let standalone = of(ContainerKind::Private, Some(&me), ClusterId::NONE);
+    let unowned = of(ContainerKind::Shared, None, ClusterId::NONE);
+    let (change, import) = (Act::Change, Act::Import);
+    for (model, cluster, act, may_it) in [
+        (&mine, Some(ours), change, true),
+        (&mine, None, change, false),
+        (&mine, None, import, false),
+        (&anothers, Some(ours), change, false),
+        (&anothers, Some(ours), import, false),
+        (&shared, Some(ours), change, true),
+        (&shared, None, change, false),
+        (&deported, Some(ours), change, false),
+        (&deported, Some(ours), import, true),
+        (&deported, None, import, false),
+        (&strange, Some(ours), change, false),
+        (&strange, Some(ours), import, false),
+        (&standalone, Some(ours), change, true),
+        (&unowned, Some(ours), change, false),
+    ] {
+        for place in [Place::Images, Place::Devices] {
+            if model == &unowned && place == Place::Images {
+                continue;
+            }
+            let said = may(model, &principal(&me, cluster), place, act);
+            assert_eq!(said.is_ok(), may_it, "{:?} {cluster:?} {place:?} {act:?}: {said:?}", model.container);
+            // A lease ends; what is standalone depends on none.
+            if let Ok(mandate) = said {
+                let ends = mandate.opening().allows(Purpose::Slot, BootTime { ms: 100 }).is_err();
+                assert_eq!(ends, !model.container.cluster.is_none());
+            }
+        }
+    }
 }

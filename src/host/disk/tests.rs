@@ -49,7 +49,7 @@ fn what_is_written_is_read_back_in_parts_too() {
     disk.write(Bytes(4096), &data).unwrap();
     disk.flush().unwrap();
     assert_eq!(disk.read(Bytes(4096), data.len()).unwrap(), data);
-    assert_eq!(disk.read(Bytes(0), 0).unwrap(), []);
+    assert_eq!(disk.read(Bytes(0), 0).unwrap(), [0u8; 0]);
     assert!(disk.read(Bytes(0), BLOCK).unwrap().iter().all(|&byte| byte == 0));
     assert_eq!((disk.medium(), disk.size(), disk.logical_block()), (Medium::Image, Bytes(8 << 20), 512));
     assert!(!disk.read_only() && disk.path() == path);

@@ -10,7 +10,7 @@ use crate::base::sorted::sort;
 use crate::cluster::membership::Change;
 use crate::cluster::roster::Roster;
 use crate::cluster::view::View;
-use crate::format::control::{PingLine, Question, Refusal, Reply, Request, Status};
+use crate::format::control::{PingLine, Question, Refusal, Reply, Request, Status, WarrantLine};
 use crate::run::daemon::changing::Changing;
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::{Order, Pulse, Word};
@@ -171,6 +171,7 @@ impl Engine {
             Request::Prepare { .. } | Request::Accept { .. } | Request::Adopt(_) => {
                 Reply::Refused(Refusal::Refused, "daemons alone say this to each other".into())
             }
+            Request::Warrant => self.warrant().await,
             Request::Ping { node, bytes, count, at_once } => {
                 self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await
             }
@@ -186,6 +187,24 @@ impl Engine {
             Some(node) => self.mail.ask(node, request.clone()).await,
             None => self.no_node(node),
         }
+    }
+
+    /// To who is quorate now; that it still is, whoever acts by it sees before every write.
+    async fn warrant(&self) -> Reply {
+        if !self.is_quorate() {
+            let why = self.status().await.map_or_else(String::new, |status| status.quorum.why);
+            return Reply::Refused(Refusal::NotQuorate, why);
+        }
+        let roster = &self.settings.roster;
+        let machine = |node: &NodeId| roster.configuration.nodes.get(node).map(|voter| voter.uuid);
+        let nodes =
+            roster.members.iter().filter_map(|(node, member)| Some((member.name.clone(), machine(node)?)));
+        Reply::Warrant(WarrantLine {
+            cluster: roster.configuration.cluster,
+            name: roster.name.to_string(),
+            node: self.settings.node,
+            nodes: nodes.collect(),
+        })
     }
 
     fn no_node(&self, name: &str) -> Reply {

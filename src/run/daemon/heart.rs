@@ -18,6 +18,7 @@ use crate::cluster::membership::{Change, Kept, Membership};
 use crate::cluster::mistake::Rules;
 use crate::cluster::status;
 use crate::format::frame::DATAGRAM_BYTES_MAX;
+use crate::host::lease_page::LeasePage;
 use crate::host::run_dir::RunDir;
 use crate::host::udp::{self, Udp};
 use crate::host::{clock, sys, wait};
@@ -43,6 +44,8 @@ pub struct Life {
     pub settings: Settings,
     /// What is kept for the next one.
     pub room: RunDir,
+    /// Where the lease is told.
+    pub page: LeasePage,
     /// What the one before left.
     pub left: Option<Vec<u8>>,
     /// Random numbers of its own.
@@ -55,6 +58,7 @@ pub struct Life {
 pub struct Heart {
     settings: Settings,
     room: RunDir,
+    page: LeasePage,
     dice: Dice,
     pulse: OfHeart,
     detector: Detector,
@@ -83,7 +87,7 @@ impl Beating {
 impl Heart {
     /// Binds its sockets; nothing is sent yet.
     pub fn new(life: Life) -> Result<Heart, DaemonError> {
-        let Life { settings, room, left, mut dice, pulse } = life;
+        let Life { settings, room, page, left, mut dice, pulse } = life;
         let pulse = pulse.ok_or(DaemonError::Differs("the detector was begun twice".into()))?;
         let now = clock::boot_now();
         let links = settings.roster.members.get(&settings.node).map(|member| member.links.clone());
@@ -100,6 +104,7 @@ impl Heart {
         Ok(Heart {
             settings,
             room,
+            page,
             dice,
             pulse,
             detector,
@@ -142,6 +147,7 @@ impl Heart {
             self.notice_gaps(now);
             self.obey(now);
             self.detector.tick(now);
+            self.tell_lease(now);
             self.speak(now);
             self.ask_disks(now);
             self.tell_changes(now);
@@ -155,6 +161,11 @@ impl Heart {
             self.listen(&mut buffer);
             self.hear_disks();
         }
+    }
+
+    /// Whoever writes in this machine knows that the lease is over before anybody else is told that it is not needed any more.
+    fn tell_lease(&self, now: BootTime) {
+        self.page.set(self.detector.membership().quorate(now).map(|(_, until)| until));
     }
 
     /// A daemon that goes on where the one before was has a view that it need not agree on.

@@ -1,7 +1,7 @@
 //! The container itself: created, given to somebody, named.
 
 use crate::base::epoch::Generation;
-use crate::base::id::{ClusterId, ContainerId, DiskNumber};
+use crate::base::id::{ContainerId, DiskNumber};
 use crate::base::limits::{EXTENT_BYTES_MAX, EXTENT_BYTES_MIN};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
@@ -45,7 +45,7 @@ fn blank(ask: &CreateContainer, id: ContainerId, owner: Option<Owner>, asker: &A
         kind: ask.kind,
         home: owner.clone(),
         owner,
-        cluster: ClusterId::NONE,
+        cluster: ask.cluster,
         extent: ask.extent.whole_sectors(),
         template: ask.template,
         suspended: false,

@@ -47,6 +47,7 @@ pub fn create_request(extents: &[u64]) -> CreateContainer {
     CreateContainer {
         name: name("data"),
         kind: ContainerKind::Private,
+        cluster: crate::base::id::ClusterId::NONE,
         owner: OwnerAsk::Machine(asker(1, 1).machine),
         template: false,
         extent: Bytes(4 * MIB),

@@ -1,0 +1,62 @@
+//! For whom a process acts: its machine, and, where evmsd of a cluster runs, that cluster for as long as the node is quorate.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::base::id::{ClusterId, NodeId};
+use crate::base::time::BootTime;
+use crate::volume::request::Machine;
+
+/// Until when this node may act for its cluster. It is looked at anew before every write: a lease is extended many times while
+/// a change is carried out, and may be gone within it (safety 1.3, 2.5).
+#[derive(Clone, Copy, Debug)]
+pub struct Lease(&'static AtomicU64);
+
+impl Lease {
+    /// The word in which evmsd keeps its end, in milliseconds of boot time; 0 is none.
+    pub fn of(word: &'static AtomicU64) -> Lease {
+        Lease(word)
+    }
+
+    /// When it ends, as of now.
+    pub fn end(self) -> BootTime {
+        BootTime { ms: self.0.load(Ordering::Acquire) }
+    }
+}
+
+/// One word is one lease.
+impl PartialEq for Lease {
+    fn eq(&self, other: &Lease) -> bool {
+        core::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Lease {}
+
+/// What evmsd gives a command of its own machine: to act for its cluster, as this node of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warrant {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node's number in it: its own blocks on every disk of the cluster's containers.
+    pub node: NodeId,
+    /// Until when.
+    pub lease: Lease,
+}
+
+/// Who asks the guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The machine.
+    pub machine: Machine,
+    /// Its cluster's warrant, if it has one.
+    pub warrant: Option<Warrant>,
+    /// Why it has none although it is in a cluster, and what to do, as the end of a sentence.
+    pub refusal: Option<String>,
+}
+
+impl Principal {
+    /// Its warrant for containers of this cluster.
+    pub fn warrant_of(&self, cluster: ClusterId) -> Option<Warrant> {
+        self.warrant.filter(|warrant| warrant.cluster == cluster && !cluster.is_none())
+    }
+}

@@ -1,0 +1,84 @@
+//! The cluster that a command's machine is a node of, as its evmsd says: whose containers it may touch, and the names of nodes.
+
+use std::path::Path;
+
+use crate::base::id::NodeUuid;
+use crate::base::name::Name;
+use crate::engine::guard::{Lease, Warrant};
+use crate::format::control::WarrantLine;
+use crate::host::identity::{self, IdentityFiles};
+use crate::host::lease_page;
+use crate::run::ask::{self, AskError};
+use crate::run::daemon::settings::CONFIG;
+
+/// What is known of it.
+#[derive(Clone, Debug)]
+pub enum Company {
+    /// This machine is in none.
+    None,
+    /// It is in one and may not act for it now: why, and what to do, as the end of a sentence.
+    NotNow(String),
+    /// It acts for this one.
+    Of(Cluster),
+}
+
+/// A cluster in which this node is quorate.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// As which node, and until when.
+    pub warrant: Warrant,
+    /// Its name.
+    pub name: String,
+    /// Its nodes.
+    nodes: Vec<(Name, NodeUuid)>,
+}
+
+impl Cluster {
+    /// The machine that is this node.
+    pub fn machine_of(&self, name: &str) -> Option<NodeUuid> {
+        self.nodes.iter().find(|(other, _)| other.as_str() == name).map(|(_, machine)| *machine)
+    }
+
+    /// The node that is this machine.
+    pub fn name_of(&self, machine: NodeUuid) -> Option<&Name> {
+        self.nodes.iter().find(|(_, other)| *other == machine).map(|(name, _)| name)
+    }
+
+    /// All nodes' names, for people.
+    pub fn names(&self) -> String {
+        self.nodes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Company {
+    /// Asks evmsd of this machine.
+    pub fn ask(identity: &IdentityFiles) -> Company {
+        match ask::warrant() {
+            Ok(line) => by(line, identity),
+            // Without a configuration this machine is in no cluster, or only was.
+            Err(AskError::NoDaemon(_)) if !Path::new(CONFIG).exists() => Company::None,
+            Err(AskError::NoDaemon(error)) => Company::NotNow(format!(
+                "this machine is a node of a cluster ({CONFIG}) and its evmsd cannot be reached ({error}); start it"
+            )),
+            Err(AskError::Refused(_, why)) => {
+                Company::NotNow(format!("this node may not act now: {why}; see: evms why"))
+            }
+            Err(error) => Company::NotNow(error.to_string()),
+        }
+    }
+}
+
+fn by(line: WarrantLine, identity: &IdentityFiles) -> Company {
+    let word = identity::boot_id(identity)
+        .map_err(|error| error.to_string())
+        .and_then(|boot| lease_page::word(boot).map_err(|error| error.to_string()));
+    let word = match word {
+        Ok(Some(word)) => word,
+        Ok(None) => return Company::NotNow("/run/evms/lease is none of evmsd's; start evmsd anew".into()),
+        Err(error) => {
+            return Company::NotNow(format!("/run/evms/lease cannot be read ({error}); start evmsd anew"));
+        }
+    };
+    let warrant = Warrant { cluster: line.cluster, node: line.node, lease: Lease::of(word) };
+    Company::Of(Cluster { warrant, name: line.name, nodes: line.nodes })
+}
