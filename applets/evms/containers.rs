@@ -6,8 +6,9 @@ use evms::base::limits::EXTENT_BYTES_DEFAULT;
 use evms::base::name::Name;
 use evms::base::size::Size;
 use evms::base::units::Bytes;
-use evms::run::container::{ContainerKind, CreateAsk, ModifyAsk, OwnerWord};
+use evms::run::container::{ContainerKind, CreateAsk, ModifyAsk};
 use evms::run::context::Context;
+use evms::run::owner::OwnerWord;
 use evms::run::take::Taking;
 
 use crate::evms::answer::Answer;

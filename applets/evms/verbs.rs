@@ -137,7 +137,9 @@ pub const VERBS: &[Verb] = &[
         usage: "NAME (--private [--owner NODE] | --shared | --deported) DISK…",
         line: "make a container over disks",
         text: "Labels the disks and makes a container of them. A disk on which anything is found is refused and named.\n\
-               Without --owner a private container on block devices is this machine's, one on image files nobody's yet.\n",
+               Without --owner a private container on block devices is this machine's, one on image files nobody's yet.\n\
+               On block devices a node of a cluster makes it the cluster's with --shared, or with a node's name as the\n\
+               owner: then evmsd has to be quorate for every change of it.\n",
         options: &[
             flag("--private", "for one machine at a time, its owner"),
             flag("--shared", "for all nodes of a cluster"),

@@ -75,8 +75,8 @@ impl fmt::Display for NoPermit {
         match self {
             NoPermit::Expired { .. } => write!(
                 f,
-                "a write was not made because this node is not quorate any more; what was written before it stands; see why \
-                 with: evms why, and then run the command again"
+                "this node is not quorate any more, and what was to be written then was not; see why with: evms why, and then run \
+                 the command again"
             ),
             NoPermit::OutOfScope(purpose) => {
                 write!(

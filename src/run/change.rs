@@ -280,6 +280,7 @@ impl Context {
                 // Outbid in the opening, which carries nothing of the request. Outbid in the commit is another matter: it
                 // may have been adopted, and `--size +1G` must not be done twice.
                 Some(Err(Halted::Unopened(Unopened::Superseded(_)))) => continue,
+                Some(Err(_)) if hands.denied.is_some() => return Err(hands.stopped(&held.name)),
                 Some(Err(why)) => {
                     let errors = hands.errors.iter().map(|(_, error)| error.clone()).collect::<Vec<_>>();
                     return Err(RunError::halted(&held.name, why, hands.touched(), &errors));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::failure::Kind;
 use crate::base::gather::Gather;
-use crate::base::id::{ClusterId, ContainerId, DiskNumber, NodeUuid};
+use crate::base::id::{ContainerId, DiskNumber};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
 use crate::engine::author::Planner;
@@ -14,10 +14,10 @@ pub use crate::format::model::ContainerKind;
 use crate::format::model::Model;
 use crate::host::disk::{Medium, OpenDisk};
 use crate::run::change::{Errand, Held, drive, find, write_lines};
-use crate::run::company::{Cluster, Company};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::labels;
+use crate::run::owner::OwnerWord;
 use crate::run::perform::Hands;
 use crate::run::report::Changed;
 use crate::run::scene::Scene;
@@ -26,20 +26,7 @@ use crate::volume::commit::{Labels, Member};
 use crate::volume::discover::{Deletion, Found};
 use crate::volume::mistake::Rules;
 use crate::volume::plan;
-use crate::volume::request::{CreateContainer, Machine, OwnerAsk, Request};
-
-/// Who shall own a private container, as typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnerWord {
-    /// This machine.
-    Me,
-    /// Nobody yet.
-    Unclaimed,
-    /// The machine with this identity.
-    Node(NodeUuid),
-    /// A name: this machine's own, or refused, for names do not tell machines apart.
-    Named(String),
-}
+use crate::volume::request::{CreateContainer, OwnerAsk, Request};
 
 /// A container to be made.
 #[derive(Clone, Debug)]
@@ -220,101 +207,6 @@ impl Context {
             generation: order.generation.0,
             ..Changed::default()
         }))
-    }
-
-    /// Whose a new container is: the cluster's that this machine is a node of where it is shared, or goes to a node by its name in
-    /// the cluster; standalone else, and on image files always.
-    fn cluster_of(&self, ask: &CreateAsk, place: Place) -> Result<ClusterId, RunError> {
-        if place == Place::Images {
-            return Ok(ClusterId::NONE);
-        }
-        let named = matches!(ask.owner, Some(OwnerWord::Named(_)));
-        let shared = ask.kind == ContainerKind::Shared;
-        if !shared && !named {
-            return Ok(ClusterId::NONE);
-        }
-        match self.company() {
-            Company::Of(cluster) => Ok(cluster.warrant.cluster),
-            Company::NotNow(why) => Err(RunError::say(
-                Kind::NotOwner,
-                format!(
-                    "container {} was not made, a cluster's as it was to be; nothing was written; {why}",
-                    ask.name
-                ),
-            )),
-            Company::None if shared => {
-                Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: ask.name.clone() }))
-            }
-            Company::None => Ok(ClusterId::NONE),
-        }
-    }
-
-    /// The machine with this identity. Of a cluster's container only its nodes can be owners: no other could ever use it.
-    fn machine_with(&self, node: NodeUuid, cluster: ClusterId) -> Result<Machine, RunError> {
-        let Company::Of(company) = (if cluster.is_none() { &Company::None } else { self.company() }) else {
-            return Ok(Machine { node, name: None });
-        };
-        match company.name_of(node) {
-            Some(name) => Ok(Machine { node, name: Some(name.clone()) }),
-            None => Err(no_node(&node.to_string(), company)),
-        }
-    }
-
-    /// The node of this machine's cluster that is so called.
-    fn node_named(&self, text: &str, place: Place) -> Result<Option<OwnerAsk>, RunError> {
-        if place == Place::Images {
-            return Ok(None);
-        }
-        let cluster = match self.company() {
-            Company::None => return Ok(None),
-            Company::Of(cluster) => cluster,
-            Company::NotNow(why) => {
-                let words = format!(
-                    "--owner '{}' was not looked for; nothing was written; {why}",
-                    text.escape_default()
-                );
-                return Err(RunError::say(Kind::NotOwner, words));
-            }
-        };
-        let Some(node) = cluster.machine_of(text) else {
-            return Err(no_node(text, cluster));
-        };
-        Ok(Some(OwnerAsk::Machine(Machine { node, name: cluster.name_of(node).cloned() })))
-    }
-
-    fn owner(
-        &self,
-        word: Option<&OwnerWord>,
-        place: Place,
-        name: &Name,
-        cluster: ClusterId,
-    ) -> Result<OwnerAsk, RunError> {
-        let me = || {
-            if self.machine.node.is_none() {
-                Err(RunError::Denied(guard::Denied::NoIdentity { name: name.clone() }))
-            } else {
-                Ok(OwnerAsk::Machine(self.named_machine()))
-            }
-        };
-        match word {
-            None if place == Place::Images && self.options.acting_as.is_none() => Ok(OwnerAsk::Unclaimed),
-            None | Some(OwnerWord::Me) => me(),
-            Some(OwnerWord::Unclaimed) => Ok(OwnerAsk::Unclaimed),
-            Some(OwnerWord::Node(node)) if *node == self.machine.node => me(),
-            Some(OwnerWord::Node(node)) => self.machine_with(*node, cluster).map(OwnerAsk::Machine),
-            Some(OwnerWord::Named(text)) => match (self.node_named(text, place)?, &self.machine.name) {
-                (Some(node), _) => Ok(node),
-                (None, Some(mine)) if mine.as_str() == text => me(),
-                _ => Err(RunError::say(
-                    Kind::Usage,
-                    format!(
-                        "--owner '{}' is not this machine's name, and a name alone does not tell machines apart; nothing \
-                         was written; give the node UUID of the owner (its /etc/evms/node), or 'none' to leave it unclaimed",
-                        text.escape_default()
-                    ),
-                )),
-            },
-        }
     }
 
     /// `container modify`.
@@ -541,18 +433,6 @@ fn numbered(joiner: Joiner, model: &Model) -> Joiner {
     joiner.member = Member { number, ..joiner.member };
     joiner.label.number = number;
     joiner
-}
-
-fn no_node(text: &str, cluster: &Cluster) -> RunError {
-    RunError::say(
-        Kind::NotFound,
-        format!(
-            "--owner '{}' is no node of cluster {}; nothing was written; its nodes are {}",
-            text.escape_default(),
-            cluster.name,
-            cluster.names()
-        ),
-    )
 }
 
 fn open_disks(scene: &Scene) -> Vec<&OpenDisk> {

@@ -10,7 +10,7 @@ use crate::base::id::{ContainerId, DiskNumber};
 use crate::base::units::Bytes;
 use crate::engine::author::Why;
 use crate::engine::change::Halted;
-use crate::engine::guard::Denied;
+use crate::engine::guard::{Denied, NoPermit};
 use crate::format::damage::Damage;
 use crate::format::layout::LayoutError;
 use crate::host::disk_error::DiskError;
@@ -128,6 +128,15 @@ pub enum RunError {
         epoch: Epoch,
         /// Was anything written?
         touched: bool,
+    },
+    /// Its permit ended within a change.
+    Stopped {
+        /// The container.
+        name: String,
+        /// Which write was not made, and why.
+        why: NoPermit,
+        /// Does a copy of what it would have become stand on a disk?
+        in_doubt: bool,
     },
     /// A commit is in doubt.
     InDoubt {
@@ -387,6 +396,17 @@ impl RunError {
                     "nothing was written"
                 }
             ),
+            RunError::Stopped { name, why, in_doubt } => {
+                write!(f, "the change of container {name} was stopped: {why}")?;
+                if !in_doubt {
+                    return write!(f, "; no copy of the container was changed");
+                }
+                write!(
+                    f,
+                    "; it is in doubt, and the next command that opens the container decides it, by the newest copy it finds: look \
+                     with evms info {name} before a relative size (+1G) is asked for again"
+                )
+            }
             RunError::InDoubt { name, order, tally, errors } => {
                 write!(
                     f,
@@ -433,6 +453,7 @@ impl Failure for RunError {
             RunError::Unusable { .. } | RunError::Conflict { .. } | RunError::StrangeFront { .. } => {
                 Kind::Damage
             }
+            RunError::Stopped { why, .. } => why.kind(),
             RunError::InDoubt { .. } => Kind::Device,
             RunError::Dm(error) => error.kind(),
             RunError::Live(error) => error.kind(),

@@ -25,6 +25,7 @@ pub mod live;
 pub mod look;
 pub mod members;
 pub mod new_ids;
+pub mod owner;
 pub mod perform;
 pub mod report;
 pub mod scene;

@@ -11,6 +11,7 @@ use crate::engine::guard::{NoPermit, Permit};
 use crate::host::clock;
 use crate::host::disk::{Medium, OpenDisk};
 use crate::host::disk_error::DiskError;
+use crate::run::failure::RunError;
 use crate::volume::commit::io::{Answer, Ask, Op, Purpose};
 
 /// How long a first claim of a node block is left to show a rival (two disk beats, safety 2.8 and 6).
@@ -97,6 +98,14 @@ impl<'a> Hands<'a> {
             }
         }
         answers
+    }
+
+    /// What is said of a change that lost its permit on its way.
+    pub fn stopped(&self, name: &str) -> RunError {
+        // Only what is denied is asked here.
+        let why = self.denied.unwrap_or(NoPermit::OutOfScope(Purpose::Slot));
+        let in_doubt = self.written.iter().any(|written| written.purpose == Purpose::Slot);
+        RunError::Stopped { name: name.into(), why, in_doubt }
     }
 
     fn permitted(&mut self, ask: &Ask, permit: Option<Permit>) -> bool {

@@ -43,6 +43,7 @@ fn a_clusters_containers_are_for_its_quorate_owners() {
             &mut bench,
             &[
                 ("made_for_another_node", made_for_another_node),
+                ("f17_a_lease_that_ends_within_a_change_ends_it", a_lease_that_ends_within_a_change_ends_it),
                 ("its_owner_alone_changes_it", its_owner_alone_changes_it),
                 ("a_machine_of_no_cluster_is_refused", a_machine_of_no_cluster_is_refused),
                 ("f19_without_quorum_nothing_is_written", f19_without_quorum_nothing_is_written),
@@ -112,6 +113,24 @@ fn made_for_another_node(bench: &mut Bench) -> Result<(), Trouble> {
     let cluster = bench.one.ok("evms status --json | sed 's/.*\"cluster_id\":\"\\([^\"]*\\)\".*/\\1/'")?;
     assert!(cluster.trim().len() > 30 && stands.contains(cluster.trim()), "{cluster}: {stands}");
     Ok(())
+}
+
+/// F17: evmsd stands still when a command has its warrant and has begun: it rests two beats of the disks over the block that it claims,
+/// which is longer than a lease. What it would write then is not written.
+fn a_lease_that_ends_within_a_change_ends_it(bench: &mut Bench) -> Result<(), Trouble> {
+    let before = bench.stands()?;
+    let evmsd = bench.daemons[1].pid();
+    let change = Task::start(&mut bench.two, "change", "evms volume create data/home --size 8M")?;
+    // Nobody else sleeps here; it does so in its second process, or in a thread.
+    wait_until(&mut bench.two, "cat /proc/[0-9]*/task/*/wchan 2>/dev/null | grep -q nanosleep")?;
+    bench.two.ok(&format!("kill -STOP {evmsd}"))?;
+    let said = change.end(&mut bench.two)?;
+    bench.two.ok(&format!("kill -CONT {evmsd}"))?;
+    assert_eq!(said.code, NOT_OWNER, "{}", said.text());
+    assert!(said.text().contains("not quorate any more"), "{}", said.text());
+    assert!(said.text().contains("no copy of the container was changed"), "{}", said.text());
+    assert_eq!(bench.stands()?, before);
+    wait_until(&mut bench.two, QUORATE)
 }
 
 fn its_owner_alone_changes_it(bench: &mut Bench) -> Result<(), Trouble> {

@@ -245,7 +245,7 @@ fn f25_who_slept_while_a_copy_took_its_place_is_quorate_by_no_old_view() {
 /// R9, R10: who did not run for a moment goes on in its view; who did not for a window is in none, and the others have long left it
 /// out. Restarted, with what the one before left, is the same.
 #[test]
-fn f9_who_slept_for_a_window_is_in_no_view() {
+fn f17_who_slept_for_a_window_is_in_no_view() {
     let window_ms = Timing::default().window_ms;
     for (slept_ms, restarted) in
         [(700, false), (700, true), (window_ms, false), (window_ms, true), (9000, false)]

@@ -1,0 +1,135 @@
+//! Whose a container is to be: words of a command into machines. A name tells machines apart only within a cluster.
+
+use crate::base::failure::Kind;
+use crate::base::id::{ClusterId, NodeUuid};
+use crate::base::name::Name;
+use crate::engine::guard::{self, Place};
+use crate::format::model::ContainerKind;
+use crate::run::company::{Cluster, Company};
+use crate::run::container::CreateAsk;
+use crate::run::context::Context;
+use crate::run::failure::RunError;
+use crate::volume::request::{Machine, OwnerAsk};
+
+/// Who shall own a private container, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnerWord {
+    /// This machine.
+    Me,
+    /// Nobody yet.
+    Unclaimed,
+    /// The machine with this identity.
+    Node(NodeUuid),
+    /// A name: this machine's own, or refused, for names do not tell machines apart.
+    Named(String),
+}
+
+impl Context {
+    /// Whose a new container is: the cluster's that this machine is a node of where it is shared, or goes to a node by its name in
+    /// the cluster; standalone else, and on image files always.
+    pub(super) fn cluster_of(&self, ask: &CreateAsk, place: Place) -> Result<ClusterId, RunError> {
+        if place == Place::Images {
+            return Ok(ClusterId::NONE);
+        }
+        let named = matches!(ask.owner, Some(OwnerWord::Named(_)));
+        let shared = ask.kind == ContainerKind::Shared;
+        if !shared && !named {
+            return Ok(ClusterId::NONE);
+        }
+        match self.company() {
+            Company::Of(cluster) => Ok(cluster.warrant.cluster),
+            Company::NotNow(why) => Err(RunError::say(
+                Kind::NotOwner,
+                format!(
+                    "container {} was not made, a cluster's as it was to be; nothing was written; {why}",
+                    ask.name
+                ),
+            )),
+            Company::None if shared => {
+                Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: ask.name.clone() }))
+            }
+            Company::None => Ok(ClusterId::NONE),
+        }
+    }
+
+    /// The machine with this identity. Of a cluster's container only its nodes can be owners: no other could ever use it.
+    fn machine_with(&self, node: NodeUuid, cluster: ClusterId) -> Result<Machine, RunError> {
+        let Company::Of(company) = (if cluster.is_none() { &Company::None } else { self.company() }) else {
+            return Ok(Machine { node, name: None });
+        };
+        match company.name_of(node) {
+            Some(name) => Ok(Machine { node, name: Some(name.clone()) }),
+            None => Err(no_node(&node.to_string(), company)),
+        }
+    }
+
+    /// The node of this machine's cluster that is so called.
+    fn node_named(&self, text: &str, place: Place) -> Result<Option<OwnerAsk>, RunError> {
+        if place == Place::Images {
+            return Ok(None);
+        }
+        let cluster = match self.company() {
+            Company::None => return Ok(None),
+            Company::Of(cluster) => cluster,
+            Company::NotNow(why) => {
+                let words = format!(
+                    "--owner '{}' was not looked for; nothing was written; {why}",
+                    text.escape_default()
+                );
+                return Err(RunError::say(Kind::NotOwner, words));
+            }
+        };
+        let Some(node) = cluster.machine_of(text) else {
+            return Err(no_node(text, cluster));
+        };
+        Ok(Some(OwnerAsk::Machine(Machine { node, name: cluster.name_of(node).cloned() })))
+    }
+
+    /// Who is meant by this word, or by none.
+    pub(super) fn owner(
+        &self,
+        word: Option<&OwnerWord>,
+        place: Place,
+        name: &Name,
+        cluster: ClusterId,
+    ) -> Result<OwnerAsk, RunError> {
+        let me = || {
+            if self.machine.node.is_none() {
+                Err(RunError::Denied(guard::Denied::NoIdentity { name: name.clone() }))
+            } else {
+                Ok(OwnerAsk::Machine(self.named_machine()))
+            }
+        };
+        match word {
+            None if place == Place::Images && self.options.acting_as.is_none() => Ok(OwnerAsk::Unclaimed),
+            None | Some(OwnerWord::Me) => me(),
+            Some(OwnerWord::Unclaimed) => Ok(OwnerAsk::Unclaimed),
+            Some(OwnerWord::Node(node)) if *node == self.machine.node => me(),
+            Some(OwnerWord::Node(node)) => self.machine_with(*node, cluster).map(OwnerAsk::Machine),
+            Some(OwnerWord::Named(text)) => match (self.node_named(text, place)?, &self.machine.name) {
+                (Some(node), _) => Ok(node),
+                (None, Some(mine)) if mine.as_str() == text => me(),
+                _ => Err(RunError::say(
+                    Kind::Usage,
+                    format!(
+                        "--owner '{}' is not this machine's name, and a name alone does not tell machines apart; nothing \
+                         was written; give the node UUID of the owner (its /etc/evms/node), or 'none' to leave it unclaimed",
+                        text.escape_default()
+                    ),
+                )),
+            },
+        }
+    }
+}
+
+fn no_node(text: &str, cluster: &Cluster) -> RunError {
+    RunError::say(
+        Kind::NotFound,
+        format!(
+            "--owner '{}' is no node of cluster {}; nothing was written; its nodes are {}",
+            text.escape_default(),
+            cluster.name,
+            cluster.names()
+        ),
+    )
+}
