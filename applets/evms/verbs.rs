@@ -51,7 +51,7 @@ const WIPE: Opt = values(
 const SLOT: Opt =
     value("--slot", "SIZE", "room for one copy of the model; follows from the disk's size else");
 const OWNER: Opt =
-    value("--owner", "NODE", "a node UUID, this machine's name, 'me', or 'none' for nobody yet");
+    value("--owner", "NODE", "a node UUID, a node's or this machine's name, 'me', or 'none' for nobody yet");
 const ON: Opt = values("--on", "DISK", "only on this disk, by path or number; may be given several times");
 
 /// All verbs, in the order of the help.

@@ -70,7 +70,7 @@ impl Context {
         let taken = scene.disks.iter().map(|seen| ask.taking.take(seen, id, &mut self.dice));
         let taken = taken.collect::<Result<Vec<_>, _>>()?;
         let place = place_of(&scene);
-        let cluster = self.cluster_of(ask, place)?;
+        let cluster = self.cluster_of(&ask.name, ask.kind, ask.owner.as_ref(), place)?;
         // Who may not open it may not label its disks either.
         self.me(place, cluster)?;
         let owner = self.owner(ask.owner.as_ref(), place, &ask.name, cluster)?;

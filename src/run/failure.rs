@@ -350,6 +350,18 @@ impl fmt::Display for RunError {
     }
 }
 
+fn stopped_words(f: &mut fmt::Formatter<'_>, name: &str, why: &NoPermit, in_doubt: bool) -> fmt::Result {
+    write!(f, "the change of container {name} was stopped: {why}")?;
+    if !in_doubt {
+        return write!(f, "; no copy of the container was changed");
+    }
+    write!(
+        f,
+        "; it is in doubt, and the next command that opens the container decides it, by the newest copy it finds: look with evms \
+         info {name} before a relative size (+1G) is asked for again"
+    )
+}
+
 impl RunError {
     /// What is wrong with a container as a whole.
     fn about_container(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -396,17 +408,7 @@ impl RunError {
                     "nothing was written"
                 }
             ),
-            RunError::Stopped { name, why, in_doubt } => {
-                write!(f, "the change of container {name} was stopped: {why}")?;
-                if !in_doubt {
-                    return write!(f, "; no copy of the container was changed");
-                }
-                write!(
-                    f,
-                    "; it is in doubt, and the next command that opens the container decides it, by the newest copy it finds: look \
-                     with evms info {name} before a relative size (+1G) is asked for again"
-                )
-            }
+            RunError::Stopped { name, why, in_doubt } => stopped_words(f, name, why, *in_doubt),
             RunError::InDoubt { name, order, tally, errors } => {
                 write!(
                     f,

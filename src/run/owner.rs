@@ -6,7 +6,6 @@ use crate::base::name::Name;
 use crate::engine::guard::{self, Place};
 use crate::format::model::ContainerKind;
 use crate::run::company::{Cluster, Company};
-use crate::run::container::CreateAsk;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::volume::request::{Machine, OwnerAsk};
@@ -27,12 +26,18 @@ pub enum OwnerWord {
 impl Context {
     /// Whose a new container is: the cluster's that this machine is a node of where it is shared, or goes to a node by its name in
     /// the cluster; standalone else, and on image files always.
-    pub(super) fn cluster_of(&self, ask: &CreateAsk, place: Place) -> Result<ClusterId, RunError> {
+    pub(super) fn cluster_of(
+        &self,
+        name: &Name,
+        kind: ContainerKind,
+        owner: Option<&OwnerWord>,
+        place: Place,
+    ) -> Result<ClusterId, RunError> {
         if place == Place::Images {
             return Ok(ClusterId::NONE);
         }
-        let named = matches!(ask.owner, Some(OwnerWord::Named(_)));
-        let shared = ask.kind == ContainerKind::Shared;
+        let named = matches!(owner, Some(OwnerWord::Named(_)));
+        let shared = kind == ContainerKind::Shared;
         if !shared && !named {
             return Ok(ClusterId::NONE);
         }
@@ -41,12 +46,11 @@ impl Context {
             Company::NotNow(why) => Err(RunError::say(
                 Kind::NotOwner,
                 format!(
-                    "container {} was not made, a cluster's as it was to be; nothing was written; {why}",
-                    ask.name
+                    "container {name} was not made, a cluster\'s as it was to be; nothing was written; {why}"
                 ),
             )),
             Company::None if shared => {
-                Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: ask.name.clone() }))
+                Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: name.clone() }))
             }
             Company::None => Ok(ClusterId::NONE),
         }

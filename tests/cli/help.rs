@@ -123,12 +123,14 @@ usage: evms container create NAME (--private [--owner NODE] | --shared | --depor
 
 Labels the disks and makes a container of them. A disk on which anything is found is refused and named.
 Without --owner a private container on block devices is this machine's, one on image files nobody's yet.
+On block devices a node of a cluster makes it the cluster's with --shared, or with a node's name as the
+owner: then evmsd has to be quorate for every change of it.
 
 Options:
   --private         for one machine at a time, its owner
   --shared          for all nodes of a cluster
   --deported        for nobody until it is imported
-  --owner NODE      a node UUID, this machine's name, 'me', or 'none' for nobody yet
+  --owner NODE      a node UUID, a node's or this machine's name, 'me', or 'none' for nobody yet
   --template        its copies get ids of their own when they are imported; for images that are
                     copied to many machines
   --extent SIZE     its unit of space, whole MiB up to 1 GiB (4 MiB)
@@ -149,7 +151,7 @@ usage: evms container modify NAME [--owner NODE] [--type private|shared|deported
 Changes what is given and leaves the rest.
 
 Options:
-  --owner NODE      a node UUID, this machine's name, 'me', or 'none' for nobody yet
+  --owner NODE      a node UUID, a node's or this machine's name, 'me', or 'none' for nobody yet
   --type TYPE       private, shared or deported
   --name NEW        the new name
   --dry-run         write nothing; print every write that would be made, to the sector
