@@ -115,6 +115,8 @@ pub struct Membership {
     grounds: Grounds,
     /// Since when this node's own proposal is under way.
     proposed: BootTime,
+    /// When it last found that it had not run for a window.
+    woke: Option<BootTime>,
     /// Before this nothing is proposed.
     proposes_from: BootTime,
     promises: Promises,
@@ -194,6 +196,7 @@ impl Membership {
             choice: (NodeSet::of(node), now),
             grounds: Grounds::default(),
             proposed: now,
+            woke: None,
             proposes_from: now,
             promises: Promises::default(),
             sent: Sent::default(),
@@ -294,7 +297,7 @@ impl Membership {
             return;
         }
         self.floor = self.promised();
-        self.view = None;
+        (self.view, self.woke) = (None, Some(now));
         (self.tie, self.counts) = (false, false);
         (self.lease_until, self.tie_until) = (BootTime::default(), BootTime::default());
         self.proposes_from = self.proposes_from.max(now.plus_ms(self.configuration.timing.window_ms));

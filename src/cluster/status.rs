@@ -109,6 +109,10 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
             other.short(),
             detector.membership().incarnation().short()
         ),
+        Standing::Woke(ms) => format!(
+            "this daemon did not run for so long that the others may have gone on without it: it hears them for another {ms} ms \
+             before it is in a view again"
+        ),
         Standing::Excluded(excluded) => format!(
             "left out by {}: {}; see the network between them",
             list(roster, excluded.chosen),

@@ -4,12 +4,13 @@
 //! ```text
 //! offset bytes what
 //!      0     8 magic "EVMSLEA1"
-//!      8     8 milliseconds of boot time; 0 is none; written and read as one
-//!     16    16 the boot
+//!      8     8 the lease's end, in milliseconds of boot time; 0 is none; written and read as one
+//!     16     8 the term: another number for every lease that does not go on from the one before, likewise
+//!     24    16 the boot
 //! ```
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,16 +25,20 @@ use crate::host::sys;
 const MAGIC: &[u8; 8] = b"EVMSLEA1";
 /// Bytes of the file.
 const PAGE_BYTES: i64 = 4096;
-/// Where the word is.
-const WORD_AT: usize = 8;
-const HEAD_BYTES: usize = 32;
+/// Where the words are.
+const WORDS_AT: usize = 8;
+const BOOT_AT: usize = 24;
+const HEAD_BYTES: usize = 40;
+
+/// The lease's end, and its term.
+pub type Words = [AtomicU64; 2];
 
 fn path() -> PathBuf {
     Path::new(RUN).join("lease")
 }
 
 /// What evmsd writes.
-pub struct LeasePage(&'static AtomicU64);
+pub struct LeasePage(&'static Words);
 
 impl LeasePage {
     /// Makes it, with no lease. Only for who holds the daemon's lock.
@@ -43,28 +48,37 @@ impl LeasePage {
         let mut file = open?;
         // A page that there is no room for would end the daemon without a word when it is written.
         posix_fallocate(&file, 0, PAGE_BYTES)?;
-        let word = sys::shared_word(&file, WORD_AT, true)?;
+        let words = sys::shared_words(&file, WORDS_AT, true)?;
+        let page = LeasePage(words);
         // Who has it mapped sees the same memory: it is never another file.
-        word.store(0, Ordering::Release);
+        page.set(None);
         file.write_all(MAGIC)?;
-        file.write_all(&[0; 8])?;
+        file.seek(io::SeekFrom::Start(BOOT_AT as u64))?;
         file.write_all(&boot.0)?;
-        Ok(LeasePage(word))
+        Ok(page)
     }
 
     /// This node may act until then; `None` from now on not any more.
     pub fn set(&self, until: Option<BootTime>) {
-        self.0.store(until.map_or(0, |until| until.ms), Ordering::Release);
+        let [end, term] = self.0;
+        match until {
+            Some(until) => end.store(until.ms, Ordering::Release),
+            None => {
+                end.store(0, Ordering::Release);
+                // What was begun under it does not go on under the next one.
+                term.fetch_add(1, Ordering::AcqRel);
+            }
+        }
     }
 }
 
-/// The word as the others read it; nothing when no evmsd of this boot made it.
-pub fn word(boot: BootId) -> io::Result<Option<&'static AtomicU64>> {
+/// The words as the others read them; nothing when no evmsd of this boot made them.
+pub fn words(boot: BootId) -> io::Result<Option<&'static Words>> {
     let mut file = File::open(path())?;
     let mut head = [0; HEAD_BYTES];
     file.read_exact(&mut head)?;
-    if head.get(..8) != Some(&MAGIC[..]) || head.get(16..) != Some(&boot.0[..]) {
+    if head.get(..8) != Some(&MAGIC[..]) || head.get(BOOT_AT..) != Some(&boot.0[..]) {
         return Ok(None);
     }
-    Ok(Some(sys::shared_word(&file, WORD_AT, false)?))
+    Ok(Some(sys::shared_words(&file, WORDS_AT, false)?))
 }

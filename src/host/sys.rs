@@ -415,29 +415,29 @@ impl Drop for SharedPages {
     }
 }
 
-/// A word of eight bytes in a file that other processes map too, for as long as this process lives. Where it is not `writable`, to
-/// store there ends the process.
-pub fn shared_word(
+/// Words of eight bytes in a file that other processes map too, for as long as this process lives. Where they are not `writable`,
+/// to store there ends the process.
+pub fn shared_words<const COUNT: usize>(
     file: &File,
     at: usize,
     writable: bool,
-) -> Result<&'static core::sync::atomic::AtomicU64, Errno> {
-    let word = size_of::<core::sync::atomic::AtomicU64>();
+) -> Result<&'static [core::sync::atomic::AtomicU64; COUNT], Errno> {
+    let bytes = size_of::<[core::sync::atomic::AtomicU64; COUNT]>();
     let has = file.metadata().map_err(|_| Errno::EIO)?.len();
-    if !at.is_multiple_of(word) || has < (at + word) as u64 {
+    if !at.is_multiple_of(size_of::<u64>()) || has < (at + bytes) as u64 {
         return Err(Errno::EINVAL);
     }
     let access = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
     let nowhere = core::ptr::null_mut();
     // SAFETY: asks for new memory at no place of ours, over an open file.
-    let start = unsafe { libc::mmap(nowhere, at + word, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    let start = unsafe { libc::mmap(nowhere, at + bytes, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
     if start == libc::MAP_FAILED {
         return Err(Errno::last());
     }
     // SAFETY: exactly the memory that was mapped. Where it may not be locked, it may be swapped out.
-    unsafe { libc::mlock(start, at + word) };
+    unsafe { libc::mlock(start, at + bytes) };
     // SAFETY: inside of what was mapped (asked above), aligned as pages are and `at` is, and never unmapped.
-    Ok(unsafe { &*start.cast::<u8>().add(at).cast::<core::sync::atomic::AtomicU64>() })
+    Ok(unsafe { &*start.cast::<u8>().add(at).cast::<[core::sync::atomic::AtomicU64; COUNT]>() })
 }
 
 /// All memory of this process, what it will have too, stays where it is (mlockall).

@@ -197,9 +197,13 @@ impl Context {
             Act::Change,
         )
         .map_err(RunError::Denied)?;
+        let cluster = held.chosen()?.model.container.cluster;
+        let own = self.principal(cluster).warrant_of(cluster).map(|warrant| warrant.node);
         let mut paper = Labels::new(held.members(), Rules::ALL);
         for (lane, read) in held.found.disks.iter().enumerate() {
-            let damaged = node_blocks(&held.scene, read).map_err(RunError::Disk)?.damaged;
+            let mut damaged = node_blocks(&held.scene, read).map_err(RunError::Disk)?.damaged;
+            // Of another node of a cluster: it may promise something there just now.
+            damaged.retain(|id| cluster.is_none() || own == Some(*id));
             if !damaged.is_empty() {
                 paper.push_forget(lane, &damaged);
             }
@@ -220,8 +224,8 @@ impl Context {
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let mut hands = self.hands(disks);
         labels::drive(&mut paper, mandate, &mut hands);
-        match hands.errors.first() {
-            Some((_, error)) => Err(RunError::Disk(error.clone())),
+        match hands.failure(&held.name) {
+            Some(error) => Err(error),
             None if self.options.dry_run => Ok(write_lines(&hands, &paths)),
             None => Ok(Vec::new()),
         }

@@ -63,22 +63,25 @@ impl Company {
             Err(AskError::Refused(_, why)) => {
                 Company::NotNow(format!("this node may not act now: {why}; see: evms why"))
             }
+            Err(AskError::Silent(error)) => Company::NotNow(format!(
+                "evmsd of this machine does not answer ({error}); see its log, and start it anew"
+            )),
             Err(error) => Company::NotNow(error.to_string()),
         }
     }
 }
 
 fn by(line: WarrantLine, identity: &IdentityFiles) -> Company {
-    let word = identity::boot_id(identity)
+    let words = identity::boot_id(identity)
         .map_err(|error| error.to_string())
-        .and_then(|boot| lease_page::word(boot).map_err(|error| error.to_string()));
-    let word = match word {
-        Ok(Some(word)) => word,
+        .and_then(|boot| lease_page::words(boot).map_err(|error| error.to_string()));
+    let words = match words {
+        Ok(Some(words)) => words,
         Ok(None) => return Company::NotNow("/run/evms/lease is none of evmsd's; start evmsd anew".into()),
         Err(error) => {
             return Company::NotNow(format!("/run/evms/lease cannot be read ({error}); start evmsd anew"));
         }
     };
-    let warrant = Warrant { cluster: line.cluster, node: line.node, lease: Lease::of(word) };
+    let warrant = Warrant { cluster: line.cluster, node: line.node, lease: Lease::of(words) };
     Company::Of(Cluster { warrant, name: line.name, nodes: line.nodes })
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::base::failure::Kind;
+use crate::base::failure::{Failure, Kind};
 use crate::base::gather::Gather;
-use crate::base::id::{ContainerId, DiskNumber};
+use crate::base::id::{ClusterId, ContainerId, DiskNumber};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
 use crate::engine::author::Planner;
@@ -66,11 +66,19 @@ impl Context {
             return Ok(already);
         }
         let scene = take::open(&ask.disks, self.options.dry_run)?;
+        self.may_wipe(&ask.taking, &scene)?;
         let id = ContainerId::random(&mut self.dice);
         let taken = scene.disks.iter().map(|seen| ask.taking.take(seen, id, &mut self.dice));
         let taken = taken.collect::<Result<Vec<_>, _>>()?;
         let place = place_of(&scene);
         let cluster = self.cluster_of(&ask.name, ask.kind, ask.owner.as_ref(), place)?;
+        if ask.template && !cluster.is_none() {
+            return Err(RunError::say(
+                Kind::Usage,
+                "--template is for images that are copied to many machines, and not for a container of a cluster; nothing was \
+                 written; leave it out",
+            ));
+        }
         // Who may not open it may not label its disks either.
         self.me(place, cluster)?;
         let owner = self.owner(ask.owner.as_ref(), place, &ask.name, cluster)?;
@@ -132,6 +140,10 @@ impl Context {
             Change::found(members.clone(), mandate, self.me(place, cluster)?, planner, Rules::ALL);
         drive(&mut change, &mut hands);
         let (planner, Some(Ok(done))) = change.finish() else {
+            // Another node may have opened what stands already, and be told that its change is safe.
+            if hands.tried && !cluster.is_none() {
+                return Err(half_made(&hands, &ask.name));
+            }
             return Err(undo(&members, &mandate, &mut hands, &ask.name));
         };
         Ok(Changed {
@@ -187,6 +199,24 @@ impl Context {
         }
         if chosen.model.container.kind != ask.kind {
             return exists("is of another type".into());
+        }
+        let container = &chosen.model.container;
+        let place = scene.place_of(found);
+        let cluster = self.cluster_of(&ask.name, ask.kind, ask.owner.as_ref(), place)?;
+        if container.cluster != cluster {
+            let whose = |cluster: ClusterId| match cluster.is_none() {
+                true => "standalone".to_string(),
+                false => format!("of cluster {cluster}"),
+            };
+            return exists(format!("is {}, not {}", whose(container.cluster), whose(cluster)));
+        }
+        if let (Some(word), Some(owner)) = (&ask.owner, &container.owner) {
+            match self.owner(Some(word), place, &ask.name, cluster)? {
+                OwnerAsk::Machine(machine) if machine.node != owner.node => {
+                    return exists("has another owner".into());
+                }
+                _ => (),
+            }
         }
         // A crash cut its first commit: whoever hears "already so" must not lose it with one disk.
         if !chosen.committed {
@@ -351,6 +381,7 @@ impl Context {
             held = self.hold_without(name, Act::Change, &left)?;
         }
         let scene = take::open(&fresh, self.options.dry_run)?;
+        self.may_wipe(taking, &scene)?;
         // One slot length for all: the smallest slot bounds the model.
         let slot = held.found.disks.iter().map(|read| read.labelled.layout.slot_bytes()).max();
         let taking = Taking { slot: taking.slot.or(slot), ..taking.clone() };
@@ -453,17 +484,39 @@ fn all_images(paths: &[PathBuf]) -> bool {
 }
 
 /// A founding failed: what was labelled is unlabelled, and the first error tells why.
+/// A container of a cluster of which it is not known whether it was made.
+fn half_made(hands: &Hands<'_>, name: &Name) -> RunError {
+    let (kind, why) = match hands.failure(name.as_str()) {
+        Some(error) => (error.kind(), error.to_string()),
+        None => {
+            (Kind::Device, "another node opened it meanwhile, or fewer disks took it than a majority".into())
+        }
+    };
+    RunError::say(
+        kind,
+        format!(
+            "container {name} may stand now, or not: {why}; nothing was taken back, for another node may use it; say the same again, \
+             which finishes it, or look with: evms info {name}"
+        ),
+    )
+}
+
 fn undo(members: &[Member], mandate: &guard::Mandate, hands: &mut Hands<'_>, name: &Name) -> RunError {
     let first = hands.errors.first().map(|(_, error)| error.clone());
+    let denied = hands.denied;
     let mut paper = Labels::new(members.to_vec(), Rules::ALL);
     (0..members.len()).for_each(|lane| paper.push_wipe(lane));
     labels::drive(&mut paper, mandate, hands);
     let undone = paper.failed().is_empty();
-    let cause = first.map_or("its disks did not take it".to_string(), |error| error.to_string());
+    let (kind, cause) = match (denied, first) {
+        (Some(denied), _) => (denied.kind(), denied.to_string()),
+        (None, Some(error)) => (Kind::Device, error.to_string()),
+        (None, None) => (Kind::Device, "its disks did not take it".to_string()),
+    };
     let after = if undone {
         "its disks are free again".to_string()
     } else {
         format!("a disk may keep a label; use it anew with --wipe {}", take::WIPE_EVMS)
     };
-    RunError::say(Kind::Device, format!("container {name} was not made: {cause}; {after}"))
+    RunError::say(kind, format!("container {name} was not made: {cause}; {after}"))
 }

@@ -124,6 +124,9 @@ fn labels_left(held: &Held, goes: impl Fn(&Read) -> bool) -> Vec<String> {
 /// The container is deleted, and some of its disks could not be freed.
 fn not_freed(name: &str, paths: &[String], paper: &Labels, hands: &Hands<'_>) -> Option<RunError> {
     let failed = paper.failed();
+    if hands.denied.is_some() {
+        return Some(hands.stopped(name));
+    }
     let which = failed.iter().filter_map(|&lane| paths.get(lane).cloned()).collect::<Vec<_>>().join(", ");
     let why = hands.errors.first().map_or("it did not take it".into(), |(_, error)| error.to_string());
     (!failed.is_empty()).then(|| {

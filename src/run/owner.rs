@@ -3,11 +3,13 @@
 use crate::base::failure::Kind;
 use crate::base::id::{ClusterId, NodeUuid};
 use crate::base::name::Name;
-use crate::engine::guard::{self, Place};
+use crate::engine::guard::{self, Act, Place};
 use crate::format::model::ContainerKind;
 use crate::run::company::{Cluster, Company};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
+use crate::run::scene::Scene;
+use crate::run::take::{Taking, WIPE_EVMS};
 use crate::volume::request::{Machine, OwnerAsk};
 
 /// Who shall own a private container, as typed.
@@ -41,19 +43,44 @@ impl Context {
         if !shared && !named {
             return Ok(ClusterId::NONE);
         }
-        match self.company() {
-            Company::Of(cluster) => Ok(cluster.warrant.cluster),
-            Company::NotNow(why) => Err(RunError::say(
+        let mine = |text: &str| self.machine.name.as_ref().is_some_and(|mine| mine.as_str() == text);
+        match (self.company(), owner) {
+            // A name that this machine has outside of its cluster.
+            (Company::Of(cluster), Some(OwnerWord::Named(text)))
+                if !shared && mine(text) && cluster.machine_of(text).is_none() =>
+            {
+                Ok(ClusterId::NONE)
+            }
+            (Company::Of(cluster), _) => Ok(cluster.warrant.cluster),
+            (Company::NotNow(why), _) => Err(RunError::say(
                 Kind::NotOwner,
                 format!(
-                    "container {name} was not made, a cluster\'s as it was to be; nothing was written; {why}"
+                    "container {name} was not made, a cluster's as it was to be; nothing was written; {why}"
                 ),
             )),
-            Company::None if shared => {
+            (Company::None, _) if shared => {
                 Err(RunError::Denied(guard::Denied::SharedNeedsDaemon { name: name.clone() }))
             }
-            Company::None => Ok(ClusterId::NONE),
+            (Company::None, _) => Ok(ClusterId::NONE),
         }
+    }
+
+    /// May disks be taken that carry labels, and are to lose them? What a cluster's container holds is wiped by who may delete it, and
+    /// by nobody else, though the word for wiping was said (safety 2.8, 3.1).
+    pub(super) fn may_wipe(&self, taking: &Taking, scene: &Scene) -> Result<(), RunError> {
+        if !taking.may_wipe(WIPE_EVMS) {
+            return Ok(());
+        }
+        for found in &scene.containers {
+            let Ok(chosen) = &found.chosen else { continue };
+            let container = &chosen.model.container;
+            if container.cluster.is_none() || container.kind == ContainerKind::Deleted {
+                continue;
+            }
+            let who = self.principal(container.cluster);
+            guard::may(&chosen.model, &who, scene.place_of(found), Act::Delete).map_err(RunError::Denied)?;
+        }
+        Ok(())
     }
 
     /// The machine with this identity. Of a cluster's container only its nodes can be owners: no other could ever use it.
@@ -67,9 +94,9 @@ impl Context {
         }
     }
 
-    /// The node of this machine's cluster that is so called.
-    fn node_named(&self, text: &str, place: Place) -> Result<Option<OwnerAsk>, RunError> {
-        if place == Place::Images {
+    /// The node of the container's cluster that is so called. For what is standalone nobody is asked.
+    fn node_named(&self, text: &str, cluster: ClusterId) -> Result<Option<OwnerAsk>, RunError> {
+        if cluster.is_none() {
             return Ok(None);
         }
         let cluster = match self.company() {
@@ -110,7 +137,7 @@ impl Context {
             Some(OwnerWord::Unclaimed) => Ok(OwnerAsk::Unclaimed),
             Some(OwnerWord::Node(node)) if *node == self.machine.node => me(),
             Some(OwnerWord::Node(node)) => self.machine_with(*node, cluster).map(OwnerAsk::Machine),
-            Some(OwnerWord::Named(text)) => match (self.node_named(text, place)?, &self.machine.name) {
+            Some(OwnerWord::Named(text)) => match (self.node_named(text, cluster)?, &self.machine.name) {
                 (Some(node), _) => Ok(node),
                 (None, Some(mine)) if mine.as_str() == text => me(),
                 _ => Err(RunError::say(

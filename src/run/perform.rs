@@ -48,8 +48,10 @@ pub struct Hands<'a> {
     pub written: Vec<Written>,
     /// What went wrong, by lane.
     pub errors: Vec<(usize, DiskError)>,
-    /// A write that no permit covered.
+    /// The first write that no permit covered: none behind it was made either, though a lease came back meanwhile.
     pub denied: Option<NoPermit>,
+    /// Was a write of a model begun? It may stand, whatever was answered.
+    pub tried: bool,
     /// Told how many bytes were written so far, each MiB once.
     pub progress: Option<fn(u64)>,
     told_mib: u64,
@@ -65,6 +67,7 @@ impl<'a> Hands<'a> {
             written: Vec::new(),
             errors: Vec::new(),
             denied: None,
+            tried: false,
             progress: None,
             told_mib: 0,
         }
@@ -104,15 +107,26 @@ impl<'a> Hands<'a> {
     pub fn stopped(&self, name: &str) -> RunError {
         // Only what is denied is asked here.
         let why = self.denied.unwrap_or(NoPermit::OutOfScope(Purpose::Slot));
-        let in_doubt = self.written.iter().any(|written| written.purpose == Purpose::Slot);
-        RunError::Stopped { name: name.into(), why, in_doubt }
+        RunError::Stopped { name: name.into(), why, in_doubt: self.tried }
+    }
+
+    /// Why not all of it was done: what was denied, or what a disk said first.
+    pub fn failure(&self, name: &str) -> Option<RunError> {
+        match (self.denied, self.errors.first()) {
+            (Some(_), _) => Some(self.stopped(name)),
+            (None, Some((_, error))) => Some(RunError::Disk(error.clone())),
+            (None, None) => None,
+        }
     }
 
     fn permitted(&mut self, ask: &Ask, permit: Option<Permit>) -> bool {
         let Op::Write { purpose, .. } = &ask.op else { return true };
-        let Some(permit) = permit else { return false };
+        let Some(permit) = permit.filter(|_| self.denied.is_none()) else { return false };
         match permit.allows(*purpose, clock::boot_now()) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.tried |= *purpose == Purpose::Slot;
+                true
+            }
             Err(denied) => {
                 self.denied = Some(denied);
                 false

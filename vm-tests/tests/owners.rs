@@ -156,6 +156,13 @@ fn a_machine_of_no_cluster_is_refused(bench: &mut Bench) -> Result<(), Trouble> 
     ] {
         refused(&mut bench.stranger, command, "run the command on a node of that cluster")?;
     }
+    // Nor is it wiped by the word that destroys labels, there or by a node that does not own it.
+    let disk = bench.stranger.device(&bench.disks[0])?;
+    let wipe = format!("evms container create mine --private --wipe evms {disk}");
+    refused(&mut bench.stranger, &wipe, "run the command on a node of that cluster")?;
+    let disk = bench.one.device(&bench.disks[0])?;
+    let wipe = format!("evms container create mine --private --wipe evms {disk}");
+    refused(&mut bench.one, &wipe, "owned by another machine (n2")?;
     assert_eq!(bench.stands()?, before);
     Ok(())
 }

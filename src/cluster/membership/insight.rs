@@ -42,6 +42,8 @@ pub enum Standing {
     Quiet(u64),
     /// This other boot of it lives too, or did: for so many milliseconds neither counts.
     Doubled(Incarnation, u64),
+    /// It did not run for a window, and for so many milliseconds hears the others before it joins them.
+    Woke(u64),
     /// Those who hear each other are others.
     Excluded(Excluded),
     /// It was in no view yet.
@@ -134,6 +136,10 @@ impl Membership {
         }
         if let Some((other, ms)) = self.rival.living(now) {
             return Standing::Doubled(other, ms);
+        }
+        let woke = self.woke.map_or(0, |woke| left_of(woke.plus_ms(self.configuration.timing.window_ms)));
+        if woke > 0 {
+            return Standing::Woke(woke);
         }
         if let Some(excluded) = self.excluded(now) {
             return Standing::Excluded(excluded);

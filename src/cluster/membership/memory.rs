@@ -134,15 +134,17 @@ impl Membership {
         if !breaks!(rules, PromisesForgottenAtRestart) {
             next.promises = memory.promises;
         }
-        for (node, (incarnation, number)) in memory.heard {
+        let silent_ms = now.ms.saturating_sub(memory.listened.ms);
+        let slept = silent_ms >= next.configuration.timing.window_ms && !breaks!(rules, SleeperGoesOn);
+        // Who lives of those it knew, and in which boot, it does not know after so long.
+        for (node, (incarnation, number)) in memory.heard.into_iter().filter(|_| !slept) {
             next.hearing.trust(Beat::unknown(node, incarnation, number), now);
         }
         // Whom others hear is not known yet: a choice without it would be a wrong one.
         next.proposes_from = now.plus_ms(next.configuration.timing.window_ms);
         next.urgent = true;
         next.adopt_generation(memory.generation);
-        let silent_ms = now.ms.saturating_sub(memory.listened.ms);
-        if silent_ms >= next.configuration.timing.window_ms && !breaks!(rules, SleeperGoesOn) {
+        if slept {
             next.wake_up(now);
         }
         next.was_quorate = next.quorate(now).is_some();

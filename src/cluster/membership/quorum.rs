@@ -38,7 +38,8 @@ impl Membership {
 
     /// The newest time of sending of which a majority of votes, in this view, says that it heard that or later.
     fn echoed(&self, view: &View, now: BootTime) -> Option<BootTime> {
-        if self.is_left(view) && !breaks!(self.rules, SleeperGoesOn) {
+        let unbound = breaks!(self.rules, SleeperGoesOn) || breaks!(self.rules, EchoNotBoundToView);
+        if self.is_left(view) && !unbound {
             return None;
         }
         let echo = |beat: &Beat| {

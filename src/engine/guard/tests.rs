@@ -32,8 +32,8 @@ fn a_permit_covers_its_part_of_a_change_and_nothing_else() {
 /// once, whatever was granted under it.
 #[test]
 fn a_permit_ends_with_the_lease_that_it_was_given_under() {
-    let word: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(100)));
-    let warrant = Warrant { cluster: ClusterId([3; 16]), node: NodeId(1), lease: Lease::of(word) };
+    let words: &[AtomicU64; 2] = Box::leak(Box::new([AtomicU64::new(100), AtomicU64::new(7)]));
+    let warrant = Warrant { cluster: ClusterId([3; 16]), node: NodeId(1), lease: Lease::of(words) };
     let permit = may_found(ContainerId([9; 16]), Some(warrant)).opening();
     let at = |ms| permit.allows(Purpose::Slot, BootTime { ms });
     assert_eq!(at(99), Ok(()));
@@ -41,11 +41,17 @@ fn a_permit_ends_with_the_lease_that_it_was_given_under() {
         let (end, now) = (BootTime { ms: 100 }, BootTime { ms });
         assert_eq!(at(ms), Err(NoPermit::Expired { end, now }));
     }
-    word.store(250, Ordering::Release);
+    words[0].store(250, Ordering::Release);
     assert_eq!(at(249), Ok(()), "it was extended");
-    word.store(0, Ordering::Release);
+    words[0].store(0, Ordering::Release);
     let (end, now) = (BootTime { ms: 0 }, BootTime { ms: 0 });
     assert_eq!(at(0), Err(NoPermit::Expired { end, now }));
+    // The node is quorate again: that is another lease.
+    words[1].store(8, Ordering::Release);
+    words[0].store(900, Ordering::Release);
+    assert!(at(300).is_err());
+    let again = Warrant { lease: Lease::of(words), ..warrant };
+    assert_eq!(may_found(ContainerId([9; 16]), Some(again)).opening().allows(Purpose::Slot, now), Ok(()));
 }
 
 /// Safety 3.1 and 3.2, row by row: whose container, where, what for.
@@ -100,8 +106,8 @@ fn a_mandate_is_given_to_whom_the_model_names() {
 }
 
 fn principal(machine: &Machine, cluster: Option<ClusterId>) -> Principal {
-    let word: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(100)));
-    let warrant = cluster.map(|cluster| Warrant { cluster, node: NodeId(2), lease: Lease::of(word) });
+    let words: &[AtomicU64; 2] = Box::leak(Box::new([AtomicU64::new(100), AtomicU64::new(7)]));
+    let warrant = cluster.map(|cluster| Warrant { cluster, node: NodeId(2), lease: Lease::of(words) });
     Principal { machine: machine.clone(), warrant, refusal: None }
 }
 

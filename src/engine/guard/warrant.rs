@@ -7,26 +7,33 @@ use crate::base::time::BootTime;
 use crate::volume::request::Machine;
 
 /// Until when this node may act for its cluster. It is looked at anew before every write: a lease is extended many times while
-/// a change is carried out, and may be gone within it (safety 1.3, 2.5).
+/// a change is carried out, and may be gone within it (safety 1.3, 2.5). What follows on one that ended is another one.
 #[derive(Clone, Copy, Debug)]
-pub struct Lease(&'static AtomicU64);
+pub struct Lease {
+    words: &'static [AtomicU64; 2],
+    term: u64,
+}
 
 impl Lease {
-    /// The word in which evmsd keeps its end, in milliseconds of boot time; 0 is none.
-    pub fn of(word: &'static AtomicU64) -> Lease {
-        Lease(word)
+    /// The words in which evmsd keeps its end, in milliseconds of boot time, 0 being none; and its term.
+    pub fn of(words: &'static [AtomicU64; 2]) -> Lease {
+        Lease { words, term: words[1].load(Ordering::Acquire) }
     }
 
     /// When it ends, as of now.
     pub fn end(self) -> BootTime {
-        BootTime { ms: self.0.load(Ordering::Acquire) }
+        let [end, term] = self.words;
+        let ms = end.load(Ordering::Acquire);
+        // Behind it: who reads the end of another lease reads that lease's term too.
+        let goes_on = term.load(Ordering::Acquire) == self.term;
+        BootTime { ms: if goes_on { ms } else { 0 } }
     }
 }
 
 /// One word is one lease.
 impl PartialEq for Lease {
     fn eq(&self, other: &Lease) -> bool {
-        core::ptr::eq(self.0, other.0)
+        core::ptr::eq(self.words, other.words) && self.term == other.term
     }
 }
 

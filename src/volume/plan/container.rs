@@ -157,7 +157,10 @@ pub(super) fn modify(
     if hands {
         container.home = owner.clone().or(container.home.take());
         // A shared container keeps who holds it; otherwise only a new owner who asks itself holds it at once.
-        container.holders.retain(|holder| holder.expelled || kind == ContainerKind::Shared);
+        // Of a cluster's container no volumes are up while it is handed over: nobody holds tables, and who is kept would keep all
+        // that is freed from being used again.
+        let keeps = kind == ContainerKind::Shared && container.cluster.is_none();
+        container.holders.retain(|holder| holder.expelled || keeps);
         (container.kind, container.owner) = (kind, owner);
     }
     let mut words = Vec::new();
