@@ -8,7 +8,7 @@ use crate::base::failure::{Failure, Kind};
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::name::Name;
-use crate::engine::guard::{self, Act, Denied, Place};
+use crate::engine::guard::{Act, Denied, Place};
 use crate::host::device::DeviceNumber;
 use crate::host::nodes;
 use crate::host::turn::Turn;
@@ -81,8 +81,7 @@ impl Context {
         };
         let (found, chosen) = find(scene, name)?;
         let model = &chosen.model;
-        guard::may(model, &self.principal(model.container.cluster), scene.place_of(found), Act::Change)
-            .map_err(RunError::Denied)?;
+        self.may(model, scene.place_of(found), Act::Change).map_err(RunError::Denied)?;
         // What no change may write is not given to users to write either.
         writable::refuse_newer(name, found)?;
         writable::refuse_strange_fronts(name, scene, found)?;
@@ -155,12 +154,7 @@ impl Context {
                     ),
                 ));
             }
-            let claim = match guard::may(
-                &chosen.model,
-                &self.principal(chosen.model.container.cluster),
-                Place::Devices,
-                Act::Change,
-            ) {
+            let claim = match self.may(&chosen.model, Place::Devices, Act::Change) {
                 Ok(_) => false,
                 Err(Denied::Unclaimed { .. }) => true,
                 Err(denied) => return Err(RunError::Denied(denied)),

@@ -8,7 +8,7 @@ use crate::base::id::ClusterId;
 use crate::base::limits::OPENING_TRIES_MAX;
 use crate::engine::author::Planner;
 use crate::engine::change::{Author, Change, Done, Halted, Joiner, Step};
-use crate::engine::guard::{self, Act, Mandate};
+use crate::engine::guard::{Act, Mandate};
 use crate::host::disk::{OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::host::udev::Patience;
@@ -160,13 +160,7 @@ impl Context {
         let mut paths = {
             let scene = self.look_for_members()?;
             let (found, chosen) = find(&scene, name)?;
-            guard::may(
-                &chosen.model,
-                &self.principal(chosen.model.container.cluster),
-                scene.place_of(found),
-                act,
-            )
-            .map_err(RunError::Denied)?;
+            self.may(&chosen.model, scene.place_of(found), act).map_err(RunError::Denied)?;
             paths_of(&scene, found)
         };
         paths.retain(|path| !left.contains(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
@@ -181,13 +175,7 @@ impl Context {
         };
         let scene = scene.map_err(RunError::Scene)?;
         let (found, chosen) = find(&scene, name)?;
-        guard::may(
-            &chosen.model,
-            &self.principal(chosen.model.container.cluster),
-            scene.place_of(found),
-            act,
-        )
-        .map_err(RunError::Denied)?;
+        self.may(&chosen.model, scene.place_of(found), act).map_err(RunError::Denied)?;
         writable::refuse_newer(name, found)?;
         let found = found.clone();
         Ok(Held { name: name.into(), found, scene })
@@ -267,9 +255,7 @@ impl Context {
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let me = self.me(place, chosen.model.container.cluster)?;
         for _ in 0..OPENING_TRIES_MAX {
-            let mandate: Mandate =
-                guard::may(&chosen.model, &self.principal(chosen.model.container.cluster), place, errand.act)
-                    .map_err(RunError::Denied)?;
+            let mandate: Mandate = self.may(&chosen.model, place, errand.act).map_err(RunError::Denied)?;
             let planner = self.planner(&errand);
             let mut hands = self.hands(disks.clone());
             let mut change = Change::new(held.members(), mandate, me.clone(), planner, true, Rules::ALL);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::{ContainerId, NodeId};
-use crate::engine::guard::{self, Act, Mandate};
+use crate::engine::guard::{Act, Mandate};
 use crate::format::layout::{AreaKind, End};
 use crate::format::node_block::NodeBlocks;
 use crate::host::disk::OpenDisk;
@@ -140,9 +140,7 @@ impl Context {
             }
             let writes = self.relabel(&held)?;
             let place = held.scene.place_of(&held.found);
-            if let Err(denied) =
-                guard::may(&chosen.model, &self.principal(chosen.model.container.cluster), place, Act::Change)
-            {
+            if let Err(denied) = self.may(&chosen.model, place, Act::Change) {
                 // Nobody's: its labels may be mended, and no more is for us to write.
                 return if held.found.disks.iter().any(relabels) {
                     Ok(writes)
@@ -169,13 +167,9 @@ impl Context {
     }
 
     fn relabel(&mut self, held: &Held) -> Result<Vec<WriteLine>, RunError> {
-        let mandate = guard::may(
-            &held.chosen()?.model,
-            &self.principal(held.chosen()?.model.container.cluster),
-            held.scene.place_of(&held.found),
-            Act::Mend,
-        )
-        .map_err(RunError::Denied)?;
+        let mandate = self
+            .may(&held.chosen()?.model, held.scene.place_of(&held.found), Act::Mend)
+            .map_err(RunError::Denied)?;
         let mut paper = Labels::new(held.members(), Rules::ALL);
         for (lane, read) in held.found.disks.iter().enumerate() {
             if relabels(read) {
@@ -190,13 +184,9 @@ impl Context {
     /// Blanks node blocks that cannot be read: the opening before went above what they may have promised. And records of a
     /// change of ids: a container in the middle of one is not held at all.
     fn forget_damaged_blocks(&mut self, held: &Held) -> Result<Vec<WriteLine>, RunError> {
-        let mandate = guard::may(
-            &held.chosen()?.model,
-            &self.principal(held.chosen()?.model.container.cluster),
-            held.scene.place_of(&held.found),
-            Act::Change,
-        )
-        .map_err(RunError::Denied)?;
+        let mandate = self
+            .may(&held.chosen()?.model, held.scene.place_of(&held.found), Act::Change)
+            .map_err(RunError::Denied)?;
         let cluster = held.chosen()?.model.container.cluster;
         let own = self.principal(cluster).warrant_of(cluster).map(|warrant| warrant.node);
         let mut paper = Labels::new(held.members(), Rules::ALL);

@@ -254,13 +254,8 @@ impl Context {
         let chosen = held.chosen()?;
         let deported = chosen.model.container.kind == ContainerKind::Deported;
         if deported && ask.kind != Some(ContainerKind::Private) && ask.owner.is_none() {
-            guard::may(
-                &chosen.model,
-                &self.principal(chosen.model.container.cluster),
-                held.scene.place_of(&held.found),
-                Act::Change,
-            )
-            .map_err(RunError::Denied)?;
+            self.may(&chosen.model, held.scene.place_of(&held.found), Act::Change)
+                .map_err(RunError::Denied)?;
         }
         let place = held.scene.place_of(&held.found);
         let cluster = chosen.model.container.cluster;

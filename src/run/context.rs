@@ -7,7 +7,8 @@ use crate::base::dice::Dice;
 use crate::base::id::{ClusterId, Incarnation, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
-use crate::engine::guard::{Place, Principal};
+use crate::engine::guard::{self, Act, Denied, Mandate, Place, Principal};
+use crate::format::model::Model;
 use crate::host::disk::OpenDisk;
 pub use crate::host::front;
 pub use crate::host::identity::host_name;
@@ -96,6 +97,11 @@ impl Context {
             Company::Of(cluster) => (Some(cluster.warrant), None),
         };
         Principal { machine, warrant, refusal }
+    }
+
+    /// Asks the guard, as whom this command is to that container's cluster.
+    pub fn may(&self, model: &Model, place: Place, act: Act) -> Result<Mandate, Denied> {
+        guard::may(model, &self.principal(model.container.cluster), place, act)
     }
 
     /// Write, or only say what would be written?

@@ -2,7 +2,7 @@
 //! labels; a crash among these leaves disks that say so, and the same command frees them.
 
 use crate::base::failure::Kind;
-use crate::engine::guard::{self, Act};
+use crate::engine::guard::Act;
 use crate::run::change::{Held, find, write_lines};
 use crate::run::context::Context;
 use crate::run::failure::RunError;
@@ -61,13 +61,9 @@ impl Context {
     fn unlabel(&mut self, held: &Held, opened: &Changed, free: Free) -> Result<Changed, RunError> {
         let disks = held.disks();
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
-        let mandate = guard::may(
-            &held.chosen()?.model,
-            &self.principal(held.chosen()?.model.container.cluster),
-            held.scene.place_of(&held.found),
-            Act::Delete,
-        )
-        .map_err(RunError::Denied)?;
+        let mandate = self
+            .may(&held.chosen()?.model, held.scene.place_of(&held.found), Act::Delete)
+            .map_err(RunError::Denied)?;
         let mut hands = self.hands(disks);
         let mut paper = Labels::new(held.members(), Rules::ALL);
         let goes = |read: &Read| free == Free::All || says_deleted(read);

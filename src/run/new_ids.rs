@@ -72,13 +72,7 @@ impl Context {
 
     fn begin(&mut self, scene: &Scene, old: &Found, name: &str) -> Result<Renaming, RunError> {
         let chosen = old.chosen.as_ref().map_err(|why| RunError::unchosen(name, why))?;
-        guard::may(
-            &chosen.model,
-            &self.principal(chosen.model.container.cluster),
-            scene.place_of(old),
-            Act::Import,
-        )
-        .map_err(RunError::Denied)?;
+        self.may(&chosen.model, scene.place_of(old), Act::Import).map_err(RunError::Denied)?;
         if !chosen.model.container.cluster.is_none() {
             return Err(RunError::say(
                 Kind::Refused,
@@ -192,8 +186,7 @@ impl Context {
         let model = Model::decode(&image.body).map_err(|damage| {
             RunError::unchosen(name, &Unchosen::Unreadable { disk: DiskNumber(0), damage })
         })?;
-        guard::may(&model, &self.principal(model.container.cluster), scene.place_of(old), Act::Import)
-            .map_err(RunError::Denied)?;
+        self.may(&model, scene.place_of(old), Act::Import).map_err(RunError::Denied)?;
         let mut intents = BTreeMap::new();
         let mut disks = Vec::new();
         for read in old.disks.iter().chain(done.into_iter().flat_map(|done| &done.disks)) {

@@ -77,8 +77,7 @@ impl Context {
             if container.cluster.is_none() || container.kind == ContainerKind::Deleted {
                 continue;
             }
-            let who = self.principal(container.cluster);
-            guard::may(&chosen.model, &who, scene.place_of(found), Act::Delete).map_err(RunError::Denied)?;
+            self.may(&chosen.model, scene.place_of(found), Act::Delete).map_err(RunError::Denied)?;
         }
         Ok(())
     }
