@@ -1,25 +1,127 @@
-//! `evms-fence`, one act against one node: not in this build.
+//! `evms-fence`: what stops the I/O of this node's volumes, and why. To fence another node is not in this build.
 
-use crate::exit::Exit;
-use crate::later::Later;
+use std::fmt;
+
+use evms::base::failure::{Failure, Kind};
+use evms::format::control::{GateLine, GatesLine};
+use evms::run::ask;
+use serde_json::{Value, json};
+
+use crate::evms::print_status::span;
+use crate::evms::table::{Table, clean};
+use crate::evms::words::{BadWords, Opt, Words, flag, value};
+use crate::exit::{self, Exit};
+use crate::out;
+use crate::usage;
 
 /// The applet's name.
 pub const NAME: &str = "evms-fence";
 
-const FENCE: Later = Later {
-    name: NAME,
-    help: "\
-usage: evms-fence --help | --version
+const HELP: &str = "\
+usage: evms-fence status [--node NODE] [--json]
+       evms-fence --help | --version
 
-Fences or unfences one node. This build has no cluster daemon yet and cannot fence: whatever else is asked is
-refused with code 7, and no node may be taken for fenced on the strength of it.
-",
-    options: &[],
-    refusal: "this build of evms has no cluster daemon yet and cannot fence; no node was fenced or unfenced; \
-              cut the node's power or its path to the disks by other means",
-};
+Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and who closes
+them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it. To fence another node
+is not in this build: whatever else is asked is refused with code 7, and no node may be taken for fenced on the strength of it.
+
+  --node NODE   ask the evmsd of that node
+  --json        print it for programs
+";
+
+const OPTIONS: &[Opt] = &[value("--node", "NODE", ""), flag("--json", "")];
+
+/// It was asked to fence a node.
+struct NotInThisBuild;
+
+impl fmt::Display for NotInThisBuild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "this build of evms cannot fence another node; no node was fenced or unfenced; cut the node's power or its path to the \
+             disks by other means",
+        )
+    }
+}
+
+impl Failure for NotInThisBuild {
+    fn kind(&self) -> Kind {
+        Kind::NoDaemon
+    }
+}
 
 /// Runs it.
 pub fn run(words: &[&str]) -> Exit {
-    FENCE.run(words)
+    if let Some(exit) = usage::answer(NAME, || [HELP, "\n", exit::TEXT].concat(), words) {
+        return exit;
+    }
+    let words = match Words::read(NAME, OPTIONS, 2, words) {
+        Ok(words) => words,
+        Err(bad) => return out::refuse(NAME, &bad),
+    };
+    match words.names(0) {
+        [verb] if verb == "status" => status(&words),
+        [verb, more, ..] if verb == "status" => {
+            out::refuse(NAME, &BadWords::Surplus { word: more.clone(), verb: [NAME, " status"].concat() })
+        }
+        _ => out::refuse(NAME, &NotInThisBuild),
+    }
+}
+
+fn status(words: &Words) -> Exit {
+    let node = words.one("--node").unwrap_or_default();
+    let gates = match ask::gates(node) {
+        Ok(gates) => gates,
+        Err(error) => return out::refuse(NAME, &error),
+    };
+    if words.has("--json") {
+        return out::finish(NAME, out::json(&in_json(&gates)));
+    }
+    out::finish(NAME, out::text(&in_words(&gates)))
+}
+
+fn in_words(gates: &GatesLine) -> String {
+    let keeper = match (gates.keeper, gates.gates.is_empty()) {
+        (true, _) => "runs",
+        (false, true) => "none, and no gates for it",
+        (false, false) => {
+            "NONE: gates stay as they are when this node is not quorate any more; evmsd starts one, see its log"
+        }
+    };
+    let watchdog = match gates.watchdog_ms {
+        0 => "none: nothing follows on the keeper's own death".to_string(),
+        ms => format!("bites {} after it was fed last", span(ms)),
+    };
+    let quorum = if gates.quorate { "yes" } else { "NO: gates are closed; see: evms why" };
+    let mut text = format!("quorum    {quorum}\nkeeper    {keeper}\nwatchdog  {watchdog}\n");
+    if gates.gates.is_empty() {
+        return text + "gates     none: no volume of a cluster's container is active here\n";
+    }
+    let mut table = Table::new(&["GATE", "STATE", ">SINCE", ">CLOSED", "EPOCH", "WHY"]);
+    for gate in &gates.gates {
+        let GateLine { name, state, since_ms, closed, epoch, why, .. } = gate;
+        let times = if *closed == 1 { "once".into() } else { format!("{closed} times") };
+        table.row([clean(name), state.clone(), span(*since_ms), times, epoch.to_string(), clean(why)]);
+    }
+    text.push('\n');
+    text + &table.text()
+}
+
+fn in_json(gates: &GatesLine) -> Value {
+    let all = gates.gates.iter().map(|gate| {
+        json!({
+            "name": gate.name,
+            "container": gate.container.to_string(),
+            "epoch": gate.epoch.to_string(),
+            "state": gate.state,
+            "since_ms": gate.since_ms,
+            "closed": gate.closed,
+            "why": gate.why,
+        })
+    });
+    json!({
+        "quorate": gates.quorate,
+        "keeper": gates.keeper,
+        "watchdog_ms": gates.watchdog_ms,
+        "gates": all.collect::<Vec<_>>(),
+    })
 }

@@ -9,6 +9,7 @@ use evms::base::name::Name;
 use evms::run::ask::{self, AskError};
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
+use evms::run::keeper;
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
 use crate::exit::{self, Exit};
@@ -103,6 +104,12 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         [] => {
             logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), words.has("--debug"));
             daemon::run(&options)?;
+            Ok(Exit::Done)
+        }
+        // Not for people: evmsd starts it (`host::keeper_process`).
+        [verb] if verb == keeper::WORD => {
+            logging::begin(logging::parse("kmsg").unwrap_or_default(), false);
+            keeper::run()?;
             Ok(Exit::Done)
         }
         [verb] if verb == "keygen" => {

@@ -10,6 +10,7 @@ use evms::run::container::{ContainerKind, CreateAsk, ModifyAsk};
 use evms::run::context::Context;
 use evms::run::owner::OwnerWord;
 use evms::run::take::Taking;
+use evms::run::takeover::TakeoverAsk;
 
 use crate::evms::answer::Answer;
 use crate::evms::globals::{Globals, node_uuid};
@@ -127,6 +128,14 @@ pub fn import(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     } else {
         context.container_import(name)?
     }))
+}
+
+/// `container takeover`.
+pub fn takeover(words: &Words, globals: Globals) -> Result<Answer, Refused> {
+    let name = words.name(0, NAME)?;
+    let reason = words.one("--reason").ok_or_else(|| words.missing("--reason TEXT"))?.to_string();
+    let ask = TakeoverAsk { reason, sworn: words.one("--sworn").map(Into::into) };
+    Ok(Answer::Changed(context(words, globals)?.container_takeover(name, &ask)?))
 }
 
 /// `container delete`.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use evms::base::epoch::Epoch;
+use evms::base::sorted::sort_by_key;
 use evms::run::report::{
     BackedUp, Changed, CheckReport, ContainerLine, DiskLine, History, ListWhat, Listing, ObjectLine,
     VolumeLine, WriteLine,
@@ -39,7 +40,7 @@ pub fn changed(report: &Changed) -> String {
 pub fn writes(writes: &[WriteLine]) -> String {
     let mut table = Table::new(&["DISK", ">SECTOR", ">SECTORS", "WHAT"]);
     let mut writes = writes.iter().collect::<Vec<_>>();
-    writes.sort_by(|one, other| (&one.disk, one.sector).cmp(&(&other.disk, other.sector)));
+    sort_by_key(&mut writes, |line| (&line.disk, line.sector));
     for line in writes {
         table.row([
             line.disk.clone(),

@@ -6,7 +6,7 @@ use evms::format::control::{ChangeLine, DiskLine, NodeLine, PingLine, Status};
 use crate::evms::table::{Table, clean};
 
 /// Milliseconds as people say them.
-fn span(ms: u64) -> String {
+pub fn span(ms: u64) -> String {
     match ms {
         0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         10_000..120_000 => format!("{} s", ms / 1000),

@@ -231,6 +231,25 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         noun: "container",
+        verb: "takeover",
+        usage: "NAME --reason TEXT [--sworn TEXT]",
+        line: "take a private container from a machine that is gone",
+        text: "Without --sworn it says what may be lost by it, and what has to be sworn; nothing is written. Refused while the owner lives in\n\
+               the view of this node. Who took it, from whom and why stays in the container's history.\n",
+        options: &[
+            value("--reason", "TEXT", "why, for whoever reads the history later"),
+            value(
+                "--sworn",
+                "TEXT",
+                "that its owner cannot write to it any more, in the words that are asked for",
+            ),
+            DRY_RUN,
+        ],
+        names_max: 1,
+        run: containers::takeover,
+    },
+    Verb {
+        noun: "container",
         verb: "delete",
         usage: "NAME",
         line: "delete an empty container and free its disks",
@@ -391,7 +410,6 @@ const LATER: &[(&str, &str, &str)] = &[
         "set",
         "change /etc/evms.conf on one node, with the next generation, and send evmsd there SIGHUP",
     ),
-    ("container", "takeover", "there is no cluster in which a dead owner could be fenced first"),
 ];
 
 /// A verb that will come.

@@ -418,7 +418,7 @@ impl<A: Author> Change<A> {
         let reached = session.reached();
         let members =
             session.model.table.disks.iter().filter(|disk| disk.is_member()).map(|disk| disk.number);
-        let missed = members.filter(|number| !reached.contains(number)).collect();
+        let missed = members.filter(|number| !reached.contains(number)).gather();
         let freed = std::mem::take(&mut self.freed);
         self.result = Some(Ok(Done { order: session.order(), model: session.model, missed, unwiped, freed }));
         self.stage = Stage::Over;

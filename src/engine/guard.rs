@@ -11,8 +11,11 @@ use crate::base::time::BootTime;
 use crate::format::model::{Container, ContainerKind, Model};
 use crate::volume::commit::io::Purpose;
 
+pub mod evidence;
+pub mod keeping;
 mod warrant;
 
+use evidence::Evidence;
 pub use warrant::{Lease, Principal, Warrant};
 
 /// What a permit is good for.
@@ -136,6 +139,8 @@ pub enum Act {
     Change,
     /// Take it: import, or a change of owner or type.
     Import,
+    /// Take it from the machine that owns it and cannot write to it any more.
+    Takeover(Evidence),
     /// Delete it, or go on deleting it.
     Delete,
     /// Write anew what is damaged of its labels: that changes nothing of whose it is.
@@ -190,6 +195,11 @@ pub enum Denied {
         /// The container.
         name: Name,
     },
+    /// This node has gates of it that are closed since it was not quorate.
+    GatesClosed {
+        /// The container.
+        name: Name,
+    },
     /// A newer program forbids older ones to write it.
     NewerProgram {
         /// The container.
@@ -240,6 +250,12 @@ impl fmt::Display for Denied {
                 "container {name} is not claimed by any machine yet; nothing was written; first run: evms container \
                  import {name}"
             ),
+            Denied::GatesClosed { name } => write!(
+                f,
+                "the gates of container {name} on this node are closed since it was not quorate, and evmsd has not read its disks \
+                 yet to see whether it is this node's still; nothing was written; see: evms-fence status; say the command again, \
+                 or give up what waits with: evms deactivate --fail {name}"
+            ),
             Denied::NewerProgram { name } => write!(
                 f,
                 "container {name} was written by a newer evms that forbids this one to change it; nothing was written; \
@@ -287,7 +303,7 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
         (ContainerKind::Shared, _) if place == Place::Devices && warrant.is_none() => {
             return Err(Denied::SharedNeedsDaemon { name: name() });
         }
-        (ContainerKind::Private, Some(owner)) if owner.node != me.node => {
+        (ContainerKind::Private, Some(owner)) if owner.node != me.node && !takes_from(act, owner.node) => {
             return Err(Denied::OwnedBy {
                 name: name(),
                 owner: owner.node,
@@ -305,6 +321,11 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
         return Err(Denied::NoIdentity { name: name() });
     }
     Ok(Mandate { container: container.id, end: End::of(warrant) })
+}
+
+/// Is there evidence against that machine?
+fn takes_from(act: Act, owner: NodeUuid) -> bool {
+    matches!(act, Act::Takeover(evidence) if evidence.victim() == owner)
 }
 
 /// Deported, deleted or not claimed yet: no machine uses it.

@@ -11,9 +11,11 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::base::epoch::Epoch;
 use crate::base::failure::Kind;
-use crate::base::id::{ClusterId, NodeId, NodeUuid};
+use crate::base::id::{ClusterId, ContainerId, NodeId, NodeUuid};
 use crate::base::name::Name;
+use crate::base::units::Sectors;
 use crate::format::cursor::{Reader, Writer};
 
 /// The version that this program speaks.
@@ -67,6 +69,23 @@ pub enum Request {
     Adopt(String),
     /// As whom a command of the daemon's machine may act for the cluster.
     Warrant,
+    /// Have gates kept that a command of the daemon's machine made, and open them.
+    OpenGates(OpenGates),
+    /// The gates that are kept, and by whom.
+    Gates,
+}
+
+/// Gates of one container that are made and not open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenGates {
+    /// The container.
+    pub container: ContainerId,
+    /// The epoch of its model, by which they were made.
+    pub epoch: Epoch,
+    /// The term of the lease in which that was read.
+    pub term: u64,
+    /// Device-mapper names, each with its length.
+    pub gates: Vec<(String, Sectors)>,
 }
 
 /// What stands in a frame: what is asked, and of which node's daemon.
@@ -99,6 +118,40 @@ pub enum Reply {
     Outbid(u64),
     /// As this node, for as long as the lease in `/run/evms/lease` lasts.
     Warrant(WarrantLine),
+    /// The gates.
+    Gates(GatesLine),
+}
+
+/// The gates of a node, and what closes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatesLine {
+    /// Does the node's lease last?
+    pub quorate: bool,
+    /// Is there a keeper?
+    pub keeper: bool,
+    /// Milliseconds after which its watchdog bites; 0 without one.
+    pub watchdog_ms: u64,
+    /// All that are kept.
+    pub gates: Vec<GateLine>,
+}
+
+/// A gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateLine {
+    /// Its device-mapper name.
+    pub name: String,
+    /// Its container.
+    pub container: ContainerId,
+    /// The epoch that it was opened under last.
+    pub epoch: Epoch,
+    /// `open`, `draining`, `closed`, `gone`, `refused`, `unknown`.
+    pub state: String,
+    /// Milliseconds since then.
+    pub since_ms: u64,
+    /// How often it was closed.
+    pub closed: u64,
+    /// Why it is not open, in words; empty when it is.
+    pub why: String,
 }
 
 /// As whom a command of a node's machine may act for its cluster.

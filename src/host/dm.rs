@@ -19,7 +19,7 @@ pub mod wire;
 use wire::{Command, Listed, State, Target, TooLong, flag};
 
 /// The way to device-mapper.
-const CONTROL: &str = "/dev/mapper/control";
+pub(super) const CONTROL: &str = "/dev/mapper/control";
 /// Bytes of a request that brings no table and wants no list. The kernel copies as many as it is told: the fewer the better.
 const SHORT_BYTES: usize = 512;
 const _: () = assert!(wire::HEADER_BYTES + wire::NAME_BYTES <= SHORT_BYTES);

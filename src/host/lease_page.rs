@@ -48,28 +48,47 @@ impl LeasePage {
         let mut file = open?;
         // A page that there is no room for would end the daemon without a word when it is written.
         posix_fallocate(&file, 0, PAGE_BYTES)?;
-        let words = sys::shared_words(&file, WORDS_AT, true)?;
-        let page = LeasePage(words);
-        // Who has it mapped sees the same memory: it is never another file.
-        page.set(None);
-        file.write_all(MAGIC)?;
-        file.seek(io::SeekFrom::Start(BOOT_AT as u64))?;
-        file.write_all(&boot.0)?;
+        let page = LeasePage(sys::shared_words(&file, WORDS_AT, true)?);
+        let mut head = [0; HEAD_BYTES];
+        file.read_exact(&mut head)?;
+        // Who goes on in this boot goes on with the lease too, if it comes in time: then no gate has to close (safety 1.7).
+        if !is_of(&head, boot) {
+            // Who has it mapped sees the same memory: it is never another file.
+            page.end();
+            file.seek(io::SeekFrom::Start(0))?;
+            file.write_all(MAGIC)?;
+            file.seek(io::SeekFrom::Start(BOOT_AT as u64))?;
+            file.write_all(&boot.0)?;
+        }
         Ok(page)
     }
 
-    /// This node may act until then; `None` from now on not any more.
-    pub fn set(&self, until: Option<BootTime>) {
-        let [end, term] = self.0;
-        match until {
-            Some(until) => end.store(until.ms, Ordering::Release),
-            None => {
-                end.store(0, Ordering::Release);
-                // What was begun under it does not go on under the next one.
-                term.fetch_add(1, Ordering::AcqRel);
-            }
-        }
+    /// What others read there.
+    pub fn words(&self) -> &'static Words {
+        self.0
     }
+
+    /// This node may act until then, seen `now`; `None` from now on not any more. A lease that had ended is not that one again:
+    /// others may have been quorate in between.
+    pub fn set(&self, until: Option<BootTime>, now: BootTime) {
+        let [end, _] = self.0;
+        let Some(until) = until else { return self.end() };
+        if now.ms >= end.load(Ordering::Acquire) {
+            self.end();
+        }
+        end.store(until.ms, Ordering::Release);
+    }
+
+    fn end(&self) {
+        let [end, term] = self.0;
+        end.store(0, Ordering::Release);
+        // What was begun under it does not go on under the next one.
+        term.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+fn is_of(head: &[u8; HEAD_BYTES], boot: BootId) -> bool {
+    head.get(..8) == Some(&MAGIC[..]) && head.get(BOOT_AT..) == Some(&boot.0[..])
 }
 
 /// The words as the others read them; nothing when no evmsd of this boot made them.
@@ -77,7 +96,7 @@ pub fn words(boot: BootId) -> io::Result<Option<&'static Words>> {
     let mut file = File::open(path())?;
     let mut head = [0; HEAD_BYTES];
     file.read_exact(&mut head)?;
-    if head.get(..8) != Some(&MAGIC[..]) || head.get(BOOT_AT..) != Some(&boot.0[..]) {
+    if !is_of(&head, boot) {
         return Ok(None);
     }
     Ok(Some(sys::shared_words(&file, WORDS_AT, false)?))

@@ -16,6 +16,8 @@
 //! - `udp` sends and receives on one network; `run_dir` holds what a daemon leaves to the next one of its boot;
 //! - `door` is where a daemon is asked, `secret` reads and makes its files, `journal` is its log, `notify` tells a service
 //!   manager how it is, `stops` are the signals that end it, `bell` and `wait` wake its threads;
+//! - `lease_page` and `gate_page` are what evmsd, its keeper and commands have in common; `gate_hand` closes and opens one gate,
+//!   `watchdog` is fed, `keeper_process` starts who does both;
 //! - `sys` is the only room with `unsafe`.
 
 pub mod bell;
@@ -34,9 +36,12 @@ pub mod entropy;
 pub mod file_system;
 mod folder;
 pub mod front;
+pub mod gate_hand;
+pub mod gate_page;
 pub mod identity;
 pub mod interface;
 pub mod journal;
+pub mod keeper_process;
 pub mod lease_page;
 pub mod mounts;
 pub mod nodes;
@@ -52,4 +57,5 @@ pub mod turn;
 pub mod udev;
 pub mod udp;
 pub mod wait;
+pub mod watchdog;
 pub mod worker;

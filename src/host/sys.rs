@@ -21,6 +21,7 @@ mod raw {
     nix::ioctl_write_ptr!(btrfs_resize, 0x94, 3, BtrfsArguments);
     nix::ioctl_read!(xfs_geometry, b'X', 100, XfsGeometry);
     nix::ioctl_write_ptr!(xfs_grow, b'X', 110, [u64; 2]);
+    nix::ioctl_readwrite!(watchdog_set_timeout, b'W', 6, libc::c_int);
     nix::ioctl_read_bad!(loop_get_status64, 0x4C05, LoopWords);
 }
 
@@ -272,6 +273,33 @@ extern "C" fn begin_thread(life: *mut libc::c_void) -> *mut libc::c_void {
     core::ptr::null_mut()
 }
 
+/// Starts this very program once more, by these words; the process. It has all descriptors that may be handed on.
+pub fn start_again(words: &[&core::ffi::CStr]) -> Result<i32, Errno> {
+    let mut arguments = words.iter().map(|word| word.as_ptr().cast_mut()).collect::<Vec<_>>();
+    arguments.push(core::ptr::null_mut());
+    let environment = [core::ptr::null_mut()];
+    let mut child = 0;
+    // SAFETY: all of it outlives the call, both lists end with a null, and nothing of them is written: they are `*mut` by custom.
+    let code = unsafe {
+        libc::posix_spawn(
+            &mut child,
+            c"/proc/self/exe".as_ptr(),
+            core::ptr::null(),
+            core::ptr::null(),
+            arguments.as_ptr(),
+            environment.as_ptr(),
+        )
+    };
+    if code == 0 { Ok(child) } else { Err(Errno::from_raw(code)) }
+}
+
+/// Has a child of this process ended? Asked once too often it has.
+pub fn has_ended(child: i32) -> bool {
+    let mut status = 0;
+    // SAFETY: `status` outlives the call, which writes one int into it.
+    unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) != 0 }
+}
+
 /// Waits until a child has ended.
 pub fn wait_for_child(child: i32) {
     let mut status = 0;
@@ -302,6 +330,21 @@ pub fn outlive_the_caller() {
 pub fn lock_memory() {
     // SAFETY: takes a number.
     unsafe { libc::mlockall(libc::MCL_CURRENT) };
+}
+
+/// Lets go of what this process was given to read from and to write to, and of the folder that it was started in.
+pub fn close_standard() {
+    // SAFETY: takes constants; what is behind the descriptors afterwards takes and gives nothing.
+    unsafe {
+        let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        for fd in 0..3 {
+            libc::dup2(nothing, fd);
+        }
+        if nothing > 2 {
+            libc::close(nothing);
+        }
+        libc::chdir(c"/".as_ptr());
+    }
 }
 
 /// Descriptors that are looked at when all but devices are closed.
@@ -438,6 +481,32 @@ pub fn shared_words<const COUNT: usize>(
     unsafe { libc::mlock(start, at + bytes) };
     // SAFETY: inside of what was mapped (asked above), aligned as pages are and `at` is, and never unmapped.
     Ok(unsafe { &*start.cast::<u8>().add(at).cast::<[core::sync::atomic::AtomicU64; COUNT]>() })
+}
+
+/// Sets a watchdog's timeout; gives the one that its driver took (WDIOC_SETTIMEOUT), in seconds.
+pub fn set_watchdog(device: &File, seconds: i32) -> Result<i32, Errno> {
+    let mut seconds: libc::c_int = seconds;
+    // SAFETY: `seconds` outlives the call, and the kernel reads and writes exactly one int.
+    unsafe { raw::watchdog_set_timeout(device.as_raw_fd(), &mut seconds) }?;
+    Ok(seconds)
+}
+
+/// Waits until somebody rings at a word that other processes map too ([`wake_all_at`]), at most so long; not at all when it does not
+/// stand at `seen` any more. The kernel compares 32 bits, the low ones.
+pub fn wait_at(word: &core::sync::atomic::AtomicU64, seen: u64, limit: std::time::Duration) {
+    let limit = libc::timespec {
+        tv_sec: limit.as_secs().try_into().unwrap_or(i32::MAX.into()),
+        tv_nsec: limit.subsec_nanos().into(),
+    };
+    // SAFETY: `word` and `limit` outlive the call; the kernel reads four bytes of one and the whole of the other. It comes back for
+    // any reason: who waits looks again.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, seen as u32, &raw const limit) };
+}
+
+/// Wakes all who wait at a word.
+pub fn wake_all_at(word: &core::sync::atomic::AtomicU64) {
+    // SAFETY: only the address is looked at.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
 /// All memory of this process, what it will have too, stays where it is (mlockall).

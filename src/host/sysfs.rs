@@ -214,7 +214,7 @@ fn btrfs_members(dir: &Path) -> BTreeSet<(String, String)> {
         let names = names_in(&dir.join(&uuid).join("devices")).unwrap_or_default();
         names.into_iter().map(move |name| (name, uuid.clone()))
     };
-    names_in(dir).unwrap_or_default().into_iter().flat_map(members).collect()
+    names_in(dir).unwrap_or_default().into_iter().flat_map(members).gather()
 }
 
 /// The names in a directory, in order.

@@ -52,7 +52,8 @@ pub enum Role {
 }
 
 impl Role {
-    fn flags(self) -> u32 {
+    /// What udev is told of it, in the high half of an event.
+    pub fn flags(self) -> u32 {
         match self {
             Role::Gate => rule::NO_SUBSYSTEM | rule::NO_DISK | rule::NO_OTHER | rule::NO_FALLBACK,
             Role::Volume => rule::NO_FALLBACK | rule::PRIMARY,

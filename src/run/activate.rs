@@ -9,6 +9,7 @@ use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::name::Name;
 use crate::engine::guard::{Act, Denied, Place};
+use crate::format::model::ContainerKind;
 use crate::host::device::DeviceNumber;
 use crate::host::nodes;
 use crate::host::turn::Turn;
@@ -18,6 +19,7 @@ use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::listing::word_for;
 use crate::run::live;
+use crate::run::live::keeping::Keeping;
 use crate::run::live::raise::{self, Raised};
 use crate::run::report::{Activated, VolumeDown, VolumeUp};
 use crate::run::scene::{Scene, Seen};
@@ -106,7 +108,8 @@ impl Context {
             scene.disks.iter().filter_map(Seen::trouble).filter(|words| !answer.notes.contains(words));
         answer.notes.extend(trouble.collect::<Vec<_>>());
         tell_down(&stack, answer);
-        let raised = self.raise(stack, disks, answer)?;
+        let keeping = self.keeping(model, chosen.image.header.order.epoch);
+        let raised = self.raise(stack, disks, keeping, answer)?;
         tell_up(&raised, answer);
         Ok(())
     }
@@ -115,12 +118,13 @@ impl Context {
         &mut self,
         stack: Stack,
         disks: BTreeMap<DiskNumber, DeviceNumber>,
+        keeping: Option<Keeping>,
         answer: &mut Activated,
     ) -> Result<Raised, RunError> {
         let turn = Turn::wait();
         live::sweep_nodes();
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
-        let raised = raise::raise(stack, disks, &cookie, turn.is_ours()).map_err(RunError::Live)?;
+        let raised = raise::raise(stack, disks, &cookie, turn.is_ours(), keeping).map_err(RunError::Live)?;
         if cookie.wait().is_err() {
             answer.notes.push(format!(
                 "udev was not done after {} s; the volumes are up, links under /dev/disk may come later",
@@ -161,13 +165,13 @@ impl Context {
             };
             self.enough(name, found)?;
             let container = &chosen.model.container;
-            if !container.cluster.is_none() {
+            if container.kind == ContainerKind::Shared {
                 return Err(RunError::say(
                     Kind::NotOwner,
                     format!(
-                        "container {name} belongs to a cluster and its volumes were not activated: they would have to be closed when \
-                         this node is not quorate, which this build does not do yet; nothing was done; a standalone container \
-                         is made with: evms container create {name} --private DISK…"
+                        "container {name} is shared by all nodes of its cluster and its volumes were not activated: this build does \
+                         not admit nodes to it yet; nothing was done; give it to one node with: evms container modify {name} \
+                         --type private --owner NODE"
                     ),
                 ));
             }
@@ -210,7 +214,7 @@ pub(crate) fn numbers(scene: &Scene, found: &Found) -> BTreeMap<DiskNumber, Devi
         let disk = scene.disks.get(read.place)?.open.as_ref().ok()?;
         Some((read.labelled.label.number, disk.number()?))
     });
-    numbers.collect()
+    numbers.gather()
 }
 
 fn tell_up(raised: &Raised, answer: &mut Activated) {

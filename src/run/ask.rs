@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::base::failure::{Failure, Kind};
 use crate::format::control::{
-    self, BadFrame, LENGTH_BYTES, PingLine, Question, Refusal, Reply, Request, Status, WarrantLine,
+    self, BadFrame, GatesLine, LENGTH_BYTES, OpenGates, PingLine, Question, Refusal, Reply, Request, Status,
+    WarrantLine,
 };
 use crate::host::door;
 
@@ -129,6 +130,26 @@ pub fn warrant() -> Result<WarrantLine, AskError> {
     asking.ask("", Request::Warrant)?;
     match asking.answer()? {
         Reply::Warrant(line) => Ok(line),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
+/// Has gates kept and opened.
+pub fn open_gates(gates: OpenGates) -> Result<(), AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask("", Request::OpenGates(gates))?;
+    match asking.answer()? {
+        Reply::Done(_) => Ok(()),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
+/// The gates of a node.
+pub fn gates(node: &str) -> Result<GatesLine, AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask(node, Request::Gates)?;
+    match asking.answer()? {
+        Reply::Gates(gates) => Ok(gates),
         _ => Err(AskError::Strange(BadFrame::Value)),
     }
 }

@@ -4,11 +4,12 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use crate::base::dice::Dice;
+use crate::base::epoch::Epoch;
 use crate::base::id::{ClusterId, Incarnation, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
 use crate::engine::guard::{self, Act, Denied, Mandate, Place, Principal};
-use crate::format::model::Model;
+use crate::format::model::{Container, Model};
 use crate::host::disk::OpenDisk;
 pub use crate::host::front;
 pub use crate::host::identity::host_name;
@@ -17,6 +18,7 @@ pub use crate::host::wait::is_closed;
 use crate::host::{clock, entropy};
 use crate::run::company::Company;
 use crate::run::failure::RunError;
+use crate::run::live::keeping::{self, Keeping};
 use crate::run::perform::{Hands, Mode};
 use crate::volume::commit::Me;
 use crate::volume::mistake::Rules;
@@ -101,7 +103,21 @@ impl Context {
 
     /// Asks the guard, as whom this command is to that container's cluster.
     pub fn may(&self, model: &Model, place: Place, act: Act) -> Result<Mandate, Denied> {
-        guard::may(model, &self.principal(model.container.cluster), place, act)
+        let container = &model.container;
+        let principal = self.principal(container.cluster);
+        let mandate = guard::may(model, &principal, place, act)?;
+        let warrant = principal.warrant_of(container.cluster);
+        if warrant.is_some_and(|warrant| keeping::waits(container.id, warrant.lease.term())) {
+            return Err(Denied::GatesClosed { name: container.name.clone() });
+        }
+        Ok(mandate)
+    }
+
+    /// By which lease the gates of this container open, as it was read; nothing for what is standalone.
+    pub fn keeping(&self, model: &Model, epoch: Epoch) -> Option<Keeping> {
+        let Container { id, cluster, .. } = model.container;
+        let warrant = self.principal(cluster).warrant_of(cluster)?;
+        Some(Keeping { container: id, epoch, term: warrant.lease.term() })
     }
 
     /// Write, or only say what would be written?

@@ -17,6 +17,7 @@ use crate::host::run_dir::RunDir;
 use crate::host::stops::Stops;
 use crate::host::{clock, door, entropy, identity, sys};
 use crate::run::daemon::engine::Engine;
+use crate::run::daemon::gates::Gates;
 use crate::run::daemon::heart::{Heart, Life};
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::Pulse;
@@ -29,6 +30,7 @@ mod clients;
 mod engine;
 mod failure;
 pub mod founding;
+mod gates;
 mod heart;
 pub mod joining;
 pub mod logging;
@@ -86,6 +88,8 @@ fn live(options: &DaemonOptions) -> Result<Ended, DaemonError> {
         log::warn!("memory cannot be locked ({}); swapping may cost this node its quorum", errno.desc());
     }
     let page = LeasePage::make(boot).map_err(|error| DaemonError::System("making /run/evms/lease", error))?;
+    let gates = Gates::new(boot, page.words(), &settings)
+        .map_err(|error| DaemonError::System("making /run/evms/gates", error))?;
     let pulse = Pulse::new(clock::boot_now())?;
     let heart = Heart::new(Life {
         settings: settings.clone(),
@@ -98,7 +102,7 @@ fn live(options: &DaemonOptions) -> Result<Ended, DaemonError> {
     let mail = Mail::new(&settings, heart.myself(), entropy::dice().map_err(DaemonError::Entropy)?)?;
     let door = door::open().map_err(DaemonError::Door)?;
     let beating = heart.begin()?;
-    let ended = serve(&settings, Rc::new(Engine::new(pulse, mail, settings.clone())), door, stops);
+    let ended = serve(&settings, Rc::new(Engine::new(pulse, mail, gates, settings.clone())), door, stops);
     door::close();
     // Its thread ends when it was told to, or when the engine's end is gone.
     beating.wait();
@@ -130,6 +134,8 @@ fn serve(
     let hearing = executor.spawn(hear(settings.clone(), Rc::clone(&engine), Rc::clone(&notify), bell));
     let answers = Rc::clone(&engine);
     let answering = executor.spawn(async move { answers.answer_nodes().await });
+    let gates = Rc::clone(&engine);
+    let tending = executor.spawn(async move { gates.tend_gates().await });
     let changes = Rc::clone(&engine);
     let changing = executor.spawn(async move { changes.change().await });
     let work = executor.run(async {
@@ -142,7 +148,8 @@ fn serve(
             Ended::Anew
         };
         // None of these ends unless it cannot go on.
-        let work = smol::future::or(smol::future::or(listening, hearing), answering);
+        let work =
+            smol::future::or(smol::future::or(listening, hearing), smol::future::or(answering, tending));
         let work = async {
             smol::future::or(work, changing).await;
             Ended::Told

@@ -19,6 +19,7 @@ use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::closing;
+use crate::run::live::keeping;
 pub use crate::run::live::removal::Open;
 use crate::run::live::removal::{Going, Removal, Stays};
 use crate::run::live::{self, Live};
@@ -196,6 +197,8 @@ impl Plan {
                 names.push(name.clone());
             }
         }
+        // Nobody opens one with what waits in front of it while it is to fail.
+        keeping::close(&self.gates);
         Ok(Failing { open: closing::fail(&names) })
     }
 
@@ -211,6 +214,7 @@ impl Plan {
         let mut stays = failed.into_iter().map(|(_, stays)| stays).collect::<Vec<_>>();
         if stays.is_empty() || removal.open == Open::Fail {
             let alone = stays.is_empty();
+            keeping::close(&self.gates);
             let gates = self.gates.iter().map(|name| Going::plain(name, Role::Gate)).collect();
             if alone && self.going.is_empty() && !self.gates.is_empty() {
                 answer
@@ -223,6 +227,7 @@ impl Plan {
                 }
                 stays.push(why);
             }
+            keeping::forget(&self.gates);
         }
         stays
     }

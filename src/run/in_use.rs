@@ -25,7 +25,9 @@ fn needs(request: &Request) -> Down<'_> {
         | Request::VolumeRename { name, .. }
         | Request::VolumeDelete { name } => Down::Volume(name),
         Request::Restore { .. } => Down::Volumes,
-        Request::Modify { .. } | Request::Shrink { .. } | Request::Delete => Down::All,
+        Request::Modify { .. } | Request::Takeover { .. } | Request::Shrink { .. } | Request::Delete => {
+            Down::All
+        }
         Request::Expand { .. }
         | Request::Readmit { .. }
         | Request::VolumeCreate { .. }

@@ -22,6 +22,7 @@ use crate::volume::stack::{Gate, NAME_PREFIX, UUID_PREFIX, volume_name};
 
 pub mod closing;
 pub mod failure;
+pub mod keeping;
 pub mod raise;
 pub mod reload;
 pub mod removal;

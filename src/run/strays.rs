@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::gather::Gather;
 use crate::format::model::Model;
 use crate::host::dm::wire::Listed;
 use crate::host::dm::{Dm, DmError};
@@ -42,8 +43,8 @@ impl Known {
         let unchosen = scene.containers.iter().filter(|found| found.chosen.is_err());
         let late = scene.disks.iter().any(|seen| seen.declined.is_none() && seen.sighting.is_err());
         Known {
-            uuids: models.flat_map(|chosen| uuids(&chosen.model)).collect(),
-            containers: unchosen.map(|found| found.id.to_string()).collect(),
+            uuids: models.flat_map(|chosen| uuids(&chosen.model)).gather(),
+            containers: unchosen.map(|found| found.id.to_string()).gather(),
             all: !scene.named && !late,
         }
     }

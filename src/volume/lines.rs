@@ -4,6 +4,7 @@
 use core::fmt::Write;
 use std::collections::BTreeMap;
 
+use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::units::{Extents, Sectors};
 use crate::format::model::Model;
@@ -18,7 +19,7 @@ pub struct Geometry {
 impl Geometry {
     /// The geometry of this container.
     pub fn of(model: &Model) -> Geometry {
-        let starts = model.table.disks.iter().map(|disk| (disk.number, disk.data_start)).collect();
+        let starts = model.table.disks.iter().map(|disk| (disk.number, disk.data_start)).gather();
         Geometry { extent: model.container.extent, starts }
     }
 

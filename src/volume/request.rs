@@ -87,6 +87,13 @@ pub enum Request {
         /// New name.
         name: Option<Name>,
     },
+    /// The container of a machine that is gone, for who asks.
+    Takeover {
+        /// That machine.
+        from: NodeUuid,
+        /// On which evidence, and why.
+        words: String,
+    },
     /// More disks.
     Expand {
         /// The disks.

@@ -87,7 +87,8 @@ impl Membership {
                 if node == self.node { self.incarnation } else { self.hearing.peer(node)?.beat.incarnation };
             Some((node, incarnation))
         };
-        nodes.iter().map(boot).collect()
+        let boots = nodes.iter().filter_map(boot).gather::<BTreeMap<_, _>>();
+        (boots.len() as u32 == nodes.len()).then_some(boots)
     }
 
     /// Are these the members of the view that was promised, and has none of them promised a higher one since?

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::gather::Gather;
 use crate::base::id::{ClusterId, Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::cluster::beat::{Beat, BeatNumber, Session};
@@ -105,7 +106,7 @@ impl Membership {
             tie_until: self.tie_until,
             promises: self.promises.clone(),
             lease_until: if gone { BootTime::default() } else { self.lease_until },
-            heard: heard.map(|peer| (peer.beat.node, peer.of())).collect(),
+            heard: heard.map(|peer| (peer.beat.node, peer.of())).gather(),
             quiet_until: self.quiet_until,
         }
     }

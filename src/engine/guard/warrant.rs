@@ -20,6 +20,11 @@ impl Lease {
         Lease { words, term: words[1].load(Ordering::Acquire) }
     }
 
+    /// Which one it is.
+    pub fn term(self) -> u64 {
+        self.term
+    }
+
     /// When it ends, as of now.
     pub fn end(self) -> BootTime {
         let [end, term] = self.words;

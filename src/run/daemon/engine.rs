@@ -12,6 +12,7 @@ use crate::cluster::roster::Roster;
 use crate::cluster::view::View;
 use crate::format::control::{PingLine, Question, Refusal, Reply, Request, Status, WarrantLine};
 use crate::run::daemon::changing::Changing;
+use crate::run::daemon::gates::Gates;
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::{Order, Pulse, Word};
 use crate::run::daemon::settings::Settings;
@@ -31,6 +32,8 @@ pub struct Engine {
     pub mail: Mail,
     /// Its part in what is changed of the configuration.
     pub changing: Changing,
+    /// Its gates.
+    pub gates: Gates,
     settings: Settings,
     view: RefCell<Option<View>>,
     quorate: Cell<bool>,
@@ -46,10 +49,11 @@ pub struct Engine {
 
 impl Engine {
     /// With this end.
-    pub fn new(pulse: Pulse, mail: Mail, settings: Settings) -> Engine {
+    pub fn new(pulse: Pulse, mail: Mail, gates: Gates, settings: Settings) -> Engine {
         Engine {
             pulse,
             mail,
+            gates,
             changing: Changing::new(settings.config.clone(), settings.wish.clone()),
             settings,
             view: RefCell::new(None),
@@ -172,6 +176,8 @@ impl Engine {
                 Reply::Refused(Refusal::Refused, "daemons alone say this to each other".into())
             }
             Request::Warrant => self.warrant().await,
+            Request::OpenGates(wanted) => self.open_gates(wanted).await,
+            Request::Gates => Reply::Gates(self.gates.lines()),
             Request::Ping { node, bytes, count, at_once } => {
                 self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await
             }
@@ -251,7 +257,7 @@ impl Engine {
             // What they may ask of this one through another is not handed on once more, and nobody leaves by another's word.
             let reply = match &asked.request {
                 Request::Status | Request::Watch => self.answer(&Request::Status).await,
-                Request::Configuration => self.answer(&Request::Configuration).await,
+                Request::Configuration | Request::Gates => self.answer(&asked.request).await,
                 _ => Reply::Refused(Refusal::Refused, "this can only be asked on the node itself".into()),
             };
             self.mail.answer(&asked, reply);

@@ -165,7 +165,7 @@ impl Heart {
 
     /// Whoever writes in this machine knows that the lease is over before anybody else is told that it is not needed any more.
     fn tell_lease(&self, now: BootTime) {
-        self.page.set(self.detector.membership().quorate(now).map(|(_, until)| until));
+        self.page.set(self.detector.membership().quorate(now).map(|(_, until)| until), now);
     }
 
     /// A daemon that goes on where the one before was has a view that it need not agree on.

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::DiskNumber;
 use crate::host::dm::DmError;
+use crate::run::ask::AskError;
 
 /// What is wrong with the devices of a container.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub enum LiveError {
         /// The disk.
         disk: DiskNumber,
     },
+    /// Gates of a cluster's container were made and not opened.
+    NotOpened(AskError),
     /// A volume is being taken away and somebody has it open still.
     VolumeGoing {
         /// The volume.
@@ -84,6 +87,11 @@ impl fmt::Display for LiveError {
                 f,
                 "the gate of disk {disk} ({name}) is closed and its I/O waits; nothing was activated; whoever closed it opens \
                  it again, or take all of it away with: evms deactivate --all"
+            ),
+            LiveError::NotOpened(error) => write!(
+                f,
+                "the volumes were not brought up because evmsd did not open the gates under them: {error}; what had been made was \
+                 taken away; see: evms-fence status"
             ),
             LiveError::VolumeGoing { volume, holders } => {
                 let by =
@@ -143,6 +151,7 @@ impl Failure for LiveError {
             | LiveError::HalfMade { .. }
             | LiveError::VanishedDevice { .. } => Kind::Device,
             LiveError::LeftBehind { error, .. } => error.kind(),
+            LiveError::NotOpened(error) => error.kind(),
             LiveError::NoLines { .. } => Kind::Damage,
         }
     }

@@ -15,6 +15,7 @@ use crate::host::nodes;
 use crate::host::openers;
 use crate::host::udev::{Cookie, Role};
 use crate::run::live::failure::LiveError;
+use crate::run::live::keeping::{self, Keeping};
 use crate::run::live::removal::{Going, Removal};
 use crate::run::live::{
     Live, STEP_LIMIT, error_table, length_of, linear, resume, targets, way, within_limit,
@@ -104,7 +105,10 @@ impl Making {
         let (gates, volumes) = self.give_up().into_iter().partition(|going| going.role == Role::Gate);
         let removal = Removal::plain(cookie);
         let mut left = removal.all(volumes);
+        let names = gates.iter().map(|gate| gate.name.clone()).collect::<Vec<_>>();
+        keeping::close(&names);
         left.extend(removal.all(gates));
+        keeping::forget(&names);
         if left.is_empty() {
             return error;
         }
@@ -114,12 +118,13 @@ impl Making {
 }
 
 /// Raises a stack on these disks. `disks` are the kernel's numbers of the member disks; `alone`: no other command is at it,
-/// so that what is half made is finished and not left to whoever makes it.
+/// so that what is half made is finished and not left to whoever makes it. `keeping`: of a cluster, whose gates the keeper opens.
 pub fn raise(
     stack: Stack,
     disks: BTreeMap<DiskNumber, DeviceNumber>,
     cookie: &Arc<Cookie>,
     alone: bool,
+    keeping: Option<Keeping>,
 ) -> Result<Raised, LiveError> {
     let making = Arc::new(Making::default());
     let (shared, events) = (Arc::clone(&making), Arc::clone(cookie));
@@ -138,6 +143,7 @@ pub fn raise(
             making: &shared,
             pulse,
             alone,
+            keeping,
         };
         let gates = raising.gates(&stack, &disks)?;
         raising.volumes(&stack, &gates)
@@ -173,6 +179,7 @@ pub(super) struct Raising<'a> {
     pub(super) making: &'a Making,
     pub(super) pulse: &'a Pulse,
     pub(super) alone: bool,
+    pub(super) keeping: Option<Keeping>,
 }
 
 impl Raising<'_> {
@@ -182,16 +189,22 @@ impl Raising<'_> {
         stack: &Stack,
         disks: &BTreeMap<DiskNumber, DeviceNumber>,
     ) -> Result<BTreeMap<DiskNumber, DeviceNumber>, LiveError> {
-        let mut numbers = BTreeMap::new();
+        let (mut numbers, mut kept) = (BTreeMap::new(), Vec::new());
         for gate in stack.gates.values() {
             let Some(disk) = disks.get(&gate.disk) else { continue };
             let table = linear(*disk, gate.begin, gate.length);
-            let number = match self.live.of(&gate.uuid).cloned() {
-                Some(listed) => self.standing_gate(gate, &listed, &table)?,
-                None => self.new_gate(gate, &table).map_err(LiveError::Dm)?,
+            let (name, number) = match self.live.of(&gate.uuid).cloned() {
+                // It is called by the epoch that it was made in.
+                Some(listed) => (listed.name.clone(), self.standing_gate(gate, &listed, &table)?),
+                None => (gate.name.clone(), self.new_gate(gate, &table).map_err(LiveError::Dm)?),
             };
             self.pulse.beat();
             numbers.insert(gate.disk, number);
+            kept.push((name, gate.length));
+        }
+        if let Some(keeping) = self.keeping.filter(|_| !kept.is_empty()) {
+            keeping.open(kept)?;
+            self.pulse.beat();
         }
         Ok(numbers)
     }
@@ -205,6 +218,9 @@ impl Raising<'_> {
     /// Open, and armed, so that any resume but ours fails what waits instead of landing it (safety 4.3).
     fn open_gate(&mut self, name: &str, gate: &Gate, table: &[Target]) -> Result<(), DmError> {
         self.load(name, table)?;
+        if self.keeping.is_some() {
+            return Ok(());
+        }
         self.resume(name, Role::Gate)?;
         self.load(name, &error_table(gate.length))
     }

@@ -11,6 +11,7 @@ use crate::host::dm::wire::{Listed, Target};
 use crate::host::sys;
 use crate::host::udev::{Cookie, Role};
 use crate::run::live::failure::LiveError;
+use crate::run::live::keeping::Keeping;
 use crate::run::live::raise::{Making, Raising};
 use crate::run::live::{Live, STEP_LIMIT, length_of, resume, targets, within_limit};
 use crate::volume::stack::{Mapped, Stack};
@@ -22,6 +23,7 @@ pub fn reload(
     disks: BTreeMap<DiskNumber, DeviceNumber>,
     cookie: &Arc<Cookie>,
     alone: bool,
+    keeping: Option<Keeping>,
 ) -> Result<Vec<VolumePath>, LiveError> {
     let making = Arc::new(Making::default());
     let (shared, events) = (Arc::clone(&making), Arc::clone(cookie));
@@ -40,7 +42,7 @@ pub fn reload(
         if grown.is_empty() {
             return Ok(Vec::new());
         }
-        let mut raising = Raising { live, dm, cookie: &events, making: &shared, pulse, alone };
+        let mut raising = Raising { live, dm, cookie: &events, making: &shared, pulse, alone, keeping };
         let gates = raising.gates(&stack, &disks)?;
         let mut done = Vec::new();
         for (mapped, listed) in grown {

@@ -1,7 +1,7 @@
 //! The container itself: created, given to somebody, named.
 
 use crate::base::epoch::Generation;
-use crate::base::id::{ContainerId, DiskNumber};
+use crate::base::id::{ContainerId, DiskNumber, NodeUuid};
 use crate::base::limits::{EXTENT_BYTES_MAX, EXTENT_BYTES_MIN};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
@@ -10,7 +10,7 @@ use crate::format::model::{Change, ChangeKind, Container, ContainerKind, DiskTab
 use crate::volume::check::kind_word;
 use crate::volume::plan::Asker;
 use crate::volume::plan::disks;
-use crate::volume::plan::draft::{Draft, Said, hold, owner_words};
+use crate::volume::plan::draft::{Draft, Said, asker_words, hold, owner_words};
 use crate::volume::plan::refusal::{ContainerWhy, Refusal};
 use crate::volume::request::{CreateContainer, Machine, OwnerAsk};
 
@@ -173,6 +173,34 @@ pub(super) fn modify(
     }
     hold(&mut draft.model, draft.asker, draft.at);
     Ok(Said::Changed(words.join(", ")))
+}
+
+/// Takes it from a machine that cannot write to it any more: the caller has the evidence. Where it belongs when all is well stays as
+/// it is, and who held it is expelled, so that it learns of it when it returns (safety 3.4).
+pub(super) fn takeover(draft: &mut Draft<'_>, from: NodeUuid, words: &str) -> Result<Said, Refusal> {
+    let machine = &draft.asker.machine;
+    let owner = owner_of(machine).map_err(|why| draft.container(why))?;
+    let container = &draft.model.container;
+    match &container.owner {
+        Some(now) if now.node == owner.node => {
+            return Ok(Said::AlreadySo(format!("{} is {} already", container.name, belongs(container))));
+        }
+        Some(now) if now.node == from => (),
+        // It changed hands meanwhile.
+        _ => {
+            let (owner, asker) = (belongs(container), asker_words(machine));
+            return Err(draft.container(ContainerWhy::NotOwner { owner, asker }));
+        }
+    }
+    let container = &mut draft.model.container;
+    container.owner = Some(owner);
+    container
+        .holders
+        .iter_mut()
+        .filter(|holder| holder.node == from)
+        .for_each(|holder| holder.expelled = true);
+    hold(&mut draft.model, draft.asker, draft.at);
+    Ok(Said::Changed(words.into()))
 }
 
 /// Names of volumes that a refusal shows.

@@ -47,7 +47,7 @@ fn machine_words(name: &Option<Name>, node: &str) -> String {
     }
 }
 
-fn asker_words(machine: &Machine) -> String {
+pub(super) fn asker_words(machine: &Machine) -> String {
     if machine.node.is_none() {
         "one without identity".into()
     } else {

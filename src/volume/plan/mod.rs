@@ -106,6 +106,7 @@ pub fn plan(
 fn act(request: &Request) -> &'static str {
     match request {
         Request::Modify { .. } => "modify container",
+        Request::Takeover { .. } => "take over container",
         Request::Expand { .. } => "expand container",
         Request::Shrink { .. } => "shrink container",
         Request::Readmit { .. } => "readmit disks of container",
@@ -126,6 +127,7 @@ fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<S
         Request::Modify { owner, kind, name } => {
             return container::modify(draft, owner.as_ref(), *kind, name.as_ref());
         }
+        Request::Takeover { from, words } => return container::takeover(draft, *from, words),
         Request::Settle => return disks::settle(draft),
         Request::Delete => return container::delete(draft),
         _ => draft.take_hold()?,
@@ -144,7 +146,9 @@ fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<S
         Request::VolumeRename { name, new } => volumes::rename(draft, name, new),
         Request::VolumeDelete { name } => volumes::delete(draft, name),
         Request::Restore { from } => restore::restore(draft, from),
-        Request::Modify { .. } | Request::Settle | Request::Delete => Ok(Said::AlreadySo(String::new())),
+        Request::Modify { .. } | Request::Takeover { .. } | Request::Settle | Request::Delete => {
+            Ok(Said::AlreadySo(String::new()))
+        }
     }
 }
 

@@ -112,7 +112,7 @@ fn volumes_on(model: &Model, taken: &[Run]) -> Vec<Name> {
 
 fn words(now: &Model, from: &Model) -> String {
     let of =
-        |model: &Model| model.volumes.iter().map(|volume| (volume.name.clone(), volume.clone())).collect();
+        |model: &Model| model.volumes.iter().map(|volume| (volume.name.clone(), volume.clone())).gather();
     let (before, after): (BTreeMap<Name, Volume>, BTreeMap<Name, Volume>) = (of(now), of(from));
     let list = |word: &str, names: Vec<&Name>| {
         let names: Vec<&str> = names.into_iter().map(Name::as_str).collect();

@@ -17,6 +17,7 @@ mod table;
 mod tests;
 
 use super::peek::Peek;
+use crate::base::sorted::sort;
 use crate::base::units::{Bytes, SECTOR_BYTES};
 use crate::format::first_block;
 use crate::volume::plugins::{Claim, Layer, Look, Plugin};
@@ -80,7 +81,7 @@ pub fn recognise(ends: &Ends) -> Vec<Signature> {
     if !ours {
         found.extend(boot::recognise(&peek, &found));
     }
-    found.sort();
+    sort(&mut found);
     found.dedup();
     found
 }

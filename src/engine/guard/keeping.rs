@@ -1,0 +1,127 @@
+//! What the keeper of gates decides by: words that it reads, and the clock. And what a node that was not quorate for a while has to
+//! find on the disks before its gates open again.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::base::epoch::Epoch;
+use crate::base::id::{NodeId, NodeUuid};
+use crate::base::time::BootTime;
+use crate::format::model::{ContainerKind, Model};
+
+/// The lease of this node, as its words say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reign {
+    /// Which lease it is: another one after each that was lost.
+    pub term: u64,
+    /// When it ends; zero when there is none.
+    pub end: BootTime,
+}
+
+impl Reign {
+    /// As the words say it that evmsd keeps for this machine: the lease's end, in milliseconds of boot time, and its term.
+    pub fn of(words: &[AtomicU64; 2]) -> Reign {
+        let [end, term] = words;
+        let before = term.load(Ordering::Acquire);
+        let ms = end.load(Ordering::Acquire);
+        // An end belongs to the term only if that was the same around it.
+        let same = term.load(Ordering::Acquire) == before;
+        Reign { term: before, end: BootTime { ms: if same { ms } else { 0 } } }
+    }
+
+    /// Is it in force?
+    pub fn lasts(self, now: BootTime) -> bool {
+        now < self.end
+    }
+
+    /// May a gate be open that was ordered to be so in this term? Who ordered it had read its disks under the lease of that term.
+    pub fn covers(self, ordered: u64, now: BootTime) -> bool {
+        ordered != 0 && ordered == self.term && self.lasts(now)
+    }
+
+    /// Is the watchdog fed? While this node may act, or can do no harm: never while a gate is open or draining past the end of
+    /// the lease (safety 4.5).
+    pub fn feeds(self, all_shut: bool, now: BootTime) -> bool {
+        all_shut || self.lasts(now)
+    }
+}
+
+/// What a container's disks say to a node that had gates open on it, lost its quorum, and has it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regained {
+    /// Nobody else held it meanwhile: its gates may open, and what waits in front of them goes on.
+    Held(Epoch),
+    /// Another node held it, or nobody may: what waits must fail, for it was meant for what stood there before.
+    Lost,
+    /// That cannot be told: no majority of its disks could be read, or a change of another node is in doubt.
+    Unclear,
+}
+
+/// Judges it. `chosen` is the model and its epoch that a majority of the disks gave, and whether it is committed; `held` the epoch
+/// under which this node, number `me` on the machine `node`, had its gates open. Only this node's own commands mint epochs with its
+/// number, and they change nothing of a container whose gates are not open in the lease's term: so who took it and gave it back
+/// left an epoch of another number, or one that follows on it.
+pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: NodeId, node: NodeUuid) -> Regained {
+    let Some((model, epoch, committed)) = chosen else { return Regained::Unclear };
+    let container = &model.container;
+    let mine = match container.kind {
+        ContainerKind::Private => container.owner.as_ref().is_some_and(|owner| owner.node == node),
+        ContainerKind::Shared | ContainerKind::Deported | ContainerKind::Deleted => false,
+    };
+    let by_me = epoch == held || epoch.minted_by() == me;
+    match (mine && by_me && epoch >= held, committed || by_me) {
+        (_, false) => Regained::Unclear,
+        (true, true) => Regained::Held(epoch),
+        (false, true) => Regained::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::model::Owner;
+    use crate::volume::plan::fixture::container;
+
+    const ME: NodeUuid = NodeUuid([1; 16]);
+    const HELD: Epoch = Epoch(5 << 16 | 1);
+
+    fn at(ms: u64) -> BootTime {
+        BootTime { ms }
+    }
+
+    /// Safety 4.1 and 4.5, row by row.
+    #[test]
+    fn a_gate_is_open_in_its_term_while_the_lease_lasts() {
+        let reign = Reign { term: 3, end: at(1000) };
+        let rows = [(3, 999, true), (3, 1000, false), (2, 999, false), (4, 999, false), (0, 0, false)];
+        for (ordered, now, open) in rows {
+            assert_eq!(reign.covers(ordered, at(now)), open, "{ordered} at {now}");
+        }
+        assert!(!Reign { term: 0, end: at(9) }.covers(0, at(1)), "no order is no leave");
+        assert_eq!([true, false].map(|shut| reign.feeds(shut, at(999))), [true, true]);
+        assert_eq!([true, false].map(|shut| reign.feeds(shut, at(1000))), [true, false]);
+    }
+
+    #[test]
+    fn what_another_node_had_meanwhile_is_lost() {
+        let mut model = container(&[10, 10]);
+        model.container.owner = Some(Owner { node: ME, name: None });
+        let ask = |model: &Model, round: u64, by: u64, committed| {
+            regained(Some((model, Epoch(round << 16 | by), committed)), HELD, NodeId(1), ME)
+        };
+        assert_eq!(ask(&model, 5, 1, true), Regained::Held(HELD));
+        // A command of this node was cut off by the end of the lease.
+        assert_eq!(ask(&model, 6, 1, false), Regained::Held(Epoch(6 << 16 | 1)));
+        // It was taken, and given back.
+        assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
+        assert_eq!(ask(&model, 6, 2, false), Regained::Unclear);
+        // An older one than this node had: disks went back in time.
+        assert_eq!(ask(&model, 4, 1, true), Regained::Lost);
+        assert_eq!(regained(None, HELD, NodeId(1), ME), Regained::Unclear);
+        model.container.owner = Some(Owner { node: NodeUuid([2; 16]), name: None });
+        assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
+        assert_eq!(ask(&model, 5, 1, true), Regained::Lost);
+        model.container.owner = Some(Owner { node: ME, name: None });
+        model.container.kind = ContainerKind::Deported;
+        assert_eq!(ask(&model, 5, 1, true), Regained::Lost);
+    }
+}

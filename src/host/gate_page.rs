@@ -1,0 +1,458 @@
+//! The page that evmsd, its keeper and the commands of this machine have in common, `/run/evms/gates`: which gates there are, by
+//! which term of the lease each may be open, and how the keeper has them. Of this boot; it outlives both processes, so that
+//! whoever is started anew goes on with what stands in the kernel (safety 1.7, 4.1).
+//!
+//! Words of eight bytes, in this machine's order:
+//! ```text
+//!  word  what
+//!     0  magic                                   4  the bell: one more whenever the keeper shall look
+//!   1-2  the boot                                5  keeper: when it looked last, in milliseconds of boot time
+//!     3  evmsd: its process                      6  keeper: its watchdog's timeout in milliseconds, 0 without one
+//!     7  evmsd: the timeout that it wants of one
+//!  from 32 on, 32 words for each gate:
+//!     0  in use: 0 no, 1 yes, 2 going            8  keeper: how it has it, see [`Standing`]
+//!     1  may be open in this term; 0 is closed   9  keeper: since when, in milliseconds of boot time
+//!     2  its life: one more whenever it is       10 keeper: what the kernel said when it refused
+//!        filled in anew                          11 keeper: how often it was closed
+//!   3-4  the container                           16-31 its device-mapper name, zeroes behind it
+//!     5  epoch that it was opened under
+//!     6  length in sectors
+//! ```
+//! Orders are written by evmsd, and taken back by whoever takes a gate away; the rest belongs to the keeper.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::fcntl::posix_fallocate;
+
+use crate::base::epoch::Epoch;
+use crate::base::id::ContainerId;
+use crate::base::time::BootTime;
+use crate::base::units::Sectors;
+use crate::host::dm::wire::NAME_BYTES;
+use crate::host::identity::BootId;
+use crate::host::run_dir::RUN;
+use crate::host::{clock, sys};
+
+/// "EVMSGAT1".
+const MAGIC: u64 = u64::from_le_bytes(*b"EVMSGAT1");
+/// Gates of one machine at most: those of a few containers of many disks.
+pub const GATES_MAX: usize = 256;
+const HEAD_WORDS: usize = 32;
+const SLOT_WORDS: usize = 32;
+const WORDS: usize = HEAD_WORDS + GATES_MAX * SLOT_WORDS;
+const PAGE_BYTES: i64 = (WORDS as i64 * 8 + 4095) / 4096 * 4096;
+
+const BOOT_AT: usize = 1;
+const DAEMON_AT: usize = 3;
+const BELL_AT: usize = 4;
+const LOOKED_AT: usize = 5;
+const WATCHDOG_AT: usize = 6;
+const WANTED_AT: usize = 7;
+
+const USE_AT: usize = 0;
+const TERM_AT: usize = 1;
+const LIFE_AT: usize = 2;
+const CONTAINER_AT: usize = 3;
+const EPOCH_AT: usize = 5;
+const LENGTH_AT: usize = 6;
+const STANDING_AT: usize = 8;
+const SINCE_AT: usize = 9;
+const ERRNO_AT: usize = 10;
+const CLOSINGS_AT: usize = 11;
+const NAME_AT: usize = 16;
+const NAME_WORDS: usize = NAME_BYTES / 8;
+const _: () = assert!(NAME_AT + NAME_WORDS == SLOT_WORDS);
+
+const FREE: u64 = 0;
+const IN_USE: u64 = 1;
+const GOING: u64 = 2;
+
+/// A keeper that has not looked for so long is none: it looks ten times in a second.
+const KEEPER_MS_MAX: u64 = 1000;
+
+/// How the keeper has a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not looked at it.
+    Unknown,
+    /// Nothing goes through, and nothing is under way: the kernel said so.
+    Closed,
+    /// Nothing new goes through; what was under way is not back (safety 4.2).
+    Draining,
+    /// It is open, and armed.
+    Open,
+    /// There is no such device.
+    Gone,
+    /// The kernel refused; it is tried again.
+    Refused,
+}
+
+impl Standing {
+    const ALL: [Standing; 6] = [
+        Standing::Unknown,
+        Standing::Closed,
+        Standing::Draining,
+        Standing::Open,
+        Standing::Gone,
+        Standing::Refused,
+    ];
+
+    fn of(word: u64) -> Standing {
+        usize::try_from(word).ok().and_then(|at| Standing::ALL.get(at)).copied().unwrap_or(Standing::Unknown)
+    }
+
+    /// Is it certain that no write goes through?
+    pub fn is_shut(self) -> bool {
+        matches!(self, Standing::Closed | Standing::Gone)
+    }
+}
+
+/// A gate that is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gate<'a> {
+    /// Its device-mapper name.
+    pub name: &'a str,
+    /// Its container.
+    pub container: ContainerId,
+    /// The epoch of the model that it was made by.
+    pub epoch: Epoch,
+    /// Its length.
+    pub length: Sectors,
+}
+
+/// Why a gate cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotKept {
+    /// There are [`GATES_MAX`] already.
+    Full,
+    /// Its name is longer than any.
+    Name,
+}
+
+/// The page.
+#[derive(Clone, Copy)]
+pub struct GatePage(&'static [AtomicU64; WORDS]);
+
+/// The place of one gate in it.
+#[derive(Clone, Copy)]
+pub struct Slot(&'static [AtomicU64]);
+
+fn path() -> PathBuf {
+    Path::new(RUN).join("gates")
+}
+
+fn boot_words(boot: BootId) -> [u64; 2] {
+    let half = |at: usize| boot.0.iter().skip(at).take(8).fold(0, |word, byte| word << 8 | u64::from(*byte));
+    [half(0), half(8)]
+}
+
+impl GatePage {
+    /// Makes it, or takes over the one of this boot. Only for who holds the daemon's lock.
+    pub fn make(boot: BootId) -> io::Result<GatePage> {
+        let open =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path());
+        let file = open?;
+        // A page that there is no room for would end who writes it without a word.
+        posix_fallocate(&file, 0, PAGE_BYTES)?;
+        let page = GatePage(sys::shared_words(&file, 0, true)?);
+        if !page.is_of(boot) {
+            page.0.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+            for (at, half) in boot_words(boot).into_iter().enumerate() {
+                page.set(BOOT_AT + at, half);
+            }
+            page.set(0, MAGIC);
+        }
+        Ok(page)
+    }
+
+    /// The one of this boot, if there is one.
+    pub fn find(boot: BootId) -> io::Result<Option<GatePage>> {
+        let file = match OpenOptions::new().read(true).write(true).open(path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let page = GatePage(sys::shared_words(&file, 0, true)?);
+        Ok(page.is_of(boot).then_some(page))
+    }
+
+    fn is_of(self, boot: BootId) -> bool {
+        let [high, low] = boot_words(boot);
+        self.get(0) == MAGIC && self.get(BOOT_AT) == high && self.get(BOOT_AT + 1) == low
+    }
+
+    fn get(self, at: usize) -> u64 {
+        self.0.get(at).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn set(self, at: usize, value: u64) {
+        if let Some(word) = self.0.get(at) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    /// All places, used or not.
+    pub fn slots(self) -> impl Iterator<Item = Slot> {
+        self.0.get(HEAD_WORDS..).unwrap_or_default().chunks_exact(SLOT_WORDS).map(Slot)
+    }
+
+    /// Gates that are kept.
+    pub fn kept(self) -> impl Iterator<Item = Slot> {
+        self.slots().filter(|slot| slot.is_used())
+    }
+
+    /// Those of one container.
+    pub fn of_container(self, container: ContainerId) -> impl Iterator<Item = Slot> {
+        self.kept().filter(move |slot| slot.container() == container)
+    }
+
+    /// Has the keeper look.
+    pub fn ring(self) {
+        if let Some(bell) = self.0.get(BELL_AT) {
+            bell.fetch_add(1, Ordering::AcqRel);
+            sys::wake_all_at(bell);
+        }
+    }
+
+    /// What the bell stands at: taken before looking.
+    pub fn bell(self) -> u64 {
+        self.get(BELL_AT)
+    }
+
+    /// Waits until it was rung since it stood so, at most so long.
+    pub fn wait(self, bell: u64, limit: Duration) {
+        if let Some(word) = self.0.get(BELL_AT) {
+            sys::wait_at(word, bell, limit);
+        }
+    }
+
+    /// The keeper lives, and looks at all gates now.
+    pub fn keeper_looks(self, now: BootTime) {
+        self.set(LOOKED_AT, now.ms);
+    }
+
+    /// Is there a keeper?
+    pub fn has_keeper(self, now: BootTime) -> bool {
+        let looked = self.get(LOOKED_AT);
+        looked != 0 && now.ms.saturating_sub(looked) <= KEEPER_MS_MAX
+    }
+
+    /// Tells of the keeper's watchdog.
+    pub fn set_watchdog(self, timeout_ms: u64) {
+        self.set(WATCHDOG_AT, timeout_ms);
+    }
+
+    /// The timeout of the keeper's watchdog in milliseconds; 0 without one.
+    pub fn watchdog_ms(self) -> u64 {
+        self.get(WATCHDOG_AT)
+    }
+
+    /// evmsd says which process it is, and which timeout of a watchdog the nodes count on.
+    pub fn set_daemon(self, process: u32, watchdog_ms: u64) {
+        self.set(DAEMON_AT, process.into());
+        self.set(WANTED_AT, watchdog_ms);
+    }
+
+    /// The process of the last evmsd of this boot.
+    pub fn daemon(self) -> u32 {
+        u32::try_from(self.get(DAEMON_AT)).unwrap_or(0)
+    }
+
+    /// The timeout of a watchdog that the nodes count on, in milliseconds; 0 where they count on none.
+    pub fn watchdog_wanted_ms(self) -> u64 {
+        self.get(WANTED_AT)
+    }
+
+    /// A place for this gate: its own, if it is kept already. Nothing may be open in it before it is ordered.
+    pub fn keep(self, gate: &Gate<'_>) -> Result<Slot, NotKept> {
+        if gate.name.len() >= NAME_BYTES {
+            return Err(NotKept::Name);
+        }
+        if let Some(slot) = self.of_container(gate.container).find(|slot| slot.has_name(gate.name)) {
+            slot.set(EPOCH_AT, gate.epoch.0);
+            return Ok(slot);
+        }
+        let slot = self.slots().find(|slot| slot.get(USE_AT) == FREE).ok_or(NotKept::Full)?;
+        slot.fill(gate);
+        Ok(slot)
+    }
+
+    /// Takes orders back, and waits until the keeper has closed these gates, if there is a keeper; false when it has not within the
+    /// limit. For whoever takes them away, or lets their I/O fail: nobody opens them beside him.
+    pub fn close(self, names: &[String], limit: Duration) -> bool {
+        let named = |slot: &Slot| names.iter().any(|name| slot.has_name(name));
+        let slots = self.slots().filter(|slot| slot.get(USE_AT) != FREE && named(slot)).collect::<Vec<_>>();
+        for slot in &slots {
+            slot.order(0);
+            slot.set(USE_AT, GOING);
+        }
+        self.ring();
+        let ends = clock::boot_now().ms.saturating_add(limit.as_millis() as u64);
+        while slots.iter().any(|slot| !slot.is_settled()) {
+            let now = clock::boot_now();
+            if now.ms > ends || !self.has_keeper(now) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// Frees the places of gates that are taken away.
+    pub fn forget(self, names: &[String]) {
+        let slots = self.slots().filter(|slot| slot.get(USE_AT) != FREE);
+        for slot in slots.filter(|slot| names.iter().any(|name| slot.has_name(name))) {
+            slot.order(0);
+            slot.set(USE_AT, FREE);
+        }
+        self.ring();
+    }
+}
+
+impl Slot {
+    fn get(self, at: usize) -> u64 {
+        self.0.get(at).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn set(self, at: usize, value: u64) {
+        if let Some(word) = self.0.get(at) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    fn fill(self, gate: &Gate<'_>) {
+        self.order(0);
+        let halves =
+            gate.container.0.chunks_exact(8).map(|half| half.iter().fold(0, |w, b| w << 8 | u64::from(*b)));
+        for (at, half) in halves.enumerate() {
+            self.set(CONTAINER_AT + at, half);
+        }
+        self.set(EPOCH_AT, gate.epoch.0);
+        self.set(LENGTH_AT, gate.length.0);
+        self.set(STANDING_AT, 0);
+        self.set(ERRNO_AT, 0);
+        self.set(CLOSINGS_AT, 0);
+        let mut name = [0; NAME_BYTES];
+        name.iter_mut().zip(gate.name.bytes()).for_each(|(to, from)| *to = from);
+        for (at, part) in name.chunks_exact(8).enumerate() {
+            self.set(NAME_AT + at, part.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        }
+        self.set(LIFE_AT, self.life().wrapping_add(1));
+        self.set(USE_AT, IN_USE);
+    }
+
+    /// Is a gate kept here, that is not being taken away?
+    pub fn is_used(self) -> bool {
+        self.get(USE_AT) == IN_USE
+    }
+
+    /// Is nothing here to be kept?
+    pub fn is_free(self) -> bool {
+        self.get(USE_AT) == FREE
+    }
+
+    /// Which filling of this place it is.
+    pub fn life(self) -> u64 {
+        self.get(LIFE_AT)
+    }
+
+    /// The term of the lease in which it may be open; 0 in none.
+    pub fn term(self) -> u64 {
+        self.get(TERM_AT)
+    }
+
+    /// It may be open in this term; 0 is never.
+    pub fn order(self, term: u64) {
+        self.set(TERM_AT, term);
+    }
+
+    /// Its container.
+    pub fn container(self) -> ContainerId {
+        let mut id = [0; 16];
+        let bytes = [CONTAINER_AT, CONTAINER_AT + 1].into_iter().flat_map(|at| self.get(at).to_be_bytes());
+        id.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        ContainerId(id)
+    }
+
+    /// The epoch that it was opened under last.
+    pub fn epoch(self) -> Epoch {
+        Epoch(self.get(EPOCH_AT))
+    }
+
+    /// This node's container has another epoch now.
+    pub fn set_epoch(self, epoch: Epoch) {
+        self.set(EPOCH_AT, epoch.0);
+    }
+
+    /// Its length.
+    pub fn length(self) -> Sectors {
+        Sectors(self.get(LENGTH_AT))
+    }
+
+    /// Its name, with zeroes behind it. No memory is asked for (safety 4.1).
+    pub fn name_bytes(self) -> [u8; NAME_BYTES] {
+        let mut name = [0; NAME_BYTES];
+        let bytes = (0..NAME_WORDS).flat_map(|at| self.get(NAME_AT + at).to_le_bytes());
+        name.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        name
+    }
+
+    /// Its name.
+    pub fn name(self) -> String {
+        String::from_utf8_lossy(text(&self.name_bytes())).into_owned()
+    }
+
+    fn has_name(self, name: &str) -> bool {
+        text(&self.name_bytes()) == name.as_bytes()
+    }
+
+    /// The keeper tells how it has it now.
+    pub fn tell(self, standing: Standing, now: BootTime) {
+        if self.standing() != standing {
+            self.set(SINCE_AT, now.ms);
+            if standing == Standing::Closed {
+                self.set(CLOSINGS_AT, self.closings().wrapping_add(1));
+            }
+        }
+        self.set(STANDING_AT, Standing::ALL.iter().position(|one| *one == standing).unwrap_or(0) as u64);
+    }
+
+    /// The same, where the kernel refused.
+    pub fn tell_refused(self, errno: i32, now: BootTime) {
+        self.set(ERRNO_AT, u64::try_from(errno).unwrap_or(0));
+        self.tell(Standing::Refused, now);
+    }
+
+    /// How the keeper has it.
+    pub fn standing(self) -> Standing {
+        Standing::of(self.get(STANDING_AT))
+    }
+
+    /// Since when.
+    pub fn since(self) -> BootTime {
+        BootTime { ms: self.get(SINCE_AT) }
+    }
+
+    /// What the kernel said when it refused.
+    pub fn errno(self) -> i32 {
+        i32::try_from(self.get(ERRNO_AT)).unwrap_or(0)
+    }
+
+    /// How often it was closed.
+    pub fn closings(self) -> u64 {
+        self.get(CLOSINGS_AT)
+    }
+
+    fn is_settled(self) -> bool {
+        self.is_free() || self.standing().is_shut()
+    }
+}
+
+/// The bytes before the first zero.
+pub fn text(name: &[u8]) -> &[u8] {
+    name.split(|byte| *byte == 0).next().unwrap_or_default()
+}

@@ -1,0 +1,37 @@
+//! A watchdog: once it is open, who does not feed it in time loses the machine, whatever became of him.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+
+use crate::host::sys;
+
+/// Where it is.
+const DEVICE: &str = "/dev/watchdog";
+
+/// One that is armed.
+pub struct Watchdog {
+    device: File,
+    /// Milliseconds without food after which it bites, as its driver says.
+    pub timeout_ms: u64,
+}
+
+impl Watchdog {
+    /// Arms it, with this timeout if its driver takes it.
+    pub fn arm(timeout_ms: u64) -> io::Result<Watchdog> {
+        let device = OpenOptions::new().write(true).open(DEVICE)?;
+        let seconds = i32::try_from(timeout_ms.div_ceil(1000)).unwrap_or(i32::MAX);
+        let is = sys::set_watchdog(&device, seconds)?;
+        Ok(Watchdog { device, timeout_ms: u64::try_from(is).unwrap_or(0) * 1000 })
+    }
+
+    /// Feeds it.
+    pub fn feed(&mut self) {
+        // What it does not take it does not count: it bites.
+        let _ = self.device.write(b"\0");
+    }
+
+    /// Lets it go, where the kernel allows that: the machine is not watched any more.
+    pub fn disarm(mut self) {
+        let _ = self.device.write(b"V");
+    }
+}

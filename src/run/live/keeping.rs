@@ -1,0 +1,62 @@
+//! Gates of a cluster's containers are opened by the keeper and not by who makes them: only who closes them when the lease ends can
+//! be sure that nobody opens one behind it (safety 4.1). A command that makes some has evmsd keep and open them; one that takes some
+//! away, or lets their I/O fail, has them closed first, with evmsd and without.
+
+use std::time::Duration;
+
+use crate::base::epoch::Epoch;
+use crate::base::id::ContainerId;
+use crate::base::units::Sectors;
+use crate::format::control::OpenGates;
+use crate::host::gate_page::GatePage;
+use crate::host::identity::{self, IdentityFiles};
+use crate::run::ask;
+use crate::run::live::failure::LiveError;
+
+/// How long gates that are to be taken away may take to close: what is under way to a disk that hangs is not waited for.
+const CLOSE_LIMIT: Duration = Duration::from_millis(1000);
+
+/// Under which lease a container's gates open.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// The container.
+    pub container: ContainerId,
+    /// The epoch of its model.
+    pub epoch: Epoch,
+    /// The term of the lease in which that was read.
+    pub term: u64,
+}
+
+impl Keeping {
+    /// Has these gates, which have their tables, kept and opened.
+    pub fn open(self, gates: Vec<(String, Sectors)>) -> Result<(), LiveError> {
+        let Keeping { container, epoch, term } = self;
+        ask::open_gates(OpenGates { container, epoch, term, gates }).map_err(LiveError::NotOpened)
+    }
+}
+
+/// The page of this boot. Where there is none, or it cannot be read, no gate is kept by anybody.
+fn page() -> Option<GatePage> {
+    let boot = identity::boot_id(&IdentityFiles::default()).ok()?;
+    GatePage::find(boot).ok()?
+}
+
+/// Closes those of these gates that are kept; they are opened by nobody from then on.
+pub fn close(names: &[String]) {
+    if let Some(page) = page() {
+        page.close(names, CLOSE_LIMIT);
+    }
+}
+
+/// They are gone: their places are free.
+pub fn forget(names: &[String]) {
+    if let Some(page) = page() {
+        page.forget(names);
+    }
+}
+
+/// Has this container gates here that may not be open in this term? Then what stands on its disks was not compared yet with what
+/// waits in front of them.
+pub fn waits(container: ContainerId, term: u64) -> bool {
+    page().is_some_and(|page| page.of_container(container).any(|slot| slot.term() != term))
+}
