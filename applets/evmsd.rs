@@ -43,7 +43,8 @@ configuration edit its file on one node, with the next generation, and send evms
   keygen      make /etc/evms/key, the secret that all nodes of a cluster share; one that is there stays
   prepare     make DISK an arbitration disk of this cluster, which decides between two halves, and say what has to be written
               into the configuration; refused where anything is found on it
-  leave       tell the others that this node leaves, so that nobody waits for it, and end
+  leave       take the volumes of the cluster's containers down here, tell the others that this node leaves, so that nobody
+              waits for it, and end; refused while a volume is in use
   force       go by the configuration file though the others were not asked: when they cannot be, and it is certain that none
               of them runs by another one. On every node, while evmsd does not run
 

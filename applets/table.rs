@@ -23,7 +23,7 @@ pub const FRONT: &str = "evms";
 pub const APPLETS: &[Applet] = &[
     Applet { name: FRONT, line: "manage disks, containers and volumes", run: evms::run },
     Applet { name: evmsd::NAME, line: "the cluster daemon", run: evmsd::run },
-    Applet { name: evms_fence::NAME, line: "fence or unfence one node", run: evms_fence::run },
+    Applet { name: evms_fence::NAME, line: "what stops the I/O of a node, and why", run: evms_fence::run },
     Applet {
         name: evms_failover::NAME,
         line: "move containers to another node, or back",

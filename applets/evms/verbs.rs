@@ -234,8 +234,8 @@ pub const VERBS: &[Verb] = &[
         verb: "takeover",
         usage: "NAME --reason TEXT [--sworn TEXT]",
         line: "take a private container from a machine that is gone",
-        text: "Without --sworn it says what may be lost by it, and what has to be sworn; nothing is written. Refused while the owner lives in\n\
-               the view of this node. Who took it, from whom and why stays in the container's history.\n",
+        text: "Without --sworn it says what may be lost by it, and what has to be sworn; nothing is written. Refused while the\n\
+               owner lives in the view of this node. Who took it, from whom and why stays in the container's history.\n",
         options: &[
             value("--reason", "TEXT", "why, for whoever reads the history later"),
             value(

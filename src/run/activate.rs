@@ -147,6 +147,14 @@ impl Context {
             Some(scene) => scene,
             None => kept.insert(self.look_steadily()?),
         };
+        // Under a lease only what was read in its term counts: whoever was stopped between looking and asking for the lease may have
+        // seen a container that another node has by now.
+        let (_, chosen) = find(scene, name)?;
+        if !chosen.model.container.cluster.is_none() && !self.has_asked() {
+            self.company();
+            *kept = None;
+            return self.ready(kept, name);
+        }
         let (claim, settle, after) = {
             let (found, chosen) = find(scene, name)?;
             if scene.place_of(found) == Place::Images {

@@ -9,7 +9,9 @@ use crate::format::control::WarrantLine;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::lease_page;
 use crate::run::ask::{self, AskError};
-use crate::run::daemon::settings::CONFIG;
+
+/// Where the configuration of its cluster is.
+pub const CONFIG: &str = "/etc/evms.conf";
 
 /// What is known of it.
 #[derive(Clone, Debug)]

@@ -86,6 +86,11 @@ impl Context {
         self.company.get_or_init(|| Company::ask(&self.options.identity))
     }
 
+    /// Was it asked for it, so that what is read from now on is read under the lease of its warrant?
+    pub fn has_asked(&self) -> bool {
+        self.company.get().is_some()
+    }
+
     /// As whom the guard sees this command on a container of this cluster. Who acts as another machine does that for no cluster;
     /// and for what is standalone no daemon is asked, which may stand.
     pub fn principal(&self, cluster: ClusterId) -> Principal {

@@ -19,6 +19,7 @@ Verbs:
   container readmit  take disks back that missed changes
   container deport   give it away: nobody's until it is imported
   container import   take a deported or unclaimed container, or make a copy one of its own
+  container takeover take a private container from a machine that is gone
   container delete   delete an empty container and free its disks
 
 Exit codes: evms --help
@@ -226,6 +227,22 @@ Takes a container that is deported, or not claimed by any machine yet, for this 
 Options:
   --new-ids         the disks are copies: give container, disks and volumes ids of their own. Name
                     all disks of one copy with --disk, and no disk of the other
+  --dry-run         write nothing; print every write that would be made, to the sector
+
+Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, --json) and exit codes: evms --help
+",
+    ),
+    (
+        "container takeover",
+        "\
+usage: evms container takeover NAME --reason TEXT [--sworn TEXT]
+
+Without --sworn it says what may be lost by it, and what has to be sworn; nothing is written. Refused while the
+owner lives in the view of this node. Who took it, from whom and why stays in the container's history.
+
+Options:
+  --reason TEXT     why, for whoever reads the history later
+  --sworn TEXT      that its owner cannot write to it any more, in the words that are asked for
   --dry-run         write nothing; print every write that would be made, to the sector
 
 Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, --json) and exit codes: evms --help

@@ -45,6 +45,7 @@ Verbs:
   container readmit  take disks back that missed changes
   container deport   give it away: nobody's until it is imported
   container import   take a deported or unclaimed container, or make a copy one of its own
+  container takeover take a private container from a machine that is gone
   container delete   delete an empty container and free its disks
   volume create      make a linear or striped volume
   volume expand      make it larger
@@ -71,7 +72,7 @@ Options of every verb:
 Applets:
   evms            manage disks, containers and volumes
   evmsd           the cluster daemon
-  evms-fence      fence or unfence one node
+  evms-fence      what stops the I/O of a node, and why
   evms-failover   move containers to another node, or back
 ";
 
@@ -99,7 +100,8 @@ configuration edit its file on one node, with the next generation, and send evms
   keygen      make /etc/evms/key, the secret that all nodes of a cluster share; one that is there stays
   prepare     make DISK an arbitration disk of this cluster, which decides between two halves, and say what has to be written
               into the configuration; refused where anything is found on it
-  leave       tell the others that this node leaves, so that nobody waits for it, and end
+  leave       take the volumes of the cluster's containers down here, tell the others that this node leaves, so that nobody
+              waits for it, and end; refused while a volume is in use
   force       go by the configuration file though the others were not asked: when they cannot be, and it is certain that none
               of them runs by another one. On every node, while evmsd does not run
 
@@ -114,10 +116,15 @@ Options:
 ";
 
 const HELP_FENCE: &str = "\
-usage: evms-fence --help | --version
+usage: evms-fence status [--node NODE] [--json]
+       evms-fence --help | --version
 
-Fences or unfences one node. This build has no cluster daemon yet and cannot fence: whatever else is asked is
-refused with code 7, and no node may be taken for fenced on the strength of it.
+Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and who closes
+them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it. To fence another node
+is not in this build: whatever else is asked is refused with code 7, and no node may be taken for fenced on the strength of it.
+
+  --node NODE   ask the evmsd of that node
+  --json        print it for programs
 ";
 
 const HELP_FAILOVER: &str = "\
@@ -245,7 +252,7 @@ fn no_proc_and_no_sys_are_no_panic() {
 
 #[test]
 fn what_this_build_does_not_have_is_said() {
-    run("evms-fence", &["off", "n2"]).refused(7, "evms-fence", "no cluster daemon yet");
+    run("evms-fence", &["off", "n2"]).refused(7, "evms-fence", "cannot fence another node");
     run("evms-failover", &["data"]).refused(7, "evms-failover", "nothing was moved");
 }
 

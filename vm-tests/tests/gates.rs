@@ -70,6 +70,7 @@ fn io_of_a_cluster_stops_and_goes_with_the_lease() {
                 ("f17_a_stopped_evmsd_stops_io", a_stopped_evmsd_stops_io),
                 ("a_killed_keeper_is_started_anew", a_killed_keeper_is_started_anew),
                 ("what_waits_can_be_given_up", what_waits_can_be_given_up),
+                ("who_leaves_takes_its_volumes_down_first", who_leaves_takes_its_volumes_down_first),
                 ("what_is_open_is_not_given_away", what_is_open_is_not_given_away),
                 (
                     "f1_what_was_taken_over_is_not_written_by_its_old_owner",
@@ -274,6 +275,26 @@ fn what_waits_can_be_given_up(bench: &mut Bench) -> Result<(), Trouble> {
     bench.wait_for_gates(0)
 }
 
+/// Nobody waits for who left: it has no gate that is open (safety 1.3).
+fn who_leaves_takes_its_volumes_down_first(bench: &mut Bench) -> Result<(), Trouble> {
+    let holder = Task::start(&mut bench.one, "holder", &format!("sh -c 'exec 3<{VOLUME}; sleep 1000'"))?;
+    wait_until(&mut bench.one, &format!("ls -l /proc/{}/fd | grep -q data/home", holder.pid()))?;
+    let said = bench.one.run("evmsd leave")?;
+    assert!(
+        said.code == 1 && said.text().contains("did not leave: volume data/home is in use"),
+        "{}",
+        said.text()
+    );
+    holder.kill(&mut bench.one)?;
+    bench.one.ok("evmsd leave")?;
+    assert_eq!(bench.one.ok(GATES)?.trim(), "");
+    bench.evmsd.take().expect("it ran").end(&mut bench.one)?;
+    bench.restart()?;
+    wait_until(&mut bench.one, QUORATE)?;
+    bench.one.ok("evms activate data")?;
+    bench.wait_for_gates(0)
+}
+
 /// The next owner has it when nobody writes here any more, and not before.
 fn what_is_open_is_not_given_away(bench: &mut Bench) -> Result<(), Trouble> {
     let said = bench.one.run("evms container modify data --owner n2")?;
@@ -300,7 +321,7 @@ fn what_was_taken_over_is_not_written(bench: &mut Bench) -> Result<(), Trouble> 
     bench.cut();
     bench.wait_for_gates(1)?;
     bench.stands()?;
-    wait_until(&mut bench.two, "evms status --json | grep -q '\"state\":\"silent\"'")?;
+    wait_until(&mut bench.two, "evms status | grep -q '^view .*: n2 n3$'")?;
     wait_until(&mut bench.two, QUORATE)?;
     let said = bench.two.run("evms container takeover data --reason 'power supply'")?;
     assert!(said.code == NOT_OWNER && said.text().contains("--sworn 'n1 is off'"), "{}", said.text());

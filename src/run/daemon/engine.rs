@@ -167,6 +167,9 @@ impl Engine {
                 None => Reply::Refused(Refusal::Refused, "the detector of this daemon is gone".into()),
             },
             Request::Leave => {
+                if let Err(why) = self.close_for_good().await {
+                    return Reply::Refused(Refusal::Refused, format!("this node did not leave: {why}"));
+                }
                 self.leave();
                 Reply::Done("the others were told that this node leaves; the daemon ends".into())
             }

@@ -192,6 +192,22 @@ impl Engine {
         Reply::Done("the gates are open".into())
     }
 
+    /// Takes the volumes of the cluster's containers down here, before this node leaves: who left is not waited for, and so must have no
+    /// gate that is open (safety 1.3). Why not, in words.
+    pub async fn close_for_good(&self) -> Result<(), String> {
+        let mut containers = self.gates.page.kept().map(Slot::container).collect::<Vec<_>>();
+        containers.dedup();
+        if containers.is_empty() {
+            return Ok(());
+        }
+        let down = take_down(containers, Open::Refuse).recv().await;
+        down.map_err(|_| "no thread could be started".to_string())??;
+        if self.gates.any() {
+            return Err("volumes were activated meanwhile; say it again".into());
+        }
+        Ok(())
+    }
+
     /// For ever: sees to the keeper, and to gates that may open again.
     pub async fn tend_gates(&self) {
         let changes = self.watch();
@@ -244,17 +260,7 @@ impl Engine {
             "container {}: another node had it meanwhile: what waits for its volumes fails, and they are taken down",
             container.short()
         );
-        let (tell, told) = bounded(1);
-        let work = move || {
-            let wanted = [Wanted { container: container.to_string(), volumes: Vec::new() }];
-            let down = Context::new(Options::default())
-                .and_then(|mut context| context.deactivate(Some(&wanted), Open::Fail));
-            let _ = tell.try_send(down.map(|down| down.left).map_err(|error| error.to_string()));
-        };
-        if std::thread::Builder::new().name("lost".into()).spawn(work).is_err() {
-            return;
-        }
-        match told.recv().await {
+        match take_down(vec![container], Open::Fail).recv().await {
             Ok(Ok(left)) => left.iter().for_each(|words| log::warn!("{words}")),
             Ok(Err(error)) => log::error!("container {} was not taken down: {error}", container.short()),
             Err(_) => (),
@@ -293,5 +299,20 @@ fn read(
     };
     // Where no thread is to be had the sender is dropped, and the receiver hears that.
     let _ = std::thread::Builder::new().name("regain".into()).spawn(work);
+    told
+}
+
+/// Takes all volumes of these containers down, in a thread of its own; what is left of them, or why nothing was done.
+fn take_down(containers: Vec<ContainerId>, open: Open) -> Receiver<Result<Vec<String>, String>> {
+    let (tell, told) = bounded(1);
+    let work = move || {
+        let wanted = |id: &ContainerId| Wanted { container: id.to_string(), volumes: Vec::new() };
+        let wanted = containers.iter().map(wanted).collect::<Vec<_>>();
+        let down = Context::new(Options::default());
+        let down = down.and_then(|mut context| context.deactivate(Some(&wanted), open));
+        let _ = tell.try_send(down.map(|down| down.left).map_err(|error| error.to_string()));
+    };
+    // Where no thread is to be had the sender is dropped, and the receiver hears that.
+    let _ = std::thread::Builder::new().name("down".into()).spawn(work);
     told
 }

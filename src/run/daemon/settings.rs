@@ -10,11 +10,10 @@ use crate::cluster::roster::Roster;
 use crate::format::greeting::VERSIONS;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::secret;
+pub use crate::run::company::CONFIG;
 use crate::run::daemon::DaemonError;
 use crate::run::daemon::agreed::{self, Following};
 
-/// Where the configuration is.
-pub const CONFIG: &str = "/etc/evms.conf";
 /// Where the cluster's key is.
 pub const KEY: &str = "/etc/evms/key";
 
