@@ -9,7 +9,7 @@ use evms::base::name::Name;
 use evms::run::ask::{self, AskError};
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
-use evms::run::keeper;
+use evms::run::{keeper, leave, regain};
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
 use crate::exit::{self, Exit};
@@ -108,7 +108,12 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             Ok(Exit::Done)
         }
         // Not for people: evmsd starts it (`host::keeper_process`).
-        [verb] if verb == keeper::WORD => {
+        [verb] if verb == "regain" => {
+            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
+            regain::run()?;
+            Ok(Exit::Done)
+        }
+        [verb] if verb == "keeper" => {
             logging::begin(logging::parse("kmsg").unwrap_or_default(), false);
             keeper::run()?;
             Ok(Exit::Done)
@@ -117,7 +122,10 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             let path = founding::keygen()?;
             Ok(say(&format!("{path} is made; copy it to the other nodes, readable by root alone\n")))
         }
-        [verb] if verb == "leave" => Ok(say(&format!("{}\n", leave()?))),
+        [verb] if verb == "leave" => {
+            leave::take_down()?;
+            Ok(say(&format!("{}\n", leave()?)))
+        }
         [verb, disk] if verb == "prepare" => prepare(&options, disk, &words),
         [verb] if verb == "prepare" => Err(words.missing("DISK").into()),
         [verb, node] if verb == "invite" => invite(node, &words),

@@ -17,6 +17,7 @@
 //!   3-4  the container                           16-31 its device-mapper name, zeroes behind it
 //!     5  epoch that it was opened under
 //!     6  length in sectors
+//!     7  the process that takes it away
 //! ```
 //! Orders are written by evmsd, and taken back by whoever takes a gate away; the rest belongs to the keeper.
 
@@ -24,7 +25,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use nix::fcntl::posix_fallocate;
@@ -60,6 +61,7 @@ const LIFE_AT: usize = 2;
 const CONTAINER_AT: usize = 3;
 const EPOCH_AT: usize = 5;
 const LENGTH_AT: usize = 6;
+const GOING_BY_AT: usize = 7;
 const STANDING_AT: usize = 8;
 const SINCE_AT: usize = 9;
 const ERRNO_AT: usize = 10;
@@ -205,6 +207,11 @@ impl GatePage {
         self.slots().filter(|slot| slot.is_used())
     }
 
+    /// Gates that are kept, or being taken away.
+    pub fn all(self) -> impl Iterator<Item = Slot> {
+        self.slots().filter(|slot| !slot.is_free())
+    }
+
     /// Those of one container.
     pub fn of_container(self, container: ContainerId) -> impl Iterator<Item = Slot> {
         self.kept().filter(move |slot| slot.container() == container)
@@ -283,35 +290,70 @@ impl GatePage {
         Ok(slot)
     }
 
-    /// Takes orders back, and waits until the keeper has closed these gates, if there is a keeper; false when it has not within the
-    /// limit. For whoever takes them away, or lets their I/O fail: nobody opens them beside him.
-    pub fn close(self, names: &[String], limit: Duration) -> bool {
+    /// Takes orders back, and waits until the keeper has closed these gates, if there is a keeper, at most so long. For whoever takes
+    /// them away, or lets their I/O fail: nobody opens them beside him, until he says what became of them.
+    pub fn close(self, names: &[String], limit: Duration) -> Closing {
         let named = |slot: &Slot| names.iter().any(|name| slot.has_name(name));
-        let slots = self.slots().filter(|slot| slot.get(USE_AT) != FREE && named(slot)).collect::<Vec<_>>();
-        for slot in &slots {
+        let slots =
+            self.slots().filter(|slot| !slot.is_free() && named(slot)).map(|slot| (slot, slot.life()));
+        let slots = slots.collect::<Vec<_>>();
+        for (slot, _) in &slots {
             slot.order(0);
+            slot.set(GOING_BY_AT, std::process::id().into());
             slot.set(USE_AT, GOING);
         }
+        // The keeper says that a gate is not closed before it looks whether it may still open it; so one of both sees the other.
+        fence(Ordering::SeqCst);
         self.ring();
         let ends = clock::boot_now().ms.saturating_add(limit.as_millis() as u64);
-        while slots.iter().any(|slot| !slot.is_settled()) {
+        while slots.iter().any(|(slot, _)| !slot.is_settled()) {
             let now = clock::boot_now();
             if now.ms > ends || !self.has_keeper(now) {
-                return false;
+                break;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        true
+        Closing { page: self, slots }
     }
 
-    /// Frees the places of gates that are taken away.
-    pub fn forget(self, names: &[String]) {
-        let slots = self.slots().filter(|slot| slot.get(USE_AT) != FREE);
-        for slot in slots.filter(|slot| names.iter().any(|name| slot.has_name(name))) {
-            slot.order(0);
-            slot.set(USE_AT, FREE);
+    /// Gates that are being taken away by somebody who is dead: they are kept again, and closed until their disks were read. Those
+    /// that are gone are not kept any more.
+    pub fn sweep(self, lives: impl Fn(u32) -> bool) {
+        for slot in self.slots().filter(|slot| !slot.is_free()) {
+            if slot.is_going() && lives(u32::try_from(slot.get(GOING_BY_AT)).unwrap_or(0)) {
+                continue;
+            }
+            match (slot.standing(), slot.is_going()) {
+                (Standing::Gone, _) => slot.set(USE_AT, FREE),
+                (_, true) => slot.set(USE_AT, IN_USE),
+                _ => (),
+            }
         }
-        self.ring();
+    }
+
+    /// Is nothing here through which a write could pass? Asked before this node leaves.
+    pub fn is_shut(self) -> bool {
+        self.slots().all(Slot::is_settled)
+    }
+}
+
+/// Gates that somebody is taking away.
+pub struct Closing {
+    page: GatePage,
+    slots: Vec<(Slot, u64)>,
+}
+
+impl Closing {
+    /// They are gone, or nothing of what passes them reaches a disk: their places are free. But for those that are `open` still, which
+    /// stay as they are until the keeper has closed them, and are counted till then; and for what was filled in anew meanwhile.
+    pub fn forget(self, open: impl Fn(&str) -> bool) {
+        for (slot, life) in self.slots {
+            let mine = slot.is_going() && slot.life() == life;
+            if mine && (slot.is_settled() || !open(&slot.name())) {
+                slot.set(USE_AT, FREE);
+            }
+        }
+        self.page.ring();
     }
 }
 
@@ -350,6 +392,11 @@ impl Slot {
     /// Is a gate kept here, that is not being taken away?
     pub fn is_used(self) -> bool {
         self.get(USE_AT) == IN_USE
+    }
+
+    /// Is somebody taking it away?
+    pub fn is_going(self) -> bool {
+        self.get(USE_AT) == GOING
     }
 
     /// Is nothing here to be kept?
@@ -499,9 +546,9 @@ mod tests {
         let page = page();
         let slot = page.keep(&gate("one")).unwrap();
         slot.order(3);
-        // Nobody keeps: that is said, and the order is gone all the same.
-        assert!(!page.close(&["one".into()], Duration::ZERO));
-        assert!(!slot.is_used() && !slot.is_free() && slot.term() == 0);
+        // Nobody keeps: the order is gone all the same.
+        let closing = page.close(&["one".into()], Duration::ZERO);
+        assert!(slot.is_going() && slot.term() == 0 && page.kept().next().is_none());
         let next = page.keep(&gate("one")).unwrap();
         assert!(
             next.is_used()
@@ -509,8 +556,34 @@ mod tests {
                 && page.slots().filter(|slot| !slot.is_free()).count() == 1
         );
         assert_eq!((next.term(), next.standing(), next.closings()), (0, Standing::Unknown, 0));
-        page.forget(&["one".into(), "two".into()]);
-        assert!(slot.is_free() && page.kept().next().is_none());
+        // He goes on after all: what was filled in meanwhile is not his.
+        next.order(4);
+        closing.forget(|_| false);
+        assert!(next.is_used() && next.term() == 4);
+        page.close(&["one".into(), "two".into()], Duration::ZERO).forget(|_| false);
+        assert!(slot.is_free() && page.is_shut());
+    }
+
+    /// What may still let something through keeps its place, and so its keeper and the watchdog.
+    #[test]
+    fn a_gate_that_drains_is_not_forgotten() {
+        let page = page();
+        let slot = page.keep(&gate("one")).unwrap();
+        slot.tell(Standing::Draining, BootTime { ms: 1 });
+        page.close(&["one".into()], Duration::ZERO).forget(|name| name == "one");
+        assert!(slot.is_going() && !page.is_shut());
+        // Its remover lives, and is dead.
+        page.sweep(|process| process == std::process::id());
+        assert!(slot.is_going());
+        page.sweep(|_| false);
+        assert!(slot.is_used() && slot.term() == 0);
+        slot.tell(Standing::Gone, BootTime { ms: 2 });
+        page.sweep(|_| false);
+        assert!(slot.is_free() && page.is_shut());
+        let slot = page.keep(&gate("two")).unwrap();
+        slot.tell(Standing::Closed, BootTime { ms: 1 });
+        page.close(&["two".into()], Duration::ZERO).forget(|_| true);
+        assert!(slot.is_free(), "closed is shut");
     }
 
     #[test]
@@ -520,7 +593,7 @@ mod tests {
             page.keep(&gate(&number.to_string())).unwrap();
         }
         assert_eq!(page.keep(&gate("one more")).err(), Some(NotKept::Full));
-        page.forget(&["17".into()]);
+        page.close(&["17".into()], Duration::ZERO).forget(|_| false);
         assert!(page.keep(&gate("one more")).is_ok());
     }
 

@@ -1,5 +1,7 @@
-//! Starting the keeper of gates: this very program, once more, which goes on when the one that started it ends.
+//! Starting this very program once more: as the keeper of gates, which goes on when the one that started it ends, or as who reads
+//! disks for evmsd, which none of its own threads does.
 
+use core::ffi::CStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,19 +10,20 @@ use std::path::Path;
 use crate::host::run_dir::RUN;
 use crate::host::sys;
 
-/// Who is started so is the keeper, as words behind `evmsd`.
-pub const WORD: &str = "keeper";
-const WORD_C: &core::ffi::CStr = c"keeper";
+/// The keeper, as a word behind `evmsd`.
+pub const KEEPER: &CStr = c"keeper";
+/// Who reads the disks of gates that are closed.
+pub const REGAIN: &CStr = c"regain";
 
-/// A keeper that this process started.
-pub struct KeeperProcess(i32);
+/// A process that this one started.
+pub struct Beside(i32);
 
-/// Starts one. Where there is one already it ends at once.
-pub fn start() -> Result<KeeperProcess, &'static str> {
-    sys::start_again(&[c"evmsd", WORD_C]).map(KeeperProcess).map_err(nix::errno::Errno::desc)
+/// Starts one by this word.
+pub fn start(word: &'static CStr) -> Result<Beside, &'static str> {
+    sys::start_again(&[c"evmsd", word]).map(Beside).map_err(nix::errno::Errno::desc)
 }
 
-impl KeeperProcess {
+impl Beside {
     /// Has it ended?
     pub fn has_ended(&mut self) -> bool {
         sys::has_ended(self.0)

@@ -22,6 +22,7 @@ mod raw {
     nix::ioctl_read!(xfs_geometry, b'X', 100, XfsGeometry);
     nix::ioctl_write_ptr!(xfs_grow, b'X', 110, [u64; 2]);
     nix::ioctl_readwrite!(watchdog_set_timeout, b'W', 6, libc::c_int);
+    nix::ioctl_read!(watchdog_get_timeout, b'W', 7, libc::c_int);
     nix::ioctl_read_bad!(loop_get_status64, 0x4C05, LoopWords);
 }
 
@@ -488,6 +489,14 @@ pub fn set_watchdog(device: &File, seconds: i32) -> Result<i32, Errno> {
     let mut seconds: libc::c_int = seconds;
     // SAFETY: `seconds` outlives the call, and the kernel reads and writes exactly one int.
     unsafe { raw::watchdog_set_timeout(device.as_raw_fd(), &mut seconds) }?;
+    Ok(seconds)
+}
+
+/// A watchdog's timeout (WDIOC_GETTIMEOUT), in seconds.
+pub fn watchdog_timeout(device: &File) -> Result<i32, Errno> {
+    let mut seconds: libc::c_int = 0;
+    // SAFETY: `seconds` outlives the call, and the kernel writes exactly one int.
+    unsafe { raw::watchdog_get_timeout(device.as_raw_fd(), &mut seconds) }?;
     Ok(seconds)
 }
 

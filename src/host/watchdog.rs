@@ -7,6 +7,8 @@ use crate::host::sys;
 
 /// Where it is.
 const DEVICE: &str = "/dev/watchdog";
+/// Whether the kernel lets it go.
+const NO_WAY_OUT: &str = "/sys/class/watchdog/watchdog0/nowayout";
 
 /// One that is armed.
 pub struct Watchdog {
@@ -20,8 +22,22 @@ impl Watchdog {
     pub fn arm(timeout_ms: u64) -> io::Result<Watchdog> {
         let device = OpenOptions::new().write(true).open(DEVICE)?;
         let seconds = i32::try_from(timeout_ms.div_ceil(1000)).unwrap_or(i32::MAX);
-        let is = sys::set_watchdog(&device, seconds)?;
-        Ok(Watchdog { device, timeout_ms: u64::try_from(is).unwrap_or(0) * 1000 })
+        // It is armed since it was opened: one whose timeout cannot be set has the one that it has.
+        let is = sys::set_watchdog(&device, seconds).or_else(|_| sys::watchdog_timeout(&device));
+        let mut watchdog = Watchdog { device, timeout_ms: 0 };
+        match is {
+            Ok(is) => watchdog.timeout_ms = u64::try_from(is).unwrap_or(0) * 1000,
+            Err(errno) => {
+                watchdog.disarm();
+                return Err(errno.into());
+            }
+        }
+        Ok(watchdog)
+    }
+
+    /// Does the kernel not let it go once it is armed?
+    pub fn is_for_ever(&self) -> bool {
+        std::fs::read_to_string(NO_WAY_OUT).is_ok_and(|text| text.trim() == "1")
     }
 
     /// Feeds it.

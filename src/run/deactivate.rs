@@ -19,7 +19,7 @@ use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::closing;
-use crate::run::live::keeping;
+use crate::run::live::keeping::Closing;
 pub use crate::run::live::removal::Open;
 use crate::run::live::removal::{Going, Removal, Stays};
 use crate::run::live::{self, Live};
@@ -82,6 +82,8 @@ impl Context {
         let (going, staying): (Vec<_>, Vec<_>) =
             volumes.into_iter().partition(|volume| wanted.is_none_or(|wanted| volume.is_meant(wanted)));
         let plan = Plan { gates: gates_going(&live, wanted, &down, &going, &staying), going, staying };
+        // Nobody opens one with what waits in front of it while it is to fail.
+        let closing = (open == Open::Fail).then(|| Closing::of(&plan.gates));
         let failing = match open {
             Open::Refuse => {
                 refuse_open(&mut dm, &plan.going, &Patience::new())?;
@@ -92,7 +94,7 @@ impl Context {
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
         let removal = Removal { cookie: Arc::clone(&cookie), patience: Patience::new(), open };
         let mut answer = Deactivated { left: failing.words(), ..Deactivated::default() };
-        let stays = plan.take_down(&removal, &failing, &mut answer);
+        let stays = plan.take_down(&removal, &failing, closing, &mut answer);
         live::sweep_nodes();
         if stays.contains(&Stays::Hangs) {
             answer.notes.push(
@@ -197,13 +199,17 @@ impl Plan {
                 names.push(name.clone());
             }
         }
-        // Nobody opens one with what waits in front of it while it is to fail.
-        keeping::close(&self.gates);
         Ok(Failing { open: closing::fail(&names) })
     }
 
     /// Takes volumes away, then the gates that nothing stands on any more; why those that stay do.
-    fn take_down(&self, removal: &Removal, failing: &Failing, answer: &mut Deactivated) -> Vec<Stays> {
+    fn take_down(
+        &self,
+        removal: &Removal,
+        failing: &Failing,
+        closing: Option<Closing>,
+        answer: &mut Deactivated,
+    ) -> Vec<Stays> {
         let failed = removal.all(self.going.iter().map(Volume::going).collect());
         for volume in &self.going {
             match failed.iter().find(|(going, _)| going.name == volume.listed.name) {
@@ -214,20 +220,24 @@ impl Plan {
         let mut stays = failed.into_iter().map(|(_, stays)| stays).collect::<Vec<_>>();
         if stays.is_empty() || removal.open == Open::Fail {
             let alone = stays.is_empty();
-            keeping::close(&self.gates);
+            let closing = closing.unwrap_or_else(|| Closing::of(&self.gates));
             let gates = self.gates.iter().map(|name| Going::plain(name, Role::Gate)).collect();
             if alone && self.going.is_empty() && !self.gates.is_empty() {
                 answer
                     .notes
                     .push(format!("gates without volumes were taken away: {}", self.gates.join(", ")));
             }
-            for (gate, why) in removal.all(gates) {
+            let left = removal.all(gates);
+            // What fails lets nothing through, though it is there.
+            let fails =
+                |name: &str| removal.open == Open::Fail && failing.open.iter().all(|(open, _)| open != name);
+            closing.forget(|name| left.iter().any(|(gate, _)| gate.name == name) && !fails(name));
+            for (gate, why) in left {
                 if alone {
                     answer.left.push(why.in_words(&gate.name));
                 }
                 stays.push(why);
             }
-            keeping::forget(&self.gates);
         }
         stays
     }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::host::lease_page::{self, Words};
 use crate::host::watchdog::Watchdog;
 use crate::host::{clock, sys};
 
-pub use crate::host::keeper_process::WORD;
-
 /// Above the detector: what it says is worth nothing when the gates stay open behind it.
 const PRIORITY: i32 = 21;
 /// Milliseconds between two looks at most: a lease that is taken back before its end is noticed within them.
 const LOOK_MS: u64 = 100;
 /// Bytes of stack of a gate's thread; all are locked in memory.
 const STACK_BYTES: usize = 64 * 1024;
+/// Looks between two at whether there is a watchdog.
+const LOOKS_UNWATCHED: u32 = 10;
 /// Looks without a gate and without an evmsd after which it ends.
 const IDLE_LOOKS_MAX: u32 = 10;
 
@@ -67,7 +67,7 @@ pub fn run() -> Result<(), NoKeeper> {
     for trouble in keeper_process::become_keeper(PRIORITY) {
         log::warn!("keeper: {trouble}");
     }
-    let mut keeper = Keeper { page, words, posts: Vec::new(), watchdog: None, watched: false, idle: 0 };
+    let mut keeper = Keeper { page, words, posts: Vec::new(), watchdog: None, unwatched: 0, idle: 0 };
     loop {
         // Taken before the look: who rings during it is heard after it.
         let bell = page.bell();
@@ -78,6 +78,7 @@ pub fn run() -> Result<(), NoKeeper> {
     }
     if let Some(watchdog) = keeper.watchdog {
         watchdog.disarm();
+        page.set_watchdog(0);
     }
     drop(lock);
     Ok(())
@@ -119,8 +120,8 @@ struct Keeper {
     words: &'static Words,
     posts: Vec<Option<Post>>,
     watchdog: Option<Watchdog>,
-    /// Was a watchdog looked for?
-    watched: bool,
+    /// Looks until a watchdog is looked for again.
+    unwatched: u32,
     idle: u32,
 }
 
@@ -130,14 +131,16 @@ impl Keeper {
         let now = clock::boot_now();
         self.page.keeper_looks(now);
         let (mut any, mut all_shut) = (false, true);
+        // Armed before the first gate opens (safety 4.5); and one that a keeper before this one armed wants to be fed.
+        if self.page.all().next().is_some() || self.page.watchdog_ms() != 0 {
+            self.arm_watchdog();
+        }
         for (place, slot) in self.page.slots().enumerate() {
             if slot.is_free() && self.posts.get(place).is_none_or(Option::is_none) {
                 continue;
             }
             any |= !slot.is_free();
             all_shut &= slot.is_free() || slot.standing().is_shut();
-            // Armed before the first gate opens (safety 4.5).
-            self.arm_watchdog();
             let words = self.words;
             if let Some(post) = self.post(place, slot)
                 && post.settled.load(Ordering::Acquire) != Wish::of(slot, words).code(slot)
@@ -150,7 +153,8 @@ impl Keeper {
         {
             watchdog.feed();
         }
-        let needed = any || keeper_process::lives(self.page.daemon());
+        let bound = self.watchdog.as_ref().is_some_and(Watchdog::is_for_ever);
+        let needed = any || bound || keeper_process::lives(self.page.daemon());
         self.idle = if needed { 0 } else { self.idle + 1 };
         self.idle < IDLE_LOOKS_MAX
     }
@@ -165,18 +169,25 @@ impl Keeper {
 
     fn arm_watchdog(&mut self) {
         let wanted_ms = self.page.watchdog_wanted_ms();
-        if self.watched || wanted_ms == 0 {
+        if self.watchdog.is_some() || wanted_ms == 0 {
             return;
         }
-        self.watched = true;
+        if self.unwatched > 0 {
+            self.unwatched -= 1;
+            return;
+        }
+        let first = self.page.watchdog_ms() == 0;
+        self.unwatched = LOOKS_UNWATCHED;
         match Watchdog::arm(wanted_ms) {
             Ok(watchdog) => {
                 self.page.set_watchdog(watchdog.timeout_ms);
                 self.watchdog = Some(watchdog);
             }
             Err(error) => {
-                self.page.set_watchdog(0);
-                log::warn!("keeper: no watchdog: {error}");
+                // One that a keeper before this one armed goes on without food.
+                if first {
+                    log::debug!("keeper: no watchdog: {error}");
+                }
             }
         }
     }
@@ -195,15 +206,18 @@ impl Keeper {
 }
 
 fn begin(slot: Slot, words: &'static Words) -> Option<Post> {
-    let hand = GateHand::new();
+    let hand = match GateHand::new() {
+        Ok(hand) => hand,
+        Err(unmoved) => {
+            tell(slot, Err(unmoved));
+            return None;
+        }
+    };
     let settled = Arc::new(AtomicU64::new(0));
     let shared = Arc::clone(&settled);
     let work = move || {
         let _ = sys::run_first(PRIORITY);
-        match hand {
-            Ok(hand) => Guard { slot, words, hand, settled: shared }.stand(),
-            Err(unmoved) => tell(slot, Err(unmoved)),
-        }
+        Guard { slot, words, hand, settled: shared }.stand();
     };
     let thread = thread::Builder::new().name("gate".into()).stack_size(STACK_BYTES).spawn(work);
     match thread {
@@ -271,10 +285,17 @@ impl Guard {
     fn open(&mut self, name: &str) -> Result<Standing, Unmoved> {
         let seen = self.hand.look(name)?;
         if !seen.live || seen.suspended {
+            // From here on it is not shut, for whoever feeds the watchdog and whoever takes it away.
+            self.slot.tell(Standing::Unknown, clock::boot_now());
             if seen.live {
                 self.hand.disarm(name)?;
             }
-            self.slot.tell(Standing::Unknown, clock::boot_now());
+            // All of that takes its time: it is looked once more whether it may.
+            fence(Ordering::SeqCst);
+            if Wish::of(self.slot, self.words) != Wish::Open {
+                self.hand.arm(name, self.slot.length())?;
+                return self.close(name);
+            }
             self.hand.resume(name)?;
         }
         let armed = if seen.live && !seen.suspended && seen.armed {

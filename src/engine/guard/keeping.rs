@@ -70,7 +70,8 @@ pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: NodeId, 
     let by_me = epoch == held || epoch.minted_by() == me;
     match (mine && by_me && epoch >= held, committed || by_me) {
         (_, false) => Regained::Unclear,
-        (true, true) => Regained::Held(epoch),
+        // What is not committed may be gone again at the next look.
+        (true, true) => Regained::Held(if committed { epoch } else { held }),
         (false, true) => Regained::Lost,
     }
 }
@@ -110,7 +111,8 @@ mod tests {
         };
         assert_eq!(ask(&model, 5, 1, true), Regained::Held(HELD));
         // A command of this node was cut off by the end of the lease.
-        assert_eq!(ask(&model, 6, 1, false), Regained::Held(Epoch(6 << 16 | 1)));
+        assert_eq!(ask(&model, 6, 1, false), Regained::Held(HELD));
+        assert_eq!(ask(&model, 6, 1, true), Regained::Held(Epoch(6 << 16 | 1)));
         // It was taken, and given back.
         assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
         assert_eq!(ask(&model, 6, 2, false), Regained::Unclear);

@@ -167,8 +167,9 @@ impl Engine {
                 None => Reply::Refused(Refusal::Refused, "the detector of this daemon is gone".into()),
             },
             Request::Leave => {
-                if let Err(why) = self.close_for_good().await {
-                    return Reply::Refused(Refusal::Refused, format!("this node did not leave: {why}"));
+                if !self.gates.are_shut() {
+                    let why = "this node did not leave: it has gates that are open, or drain; see: evms-fence status";
+                    return Reply::Refused(Refusal::Refused, why.into());
                 }
                 self.leave();
                 Reply::Done("the others were told that this node leaves; the daemon ends".into())

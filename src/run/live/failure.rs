@@ -27,6 +27,8 @@ pub enum LiveError {
         name: String,
         /// The disk.
         disk: DiskNumber,
+        /// Is it the keeper's?
+        kept: bool,
     },
     /// Gates of a cluster's container were made and not opened.
     NotOpened(AskError),
@@ -83,10 +85,15 @@ impl fmt::Display for LiveError {
                 "disk {disk} has a gate from before ({name}) that maps something else than the container says now; nothing was \
                  activated; take it away first with: evms deactivate --all"
             ),
-            LiveError::GateClosed { name, disk } => write!(
+            LiveError::GateClosed { name, disk, kept } => write!(
                 f,
-                "the gate of disk {disk} ({name}) is closed and its I/O waits; nothing was activated; whoever closed it opens \
-                 it again, or take all of it away with: evms deactivate --all"
+                "the gate of disk {disk} ({name}) is closed and its I/O waits; nothing was activated; {}",
+                if *kept {
+                    "evmsd has it opened when its disks were read: see evms-fence status, and say the command again; or take its \
+                     volumes down first with evms deactivate"
+                } else {
+                    "whoever closed it opens it again, or take its volumes down first with evms deactivate"
+                }
             ),
             LiveError::NotOpened(error) => write!(
                 f,

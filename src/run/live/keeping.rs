@@ -8,7 +8,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::ContainerId;
 use crate::base::units::Sectors;
 use crate::format::control::OpenGates;
-use crate::host::gate_page::GatePage;
+use crate::host::gate_page::{self, GatePage};
 use crate::host::identity::{self, IdentityFiles};
 use crate::run::ask;
 use crate::run::live::failure::LiveError;
@@ -36,27 +36,31 @@ impl Keeping {
 }
 
 /// The page of this boot. Where there is none, or it cannot be read, no gate is kept by anybody.
-fn page() -> Option<GatePage> {
+pub fn page() -> Option<GatePage> {
     let boot = identity::boot_id(&IdentityFiles::default()).ok()?;
     GatePage::find(boot).ok()?
 }
 
-/// Closes those of these gates that are kept; they are opened by nobody from then on.
-pub fn close(names: &[String]) {
-    if let Some(page) = page() {
-        page.close(names, CLOSE_LIMIT);
-    }
-}
+/// Gates that are taken away, those of them that were kept.
+pub struct Closing(Option<gate_page::Closing>);
 
-/// They are gone: their places are free.
-pub fn forget(names: &[String]) {
-    if let Some(page) = page() {
-        page.forget(names);
+impl Closing {
+    /// Closes them; they are opened by nobody from then on.
+    pub fn of(names: &[String]) -> Closing {
+        Closing(page().map(|page| page.close(names, CLOSE_LIMIT)))
+    }
+
+    /// They are gone, or let nothing through; but for those that are `open` still.
+    pub fn forget(self, open: impl Fn(&str) -> bool) {
+        if let Some(closing) = self.0 {
+            closing.forget(open);
+        }
     }
 }
 
 /// Has this container gates here that may not be open in this term? Then what stands on its disks was not compared yet with what
 /// waits in front of them.
 pub fn waits(container: ContainerId, term: u64) -> bool {
-    page().is_some_and(|page| page.of_container(container).any(|slot| slot.term() != term))
+    let other = |slot: gate_page::Slot| slot.container() == container && slot.term() != term;
+    page().is_some_and(|page| page.all().any(other))
 }

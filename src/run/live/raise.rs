@@ -15,7 +15,7 @@ use crate::host::nodes;
 use crate::host::openers;
 use crate::host::udev::{Cookie, Role};
 use crate::run::live::failure::LiveError;
-use crate::run::live::keeping::{self, Keeping};
+use crate::run::live::keeping::{Closing, Keeping};
 use crate::run::live::removal::{Going, Removal};
 use crate::run::live::{
     Live, STEP_LIMIT, error_table, length_of, linear, resume, targets, way, within_limit,
@@ -106,9 +106,9 @@ impl Making {
         let removal = Removal::plain(cookie);
         let mut left = removal.all(volumes);
         let names = gates.iter().map(|gate| gate.name.clone()).collect::<Vec<_>>();
-        keeping::close(&names);
+        let closing = Closing::of(&names);
         left.extend(removal.all(gates));
-        keeping::forget(&names);
+        closing.forget(|name| left.iter().any(|(going, _)| going.name == name));
         if left.is_empty() {
             return error;
         }
@@ -262,10 +262,12 @@ impl Raising<'_> {
         if self.dm.table(&listed.name).map_err(LiveError::Dm)? != table {
             return Err(LiveError::GateBusy { name: listed.name.clone(), disk: gate.disk });
         }
+        // What waits in front of one of a cluster may be for what stood there before another node had it: evmsd has that looked at.
         if state.is_suspended() {
-            return Err(LiveError::GateClosed { name: listed.name.clone(), disk: gate.disk });
+            let kept = self.keeping.is_some();
+            return Err(LiveError::GateClosed { name: listed.name.clone(), disk: gate.disk, kept });
         }
-        if !state.is_armed() {
+        if !state.is_armed() && self.keeping.is_none() {
             // Killed between opening and arming it.
             self.load(&listed.name, &error_table(gate.length)).map_err(LiveError::Dm)?;
         }

@@ -1,0 +1,33 @@
+//! Before `evmsd leave`: the volumes of the cluster's containers are taken down here. Nobody waits for who left, and
+//! so it must have no gate that is open (safety 1.3).
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use crate::base::failure::Kind;
+use crate::base::gather::Gather;
+use crate::base::id::ContainerId;
+use crate::run::activate::Wanted;
+use crate::run::context::{Context, Options};
+use crate::run::deactivate::Open;
+use crate::run::failure::RunError;
+use crate::run::live::keeping;
+
+/// Takes them down; refused while one is in use.
+pub fn take_down() -> Result<(), RunError> {
+    let kept = keeping::page().into_iter().flat_map(|page| page.all().map(|slot| slot.container()));
+    let containers = kept.gather::<BTreeSet<ContainerId>>();
+    if containers.is_empty() {
+        return Ok(());
+    }
+    let refused = |why: &dyn Display| RunError::say(Kind::Refused, format!("this node did not leave: {why}"));
+    let wanted = containers.iter().map(|id| Wanted { container: id.to_string(), volumes: Vec::new() });
+    let wanted = wanted.collect::<Vec<_>>();
+    let down = Context::new(Options::default())
+        .and_then(|mut context| context.deactivate(Some(&wanted), Open::Refuse))
+        .map_err(|error| refused(&error))?;
+    match (down.failed, down.left.first()) {
+        (Some(_), Some(words)) => Err(refused(words)),
+        _ => Ok(()),
+    }
+}
