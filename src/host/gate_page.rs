@@ -325,7 +325,11 @@ impl GatePage {
             }
             match (slot.standing(), slot.is_going()) {
                 (Standing::Gone, _) => slot.set(USE_AT, FREE),
-                (_, true) => slot.set(USE_AT, IN_USE),
+                (_, true) => {
+                    // Another life, so that the keeper looks whether it is there at all.
+                    slot.set(LIFE_AT, slot.life().wrapping_add(1));
+                    slot.set(USE_AT, IN_USE);
+                }
                 _ => (),
             }
         }
@@ -576,7 +580,7 @@ mod tests {
         page.sweep(|process| process == std::process::id());
         assert!(slot.is_going());
         page.sweep(|_| false);
-        assert!(slot.is_used() && slot.term() == 0);
+        assert!(slot.is_used() && slot.term() == 0 && slot.life() == 2);
         slot.tell(Standing::Gone, BootTime { ms: 2 });
         page.sweep(|_| false);
         assert!(slot.is_free() && page.is_shut());

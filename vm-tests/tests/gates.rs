@@ -4,7 +4,9 @@
 
 use vm_tests::cases;
 use vm_tests::disk::Disk;
+use vm_tests::fault::{Faulty, Way};
 use vm_tests::guest::Guest;
+use vm_tests::image::Image;
 use vm_tests::limits::Limit;
 use vm_tests::network::Network;
 use vm_tests::scene;
@@ -56,7 +58,9 @@ fn io_of_a_cluster_stops_and_goes_with_the_lease() {
         let lan = scene.network("lan1");
         let disks = (0..DISKS).map(|number| scene.disk(&format!("shared{number}"), SIZE_MIB));
         let disks = disks.collect::<Result<Vec<_>, _>>()?;
-        let plan = |name: &str| Ok::<_, Trouble>(scene.guest(name)?.nic(&lan).disks(&disks));
+        // It makes a disk that hangs.
+        let image = scene.image("tools", Image::usual(scene.parts())?.program("/usr/sbin/dmsetup")?)?;
+        let plan = |name: &str| Ok::<_, Trouble>(scene.guest(name)?.image(&image).nic(&lan).disks(&disks));
         let (one, two) = (plan("one")?.power_on()?, plan("two")?.power_on()?);
         let three = scene.guest("three")?.nic(&lan).power_on()?;
         let mut bench = Bench { one, two, three, lan: lan.clone(), disks, evmsd: None, writer: None };
@@ -69,6 +73,7 @@ fn io_of_a_cluster_stops_and_goes_with_the_lease() {
                 ("f18_a_killed_evmsd_costs_no_error", a_killed_evmsd_costs_no_error),
                 ("f17_a_stopped_evmsd_stops_io", a_stopped_evmsd_stops_io),
                 ("a_killed_keeper_is_started_anew", a_killed_keeper_is_started_anew),
+                ("f33_a_hung_disk_holds_no_shutdown", a_hung_disk_holds_no_shutdown),
                 ("what_waits_can_be_given_up", what_waits_can_be_given_up),
                 ("who_leaves_takes_its_volumes_down_first", who_leaves_takes_its_volumes_down_first),
                 ("what_is_open_is_not_given_away", what_is_open_is_not_given_away),
@@ -255,6 +260,33 @@ fn a_killed_keeper_is_started_anew(bench: &mut Bench) -> Result<(), Trouble> {
     bench.wait_for_gates(0)?;
     bench.goes_on()?;
     bench.enough()
+}
+
+/// F33: the keeper and the command stop one gate at one time, and neither comes to its end before the disk answers. Then what waits fails.
+fn a_hung_disk_holds_no_shutdown(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.one.ok("evms deactivate data")?;
+    let raw = bench.disks.iter().map(|disk| bench.one.device(disk)).collect::<Result<Vec<_>, _>>()?;
+    let faults =
+        (1..).zip(&raw).map(|(number, disk)| Faulty::over(&mut bench.one, &format!("f{number}"), disk));
+    let faults = faults.collect::<Result<Vec<_>, _>>()?;
+    let nodes = faults.iter().map(Faulty::node).collect::<Vec<_>>().join(":");
+    bench.one.ok(&format!("EVMS_DISKS={nodes} evms activate data"))?;
+    bench.write()?;
+    faults[1].becomes(&mut bench.one, Way::Hangs)?;
+    let home = "$(basename $(grep -l '^evms:data:home$' /sys/block/dm-*/dm/name | sed 's,/dm/name,,'))";
+    wait_until(&mut bench.one, &format!("grep -q '[1-9]' /sys/block/{home}/inflight"))?;
+    let said = bench.one.run("evms deactivate --fail data")?;
+    assert!(said.code == 6 && said.text().contains("not answer"), "{}", said.text());
+    let status = bench.one.ok("evms-fence status")?;
+    assert!(status.contains("draining") && status.contains("being taken away"), "{status}");
+    faults[1].becomes(&mut bench.one, Way::Well)?;
+    let said = bench.writer.take().expect("something writes").end(&mut bench.one)?;
+    // What was under way behind the gate may land, and then there is no volume any more.
+    assert_eq!(said.code, 1, "{}", said.text());
+    wait_until(&mut bench.one, "! grep -qs '^evms:' /sys/block/dm-*/dm/name")?;
+    wait_until(&mut bench.one, "evms-fence status --json | grep -q '\"gates\":\\[\\]'")?;
+    bench.one.ok("dmsetup remove_all && evms activate data")?;
+    bench.wait_for_gates(0)
 }
 
 /// A shutdown must end though quorum is gone for good (F57).
