@@ -103,6 +103,8 @@ impl Author for Planner {
         if let Some(chosen) = found {
             let mandate =
                 guard::may(&chosen.model, &self.principal, self.place, self.act).map_err(Why::Denied)?;
+            let written = chosen.image.header.configuration;
+            guard::refuse_outdated(&chosen.model.container, written, &self.principal).map_err(Why::Denied)?;
             let change = self.opening_words(ChangeKind::Opening);
             return Ok((mandate, Model { change, ..chosen.model.clone() }));
         }

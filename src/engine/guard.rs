@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::{Epoch, Generation};
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::{ClusterId, ContainerId, NodeUuid};
 use crate::base::name::Name;
@@ -200,6 +200,15 @@ pub enum Denied {
         /// The container.
         name: Name,
     },
+    /// It was written under a later configuration of its cluster than this node goes by.
+    OutdatedNode {
+        /// The container.
+        name: Name,
+        /// The configuration's generation that it was written under.
+        written: Generation,
+        /// This node's.
+        mine: Generation,
+    },
     /// A newer program forbids older ones to write it.
     NewerProgram {
         /// The container.
@@ -255,6 +264,12 @@ impl fmt::Display for Denied {
                 "the gates of container {name} on this node are closed since it was not quorate, and evmsd has not read its disks \
                  yet to see whether it is this node's still; nothing was written; see: evms-fence status; say the command again, \
                  or give up what waits with: evms deactivate --fail {name}"
+            ),
+            Denied::OutdatedNode { name, written, mine } => write!(
+                f,
+                "container {name} was written under configuration {} of its cluster and this node goes by {}; nothing was written; \
+                 it is one that slept through a change: see evms status on the other nodes, and start evmsd here anew",
+                written.0, mine.0
             ),
             Denied::NewerProgram { name } => write!(
                 f,
@@ -321,6 +336,18 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
         return Err(Denied::NoIdentity { name: name() });
     }
     Ok(Mandate { container: container.id, end: End::of(warrant) })
+}
+
+/// Was the container written under a later configuration than this node goes by? Then this node may be quorate by votes that were
+/// taken away while it slept (safety 1.6).
+pub fn refuse_outdated(container: &Container, written: Generation, who: &Principal) -> Result<(), Denied> {
+    let warrant = who.warrant_of(container.cluster);
+    match warrant.map(|warrant| warrant.configuration) {
+        Some(mine) if mine < written => {
+            Err(Denied::OutdatedNode { name: container.name.clone(), written, mine })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Is there evidence against that machine?

@@ -163,6 +163,8 @@ pub struct WarrantLine {
     pub name: String,
     /// The node's number.
     pub node: NodeId,
+    /// The generation of the configuration that it goes by.
+    pub generation: u64,
     /// All nodes, by name, and which machine each is.
     pub nodes: Vec<(Name, NodeUuid)>,
 }

@@ -8,7 +8,7 @@ use crate::base::failure::{Failure, Kind};
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::name::Name;
-use crate::engine::guard::{Act, Denied, Place};
+use crate::engine::guard::{self, Act, Denied, Place};
 use crate::format::model::ContainerKind;
 use crate::host::device::DeviceNumber;
 use crate::host::nodes;
@@ -84,6 +84,9 @@ impl Context {
         let (found, chosen) = find(scene, name)?;
         let model = &chosen.model;
         self.may(model, scene.place_of(found), Act::Change).map_err(RunError::Denied)?;
+        let written = chosen.image.header.configuration;
+        let principal = self.principal(model.container.cluster);
+        guard::refuse_outdated(&model.container, written, &principal).map_err(RunError::Denied)?;
         // What no change may write is not given to users to write either.
         writable::refuse_newer(name, found)?;
         writable::refuse_strange_fronts(name, scene, found)?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::base::epoch::Generation;
 use crate::base::id::NodeUuid;
 use crate::base::name::Name;
 use crate::engine::guard::{Lease, Warrant};
@@ -84,6 +85,7 @@ fn by(line: WarrantLine, identity: &IdentityFiles) -> Company {
             return Company::NotNow(format!("/run/evms/lease cannot be read ({error}); start evmsd anew"));
         }
     };
-    let warrant = Warrant { cluster: line.cluster, node: line.node, lease: Lease::of(words) };
+    let configuration = Generation(line.generation);
+    let warrant = Warrant { cluster: line.cluster, node: line.node, configuration, lease: Lease::of(words) };
     Company::Of(Cluster { warrant, name: line.name, nodes: line.nodes })
 }

@@ -163,7 +163,9 @@ impl Context {
             Place::Images if self.machine.node.is_none() => IMAGE_BUILDER,
             _ => self.machine.node,
         };
-        let id = self.principal(cluster).warrant_of(cluster).map(|warrant| warrant.node);
-        Ok(Me { node, id, incarnation: self.incarnation, cluster })
+        let warrant = self.principal(cluster).warrant_of(cluster);
+        let id = warrant.map(|warrant| warrant.node);
+        let configuration = warrant.map(|warrant| warrant.configuration).unwrap_or_default();
+        Ok(Me { node, id, incarnation: self.incarnation, cluster, configuration })
     }
 }

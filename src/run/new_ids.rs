@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::{Epoch, Generation};
 use crate::base::failure::Kind;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeId, RegionId, VolumeId};
@@ -157,7 +157,8 @@ impl Context {
         let epoch = Epoch::above(seen, NodeId(1));
         let image = epoch.and_then(|epoch| {
             let node = self.machine.node;
-            Stamp { epoch, parent: None, node, incarnation: self.incarnation }.image(model)
+            Stamp { epoch, parent: None, node, incarnation: self.incarnation, configuration: Generation(0) }
+                .image(model)
         });
         image.ok_or_else(|| RunError::say(Kind::Refused, format!("container {name}: its epochs are used up")))
     }

@@ -240,6 +240,11 @@ impl Node {
         self.folder.join("etc")
     }
 
+    /// Where its daemon is asked.
+    pub fn door(&self) -> PathBuf {
+        self.run_room().join("evms/evmsd.sock")
+    }
+
     fn run_room(&self) -> PathBuf {
         self.folder.join("run")
     }
@@ -349,6 +354,14 @@ impl Node {
         self.start_as(Command::new(env!("CARGO_BIN_EXE_evms")), path);
     }
 
+    /// The same, telling a service manager there how it is.
+    pub fn start_telling(&mut self, path: &Path) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evms"));
+        command.env("NOTIFY_SOCKET", path);
+        let log = self.folder.join("log");
+        self.start_as(command, log.to_str().unwrap());
+    }
+
     /// The same, each call that sends held for a while after what it sent is on the cable.
     pub fn start_held(&mut self) {
         let mut command = Command::new("strace");
@@ -442,7 +455,7 @@ impl Node {
 
     /// How it sees the cluster; nothing when it does not answer at once.
     pub fn status(&self) -> Option<Status> {
-        let mut stream = UnixStream::connect(self.run_room().join("evms/evmsd.sock")).ok()?;
+        let mut stream = UnixStream::connect(self.door()).ok()?;
         stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
         stream
             .write_all(&control::encode(&Question { node: String::new(), request: Request::Status }))
@@ -459,7 +472,7 @@ impl Node {
 
     /// Asks its daemon something, and hangs up.
     pub fn ask_and_hang_up(&self, request: Request) {
-        let mut stream = UnixStream::connect(self.run_room().join("evms/evmsd.sock")).unwrap();
+        let mut stream = UnixStream::connect(self.door()).unwrap();
         stream.write_all(&control::encode(&Question { node: String::new(), request })).unwrap();
     }
 

@@ -6,6 +6,7 @@
 mod answers;
 mod changes;
 mod cuts;
+mod daemon;
 mod death;
 mod fabric;
 mod five;
@@ -29,6 +30,7 @@ type Case = (&'static str, fn());
 
 const CASES: &[&[Case]] = &[
     death::CASES,
+    daemon::CASES,
     cuts::CASES,
     letters::CASES,
     five::CASES,

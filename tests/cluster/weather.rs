@@ -127,6 +127,10 @@ fn f51_configuration() {
     let last = lab.nodes[0].status().unwrap().traffic.last;
     assert!(last.contains("n3 has another configuration of the same generation 1"), "{last}");
     assert!(last.contains("generation 2 on both") && last.contains("evmsd force"), "{last}");
+    // It stands in the log too, once, however often n3 speaks.
+    let told = "n3 has another configuration of the same generation";
+    lab.until(|lab| lab.nodes[0].log().contains(told));
+    assert_eq!(lab.nodes[0].log().matches(told).count(), 1);
     lab.nodes[2].kill();
     lab.nodes[2].configure("cluster = \n");
     // What it went by counts, where there is any.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use evms::base::bits::Features;
+use evms::base::epoch::Generation;
 use evms::base::id::{ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeId, NodeUuid};
 use evms::base::time::WallTime;
 use evms::base::units::{Bytes, KIB, MIB};
@@ -71,6 +72,7 @@ pub fn me(node: u16, life: u64) -> Me {
         id: Some(NodeId(node)),
         incarnation: Incarnation(incarnation),
         cluster: ClusterId::NONE,
+        configuration: Generation::default(),
     }
 }
 

@@ -33,7 +33,12 @@ fn a_permit_covers_its_part_of_a_change_and_nothing_else() {
 #[test]
 fn a_permit_ends_with_the_lease_that_it_was_given_under() {
     let words: &[AtomicU64; 2] = Box::leak(Box::new([AtomicU64::new(100), AtomicU64::new(7)]));
-    let warrant = Warrant { cluster: ClusterId([3; 16]), node: NodeId(1), lease: Lease::of(words) };
+    let warrant = Warrant {
+        cluster: ClusterId([3; 16]),
+        node: NodeId(1),
+        configuration: Generation(7),
+        lease: Lease::of(words),
+    };
     let permit = may_found(ContainerId([9; 16]), Some(warrant)).opening();
     let at = |ms| permit.allows(Purpose::Slot, BootTime { ms });
     assert_eq!(at(99), Ok(()));
@@ -107,7 +112,12 @@ fn a_mandate_is_given_to_whom_the_model_names() {
 
 fn principal(machine: &Machine, cluster: Option<ClusterId>) -> Principal {
     let words: &[AtomicU64; 2] = Box::leak(Box::new([AtomicU64::new(100), AtomicU64::new(7)]));
-    let warrant = cluster.map(|cluster| Warrant { cluster, node: NodeId(2), lease: Lease::of(words) });
+    let warrant = cluster.map(|cluster| Warrant {
+        cluster,
+        node: NodeId(2),
+        configuration: Generation(7),
+        lease: Lease::of(words),
+    });
     Principal { machine: machine.clone(), warrant, refusal: None }
 }
 
@@ -162,4 +172,22 @@ fn a_clusters_container_needs_that_clusters_lease() {
             }
         }
     }
+}
+
+/// Safety 1.6: who slept through a change of the configuration may be quorate by votes that were taken away.
+#[test]
+fn what_a_later_configuration_wrote_is_not_for_who_goes_by_an_older_one() {
+    let me = asker(1, 1).machine;
+    let ours = ClusterId([3; 16]);
+    let mut model = container(&[10]);
+    model.container.cluster = ours;
+    let ask =
+        |model: &Model, written, who: &Principal| refuse_outdated(&model.container, Generation(written), who);
+    let node = principal(&me, Some(ours));
+    assert_eq!([0, 6, 7].map(|written| ask(&model, written, &node)), [Ok(()), Ok(()), Ok(())]);
+    let refused = Denied::OutdatedNode { name: name("data"), written: Generation(8), mine: Generation(7) };
+    assert_eq!(ask(&model, 8, &node), Err(refused));
+    // What is standalone has nothing to do with it.
+    model.container.cluster = ClusterId::NONE;
+    assert_eq!(ask(&model, 8, &node), Ok(()));
 }

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::base::epoch::Generation;
 use crate::base::id::{ClusterId, NodeId};
 use crate::base::time::BootTime;
 use crate::volume::request::Machine;
@@ -51,6 +52,8 @@ pub struct Warrant {
     pub cluster: ClusterId,
     /// The node's number in it: its own blocks on every disk of the cluster's containers.
     pub node: NodeId,
+    /// The generation of the configuration that it goes by.
+    pub configuration: Generation,
     /// Until when.
     pub lease: Lease,
 }

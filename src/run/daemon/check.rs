@@ -118,6 +118,7 @@ fn of_roster(roster: &Roster, config: &Path, lines: &mut Vec<Line>) {
         }
     }));
     lines.push(timing(roster));
+    lines.push(takeover(roster));
 }
 
 fn link(roster: &Roster, address: core::net::IpAddr) -> Line {
@@ -169,6 +170,21 @@ fn timing(roster: &Roster) -> Line {
         f64::from(timing.drift_ppm) / 10_000.0
     );
     line(Grade::Good, "timing", words)
+}
+
+/// How long a record on a disk must stand still before its writer is taken for gone.
+fn takeover(roster: &Roster) -> Line {
+    let timing = roster.configuration.timing;
+    let words = format!(
+        "whose disk beats stand still is gone after {} ms of a disk lease + {} ms of a disk beat + {} ms of a watchdog + {} ms of what \
+         is under way = {} ms by the worst clocks",
+        timing.disk_lease_ms,
+        timing.disk_beat_ms,
+        timing.watchdog_ms,
+        timing.drain_ms,
+        timing.take_ms()
+    );
+    line(Grade::Good, "takeover", words)
 }
 
 /// All times are counted by CLOCK_BOOTTIME, which nobody can set; wall clocks decide nothing.

@@ -213,6 +213,7 @@ impl Engine {
             cluster: roster.configuration.cluster,
             name: roster.name.to_string(),
             node: self.settings.node,
+            generation: roster.configuration.generation,
             nodes: nodes.collect(),
         })
     }

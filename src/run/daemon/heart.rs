@@ -35,6 +35,9 @@ const ROUND_MAX: usize = 128;
 const LATE_BEATS: u64 = 3;
 /// Bytes of its stack, all of them locked in memory: many times what it needs, and a quarter of what threads get else.
 const STACK_BYTES: usize = 512 * 1024;
+/// Milliseconds between two words about what was dropped at least, and before the same is said again.
+const DROPPED_MS: u64 = 10_000;
+const DROPPED_AGAIN_MS: u64 = 3_600_000;
 /// Milliseconds that the engine's stamp may be old.
 const STAMP_MS_MAX: u64 = 1000;
 
@@ -69,6 +72,8 @@ pub struct Heart {
     /// When it last ran.
     ran: BootTime,
     engine_stood: bool,
+    /// What was said last of what was dropped, and when.
+    dropped: (String, BootTime),
 }
 
 /// A running detector.
@@ -114,6 +119,7 @@ impl Heart {
             began,
             ran: now,
             engine_stood: false,
+            dropped: (String::new(), BootTime::default()),
         })
     }
 
@@ -151,6 +157,7 @@ impl Heart {
             self.speak(now);
             self.ask_disks(now);
             self.tell_changes(now);
+            self.tell_dropped(now);
             let wait_ms = self.wait_ms();
             let waited = self
                 .sockets
@@ -300,6 +307,24 @@ impl Heart {
         }
         if replaced {
             self.begin_anew(now);
+        }
+    }
+
+    /// What of the network somebody should know of who does not look at the status: seldom, however much of it comes.
+    fn tell_dropped(&mut self, now: BootTime) {
+        let (told, at) = &self.dropped;
+        let since_ms = now.ms.saturating_sub(at.ms);
+        if !told.is_empty() && since_ms < DROPPED_MS {
+            return;
+        }
+        let Some((dropped, when)) = &self.detector.channel().counts().last else { return };
+        if when.ms <= at.ms {
+            return;
+        }
+        let words = status::in_words(dropped, &self.settings.roster);
+        if *told != words || since_ms >= DROPPED_AGAIN_MS {
+            self.pulse.say(Word::Warning(words.clone()));
+            self.dropped = (words, now);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::epoch::{Epoch, Order};
+use crate::base::epoch::{Epoch, Generation, Order};
 use crate::base::hash::Hash128;
 use crate::base::id::{ClusterId, DiskNumber, Incarnation, NodeId, NodeUuid};
 use crate::base::limits::NODE_ID_MAX;
@@ -36,6 +36,8 @@ pub struct Me {
     pub incarnation: Incarnation,
     /// Its cluster.
     pub cluster: ClusterId,
+    /// The generation of its cluster's configuration; zero without one (safety 1.6).
+    pub configuration: Generation,
 }
 
 /// What an opening needs next.
@@ -383,7 +385,13 @@ impl Opening {
 
     fn stamp(&self) -> Stamp {
         let parent = self.chosen.as_ref().map(|chosen| (chosen.image.header.order, chosen.image.header.hash));
-        Stamp { epoch: self.holding.epoch, parent, node: self.me.node, incarnation: self.me.incarnation }
+        Stamp {
+            epoch: self.holding.epoch,
+            parent,
+            node: self.me.node,
+            incarnation: self.me.incarnation,
+            configuration: self.me.configuration,
+        }
     }
 
     /// The caller's answer to [`Need::Decision`]: the model to write under the new epoch, or `None` to let it be.

@@ -17,6 +17,8 @@ pub struct Stamp {
     pub node: NodeUuid,
     /// Its life.
     pub incarnation: Incarnation,
+    /// The generation of its cluster's configuration; zero without one.
+    pub configuration: Generation,
 }
 
 impl Stamp {
@@ -36,7 +38,7 @@ impl Stamp {
             parent,
             writer: self.node,
             incarnation: self.incarnation,
-            configuration: Generation(0),
+            configuration: self.configuration,
             old_set: model.table.old_set.is_some(),
             body_bytes: 0,
             hash: Hash128::NONE,
