@@ -374,4 +374,52 @@ mod tests {
         hearing.hear(ended, &tells(3, 8)).unwrap();
         assert!(!hearing.counts(NodeId(1), ended), "it lives");
     }
+
+    /// F7: who is lost again and again is waited for longer each time, up to a limit; and after a calm time as at first.
+    #[test]
+    fn f7_who_flaps_is_waited_for_longer_each_time() {
+        let (timing, voters) = (Timing::default(), (1..=3).map(NodeId).collect::<NodeSet>());
+        let mine = Incarnation([1; 16]);
+        let ms = |ms| BootTime { ms: 10_000 + ms };
+        let mut hearing = Hearing::new(NodeId(3), voters, timing, Rules::ALL, ms(0));
+        let mut now = 0;
+        // Heard at each beat until it counts; for how long.
+        let hear = |hearing: &mut Hearing, now: &mut u64| {
+            let began = *now;
+            loop {
+                *now += timing.beat_ms;
+                hearing.tick(ms(*now));
+                hearing.hear(ms(*now), &Arc::new(Beat::unknown(NodeId(1), mine, number(*now)))).unwrap();
+                if hearing.counts(NodeId(1), ms(*now)) {
+                    return *now - began;
+                }
+                assert!(*now - began < 100 * timing.window_ms);
+            }
+        };
+        let silence = |hearing: &mut Hearing, now: &mut u64| {
+            let until = *now + timing.window_ms + timing.beat_ms;
+            while *now < until {
+                *now += timing.beat_ms;
+                hearing.tick(ms(*now));
+            }
+            assert!(!hearing.counts(NodeId(1), ms(*now)));
+        };
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            // In windows, and a beat for the first that is heard.
+            waits.push((hear(&mut hearing, &mut now) - timing.beat_ms) / timing.window_ms);
+            silence(&mut hearing, &mut now);
+        }
+        // To be lost once is no flapping.
+        assert_eq!(waits, [1, 1, 2, 4, 8, 16, 16, 16]);
+        // Calm for as many times thirty windows as there were losses: what is lost then is lost once.
+        hear(&mut hearing, &mut now);
+        for _ in 0..(5 + 1) * 30 * timing.window_ms / timing.beat_ms {
+            now += timing.beat_ms;
+            hearing.tick(ms(now));
+            hearing.hear(ms(now), &Arc::new(Beat::unknown(NodeId(1), mine, number(now)))).unwrap();
+        }
+        silence(&mut hearing, &mut now);
+        assert_eq!((hear(&mut hearing, &mut now) - timing.beat_ms) / timing.window_ms, 1);
+    }
 }

@@ -15,6 +15,8 @@ use vm_tests::trouble::Trouble;
 
 /// The watchdog bites after five seconds, by a clock that a guest under emulation is late with.
 const BITE: Limit = Limit::seconds("the watchdog bites", 60);
+/// I/O of who is cut off has stopped by then (a lease of 1.5 s, and half a second for the gates; safety 6).
+const STOPS_SECONDS: f64 = 2.0;
 const SIZE_MIB: u64 = 32;
 const DISKS: usize = 3;
 /// `evms` says so of what is another's (design section 8).
@@ -36,6 +38,9 @@ while [ ! -e /tmp/enough ]; do
         echo \"write $i failed: $(cat /tmp/dd)\"
         exit 1
     }
+    read now rest </proc/uptime
+    echo $now >/tmp/wrote.new
+    mv /tmp/wrote.new /tmp/wrote
     echo $i >/tmp/count.new
     mv /tmp/count.new /tmp/count
 done
@@ -163,6 +168,12 @@ impl Bench {
         self.lan.partition(&[&["one"], &["two", "three"]]);
     }
 
+    /// The first number in a file: seconds since boot.
+    fn seconds(&mut self, file: &str) -> Result<f64, Trouble> {
+        let text = self.one.ok(&format!("cut -d' ' -f1 {file}"))?;
+        text.trim().parse().map_err(|_| Trouble::Unexpected(format!("'{text}' is no number of seconds")))
+    }
+
     fn restart(&mut self) -> Result<(), Trouble> {
         self.evmsd = Some(Task::start(&mut self.one, "evmsd", "evmsd")?);
         Ok(())
@@ -202,9 +213,14 @@ fn volumes_come_up_where_they_may(bench: &mut Bench) -> Result<(), Trouble> {
 /// F56: quorum is lost, all writes wait; it comes back, and they go on.
 fn a_cut_costs_no_error(bench: &mut Bench) -> Result<(), Trouble> {
     bench.write()?;
+    let before = bench.seconds("/proc/uptime")?;
     bench.cut();
     bench.wait_for_gates(1)?;
     bench.stands()?;
+    // By the writer's own stamp behind its last write, from before the cut on.
+    let took = bench.seconds("/tmp/wrote")? - before;
+    eprintln!("  the last write ended {took:.2} s after the cut");
+    assert!(took <= STOPS_SECONDS, "{took}");
     let status = bench.one.ok("evms-fence status")?;
     assert!(status.contains("closed") && status.contains("not quorate"), "{status}");
     let said = bench.one.run("evms volume create data/late --size 8M")?;
