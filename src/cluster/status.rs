@@ -124,7 +124,8 @@ fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) 
             format!("a view is being agreed on; not yet by {}", list(roster, behind))
         }
         Standing::TooFewVotes => format!(
-            "the view has {votes} of {all} votes and {needed} are needed; not here: {}{}",
+            "the view has {votes} of {all} votes and {needed} are needed, {} more; not here: {}{}",
+            needed.saturating_sub(votes),
             missing(now, detector, roster),
             half_words(detector, roster)
         ),
