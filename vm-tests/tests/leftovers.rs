@@ -148,7 +148,7 @@ fn a_closed_gate_is_not_built_upon(bench: &mut Bench) -> Result<(), Trouble> {
     bench.refused(
         "evms activate data/other",
         1,
-        &["is closed", "nothing was activated", "evms deactivate --all"],
+        &["is closed", "nothing was activated", "first with: evms deactivate data"],
     )?;
     assert_eq!(bench.names()?.len(), 2, "nothing came up");
     bench.done("evms deactivate --all")?;

@@ -29,6 +29,8 @@ pub enum LiveError {
         disk: DiskNumber,
         /// Is it the keeper's?
         kept: bool,
+        /// Whose it is, as `deactivate` is told.
+        of: String,
     },
     /// Gates of a cluster's container were made and not opened.
     NotOpened(AskError),
@@ -85,14 +87,14 @@ impl fmt::Display for LiveError {
                 "disk {disk} has a gate from before ({name}) that maps something else than the container says now; nothing was \
                  activated; take it away first with: evms deactivate --all"
             ),
-            LiveError::GateClosed { name, disk, kept } => write!(
+            LiveError::GateClosed { name, disk, kept, of } => write!(
                 f,
-                "the gate of disk {disk} ({name}) is closed and its I/O waits; nothing was activated; {}",
+                "the gate of disk {disk} ({name}) is closed and its I/O waits; nothing was activated; {}, or take its volumes down \
+                 first with: evms deactivate {of}",
                 if *kept {
-                    "evmsd has it opened when its disks were read: see evms-fence status, and say the command again; or take its \
-                     volumes down first with evms deactivate"
+                    "evmsd has it opened when its disks were read: see evms-fence status, and say the command again"
                 } else {
-                    "whoever closed it opens it again, or take its volumes down first with evms deactivate"
+                    "whoever closed it opens it again"
                 }
             ),
             LiveError::NotOpened(error) => write!(

@@ -190,12 +190,14 @@ impl Raising<'_> {
         disks: &BTreeMap<DiskNumber, DeviceNumber>,
     ) -> Result<BTreeMap<DiskNumber, DeviceNumber>, LiveError> {
         let (mut numbers, mut kept) = (BTreeMap::new(), Vec::new());
+        let of =
+            stack.volumes.first().map_or_else(|| "--all".into(), |mapped| mapped.path.container.to_string());
         for gate in stack.gates.values() {
             let Some(disk) = disks.get(&gate.disk) else { continue };
             let table = linear(*disk, gate.begin, gate.length);
             let (name, number) = match self.live.of(&gate.uuid).cloned() {
                 // It is called by the epoch that it was made in.
-                Some(listed) => (listed.name.clone(), self.standing_gate(gate, &listed, &table)?),
+                Some(listed) => (listed.name.clone(), self.standing_gate(gate, &listed, &table, &of)?),
                 None => (gate.name.clone(), self.new_gate(gate, &table).map_err(LiveError::Dm)?),
             };
             self.pulse.beat();
@@ -251,6 +253,7 @@ impl Raising<'_> {
         gate: &Gate,
         listed: &Listed,
         table: &[Target],
+        of: &str,
     ) -> Result<DeviceNumber, LiveError> {
         let state = self.state(listed)?;
         if !state.is_live() {
@@ -265,7 +268,12 @@ impl Raising<'_> {
         // What waits in front of one of a cluster may be for what stood there before another node had it: evmsd has that looked at.
         if state.is_suspended() {
             let kept = self.keeping.is_some();
-            return Err(LiveError::GateClosed { name: listed.name.clone(), disk: gate.disk, kept });
+            return Err(LiveError::GateClosed {
+                name: listed.name.clone(),
+                disk: gate.disk,
+                kept,
+                of: of.into(),
+            });
         }
         if !state.is_armed() && self.keeping.is_none() {
             // Killed between opening and arming it.
