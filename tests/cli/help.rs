@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::program::run;
 
-const HELP: &[(&str, &str)] = &[
+pub const HELP: &[(&str, &str)] = &[
     (
         "container",
         "\

@@ -13,6 +13,7 @@ mod dry_run;
 mod front;
 mod help;
 mod json;
+mod man;
 mod manners;
 mod program;
 mod refusals;

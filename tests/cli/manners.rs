@@ -119,9 +119,10 @@ const HELP_FENCE: &str = "\
 usage: evms-fence status [--node NODE] [--json]
        evms-fence --help | --version
 
-Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and who closes
-them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it. To fence another node
-is not in this build: whatever else is asked is refused with code 7, and no node may be taken for fenced on the strength of it.
+Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
+who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
+To fence another node is not in this build: whatever else is asked is refused with code 7, and no node may be taken for
+fenced on the strength of it.
 
   --node NODE   ask the evmsd of that node
   --json        print it for programs
