@@ -7,6 +7,7 @@ use evms::base::failure::Failure;
 use evms::base::id::NodeUuid;
 use evms::base::name::Name;
 use evms::run::ask::{self, AskError};
+use evms::run::context::front;
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
 use evms::run::{keeper, leave, regain};
@@ -110,8 +111,7 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         // Not for people: evmsd starts it (`host::keeper_process`).
         [verb] if verb == "regain" => {
             logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
-            regain::run()?;
-            Ok(Exit::Done)
+            Ok(beside(|| Ok(regain::run().map(|()| Exit::Done)?)))
         }
         [verb] if verb == "keeper" => {
             logging::begin(logging::parse("kmsg").unwrap_or_default(), false);
@@ -122,10 +122,10 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             let path = founding::keygen()?;
             Ok(say(&format!("{path} is made; copy it to the other nodes, readable by root alone\n")))
         }
-        [verb] if verb == "leave" => {
+        [verb] if verb == "leave" => Ok(beside(|| {
             leave::take_down()?;
             Ok(say(&format!("{}\n", leave()?)))
-        }
+        })),
         [verb, disk] if verb == "prepare" => prepare(&options, disk, &words),
         [verb] if verb == "prepare" => Err(words.missing("DISK").into()),
         [verb, node] if verb == "invite" => invite(node, &words),
@@ -143,6 +143,13 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             Err(BadWords::Verb { word: verb.clone(), of: NAME.into(), known }.into())
         }
     }
+}
+
+/// Does what may hang with a disk in a process of its own, so that nobody waits for that.
+fn beside(work: impl FnOnce() -> Result<Exit, Refused>) -> Exit {
+    const SENTENCE: &str = "evmsd: something killed the process that did the work; see: evms-fence status\n";
+    let work = || work().unwrap_or_else(|Refused(failure)| out::refuse(NAME, &*failure)).code();
+    Exit::of(front::behind(work, front::Killed { sentence: SENTENCE, code: Exit::Device.code() }))
 }
 
 /// What belongs to another verb is a mistake that somebody would wonder about later.

@@ -92,6 +92,12 @@ impl GateHand {
         Ok(Seen { live: has(flag::ACTIVE), suspended: has(flag::SUSPENDED), armed: has(flag::INACTIVE) })
     }
 
+    /// Does all of its I/O fail, by its live table? Asked without memory, as all here.
+    pub fn fails(&mut self, name: &str) -> Result<bool, Unmoved> {
+        self.ask(Command::TableStatus, name, flag::TABLE, |_, _| Ok(()))?;
+        Ok(wire::first_kind(&self.buffer[..]) == Some(b"error"))
+    }
+
     /// Stops it. When this returns well, nothing that went through is under way any more; until then nothing new goes through.
     pub fn close(&mut self, name: &str) -> Result<(), Unmoved> {
         let how = flag::SUSPENDED | flag::SKIP_LOCKFS | flag::NO_FLUSH;

@@ -319,17 +319,15 @@ impl GatePage {
     /// Gates that are being taken away by somebody who is dead: they are kept again, and closed until their disks were read. Those
     /// that are gone are not kept any more.
     pub fn sweep(self, lives: impl Fn(u32) -> bool) {
-        for slot in self.slots().filter(|slot| !slot.is_free()) {
-            if slot.is_going() && lives(u32::try_from(slot.get(GOING_BY_AT)).unwrap_or(0)) {
+        for slot in self.slots() {
+            let is = slot.get(USE_AT);
+            let by = u32::try_from(slot.get(GOING_BY_AT)).unwrap_or(0);
+            if is == FREE || is == GOING && lives(by) {
                 continue;
             }
-            match (slot.standing(), slot.is_going()) {
-                (Standing::Gone, _) => slot.set(USE_AT, FREE),
-                (_, true) => {
-                    // Another life, so that the keeper looks whether it is there at all.
-                    slot.set(LIFE_AT, slot.life().wrapping_add(1));
-                    slot.set(USE_AT, IN_USE);
-                }
+            match (slot.standing(), is) {
+                (Standing::Gone, _) => slot.turns(is, FREE),
+                (_, GOING) => slot.is_kept_again(),
                 _ => (),
             }
         }
@@ -348,13 +346,15 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// They are gone, or nothing of what passes them reaches a disk: their places are free. But for those that are `open` still, which
-    /// stay as they are until the keeper has closed them, and are counted till then; and for what was filled in anew meanwhile.
-    pub fn forget(self, open: impl Fn(&str) -> bool) {
+    /// They are gone, or nothing of what passes them reaches a disk: their places are free. But for those that `stay` and would let
+    /// something through: what is closed is kept again, and opens when its disks were read; what is not is counted till the keeper
+    /// has closed it. And but for what was filled in anew meanwhile.
+    pub fn forget(self, stay: impl Fn(&str) -> bool) {
         for (slot, life) in self.slots {
-            let mine = slot.is_going() && slot.life() == life;
-            if mine && (slot.is_settled() || !open(&slot.name())) {
-                slot.set(USE_AT, FREE);
+            match slot.is_going() && slot.life() == life {
+                true if !stay(&slot.name()) => slot.turns(GOING, FREE),
+                true if slot.is_settled() => slot.is_kept_again(),
+                _ => (),
             }
         }
         self.page.ring();
@@ -391,6 +391,19 @@ impl Slot {
         }
         self.set(LIFE_AT, self.life().wrapping_add(1));
         self.set(USE_AT, IN_USE);
+    }
+
+    /// It is used so from now on, if it was so until now.
+    fn turns(self, from: u64, to: u64) {
+        if let Some(word) = self.0.get(USE_AT) {
+            let _ = word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    /// Whoever was taking it away has not. Another life, so that the keeper looks whether it is there at all.
+    fn is_kept_again(self) {
+        self.set(LIFE_AT, self.life().wrapping_add(1));
+        self.turns(GOING, IN_USE);
     }
 
     /// Is a gate kept here, that is not being taken away?
@@ -586,8 +599,12 @@ mod tests {
         assert!(slot.is_free() && page.is_shut());
         let slot = page.keep(&gate("two")).unwrap();
         slot.tell(Standing::Closed, BootTime { ms: 1 });
+        let life = slot.life();
         page.close(&["two".into()], Duration::ZERO).forget(|_| true);
-        assert!(slot.is_free(), "closed is shut");
+        assert!(
+            slot.is_used() && slot.life() == life + 1 && slot.term() == 0,
+            "it was not taken away: it may open again"
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Watchdog {
     device: File,
     /// Milliseconds without food after which it bites, as its driver says.
     pub timeout_ms: u64,
+    /// Does the kernel not let it go once it is armed?
+    pub for_ever: bool,
 }
 
 impl Watchdog {
@@ -24,7 +26,8 @@ impl Watchdog {
         let seconds = i32::try_from(timeout_ms.div_ceil(1000)).unwrap_or(i32::MAX);
         // It is armed since it was opened: one whose timeout cannot be set has the one that it has.
         let is = sys::set_watchdog(&device, seconds).or_else(|_| sys::watchdog_timeout(&device));
-        let mut watchdog = Watchdog { device, timeout_ms: 0 };
+        let for_ever = std::fs::read_to_string(NO_WAY_OUT).is_ok_and(|text| text.trim() == "1");
+        let mut watchdog = Watchdog { device, timeout_ms: 0, for_ever };
         match is {
             Ok(is) => watchdog.timeout_ms = u64::try_from(is).unwrap_or(0) * 1000,
             Err(errno) => {
@@ -33,11 +36,6 @@ impl Watchdog {
             }
         }
         Ok(watchdog)
-    }
-
-    /// Does the kernel not let it go once it is armed?
-    pub fn is_for_ever(&self) -> bool {
-        std::fs::read_to_string(NO_WAY_OUT).is_ok_and(|text| text.trim() == "1")
     }
 
     /// Feeds it.

@@ -153,7 +153,7 @@ impl Keeper {
         {
             watchdog.feed();
         }
-        let bound = self.watchdog.as_ref().is_some_and(Watchdog::is_for_ever);
+        let bound = self.watchdog.as_ref().is_some_and(|watchdog| watchdog.for_ever);
         let needed = any || bound || keeper_process::lives(self.page.daemon());
         self.idle = if needed { 0 } else { self.idle + 1 };
         self.idle < IDLE_LOOKS_MAX
@@ -266,9 +266,12 @@ impl Guard {
                 Wish::Open => self.open(name),
             };
             tell(self.slot, done);
-            let settled = !matches!(done, Err(Unmoved::Refused(_)));
-            self.settled.store(if settled { code } else { 0 }, Ordering::Release);
-            if !settled {
+            let refused = matches!(done, Err(Unmoved::Refused(_)));
+            // Who was to open, and found that he may no more, has not done what was wished: the next round closes it, or opens it
+            // for good.
+            let withdrawn = wish == Wish::Open && done == Ok(Standing::Closed);
+            self.settled.store(if refused || withdrawn { 0 } else { code }, Ordering::Release);
+            if refused {
                 // Tried again at the next look.
                 thread::park();
             }
@@ -276,6 +279,10 @@ impl Guard {
     }
 
     fn close(&mut self, name: &str) -> Result<Standing, Unmoved> {
+        // One whose I/O fails lets nothing through, and whoever had it fail is not to find it waiting again (safety 4.7).
+        if self.hand.fails(name)? {
+            return Ok(Standing::Closed);
+        }
         self.slot.tell(Standing::Draining, clock::boot_now());
         self.hand.close(name)?;
         Ok(Standing::Closed)

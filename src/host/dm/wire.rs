@@ -305,6 +305,14 @@ pub fn table(answer: &[u8]) -> Option<Vec<Target>> {
     Some(targets)
 }
 
+/// The kind of the first target of a table, as its bytes stand in the answer.
+pub fn first_kind(answer: &[u8]) -> Option<&[u8]> {
+    if word(answer, TARGET_COUNT_AT)? == 0 {
+        return None;
+    }
+    data(answer)?.get(24..24 + TARGET_NAME_BYTES)?.split(|byte| *byte == 0).next()
+}
+
 /// The devices of a list. Each says how far behind it the next one begins; the last says zero.
 pub fn list(answer: &[u8]) -> Option<Vec<Listed>> {
     let data = data(answer)?;

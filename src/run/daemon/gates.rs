@@ -26,7 +26,7 @@ const STEP: Duration = Duration::from_millis(2);
 /// How often is looked whether there is anything to do, though nothing changed.
 const LOOK: Duration = Duration::from_millis(500);
 /// Milliseconds before disks that told nothing are read again: twice as long each time, between these.
-const AGAIN_MS: (u64, u64) = (500, 16_000);
+const AGAIN_MS: (u64, u64) = (500, 60_000);
 
 /// What stands of them.
 pub struct Gates {
@@ -99,8 +99,8 @@ impl Gates {
             _ if slot.is_going() => "it is being taken away".into(),
             _ if !reign.lasts(now) => "this node is not quorate".into(),
             _ if slot.term() != reign.term => format!(
-                "since this node is quorate again no majority of its container's disks told whose it is; bring them back, or give up \
-                 what waits: evms deactivate --fail {}",
+                "its container's disks are read since this node is quorate again; if it stays so, the log of evmsd says of which that \
+                 did not go; bring them back, or give up what waits with: evms deactivate --fail {}",
                 slot.container()
             ),
             _ => String::new(),
@@ -189,6 +189,9 @@ impl Engine {
     pub async fn tend_gates(&self) {
         let changes = self.watch();
         loop {
+            for one in [&self.gates.keeper, &self.gates.reader] {
+                reap(one);
+            }
             self.gates.page.sweep(keeper_process::lives);
             self.gates.see_to_keeper();
             self.gates.see_to_closed();
@@ -200,6 +203,14 @@ impl Engine {
             })
             .await;
         }
+    }
+}
+
+/// One that has ended is not there any more: who asks whether its process lives is told no.
+fn reap(beside: &RefCell<Option<Beside>>) {
+    let mut beside = beside.borrow_mut();
+    if beside.as_mut().is_some_and(Beside::has_ended) {
+        *beside = None;
     }
 }
 
