@@ -328,6 +328,10 @@ impl GatePage {
             match (slot.standing(), is) {
                 (Standing::Gone, _) => slot.turns(is, FREE),
                 (_, GOING) => slot.is_kept_again(),
+                // Closed for good, perhaps: the keeper is to look whether it is still there.
+                (Standing::Closed, _) if slot.term() == 0 => {
+                    slot.set(LIFE_AT, slot.life().wrapping_add(1));
+                }
                 _ => (),
             }
         }

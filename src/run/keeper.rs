@@ -280,7 +280,7 @@ impl Guard {
 
     fn close(&mut self, name: &str) -> Result<Standing, Unmoved> {
         // One whose I/O fails lets nothing through, and whoever had it fail is not to find it waiting again (safety 4.7).
-        if self.hand.fails(name)? {
+        if self.hand.look(name)?.suspended || self.hand.fails(name)? {
             return Ok(Standing::Closed);
         }
         self.slot.tell(Standing::Draining, clock::boot_now());

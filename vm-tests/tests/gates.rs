@@ -79,6 +79,7 @@ fn io_of_a_cluster_stops_and_goes_with_the_lease() {
                 ("f17_a_stopped_evmsd_stops_io", a_stopped_evmsd_stops_io),
                 ("a_killed_keeper_is_started_anew", a_killed_keeper_is_started_anew),
                 ("f33_a_hung_disk_holds_no_shutdown", a_hung_disk_holds_no_shutdown),
+                ("f33_a_hung_disk_of_others_holds_no_gate", a_hung_disk_of_others_holds_no_gate),
                 ("what_waits_can_be_given_up", what_waits_can_be_given_up),
                 ("who_leaves_takes_its_volumes_down_first", who_leaves_takes_its_volumes_down_first),
                 ("what_is_open_is_not_given_away", what_is_open_is_not_given_away),
@@ -308,6 +309,22 @@ fn a_hung_disk_holds_no_shutdown(bench: &mut Bench) -> Result<(), Trouble> {
     wait_until(&mut bench.one, "evms-fence status --json | grep -q '\"gates\":\\[\\]'")?;
     bench.one.ok("dmsetup remove_all && evms activate data")?;
     bench.wait_for_gates(0)
+}
+
+/// F33: whoever reads the disks for evmsd is left standing at one that hangs and is nobody's, each time; and each time the gates open.
+fn a_hung_disk_of_others_holds_no_gate(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.one.ok("dmsetup create hung --uuid mpath-hung --table '0 65536 error' && dmsetup suspend hung")?;
+    bench.write()?;
+    for _ in 0..2 {
+        bench.cut();
+        bench.wait_for_gates(1)?;
+        bench.lan.heal();
+        wait_until(&mut bench.one, QUORATE)?;
+        bench.wait_for_gates(0)?;
+        bench.goes_on()?;
+    }
+    bench.enough()?;
+    bench.one.ok("dmsetup resume hung && dmsetup remove --retry hung").map(drop)
 }
 
 /// A shutdown must end though quorum is gone for good (F57).
