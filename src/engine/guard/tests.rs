@@ -191,3 +191,40 @@ fn what_a_later_configuration_wrote_is_not_for_who_goes_by_an_older_one() {
     model.container.cluster = ClusterId::NONE;
     assert_eq!(ask(&model, 8, &node), Ok(()));
 }
+
+/// L8: evidence against one machine takes nothing from another one, and nothing that has no owner to take it from.
+#[test]
+fn evidence_is_against_one_machine() {
+    let (me, owner, third) = (asker(1, 1).machine, asker(2, 1).machine, asker(3, 1).machine);
+    let against = |machine: &Machine| Act::Takeover(evidence::word(machine.node, "n2", "n2 is off").unwrap());
+    let mut model = container(&[10]);
+    model.container.kind = ContainerKind::Private;
+    let of = |model: &Model, machine: &Machine| Model {
+        container: Container {
+            owner: Some(Owner { node: machine.node, name: None }),
+            ..model.container.clone()
+        },
+        ..model.clone()
+    };
+    for place in [Place::Devices, Place::Images] {
+        let ask = |model: &Model, act| may(model, &principal(&me, None), place, act);
+        assert!(ask(&of(&model, &owner), against(&owner)).is_ok());
+        for (model, act) in [
+            (of(&model, &third), against(&owner)),
+            (of(&model, &owner), against(&third)),
+            (of(&model, &owner), Act::Change),
+            (of(&model, &owner), Act::Import),
+        ] {
+            assert!(matches!(ask(&model, act), Err(Denied::OwnedBy { .. })), "{act:?}");
+        }
+    }
+    for kind in [ContainerKind::Deported, ContainerKind::Deleted] {
+        model.container.kind = kind;
+        assert!(may(&model, &principal(&me, None), Place::Devices, against(&owner)).is_err());
+    }
+    // Of a cluster it takes the lease besides.
+    let mut ours = of(&model, &owner);
+    (ours.container.kind, ours.container.cluster) = (ContainerKind::Private, ClusterId([3; 16]));
+    assert!(may(&ours, &principal(&me, None), Place::Devices, against(&owner)).is_err());
+    assert!(may(&ours, &principal(&me, Some(ClusterId([3; 16]))), Place::Devices, against(&owner)).is_ok());
+}

@@ -40,6 +40,14 @@ pub struct Me {
     pub configuration: Generation,
 }
 
+impl Me {
+    /// What it writes under this epoch, after that.
+    pub(super) fn stamp(&self, epoch: Epoch, parent: Option<(Order, Hash128)>) -> Stamp {
+        let Me { node, incarnation, configuration, .. } = *self;
+        Stamp { epoch, parent, node, incarnation, configuration }
+    }
+}
+
 /// What an opening needs next.
 #[derive(Clone, Debug)]
 pub enum Need {
@@ -385,13 +393,7 @@ impl Opening {
 
     fn stamp(&self) -> Stamp {
         let parent = self.chosen.as_ref().map(|chosen| (chosen.image.header.order, chosen.image.header.hash));
-        Stamp {
-            epoch: self.holding.epoch,
-            parent,
-            node: self.me.node,
-            incarnation: self.me.incarnation,
-            configuration: self.me.configuration,
-        }
+        self.me.stamp(self.holding.epoch, parent)
     }
 
     /// The caller's answer to [`Need::Decision`]: the model to write under the new epoch, or `None` to let it be.

@@ -60,13 +60,7 @@ impl Session {
     /// Who writes next, and after what.
     pub fn stamp(&self) -> Stamp {
         let parent = Some((self.order(), self.image.header.hash));
-        Stamp {
-            epoch: self.holding.epoch,
-            parent,
-            node: self.me.node,
-            incarnation: self.me.incarnation,
-            configuration: self.me.configuration,
-        }
+        self.me.stamp(self.holding.epoch, parent)
     }
 }
 

@@ -274,3 +274,28 @@ fn a_deletion_keeps_the_old_set_until_it_is_settled() {
     assert!(settled.is_deleted());
     assert_eq!(refused(&settled, &hand(None, Some(ContainerKind::Private))).1, Kind::NotOwner);
 }
+
+/// Whose it was, where it belongs, and why it was taken stay to be read; who held it is expelled (safety 3.4).
+#[test]
+fn a_takeover_keeps_the_home_and_expels_who_held_it() {
+    let model = made(|_| ()).unwrap();
+    let (owner, taker) = (asker(1, 1).machine, asker(2, 7));
+    let request = |from| Request::Takeover { from, words: "taken over from n1: burnt".into() };
+    let ask = |model: &Model, from, who: &Asker| ask_as(model, &request(from), who);
+    let Ok(Outcome::Next(next)) = ask(&model, owner.node, &taker) else { panic!("it is planned") };
+    let taken = next.model.container;
+    assert_eq!(taken.owner.map(|owner| owner.node), Some(taker.machine.node));
+    assert_eq!(taken.home.map(|home| home.node), Some(owner.node));
+    assert_eq!(
+        taken.holders.iter().map(|holder| (holder.node, holder.expelled)).collect::<Vec<_>>(),
+        [(owner.node, true), (taker.machine.node, false)]
+    );
+    assert_eq!(next.model.change.text, "taken over from n1: burnt");
+    // Said by who has it already, and of somebody who has it no more.
+    assert!(matches!(ask(&model, asker(2, 1).machine.node, &asker(1, 1)), Ok(Outcome::AlreadySo(_))));
+    assert!(ask(&model, asker(3, 1).machine.node, &taker).is_err());
+    let mut nobodys = model.clone();
+    (nobodys.container.kind, nobodys.container.owner) = (ContainerKind::Deported, None);
+    nobodys.container.holders.clear();
+    assert!(ask(&nobodys, owner.node, &taker).is_err());
+}
