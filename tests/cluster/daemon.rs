@@ -1,6 +1,6 @@
 //! The daemon as a process, and what it is to those who ask it: many, slow ones, wrong ones, and those who may not.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -174,7 +174,13 @@ fn notified() {
     hears.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let next = || {
         let mut bytes = [0; 512];
-        let length = hears.recv(&mut bytes).unwrap();
+        // A receive with a limit is interrupted when the machine is stopped and goes on (signal(7)); nothing was taken then.
+        let length = loop {
+            match hears.recv(&mut bytes) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => break other.unwrap(),
+            }
+        };
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     };
     lab.nodes[0].start_telling(&path);

@@ -2,7 +2,7 @@
 //! line never fills up, so a guest never stands still because nobody listens.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -123,7 +123,10 @@ impl Stream {
 fn pump(mut line: UnixStream, mut log: File, shared: &Shared) {
     let mut piece = [0; 16384];
     loop {
-        let count = line.read(&mut piece).unwrap_or(0);
+        let count = match line.read(&mut piece) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            other => other.unwrap_or(0),
+        };
         let mut heard = shared.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.is_over = count == 0;
         heard.bytes.extend_from_slice(&piece[..count]);
