@@ -10,7 +10,7 @@ use evms::run::ask::{self, AskError};
 use evms::run::context::front;
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
-use evms::run::{keeper, leave, regain};
+use evms::run::{keeper, leave, regain, succession};
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
 use crate::exit::{self, Exit};
@@ -112,6 +112,10 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         [verb] if verb == "regain" => {
             logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
             Ok(beside(|| Ok(regain::run().map(|()| Exit::Done)?)))
+        }
+        [verb] if verb == "succession" => {
+            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
+            Ok(beside(|| Ok(succession::run().map(|()| Exit::Done)?)))
         }
         [verb] if verb == "keeper" => {
             logging::begin(logging::parse("kmsg").unwrap_or_default(), false);

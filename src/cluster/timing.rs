@@ -201,6 +201,12 @@ impl Timing {
         ms.saturating_mul(MILLION + drift).div_ceil(MILLION - drift).saturating_add(2)
     }
 
+    /// How long after the end of its lease a machine has written for the last time, by the clock of any node: a watchdog of so many
+    /// milliseconds was fed for the last time before that end, and what was under way then is over (safety 5.1). With 5 s, 7.2 s.
+    pub fn stopped_ms(&self, watchdog_ms: u64) -> u64 {
+        self.outlasting(watchdog_ms.saturating_add(self.drain_ms))
+    }
+
     /// For how long a record must have stood still before its writer is taken for gone (T_take of faults.md; safety 6): its
     /// lease, a beat that it may have been about to write, the watchdog behind it, and what is still under way to the disks.
     /// With the defaults 13.3 s.

@@ -141,6 +141,10 @@ pub enum Act {
     Import,
     /// Take it from the machine that owns it and cannot write to it any more.
     Takeover(Evidence),
+    /// Count a node out of a shared one to which it cannot write any more.
+    Expel(Evidence),
+    /// Go on with it after a time without a lease, in which gates of it were closed here.
+    Regain,
     /// Delete it, or go on deleting it.
     Delete,
     /// Write anew what is damaged of its labels: that changes nothing of whose it is.
@@ -169,6 +173,16 @@ pub enum Denied {
         owner_name: Option<Name>,
         /// This machine.
         me: NodeUuid,
+    },
+    /// What was found against a node is not enough any more.
+    NoEvidence {
+        /// The container.
+        name: Name,
+    },
+    /// This node's life was counted out of it.
+    Expelled {
+        /// The container.
+        name: Name,
     },
     /// Nobody's.
     Deported {
@@ -234,6 +248,16 @@ impl fmt::Display for Denied {
                     if me.is_none() { "without a node identity".into() } else { format!("node {me}") }
                 )
             }
+            Denied::NoEvidence { name } => write!(
+                f,
+                "container {name} says by now that the other node has gates of it in a way that what was found against that node \
+                 does not cover; nothing was written; it came back, perhaps: see evms status, and run the command again"
+            ),
+            Denied::Expelled { name } => write!(
+                f,
+                "container {name} does not count on this node any more: others had to go on without it; nothing was written; take \
+                 down what is left here with: evms deactivate --fail {name}, and then run: evms activate {name}"
+            ),
             Denied::Deported { name } => write!(
                 f,
                 "container {name} is deported and so nobody may change it; nothing was written; first run: evms container \
@@ -332,6 +356,17 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
         }
         _ => (),
     }
+    if let Act::Takeover(evidence) | Act::Expel(evidence) = act
+        && !evidence.covers(container)
+    {
+        return Err(Denied::NoEvidence { name: name() });
+    }
+    if act == Act::Regain
+        && container.kind == ContainerKind::Shared
+        && !is_admitted(container, warrant, me.node)
+    {
+        return Err(Denied::Expelled { name: name() });
+    }
     if place == Place::Devices && me.node.is_none() {
         return Err(Denied::NoIdentity { name: name() });
     }
@@ -353,6 +388,12 @@ pub fn refuse_outdated(container: &Container, written: Generation, who: &Princip
 /// Is there evidence against that machine?
 fn takes_from(act: Act, owner: NodeUuid) -> bool {
     matches!(act, Act::Takeover(evidence) if evidence.victim() == owner)
+}
+
+/// Is this life of the node one that may have gates of a shared container?
+fn is_admitted(container: &Container, warrant: Option<Warrant>, node: NodeUuid) -> bool {
+    let mine = container.holder(node).map(|holder| holder.incarnation);
+    mine.is_some() && mine == warrant.map(|warrant| warrant.incarnation)
 }
 
 /// Deported, deleted or not claimed yet: no machine uses it.

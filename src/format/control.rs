@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::epoch::Epoch;
 use crate::base::failure::Kind;
-use crate::base::id::{ClusterId, ContainerId, NodeId, NodeUuid};
+use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Sectors;
 use crate::format::cursor::{Reader, Writer};
@@ -73,6 +73,8 @@ pub enum Request {
     OpenGates(OpenGates),
     /// The gates that are kept, and by whom.
     Gates,
+    /// Have the watchdog armed, before gates are made; how soon it bites.
+    Watchdog,
 }
 
 /// Gates of one container that are made and not open.
@@ -84,6 +86,9 @@ pub struct OpenGates {
     pub epoch: Epoch,
     /// The term of the lease in which that was read.
     pub term: u64,
+    /// They are open only where a watchdog bites after so many milliseconds or sooner, as their container says; zero where it says
+    /// none.
+    pub watchdog_ms: u32,
     /// Device-mapper names, each with its length.
     pub gates: Vec<(String, Sectors)>,
 }
@@ -120,6 +125,8 @@ pub enum Reply {
     Warrant(WarrantLine),
     /// The gates.
     Gates(GatesLine),
+    /// The watchdog that is armed bites after so many milliseconds; zero where there is none.
+    Watchdog(u32),
 }
 
 /// The gates of a node, and what closes them.
@@ -165,8 +172,27 @@ pub struct WarrantLine {
     pub node: NodeId,
     /// The generation of the configuration that it goes by.
     pub generation: u64,
+    /// The life of it.
+    pub incarnation: Incarnation,
     /// All nodes, by name, and which machine each is.
     pub nodes: Vec<(Name, NodeUuid)>,
+    /// Who of them is not in the view.
+    pub absent: AbsentLine,
+}
+
+/// Nodes that are not in a view by which this one is quorate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsentLine {
+    /// The term of the lease in which that is so.
+    pub term: u64,
+    /// Milliseconds of boot time at which the term began.
+    pub since_ms: u64,
+    /// Their machines.
+    pub machines: Vec<NodeUuid>,
+    /// Milliseconds for which a write may be under way.
+    pub drain_ms: u64,
+    /// Parts in a million by which clocks may be wrong.
+    pub drift_ppm: u32,
 }
 
 /// Messages to a node and back, in nanoseconds.

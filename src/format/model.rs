@@ -52,6 +52,18 @@ pub struct Holder {
     pub confirmed: Generation,
     /// Was it expelled? Kept so that it learns of it when it returns.
     pub expelled: bool,
+    /// Milliseconds after which a watchdog stops its machine, armed before its first gate opened; zero without one, and then
+    /// nothing but somebody's word tells when it cannot write any more (safety 5.1). It stands in section 7.
+    #[serde(skip)]
+    pub watchdog_ms: u32,
+}
+
+/// The watchdog of a holder that has one. Section 7, version 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Watch {
+    node: NodeUuid,
+    incarnation: Incarnation,
+    ms: u32,
 }
 
 /// The container itself. Section 1, version 1.
@@ -80,6 +92,32 @@ pub struct Container {
     pub holders: Vec<Holder>,
     /// For people.
     pub created: WallTime,
+}
+
+impl Container {
+    /// The holder that this machine is, unless it was expelled.
+    pub fn holder(&self, node: NodeUuid) -> Option<&Holder> {
+        self.holders.iter().find(|holder| holder.node == node && !holder.expelled)
+    }
+
+    /// What stands in section 7, which is there when this is not empty.
+    fn watches(&self) -> Vec<Watch> {
+        let watched = self.holders.iter().filter(|holder| holder.watchdog_ms != 0);
+        let watch = |holder: &Holder| Watch {
+            node: holder.node,
+            incarnation: holder.incarnation,
+            ms: holder.watchdog_ms,
+        };
+        watched.map(watch).collect()
+    }
+
+    /// Watches of lives that hold nothing tell nothing.
+    fn watch(&mut self, watches: &[Watch]) {
+        for holder in &mut self.holders {
+            let its = |watch: &&Watch| (watch.node, watch.incarnation) == (holder.node, holder.incarnation);
+            holder.watchdog_ms = watches.iter().find(its).map_or(0, |watch| watch.ms);
+        }
+    }
 }
 
 /// What the model knows about one of its disks.
@@ -220,6 +258,8 @@ pub enum ChangeKind {
     Change,
     /// The second half of a change of the disk set.
     Settle,
+    /// It was taken from a node, or a node was counted out of it.
+    Takeover,
 }
 
 /// What this commit changed. Section 6, version 1.
@@ -267,6 +307,7 @@ const REGIONS: u16 = 3;
 const VOLUMES: u16 = 4;
 const FREED: u16 = 5;
 const CHANGE: u16 = 6;
+const WATCHES: u16 = 7;
 const VERSION: u16 = 1;
 
 /// What a model can grow by: bytes of a body that one more linear volume of one run costs at the most.
@@ -322,6 +363,10 @@ impl Model {
             write(FREED, &self.freed)?,
             write(CHANGE, &self.change)?,
         ];
+        let watches = self.container.watches();
+        if !watches.is_empty() {
+            sections.push(write(WATCHES, &watches)?);
+        }
         sections.extend(self.unknown.iter().cloned());
         Some(section::encode(&sections))
     }
@@ -330,14 +375,18 @@ impl Model {
     pub fn decode(body: &[u8]) -> Result<Model, Damage> {
         let mut sections = section::decode(body)?;
         let unknown = sections
-            .extract_if(.., |section| !(CONTAINER..=CHANGE).contains(&section.kind))
+            .extract_if(.., |section| !(CONTAINER..=WATCHES).contains(&section.kind))
             .collect::<Vec<_>>();
         if let Some(section) = unknown.iter().find(|section| section.flags & section::INCOMPAT != 0) {
             return Err(Damage::new(What::Section(section.kind), Fault::Incompat(u64::from(section.flags))));
         }
         let read_only = unknown.iter().any(|section| section.flags & section::RO_COMPAT != 0);
+        let mut container: Container = read(&sections, CONTAINER)?;
+        if sections.iter().any(|section| section.kind == WATCHES) {
+            container.watch(&read::<List<Watch, HOLDERS_MAX>>(&sections, WATCHES)?.0);
+        }
         Ok(Model {
-            container: read(&sections, CONTAINER)?,
+            container,
             table: read(&sections, DISKS)?,
             regions: read::<List<Region, VOLUMES_MAX>>(&sections, REGIONS)?.0,
             volumes: read::<List<Volume, VOLUMES_MAX>>(&sections, VOLUMES)?.0,

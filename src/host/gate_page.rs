@@ -9,6 +9,10 @@
 //!   1-2  the boot                                5  keeper: when it looked last, in milliseconds of boot time
 //!     3  evmsd: its process                      6  keeper: its watchdog's timeout in milliseconds, 0 without one
 //!     7  evmsd: the timeout that it wants of one
+//!     8  evmsd: how often it wished for one
+//!        before there are gates
+//!     9  keeper: the last such wish upon which
+//!        it tried to arm one
 //!  from 32 on, 32 words for each gate:
 //!     0  in use: 0 no, 1 yes, 2 going            8  keeper: how it has it, see [`Standing`]
 //!     1  may be open in this term; 0 is closed   9  keeper: since when, in milliseconds of boot time
@@ -18,6 +22,8 @@
 //!     5  epoch that it was opened under
 //!     6  length in sectors
 //!     7  the process that takes it away
+//!    12  it is open only where a watchdog bites
+//!        after so many milliseconds; 0 always
 //! ```
 //! Orders are written by evmsd, and taken back by whoever takes a gate away; the rest belongs to the keeper.
 
@@ -54,6 +60,8 @@ const BELL_AT: usize = 4;
 const LOOKED_AT: usize = 5;
 const WATCHDOG_AT: usize = 6;
 const WANTED_AT: usize = 7;
+const ARM_AT: usize = 8;
+const TRIED_AT: usize = 9;
 
 const USE_AT: usize = 0;
 const TERM_AT: usize = 1;
@@ -66,6 +74,7 @@ const STANDING_AT: usize = 8;
 const SINCE_AT: usize = 9;
 const ERRNO_AT: usize = 10;
 const CLOSINGS_AT: usize = 11;
+const PROMISED_AT: usize = 12;
 const NAME_AT: usize = 16;
 const NAME_WORDS: usize = NAME_BYTES / 8;
 const _: () = assert!(NAME_AT + NAME_WORDS == SLOT_WORDS);
@@ -125,6 +134,8 @@ pub struct Gate<'a> {
     pub epoch: Epoch,
     /// Its length.
     pub length: Sectors,
+    /// Milliseconds after which a watchdog has to bite where it is open, as its container says; zero where it says none.
+    pub watchdog_ms: u32,
 }
 
 /// Why a gate cannot be kept.
@@ -258,6 +269,35 @@ impl GatePage {
         self.get(WATCHDOG_AT)
     }
 
+    /// Has the keeper arm a watchdog, though there are no gates yet; which wish that is.
+    pub fn wish_watchdog(self) -> u64 {
+        let wish = self.watchdog_wished().wrapping_add(1);
+        self.set(ARM_AT, wish);
+        self.ring();
+        wish
+    }
+
+    /// The last such wish; zero before the first.
+    pub fn watchdog_wished(self) -> u64 {
+        self.get(ARM_AT)
+    }
+
+    /// The last such wish upon which the keeper tried.
+    pub fn watchdog_tried(self) -> u64 {
+        self.get(TRIED_AT)
+    }
+
+    /// The keeper tried upon that wish.
+    pub fn tell_watchdog_tried(self, wish: u64) {
+        self.set(TRIED_AT, wish);
+    }
+
+    /// Is a gate that was promised to be watched so?
+    pub fn keeps_promise(self, slot: Slot) -> bool {
+        let promised = slot.get(PROMISED_AT);
+        promised == 0 || (1..=promised).contains(&self.watchdog_ms())
+    }
+
     /// evmsd says which process it is, and which timeout of a watchdog the nodes count on.
     pub fn set_daemon(self, process: u32, watchdog_ms: u64) {
         self.set(DAEMON_AT, process.into());
@@ -282,6 +322,7 @@ impl GatePage {
         let its_own = self.slots().find(|slot| !slot.is_free() && slot.has_name(gate.name));
         if let Some(slot) = its_own.filter(|slot| slot.is_used() && slot.container() == gate.container) {
             slot.set(EPOCH_AT, gate.epoch.0);
+            slot.set(PROMISED_AT, gate.watchdog_ms.into());
             return Ok(slot);
         }
         // Whoever was taking it away was killed: the place is filled in anew, for one gate has one place.
@@ -385,6 +426,7 @@ impl Slot {
         }
         self.set(EPOCH_AT, gate.epoch.0);
         self.set(LENGTH_AT, gate.length.0);
+        self.set(PROMISED_AT, gate.watchdog_ms.into());
         self.set(STANDING_AT, 0);
         self.set(ERRNO_AT, 0);
         self.set(CLOSINGS_AT, 0);

@@ -15,6 +15,9 @@ pub const KEEPER: &CStr = c"keeper";
 /// Who reads the disks of gates that are closed.
 pub const REGAIN: &CStr = c"regain";
 
+/// Who takes over what absent nodes held.
+pub const SUCCESSION: &CStr = c"succession";
+
 /// A process that this one started.
 pub struct Beside(i32);
 

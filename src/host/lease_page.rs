@@ -79,6 +79,12 @@ impl LeasePage {
         end.store(until.ms, Ordering::Release);
     }
 
+    /// Which lease it is.
+    pub fn term(&self) -> u64 {
+        let [_, term] = self.0;
+        term.load(Ordering::Acquire)
+    }
+
     fn end(&self) {
         let [end, term] = self.0;
         end.store(0, Ordering::Release);

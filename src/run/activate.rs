@@ -9,7 +9,6 @@ use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::name::Name;
 use crate::engine::guard::{self, Act, Denied, Place};
-use crate::format::model::ContainerKind;
 use crate::host::device::DeviceNumber;
 use crate::host::nodes;
 use crate::host::turn::Turn;
@@ -26,6 +25,7 @@ use crate::run::scene::{Scene, Seen};
 use crate::run::writable;
 use crate::volume::check;
 use crate::volume::discover::{DiskWord, Found};
+use crate::volume::request::Request;
 use crate::volume::stack::{self, Down, Stack};
 
 /// A container, and which of its volumes are meant; none named is all.
@@ -158,6 +158,7 @@ impl Context {
             *kept = None;
             return self.ready(kept, name);
         }
+        let admit;
         let (claim, settle, after) = {
             let (found, chosen) = find(scene, name)?;
             if scene.place_of(found) == Place::Images {
@@ -176,20 +177,11 @@ impl Context {
             };
             self.enough(name, found)?;
             let container = &chosen.model.container;
-            if container.kind == ContainerKind::Shared {
-                return Err(RunError::say(
-                    Kind::NotOwner,
-                    format!(
-                        "container {name} is shared by all nodes of its cluster and its volumes were not activated: this build does \
-                         not admit nodes to it yet; nothing was done; give it to one node with: evms container modify {name} \
-                         --type private --owner NODE"
-                    ),
-                ));
-            }
+            admit = self.admission(name, container)?;
             let after = if container.template { container.name.to_string() } else { name.to_string() };
             (claim, !chosen.committed || chosen.model.table.old_set.is_some(), after)
         };
-        if !claim && !settle {
+        if !claim && !settle && admit.is_none() {
             return Ok(after);
         }
         // What is opened for a change must not be locked here.
@@ -198,7 +190,8 @@ impl Context {
             self.container_import(name)?;
         } else {
             let held = self.hold(name, Act::Change)?;
-            self.run(Errand { held: &held, request: None, act: Act::Change, joining: Vec::new() })?;
+            let request = admit.map(|watchdog_ms| Request::Admit { watchdog_ms });
+            self.run(Errand { held: &held, request, act: Act::Change, joining: Vec::new() })?;
         }
         Ok(after)
     }

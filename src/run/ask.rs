@@ -144,6 +144,16 @@ pub fn open_gates(gates: OpenGates) -> Result<(), AskError> {
     }
 }
 
+/// Has the watchdog armed; after how many milliseconds it bites, zero where there is none.
+pub fn watchdog() -> Result<u32, AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask("", Request::Watchdog)?;
+    match asking.answer()? {
+        Reply::Watchdog(ms) => Ok(ms),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
 /// The gates of a node.
 pub fn gates(node: &str) -> Result<GatesLine, AskError> {
     let mut asking = Asking::begin()?;

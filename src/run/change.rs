@@ -2,6 +2,7 @@
 //! What was read without the lock is a hint only.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::base::failure::Kind;
 use crate::base::id::ClusterId;
@@ -27,6 +28,10 @@ use crate::volume::mistake::Rules;
 use crate::volume::plan::{self, Outcome};
 use crate::volume::plugins::local_disk::Filter;
 use crate::volume::request::Request;
+
+/// Milliseconds, twice as many after each time of being outbid, below which a random time is waited for.
+const GIVE_WAY_MS: u64 = 10;
+const GIVE_WAY_DOUBLINGS_MAX: u32 = 6;
 
 /// A container and its disks, held open for a change.
 pub struct Held {
@@ -164,12 +169,24 @@ impl Context {
             paths_of(&scene, found)
         };
         paths.retain(|path| !left.contains(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
+        self.hold_these(name, act, &paths)
+    }
+
+    /// The same, where it was seen already; a disk that hung then is not asked again.
+    pub fn hold_seen(&self, scene: &Scene, found: &Found, act: Act) -> Result<Held, RunError> {
+        let name = found.id.to_string();
+        let held = self.hold_these(&name, act, &paths_of(scene, found))?;
+        writable::refuse_strange_fronts(&name, &held.scene, &held.found)?;
+        Ok(held)
+    }
+
+    fn hold_these(&self, name: &str, act: Act, paths: &[PathBuf]) -> Result<Held, RunError> {
         // A dry run writes nothing and so needs no lock against others; it may run while the disks are in use.
         let want = if self.options.dry_run { Want::Look } else { Want::Change };
-        let scene = match Scene::opened(&paths, want) {
+        let scene = match Scene::opened(paths, want) {
             // Its own gates hold the disks of a container that is active.
             Err(SceneError::Open(DiskError::Busy { .. })) if want == Want::Change => {
-                Scene::opened(&paths, Want::ChangeUnderGates)
+                Scene::opened(paths, Want::ChangeUnderGates)
             }
             other => other,
         };
@@ -254,11 +271,14 @@ impl Context {
         disks.extend(errand.joining.iter().filter_map(|(seen, _)| seen.open.as_ref().ok()));
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let me = self.me(place, chosen.model.container.cluster)?;
-        for _ in 0..OPENING_TRIES_MAX {
+        for again in 0..OPENING_TRIES_MAX {
+            self.give_way(again);
             let mandate: Mandate = self.may(&chosen.model, place, errand.act).map_err(RunError::Denied)?;
             let planner = self.planner(&errand);
             let mut hands = self.hands(disks.clone());
-            let mut change = Change::new(held.members(), mandate, me.clone(), planner, true, Rules::ALL);
+            // Going on changes nothing that anybody would look for in the history.
+            let keep = errand.act != Act::Regain;
+            let mut change = Change::new(held.members(), mandate, me.clone(), planner, keep, Rules::ALL);
             drive(&mut change, &mut hands);
             let (planner, result) = change.finish();
             match result {
@@ -276,6 +296,14 @@ impl Context {
         }
         let epoch = chosen.image.header.order.epoch;
         Err(RunError::Superseded { name: held.name.clone(), epoch, touched: self.mode() == Mode::Real })
+    }
+
+    /// Outbid by another node that opens it too: who tries again at once outbids that one in turn, for ever.
+    fn give_way(&mut self, again: u32) {
+        if again > 0 {
+            let ms = self.dice.number() % (GIVE_WAY_MS << again.min(GIVE_WAY_DOUBLINGS_MAX));
+            std::thread::sleep(Duration::from_millis(ms));
+        }
     }
 
     /// A majority must be here before anything is written at all.
@@ -312,7 +340,13 @@ impl Context {
         let reached = chosen.read.iter().copied().collect::<Vec<_>>();
         plan::mark_absent(&mut model, &reached, chosen.image.header.order.generation);
         let order = chosen.image.header.order;
-        match plan::plan(&model, order, request, &self.asker(), &mut self.dice.clone()) {
+        match plan::plan(
+            &model,
+            order,
+            request,
+            &self.asker(chosen.model.container.cluster),
+            &mut self.dice.clone(),
+        ) {
             Err(refusal) => Err(RunError::Refused(Box::new(refusal))),
             Ok(Outcome::Next(_)) => Ok(None),
             Ok(Outcome::AlreadySo(words)) => Ok(Some(Changed {
@@ -332,7 +366,7 @@ impl Context {
         let cluster = chosen.map_or(ClusterId::NONE, |chosen| chosen.model.container.cluster);
         Planner {
             principal: self.principal(cluster),
-            asker: self.asker(),
+            asker: self.asker(cluster),
             place: errand.held.scene.place_of(&errand.held.found),
             act: errand.act,
             request: errand.request.clone(),

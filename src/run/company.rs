@@ -5,8 +5,11 @@ use std::path::Path;
 use crate::base::epoch::Generation;
 use crate::base::id::NodeUuid;
 use crate::base::name::Name;
+use crate::base::time::BootTime;
+use crate::cluster::timing::Timing;
+use crate::engine::guard::evidence::Absence;
 use crate::engine::guard::{Lease, Warrant};
-use crate::format::control::WarrantLine;
+use crate::format::control::{AbsentLine, WarrantLine};
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::lease_page;
 use crate::run::ask::{self, AskError};
@@ -34,9 +37,18 @@ pub struct Cluster {
     pub name: String,
     /// Its nodes.
     nodes: Vec<(Name, NodeUuid)>,
+    /// Who of them is not in the view, in the term of the warrant's lease.
+    pub absent: Vec<Absence>,
+    /// The times that evidence against them goes by.
+    pub timing: Timing,
 }
 
 impl Cluster {
+    /// This node is quorate without that machine.
+    pub fn absence_of(&self, machine: NodeUuid) -> Option<Absence> {
+        self.absent.iter().find(|absence| absence.node == machine).copied()
+    }
+
     /// The machine that is this node.
     pub fn machine_of(&self, name: &str) -> Option<NodeUuid> {
         self.nodes.iter().find(|(other, _)| other.as_str() == name).map(|(_, machine)| *machine)
@@ -86,6 +98,13 @@ fn by(line: WarrantLine, identity: &IdentityFiles) -> Company {
         }
     };
     let configuration = Generation(line.generation);
-    let warrant = Warrant { cluster: line.cluster, node: line.node, configuration, lease: Lease::of(words) };
-    Company::Of(Cluster { warrant, name: line.name, nodes: line.nodes })
+    let lease = Lease::of(words);
+    let (cluster, node, incarnation) = (line.cluster, line.node, line.incarnation);
+    let warrant = Warrant { cluster, node, incarnation, configuration, lease };
+    let AbsentLine { term, since_ms, machines, drain_ms, drift_ppm } = line.absent;
+    // Of the view that this lease is by, and of no other: who is absent from one may be back in the next.
+    let since = BootTime { ms: since_ms };
+    let absent = machines.into_iter().filter(|_| term == lease.term()).map(|node| Absence { node, since });
+    let timing = Timing { drain_ms, drift_ppm, ..Timing::default() };
+    Company::Of(Cluster { warrant, name: line.name, nodes: line.nodes, absent: absent.collect(), timing })
 }

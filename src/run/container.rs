@@ -91,8 +91,8 @@ impl Context {
             extent: ask.extent,
             disks: taken.iter().map(|taken| taken.new.clone()).collect(),
         };
-        let model =
-            plan::create(&create, id, &self.asker()).map_err(|why| RunError::Refused(Box::new(why)))?;
+        let model = plan::create(&create, id, &self.asker(cluster))
+            .map_err(|why| RunError::Refused(Box::new(why)))?;
         let joiners = taken.into_iter().map(|taken| numbered(taken.joiner, &model)).collect::<Vec<_>>();
         let slot = joiners.iter().map(|joiner| joiner.member.layout.slot_bytes()).min().unwrap_or_default();
         plan::must_fit(slot, &model).map_err(|why| RunError::Refused(Box::new(why)))?;
@@ -125,7 +125,7 @@ impl Context {
         }
         let words = model.change.text.clone();
         let planner = Planner {
-            asker: self.asker(),
+            asker: self.asker(cluster),
             principal: self.principal(cluster),
             place,
             act: Act::Change,

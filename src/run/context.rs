@@ -112,7 +112,10 @@ impl Context {
         let principal = self.principal(container.cluster);
         let mandate = guard::may(model, &principal, place, act)?;
         let warrant = principal.warrant_of(container.cluster);
-        if warrant.is_some_and(|warrant| keeping::waits(container.id, warrant.lease.term())) {
+        // Who goes on with it looks at what waits there.
+        if act != Act::Regain
+            && warrant.is_some_and(|warrant| keeping::waits(container.id, warrant.lease.term()))
+        {
             return Err(Denied::GatesClosed { name: container.name.clone() });
         }
         Ok(mandate)
@@ -122,7 +125,13 @@ impl Context {
     pub fn keeping(&self, model: &Model, epoch: Epoch) -> Option<Keeping> {
         let Container { id, cluster, .. } = model.container;
         let warrant = self.principal(cluster).warrant_of(cluster)?;
-        Some(Keeping { container: id, epoch, term: warrant.lease.term() })
+        let watchdog_ms = model.container.holder(self.machine.node).map_or(0, |mine| mine.watchdog_ms);
+        Some(Keeping { container: id, epoch, term: warrant.lease.term(), watchdog_ms })
+    }
+
+    /// This life of this machine: the one that its cluster knows of, for a container of that.
+    fn life(&self, cluster: ClusterId) -> Incarnation {
+        self.principal(cluster).warrant_of(cluster).map_or(self.incarnation, |warrant| warrant.incarnation)
     }
 
     /// Write, or only say what would be written?
@@ -146,11 +155,11 @@ impl Context {
         Machine { node: self.machine.node, name: name.or_else(|| self.machine.name.clone()) }
     }
 
-    /// Who asks, for the planner.
-    pub fn asker(&self) -> Asker {
+    /// Who asks, for the planner of a container of this cluster.
+    pub fn asker(&self, cluster: ClusterId) -> Asker {
         Asker {
             machine: self.named_machine(),
-            incarnation: self.incarnation,
+            incarnation: self.life(cluster),
             at: clock::wall_now(),
             rules: Rules::ALL,
         }
@@ -166,6 +175,6 @@ impl Context {
         let warrant = self.principal(cluster).warrant_of(cluster);
         let id = warrant.map(|warrant| warrant.node);
         let configuration = warrant.map(|warrant| warrant.configuration).unwrap_or_default();
-        Ok(Me { node, id, incarnation: self.incarnation, cluster, configuration })
+        Ok(Me { node, id, incarnation: self.life(cluster), cluster, configuration })
     }
 }

@@ -38,6 +38,7 @@ mod mail;
 pub mod preparing;
 mod pulse;
 pub mod settings;
+mod succession;
 mod turns;
 
 pub use failure::DaemonError;

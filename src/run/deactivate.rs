@@ -19,7 +19,7 @@ use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::closing;
-use crate::run::live::keeping::Closing;
+use crate::run::live::keeping::{self, Closing};
 pub use crate::run::live::removal::Open;
 use crate::run::live::removal::{Going, Removal, Stays};
 use crate::run::live::{self, Live};
@@ -94,7 +94,13 @@ impl Context {
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
         let removal = Removal { cookie: Arc::clone(&cookie), patience: Patience::new(), open };
         let mut answer = Deactivated { left: failing.words(), ..Deactivated::default() };
+        let kept = keeping::containers();
         let stays = plan.take_down(&removal, &failing, closing, &mut answer);
+        if open == Open::Refuse {
+            // Whose I/O is made to fail may have disks that hang, and is not to wait for them.
+            let still = keeping::containers();
+            answer.notes.extend(self.withdraw(kept.into_iter().filter(|one| !still.contains(one))));
+        }
         live::sweep_nodes();
         if stays.contains(&Stays::Hangs) {
             answer.notes.push(

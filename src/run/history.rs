@@ -97,6 +97,7 @@ fn kind_word(kind: ChangeKind) -> &'static str {
         ChangeKind::Opening => "opening",
         ChangeKind::Change => "change",
         ChangeKind::Settle => "settle",
+        ChangeKind::Takeover => "takeover",
     }
 }
 

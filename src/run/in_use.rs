@@ -28,7 +28,10 @@ fn needs(request: &Request) -> Down<'_> {
         Request::Modify { .. } | Request::Takeover { .. } | Request::Shrink { .. } | Request::Delete => {
             Down::All
         }
-        Request::Expand { .. }
+        Request::Admit { .. }
+        | Request::Withdraw
+        | Request::Expel { .. }
+        | Request::Expand { .. }
         | Request::Readmit { .. }
         | Request::VolumeCreate { .. }
         | Request::VolumeExpand { .. }

@@ -94,11 +94,14 @@ enum Wish {
 }
 
 impl Wish {
-    fn of(slot: Slot, words: &Words) -> Wish {
+    fn of(slot: Slot, page: GatePage, words: &Words) -> Wish {
         if slot.is_free() {
             return Wish::Nothing;
         }
-        let covered = slot.is_used() && Reign::of(words).covers(slot.term(), clock::boot_now());
+        // Others count on the watchdog that the container's disks tell of (safety 4.6).
+        let covered = slot.is_used()
+            && Reign::of(words).covers(slot.term(), clock::boot_now())
+            && page.keeps_promise(slot);
         if covered { Wish::Open } else { Wish::Closed }
     }
 
@@ -132,7 +135,10 @@ impl Keeper {
         self.page.keeper_looks(now);
         let (mut any, mut all_shut) = (false, true);
         // Armed before the first gate opens (safety 4.5); and one that a keeper before this one armed wants to be fed.
-        if self.page.all().next().is_some() || self.page.watchdog_ms() != 0 {
+        if self.page.all().next().is_some()
+            || self.page.watchdog_ms() != 0
+            || self.page.watchdog_wished() != 0
+        {
             self.arm_watchdog();
         }
         for (place, slot) in self.page.slots().enumerate() {
@@ -141,9 +147,9 @@ impl Keeper {
             }
             any |= !slot.is_free();
             all_shut &= slot.is_free() || slot.standing().is_shut();
-            let words = self.words;
+            let (page, words) = (self.page, self.words);
             if let Some(post) = self.post(place, slot)
-                && post.settled.load(Ordering::Acquire) != Wish::of(slot, words).code(slot)
+                && post.settled.load(Ordering::Acquire) != Wish::of(slot, page, words).code(slot)
             {
                 post.thread.unpark();
             }
@@ -168,15 +174,19 @@ impl Keeper {
     }
 
     fn arm_watchdog(&mut self) {
-        let wanted_ms = self.page.watchdog_wanted_ms();
+        // Who went before armed one, and containers tell of it: it never bites later than that.
+        let armed_ms = self.page.watchdog_ms();
+        let wanted_ms = if armed_ms == 0 { self.page.watchdog_wanted_ms() } else { armed_ms };
+        let wish = self.page.watchdog_wished();
+        let waits = self.page.watchdog_tried() != wish;
         if self.watchdog.is_some() || wanted_ms == 0 {
-            return;
+            return self.page.tell_watchdog_tried(wish);
         }
-        if self.unwatched > 0 {
+        if self.unwatched > 0 && !waits {
             self.unwatched -= 1;
             return;
         }
-        let first = self.page.watchdog_ms() == 0;
+        let first = armed_ms == 0;
         self.unwatched = LOOKS_UNWATCHED;
         match Watchdog::arm(wanted_ms) {
             Ok(watchdog) => {
@@ -190,6 +200,7 @@ impl Keeper {
                 }
             }
         }
+        self.page.tell_watchdog_tried(wish);
     }
 
     /// The thread of this place, started when it is first used.
@@ -199,13 +210,13 @@ impl Keeper {
         }
         let post = self.posts.get_mut(place)?;
         if post.is_none() {
-            *post = begin(slot, self.words);
+            *post = begin(slot, self.page, self.words);
         }
         post.as_ref()
     }
 }
 
-fn begin(slot: Slot, words: &'static Words) -> Option<Post> {
+fn begin(slot: Slot, page: GatePage, words: &'static Words) -> Option<Post> {
     let hand = match GateHand::new() {
         Ok(hand) => hand,
         Err(unmoved) => {
@@ -217,7 +228,7 @@ fn begin(slot: Slot, words: &'static Words) -> Option<Post> {
     let shared = Arc::clone(&settled);
     let work = move || {
         let _ = sys::run_first(PRIORITY);
-        Guard { slot, words, hand, settled: shared }.stand();
+        Guard { slot, page, words, hand, settled: shared }.stand();
     };
     let thread = thread::Builder::new().name("gate".into()).stack_size(STACK_BYTES).spawn(work);
     match thread {
@@ -243,6 +254,7 @@ fn tell(slot: Slot, done: Result<Standing, Unmoved>) {
 /// Who stands at one gate.
 struct Guard {
     slot: Slot,
+    page: GatePage,
     words: &'static Words,
     hand: GateHand,
     settled: Arc<AtomicU64>,
@@ -252,7 +264,7 @@ impl Guard {
     /// For ever: does what is wished now, and looks again whether it still is.
     fn stand(mut self) {
         loop {
-            let wish = Wish::of(self.slot, self.words);
+            let wish = Wish::of(self.slot, self.page, self.words);
             let code = wish.code(self.slot);
             if self.settled.load(Ordering::Acquire) == code {
                 thread::park();
@@ -299,7 +311,7 @@ impl Guard {
             }
             // All of that takes its time: it is looked once more whether it may.
             fence(Ordering::SeqCst);
-            if Wish::of(self.slot, self.words) != Wish::Open {
+            if Wish::of(self.slot, self.page, self.words) != Wish::Open {
                 self.hand.arm(name, self.slot.length())?;
                 return self.close(name);
             }

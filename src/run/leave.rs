@@ -1,12 +1,9 @@
 //! Before `evmsd leave`: the volumes of the cluster's containers are taken down here. Nobody waits for who left, and
 //! so it must have no gate that is open (safety 1.3).
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::base::failure::Kind;
-use crate::base::gather::Gather;
-use crate::base::id::ContainerId;
 use crate::run::activate::Wanted;
 use crate::run::context::{Context, Options};
 use crate::run::deactivate::Open;
@@ -15,8 +12,7 @@ use crate::run::live::keeping;
 
 /// Takes them down; refused while one is in use.
 pub fn take_down() -> Result<(), RunError> {
-    let kept = keeping::page().into_iter().flat_map(|page| page.all().map(|slot| slot.container()));
-    let containers = kept.gather::<BTreeSet<ContainerId>>();
+    let containers = keeping::containers();
     if containers.is_empty() {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 
 pub mod activate;
 pub mod activity;
+mod admission;
 pub mod ask;
 pub mod change;
 pub mod check;
@@ -33,6 +34,7 @@ pub mod regain;
 pub mod report;
 pub mod scene;
 pub mod strays;
+pub mod succession;
 pub mod take;
 pub mod takeover;
 pub mod volume;

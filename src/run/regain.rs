@@ -3,16 +3,18 @@
 //! finds it writes into the page of the gates, for the term of the lease in which it read; if that is over meanwhile, it opens nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use crate::base::epoch::Epoch;
 use crate::base::gather::Gather;
 use crate::base::id::ContainerId;
-use crate::engine::guard::Warrant;
-use crate::engine::guard::keeping::{Regained, regained};
+use crate::engine::guard::keeping::{Me, Regained, regained};
+use crate::engine::guard::{Act, Warrant};
 use crate::host::device::DeviceNumber;
 use crate::host::dm::Dm;
 use crate::host::gate_page::{GatePage, Slot};
 use crate::run::activate::Wanted;
+use crate::run::change::Errand;
 use crate::run::company::Company;
 use crate::run::context::{Context, Options};
 use crate::run::deactivate::Open;
@@ -34,27 +36,47 @@ pub fn run() -> Result<(), RunError> {
     }
     let scene = context.look_for_members()?;
     for (container, held) in closed {
-        let short = container.short();
         match judge(&context, &scene, page, (container, held), warrant) {
-            Regained::Held(epoch) => {
-                log::info!("container {short}: this node's still, epoch {epoch}: its gates open");
-                order(page, container, epoch, warrant);
-            }
-            Regained::Unclear => log::warn!(
-                "container {short}: no majority of its disks tells whose it is: its gates stay closed, and they are read again; see: \
-                 evms-fence status"
-            ),
-            Regained::Lost => {
-                log::error!(
-                    "container {short}: another node had it meanwhile, or it is gone: what waits for its volumes fails, and they are \
-                     taken down"
-                );
-                let wanted = Wanted { container: container.to_string(), volumes: Vec::new() };
-                let down = context.deactivate(Some(&[wanted]), Open::Fail)?;
-                down.left.iter().for_each(|words| log::warn!("{words}"));
-            }
+            Regained::Held(_) => go_on(&mut context, &scene, page, container, warrant),
+            Regained::Unclear => unclear(container, &"no majority of its disks tells whose it is"),
+            Regained::Lost => lose(&mut context, container)?,
         }
     }
+    Ok(())
+}
+
+/// By an opening of its own: whoever began to take it meanwhile, in a view that is over, and has not come to an end with it, finds
+/// himself outbid; or this node does, and the next look tells (safety 2.2, 5.4). A look alone would see neither.
+fn go_on(context: &mut Context, scene: &Scene, page: GatePage, container: ContainerId, warrant: Warrant) {
+    let Some(found) = scene.containers.iter().find(|found| found.id == container) else { return };
+    let opened = context.hold_seen(scene, found, Act::Regain).and_then(|held| {
+        context.run(Errand { held: &held, request: None, act: Act::Regain, joining: Vec::new() })
+    });
+    match opened {
+        Ok(done) => {
+            log::info!("container {}: this node's still: its gates open", container.short());
+            order(page, container, Epoch(done.epoch), warrant);
+        }
+        Err(why) => unclear(container, &why),
+    }
+}
+
+fn unclear(container: ContainerId, why: &dyn Display) {
+    log::warn!(
+        "container {}: {why}: its gates stay closed, and its disks are read again; see: evms-fence status",
+        container.short()
+    );
+}
+
+fn lose(context: &mut Context, container: ContainerId) -> Result<(), RunError> {
+    log::error!(
+        "container {}: another node had it meanwhile, or the others had to go on without this one, or it is gone: what waits for its \
+         volumes fails, and they are taken down",
+        container.short()
+    );
+    let wanted = Wanted { container: container.to_string(), volumes: Vec::new() };
+    let down = context.deactivate(Some(&[wanted]), Open::Fail)?;
+    down.left.iter().for_each(|words| log::warn!("{words}"));
     Ok(())
 }
 
@@ -89,7 +111,8 @@ fn judge(
     };
     let chosen = found.chosen.as_ref().ok().filter(|chosen| chosen.majority_read);
     let chosen = chosen.map(|chosen| (&chosen.model, chosen.image.header.order.epoch, chosen.committed));
-    regained(chosen, held, warrant.node, context.machine.node)
+    let Warrant { node: id, incarnation, .. } = warrant;
+    regained(chosen, held, Me { id, node: context.machine.node, incarnation })
 }
 
 /// Were the very disks under its gates read, all of them, and are blank or another container's? Then it was deleted, or they were

@@ -1,10 +1,12 @@
-//! `container takeover`: takes a private container from a machine that is gone. Nothing in this build proves that such a machine
-//! cannot write any more, so an administrator has to swear it, and what was sworn stays in the container's history (safety 5.1).
+//! `container takeover`: takes a private container from a machine that is gone. Where nothing proves that it cannot write any more, an
+//! administrator has to swear it. What it was taken on stays in the container's history (safety 5.1).
 
 use crate::base::failure::Kind;
-use crate::engine::guard::evidence::{self, Evidence};
+use crate::base::id::NodeUuid;
+use crate::engine::guard::evidence::{self, Evidence, Prospect};
 use crate::engine::guard::{Act, Place};
 use crate::format::model::{Container, ContainerKind, Owner};
+use crate::host::clock;
 use crate::run::ask;
 use crate::run::company::Company;
 use crate::run::context::Context;
@@ -29,7 +31,7 @@ fn refused(words: String) -> RunError {
 }
 
 /// What people call the owner.
-fn called(owner: &Owner) -> String {
+pub(super) fn called(owner: &Owner) -> String {
     owner.name.as_ref().map_or_else(|| owner.node.short(), ToString::to_string)
 }
 
@@ -60,12 +62,34 @@ impl Context {
                 return self.container_import(name);
             };
             self.refuse_living(name, container, &owner)?;
-            (owner.clone(), self.sworn(name, &owner, ask)?)
+            let evidence = match self.prospect(container, owner.node) {
+                Some(Prospect::Now(evidence)) => evidence,
+                _ => self.sworn(name, &owner, ask)?,
+            };
+            (owner.clone(), evidence)
         };
+        self.take_over(name, &owner, evidence, (reason, None))
+    }
+
+    /// What there is against a node, for this container, without anybody's word; nothing where it is not known to be absent.
+    pub(super) fn prospect(&self, container: &Container, node: NodeUuid) -> Option<Prospect> {
+        let Company::Of(cluster) = self.company() else { return None };
+        let absence = cluster.absence_of(node).filter(|_| cluster.warrant.cluster == container.cluster)?;
+        Some(absence.against(container, &cluster.timing, clock::boot_now()))
+    }
+
+    /// Takes it, on this evidence and for this reason; who brings its volumes up is admitted at once, with his watchdog.
+    pub(super) fn take_over(
+        &mut self,
+        name: &str,
+        owner: &Owner,
+        evidence: Evidence,
+        (reason, admit): (&str, Option<u32>),
+    ) -> Result<Changed, RunError> {
         let act = Act::Takeover(evidence);
         let held = self.hold(name, act)?;
-        let words = format!("taken over from {} {}: {reason}", called(&owner), evidence.in_words());
-        self.errand(&held, Request::Takeover { from: owner.node, words }, act)
+        let words = format!("taken over from {} {}: {reason}", called(owner), evidence.in_words());
+        self.errand(&held, Request::Takeover { from: owner.node, words, admit }, act)
     }
 
     /// Whom it is to be taken from; nothing when it is this machine's already.

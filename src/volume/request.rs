@@ -93,6 +93,22 @@ pub enum Request {
         from: NodeUuid,
         /// On which evidence, and why.
         words: String,
+        /// Who takes it is admitted at once, with a watchdog that bites after so many milliseconds, zero being none.
+        admit: Option<u32>,
+    },
+    /// Gates of it for who asks.
+    Admit {
+        /// Milliseconds after which its watchdog bites; zero without one.
+        watchdog_ms: u32,
+    },
+    /// Who asks has no gates of it any more.
+    Withdraw,
+    /// A node that shared it is gone.
+    Expel {
+        /// Its machine.
+        node: NodeUuid,
+        /// On which evidence, and why.
+        words: String,
     },
     /// More disks.
     Expand {

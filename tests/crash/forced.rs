@@ -87,6 +87,7 @@ fn shared_by_two(rules: Rules) -> Model {
             incarnation,
             confirmed,
             expelled: false,
+            watchdog_ms: 0,
         });
     }
     model

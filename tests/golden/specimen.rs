@@ -135,8 +135,20 @@ fn container() -> Container {
         template: false,
         suspended: true,
         holders: vec![
-            Holder { node: NODE, incarnation: LIFE, confirmed: Generation(300), expelled: false },
-            Holder { node: OTHER_NODE, incarnation: OTHER_LIFE, confirmed: Generation(127), expelled: true },
+            Holder {
+                node: NODE,
+                incarnation: LIFE,
+                confirmed: Generation(300),
+                expelled: false,
+                watchdog_ms: 0,
+            },
+            Holder {
+                node: OTHER_NODE,
+                incarnation: OTHER_LIFE,
+                confirmed: Generation(127),
+                expelled: true,
+                watchdog_ms: 0,
+            },
         ],
         created: WallTime { seconds: 1_795_392_149 },
     }
@@ -232,6 +244,13 @@ pub fn model_opening() -> Model {
     model.container.owner = None;
     model.container.holders.retain(|holder| holder.expelled);
     model.change = change(ChangeKind::Opening, "taken over");
+    model
+}
+
+/// One of whose holders has a watchdog.
+pub fn model_watched() -> Model {
+    let mut model = model();
+    model.container.holders[0].watchdog_ms = 5000;
     model
 }
 

@@ -217,8 +217,10 @@ fn shared_by_all_nodes(bench: &mut Bench) -> Result<(), Trouble> {
         "evms volume delete data/first",
         "run the command on a node of that cluster",
     )?;
-    // Nothing of it is brought up while its nodes are not admitted: nobody could expel them.
-    refused(&mut bench.one, "evms activate data", "were not activated")?;
+    // Who has tables that point at it is asked first.
+    bench.one.ok("evms activate data")?;
+    refused(&mut bench.two, "evms volume delete data/first", "1 other machine may still write to it")?;
+    bench.one.ok("evms deactivate data")?;
     assert!(bench.has("first")? && !bench.has("second")?);
     Ok(())
 }

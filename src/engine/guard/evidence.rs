@@ -1,16 +1,25 @@
-//! Why the owner of a container cannot write to it any more. Whoever takes a container from a machine brings such a value, and there
-//! is no other way to one than the functions of this file (safety 5.1, law L8).
+//! Why a node cannot write to a container any more. Whoever takes one from a node, or has it counted out of one that is shared, brings
+//! such a value, and there is no other way to one than the functions of this file (safety 5.1, law L8). It speaks of what the
+//! container said when it was judged, and so is held against the container once more when that is opened.
 
-use crate::base::id::NodeUuid;
+use crate::base::id::{Incarnation, NodeUuid};
+use crate::base::time::BootTime;
+use crate::cluster::timing::Timing;
+use crate::format::model::Container;
 
 /// What it rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ground {
     /// An administrator swore it: good for what that word is good for, against a machine that still runs nothing.
     Word,
+    /// It has no gates of the container, and can open none without a lease.
+    NoGates,
+    /// This life of it had a watchdog, which has stopped it by now if its gates did not close. Good for machines whose clocks
+    /// go; not for one that stood still as a whole and goes on (grade C, safety 5.1).
+    Watchdog { incarnation: Incarnation, ms: u32 },
 }
 
-/// Evidence against one machine.
+/// Evidence against one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
     victim: NodeUuid,
@@ -23,10 +32,25 @@ impl Evidence {
         self.victim
     }
 
+    /// Is it enough against all that this container says of the victim? It may have been admitted anew since it was judged.
+    pub fn covers(self, container: &Container) -> bool {
+        match (container.holder(self.victim), self.ground) {
+            (None, _) | (_, Ground::Word) => true,
+            (Some(_), Ground::NoGates) => false,
+            (Some(holder), Ground::Watchdog { incarnation, ms }) => {
+                holder.incarnation == incarnation && (1..=ms).contains(&holder.watchdog_ms)
+            }
+        }
+    }
+
     /// What it rests on, as the end of a sentence.
-    pub fn in_words(self) -> &'static str {
+    pub fn in_words(self) -> String {
         match self.ground {
-            Ground::Word => "by an administrator's word that it is off",
+            Ground::Word => "by an administrator's word that it is off".into(),
+            Ground::NoGates => "by its absence, and it had no gates of it".into(),
+            Ground::Watchdog { ms, .. } => {
+                format!("by its absence, and its watchdog of {ms} ms is over")
+            }
         }
     }
 }
@@ -41,16 +65,105 @@ pub fn word(victim: NodeUuid, called: &str, sworn: &str) -> Option<Evidence> {
     (sworn.trim() == oath(called)).then_some(Evidence { victim, ground: Ground::Word })
 }
 
+/// A node that is not in the view of this one, as long as this one's lease goes on: it has no lease itself. For whoever gave it the
+/// last echo kept his promise before this node was quorate without it (safety 1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absence {
+    /// Its machine.
+    pub node: NodeUuid,
+    /// Since when this node is quorate without it, without a break.
+    pub since: BootTime,
+}
+
+/// What there is against a node that is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// This.
+    Now(Evidence),
+    /// Enough, from then on.
+    At(BootTime),
+    /// Nothing: it had gates, and no watchdog. Somebody has to swear.
+    ByWordAlone,
+}
+
+impl Absence {
+    /// Judges what there is against it for this container.
+    pub fn against(self, container: &Container, timing: &Timing, now: BootTime) -> Prospect {
+        let Absence { node: victim, since } = self;
+        let Some(holder) = container.holder(victim) else {
+            return Prospect::Now(Evidence { victim, ground: Ground::NoGates });
+        };
+        let ms = holder.watchdog_ms;
+        if ms == 0 {
+            return Prospect::ByWordAlone;
+        }
+        let at = since.plus_ms(timing.stopped_ms(ms.into()));
+        if now < at {
+            return Prospect::At(at);
+        }
+        let ground = Ground::Watchdog { incarnation: holder.incarnation, ms };
+        Prospect::Now(Evidence { victim, ground })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::model::Holder;
+    use crate::volume::plan::fixture;
+
+    const VICTIM: NodeUuid = NodeUuid([3; 16]);
+    const ABSENT: Absence = Absence { node: VICTIM, since: BootTime { ms: 1000 } };
+
+    fn held(watchdog_ms: u32, life: u8) -> Container {
+        let mut container = fixture::container(&[10, 10]).container;
+        let incarnation = Incarnation([life; 16]);
+        let (confirmed, expelled) = Default::default();
+        container.holders = vec![Holder { node: VICTIM, incarnation, confirmed, expelled, watchdog_ms }];
+        container
+    }
+
+    fn judged(container: &Container, now: u64) -> Prospect {
+        ABSENT.against(container, &Timing::default(), BootTime { ms: now })
+    }
 
     #[test]
     fn a_word_is_the_whole_of_it() {
-        let victim = NodeUuid([3; 16]);
-        assert_eq!(word(victim, "n1", " n1 is off\n").map(Evidence::victim), Some(victim));
+        assert_eq!(word(VICTIM, "n1", " n1 is off\n").map(Evidence::victim), Some(VICTIM));
         for sworn in ["", "yes", "n1", "n2 is off", "n1 is of", "N1 IS OFF", "n1 is off?"] {
-            assert_eq!(word(victim, "n1", sworn), None, "{sworn}");
+            assert_eq!(word(VICTIM, "n1", sworn), None, "{sworn}");
         }
+    }
+
+    /// Safety 5.1 and 6: the lease is over when the absence begins; then the watchdog, what is under way, and two clocks that are
+    /// wrong by 1 %: (5000 + 2000) · 1.01 / 0.99 = 7141.4, rounded up, and a millisecond for each clock.
+    #[test]
+    fn a_watchdog_is_waited_for() {
+        let container = held(5000, 7);
+        assert_eq!(judged(&container, 1000), Prospect::At(BootTime { ms: 8144 }));
+        assert_eq!(judged(&container, 8143), Prospect::At(BootTime { ms: 8144 }));
+        let Prospect::Now(evidence) = judged(&container, 8144) else { panic!() };
+        assert!(evidence.covers(&container));
+        // Admitted anew meanwhile: in another life, or with a watchdog that bites later, or with none.
+        assert!(!evidence.covers(&held(5000, 8)));
+        assert!(!evidence.covers(&held(6000, 7)));
+        assert!(!evidence.covers(&held(0, 7)));
+    }
+
+    #[test]
+    fn who_has_no_watchdog_is_taken_from_by_word_alone() {
+        let container = held(0, 7);
+        assert_eq!(judged(&container, u64::MAX), Prospect::ByWordAlone);
+        let evidence = word(VICTIM, "n1", "n1 is off").unwrap();
+        assert!(evidence.covers(&container));
+    }
+
+    #[test]
+    fn who_has_no_gates_is_not_waited_for() {
+        let mut container = held(5000, 7);
+        container.holders[0].expelled = true;
+        let Prospect::Now(evidence) = judged(&container, 1000) else { panic!() };
+        assert!(evidence.covers(&container));
+        assert!(!evidence.covers(&held(5000, 7)), "it came back and was admitted meanwhile");
     }
 }

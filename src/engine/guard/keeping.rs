@@ -4,7 +4,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::epoch::Epoch;
-use crate::base::id::{NodeId, NodeUuid};
+use crate::base::id::{Incarnation, NodeId, NodeUuid};
 use crate::base::time::BootTime;
 use crate::format::model::{ContainerKind, Model};
 
@@ -56,18 +56,38 @@ pub enum Regained {
     Unclear,
 }
 
+/// Who had gates open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Me {
+    /// The node's number.
+    pub id: NodeId,
+    /// Its machine.
+    pub node: NodeUuid,
+    /// Its life.
+    pub incarnation: Incarnation,
+}
+
 /// Judges it. `chosen` is the model and its epoch that a majority of the disks gave, and whether it is committed; `held` the epoch
-/// under which this node, number `me` on the machine `node`, had its gates open. Only this node's own commands mint epochs with its
-/// number, and they change nothing of a container whose gates are not open in the lease's term: so who took it and gave it back
-/// left an epoch of another number, or one that follows on it.
-pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: NodeId, node: NodeUuid) -> Regained {
+/// under which `me` had its gates open. Only this node's own commands mint epochs with its number, and they change nothing of a
+/// container whose gates are not open in the lease's term: so who took it and gave it back left an epoch of another number, or one
+/// that follows on it. What is shared changes under this node all the time; there it counts that it is still admitted (safety 3.4).
+pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: Me) -> Regained {
     let Some((model, epoch, committed)) = chosen else { return Regained::Unclear };
     let container = &model.container;
+    let by_me = epoch == held || epoch.minted_by() == me.id;
     let mine = match container.kind {
-        ContainerKind::Private => container.owner.as_ref().is_some_and(|owner| owner.node == node),
-        ContainerKind::Shared | ContainerKind::Deported | ContainerKind::Deleted => false,
+        ContainerKind::Private => container.owner.as_ref().is_some_and(|owner| owner.node == me.node),
+        ContainerKind::Shared => {
+            let admitted =
+                container.holder(me.node).is_some_and(|holder| holder.incarnation == me.incarnation);
+            return match (admitted && epoch >= held, committed) {
+                (true, true) => Regained::Held(epoch),
+                (_, false) => Regained::Unclear,
+                (false, true) => Regained::Lost,
+            };
+        }
+        ContainerKind::Deported | ContainerKind::Deleted => false,
     };
-    let by_me = epoch == held || epoch.minted_by() == me;
     match (mine && by_me && epoch >= held, committed || by_me) {
         (_, false) => Regained::Unclear,
         // What is not committed may be gone again at the next look.
@@ -79,10 +99,11 @@ pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: NodeId, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::model::Owner;
+    use crate::base::epoch::Generation;
+    use crate::format::model::{Holder, Owner};
     use crate::volume::plan::fixture::container;
 
-    const ME: NodeUuid = NodeUuid([1; 16]);
+    const ME: Me = Me { id: NodeId(1), node: NodeUuid([1; 16]), incarnation: Incarnation([1; 16]) };
     const HELD: Epoch = Epoch(5 << 16 | 1);
 
     fn at(ms: u64) -> BootTime {
@@ -105,9 +126,9 @@ mod tests {
     #[test]
     fn what_another_node_had_meanwhile_is_lost() {
         let mut model = container(&[10, 10]);
-        model.container.owner = Some(Owner { node: ME, name: None });
+        model.container.owner = Some(Owner { node: ME.node, name: None });
         let ask = |model: &Model, round: u64, by: u64, committed| {
-            regained(Some((model, Epoch(round << 16 | by), committed)), HELD, NodeId(1), ME)
+            regained(Some((model, Epoch(round << 16 | by), committed)), HELD, ME)
         };
         assert_eq!(ask(&model, 5, 1, true), Regained::Held(HELD));
         // A command of this node was cut off by the end of the lease.
@@ -118,12 +139,40 @@ mod tests {
         assert_eq!(ask(&model, 6, 2, false), Regained::Unclear);
         // An older one than this node had: disks went back in time.
         assert_eq!(ask(&model, 4, 1, true), Regained::Lost);
-        assert_eq!(regained(None, HELD, NodeId(1), ME), Regained::Unclear);
+        assert_eq!(regained(None, HELD, ME), Regained::Unclear);
         model.container.owner = Some(Owner { node: NodeUuid([2; 16]), name: None });
         assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
         assert_eq!(ask(&model, 5, 1, true), Regained::Lost);
-        model.container.owner = Some(Owner { node: ME, name: None });
+        model.container.owner = Some(Owner { node: ME.node, name: None });
         model.container.kind = ContainerKind::Deported;
         assert_eq!(ask(&model, 5, 1, true), Regained::Lost);
+    }
+
+    /// Safety 3.4: others change what is shared, and that is no loss; being counted out is.
+    #[test]
+    fn of_what_is_shared_counts_that_this_life_is_admitted() {
+        let mut model = container(&[10, 10]);
+        (model.container.kind, model.container.owner) = (ContainerKind::Shared, None);
+        model.container.holders.clear();
+        let mine = Holder {
+            node: ME.node,
+            incarnation: ME.incarnation,
+            confirmed: Generation(1),
+            expelled: false,
+            watchdog_ms: 0,
+        };
+        let ask = |model: &Model, round: u64, committed| {
+            regained(Some((model, Epoch(round << 16 | 2), committed)), HELD, ME)
+        };
+        assert_eq!(ask(&model, 6, true), Regained::Lost);
+        model.container.holders = vec![mine];
+        assert_eq!(ask(&model, 6, true), Regained::Held(Epoch(6 << 16 | 2)));
+        assert_eq!(ask(&model, 6, false), Regained::Unclear);
+        assert_eq!(ask(&model, 4, true), Regained::Lost, "disks went back in time");
+        model.container.holders[0].incarnation = Incarnation([9; 16]);
+        assert_eq!(ask(&model, 6, true), Regained::Lost);
+        model.container.holders[0].incarnation = ME.incarnation;
+        model.container.holders[0].expelled = true;
+        assert_eq!(ask(&model, 6, true), Regained::Lost);
     }
 }

@@ -3,8 +3,11 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::base::id::NodeId;
-use crate::format::model::Owner;
+use crate::base::epoch::Generation;
+use crate::base::id::{Incarnation, NodeId};
+use crate::cluster::timing::Timing;
+use crate::engine::guard::evidence::{Absence, Prospect};
+use crate::format::model::{Holder, Owner};
 use crate::volume::plan::fixture::{asker, container, name};
 use crate::volume::request::Machine;
 
@@ -37,6 +40,7 @@ fn a_permit_ends_with_the_lease_that_it_was_given_under() {
         cluster: ClusterId([3; 16]),
         node: NodeId(1),
         configuration: Generation(7),
+        incarnation: Incarnation([4; 16]),
         lease: Lease::of(words),
     };
     let permit = may_found(ContainerId([9; 16]), Some(warrant)).opening();
@@ -116,6 +120,7 @@ fn principal(machine: &Machine, cluster: Option<ClusterId>) -> Principal {
         cluster,
         node: NodeId(2),
         configuration: Generation(7),
+        incarnation: Incarnation([4; 16]),
         lease: Lease::of(words),
     });
     Principal { machine: machine.clone(), warrant, refusal: None }
@@ -227,4 +232,62 @@ fn evidence_is_against_one_machine() {
     (ours.container.kind, ours.container.cluster) = (ContainerKind::Private, ClusterId([3; 16]));
     assert!(may(&ours, &principal(&me, None), Place::Devices, against(&owner)).is_err());
     assert!(may(&ours, &principal(&me, Some(ClusterId([3; 16]))), Place::Devices, against(&owner)).is_ok());
+}
+
+/// L8: what was found against a node holds for what the container said of it then.
+#[test]
+fn evidence_is_held_against_the_container_once_more() {
+    let cluster = ClusterId([3; 16]);
+    let (me, owner) = (asker(1, 1).machine, asker(2, 1).machine);
+    let mut model = container(&[10]);
+    model.container.cluster = cluster;
+    model.container.owner = Some(Owner { node: owner.node, name: None });
+    let holder = |life: u8| Holder {
+        node: owner.node,
+        incarnation: Incarnation([life; 16]),
+        confirmed: Generation(1),
+        expelled: false,
+        watchdog_ms: 5000,
+    };
+    model.container.holders = vec![holder(1)];
+    let absence = Absence { node: owner.node, since: BootTime { ms: 0 } };
+    let judged = absence.against(&model.container, &Timing::default(), BootTime { ms: 60_000 });
+    let Prospect::Now(evidence) = judged else { panic!("{judged:?}") };
+    let ask = |model: &Model, act| may(model, &principal(&me, Some(cluster)), Place::Devices, act);
+    assert!(ask(&model, Act::Takeover(evidence)).is_ok());
+    // It was back meanwhile, in another life.
+    model.container.holders = vec![holder(2)];
+    let no_more = Err(Denied::NoEvidence { name: name("data") });
+    assert_eq!(ask(&model, Act::Takeover(evidence)), no_more);
+    (model.container.kind, model.container.owner) = (ContainerKind::Shared, None);
+    assert_eq!(ask(&model, Act::Expel(evidence)), no_more);
+    model.container.holders = vec![holder(1)];
+    assert!(ask(&model, Act::Expel(evidence)).is_ok());
+}
+
+/// Safety 3.4: a node that was counted out of what is shared does not go on with it; its other acts are no matter of that.
+#[test]
+fn who_was_counted_out_does_not_go_on() {
+    let cluster = ClusterId([3; 16]);
+    let me = asker(1, 1).machine;
+    let mut model = container(&[10]);
+    model.container.cluster = cluster;
+    (model.container.kind, model.container.owner) = (ContainerKind::Shared, None);
+    let mine = |expelled, life| Holder {
+        node: me.node,
+        incarnation: Incarnation([life; 16]),
+        confirmed: Generation(1),
+        expelled,
+        watchdog_ms: 0,
+    };
+    let who = principal(&me, Some(cluster));
+    let mut ask = |holders: Vec<Holder>, act| {
+        model.container.holders = holders;
+        may(&model, &who, Place::Devices, act).is_ok()
+    };
+    assert!(ask(vec![mine(false, 4)], Act::Regain), "the life that its warrant tells");
+    for holders in [vec![], vec![mine(true, 4)], vec![mine(false, 5)]] {
+        assert!(!ask(holders.clone(), Act::Regain), "{holders:?}");
+        assert!(ask(holders, Act::Change));
+    }
 }

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::epoch::Generation;
-use crate::base::id::{ClusterId, NodeId};
+use crate::base::id::{ClusterId, Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::volume::request::Machine;
 
@@ -52,6 +52,8 @@ pub struct Warrant {
     pub cluster: ClusterId,
     /// The node's number in it: its own blocks on every disk of the cluster's containers.
     pub node: NodeId,
+    /// The life of it (safety 1.7).
+    pub incarnation: Incarnation,
     /// The generation of the configuration that it goes by.
     pub configuration: Generation,
     /// Until when.

@@ -8,7 +8,13 @@ fn page() -> GatePage {
 }
 
 fn gate(name: &str) -> Gate<'_> {
-    Gate { name, container: ContainerId([7; 16]), epoch: Epoch(5 << 16 | 1), length: Sectors(4096) }
+    Gate {
+        name,
+        container: ContainerId([7; 16]),
+        epoch: Epoch(5 << 16 | 1),
+        length: Sectors(4096),
+        watchdog_ms: 0,
+    }
 }
 
 #[test]

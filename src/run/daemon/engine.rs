@@ -16,6 +16,7 @@ use crate::run::daemon::gates::Gates;
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::{Order, Pulse, Word};
 use crate::run::daemon::settings::Settings;
+use crate::run::daemon::succession::Succession;
 
 /// Bytes of a ping at most.
 const PING_BYTES_MAX: u32 = 16 * 1024 * 1024 - 64;
@@ -34,6 +35,8 @@ pub struct Engine {
     pub changing: Changing,
     /// Its gates.
     pub gates: Gates,
+    /// Who is missing, and who sees to what they held.
+    pub succession: Succession,
     settings: Settings,
     view: RefCell<Option<View>>,
     quorate: Cell<bool>,
@@ -54,6 +57,7 @@ impl Engine {
             pulse,
             mail,
             gates,
+            succession: Succession::default(),
             changing: Changing::new(settings.config.clone(), settings.wish.clone()),
             settings,
             view: RefCell::new(None),
@@ -85,6 +89,7 @@ impl Engine {
                     self.quorate.set(false);
                     self.mail.become_anew(*me);
                 }
+                Word::Leased(number, term) => self.note_term(number, term),
                 Word::TiesHeld => self.changing.note_held(),
                 Word::NotScheduled(ms) => log::warn!("the detector was not scheduled for {ms} ms"),
                 Word::EngineStood(ms) => {
@@ -136,6 +141,11 @@ impl Engine {
         self.quorate.get()
     }
 
+    /// The view that this node installed last.
+    pub fn view(&self) -> Option<View> {
+        self.view.borrow().clone()
+    }
+
     /// The members of the view, the lowest number first.
     pub fn members(&self) -> Vec<NodeId> {
         self.view.borrow().as_ref().map(|view| view.nodes().iter().collect()).unwrap_or_default()
@@ -182,6 +192,7 @@ impl Engine {
             Request::Warrant => self.warrant().await,
             Request::OpenGates(wanted) => self.open_gates(wanted).await,
             Request::Gates => Reply::Gates(self.gates.lines()),
+            Request::Watchdog => self.arm_watchdog().await,
             Request::Ping { node, bytes, count, at_once } => {
                 self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await
             }
@@ -214,7 +225,9 @@ impl Engine {
             name: roster.name.to_string(),
             node: self.settings.node,
             generation: roster.configuration.generation,
+            incarnation: self.mail.incarnation(),
             nodes: nodes.collect(),
+            absent: self.absent(),
         })
     }
 

@@ -70,6 +70,10 @@ impl Gates {
     /// beginning is left to it.
     fn see_to_keeper(&self) {
         let needed = self.page.all().next().is_some() || self.page.watchdog_ms() != 0;
+        self.see_to_keeper_if(needed);
+    }
+
+    fn see_to_keeper_if(&self, needed: bool) {
         if needed && !self.page.has_keeper(clock::boot_now()) {
             start(&self.keeper, keeper_process::KEEPER);
         }
@@ -98,6 +102,9 @@ impl Gates {
             Standing::Refused => gate_hand::words_of(slot.errno()).into(),
             _ if slot.is_going() => "it is being taken away".into(),
             _ if !reign.lasts(now) => "this node is not quorate".into(),
+            _ if !self.page.keeps_promise(slot) => {
+                "its container says that a watchdog watches this machine, and none does; bring /dev/watchdog back".into()
+            }
             _ if slot.term() != reign.term => format!(
                 "its container's disks are read since this node is quorate again; if it stays so, the log of evmsd says of which that \
                  did not go; bring them back, or give up what waits with: evms deactivate --fail {}",
@@ -140,6 +147,22 @@ fn word_of(standing: Standing) -> &'static str {
 }
 
 impl Engine {
+    /// Has the watchdog armed, before gates are made that others count on being watched.
+    pub async fn arm_watchdog(&self) -> Reply {
+        let gates = &self.gates;
+        gates.see_to_keeper_if(true);
+        let wish = gates.page.wish_watchdog();
+        let ends = clock::boot_now().ms + LIMIT_MS;
+        while gates.page.watchdog_tried() != wish {
+            if clock::boot_now().ms > ends {
+                let why = "the keeper of gates does not answer; see the log of evmsd";
+                return Reply::Refused(Refusal::Refused, why.into());
+            }
+            Timer::after(STEP).await;
+        }
+        Reply::Watchdog(u32::try_from(gates.page.watchdog_ms()).unwrap_or(u32::MAX))
+    }
+
     /// Has these gates kept and opened, for a command that made them under the lease of this term and read the container's disks
     /// in it.
     pub async fn open_gates(&self, wanted: &OpenGates) -> Reply {
@@ -152,8 +175,8 @@ impl Engine {
         gates.see_to_keeper();
         let mut slots = Vec::new();
         for (name, length) in &wanted.gates {
-            let (container, epoch) = (wanted.container, wanted.epoch);
-            match gates.page.keep(&Gate { name, container, epoch, length: *length }) {
+            let OpenGates { container, epoch, watchdog_ms, .. } = *wanted;
+            match gates.page.keep(&Gate { name, container, epoch, length: *length, watchdog_ms }) {
                 Ok(slot) => slots.push(slot),
                 Err(not) => {
                     let words = match not {
@@ -195,6 +218,7 @@ impl Engine {
             self.gates.page.sweep(keeper_process::lives);
             self.gates.see_to_keeper();
             self.gates.see_to_closed();
+            self.see_to_absent();
             let changed = async {
                 let _ = changes.recv().await;
             };
@@ -207,7 +231,7 @@ impl Engine {
 }
 
 /// One that has ended is not there any more: who asks whether its process lives is told no.
-fn reap(beside: &RefCell<Option<Beside>>) {
+pub(super) fn reap(beside: &RefCell<Option<Beside>>) {
     let mut beside = beside.borrow_mut();
     if beside.as_mut().is_some_and(Beside::has_ended) {
         *beside = None;
@@ -215,7 +239,7 @@ fn reap(beside: &RefCell<Option<Beside>>) {
 }
 
 /// Starts this program once more, unless the one that was started so before lives; true when it was.
-fn start(beside: &RefCell<Option<Beside>>, word: &'static core::ffi::CStr) -> bool {
+pub(super) fn start(beside: &RefCell<Option<Beside>>, word: &'static core::ffi::CStr) -> bool {
     let mut beside = beside.borrow_mut();
     if beside.as_mut().is_some_and(|one| !one.has_ended()) {
         return false;

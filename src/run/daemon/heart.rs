@@ -17,6 +17,7 @@ use crate::cluster::keys::Purpose;
 use crate::cluster::membership::{Change, Kept, Membership};
 use crate::cluster::mistake::Rules;
 use crate::cluster::status;
+use crate::cluster::view::ViewNumber;
 use crate::format::frame::DATAGRAM_BYTES_MAX;
 use crate::host::lease_page::LeasePage;
 use crate::host::run_dir::RunDir;
@@ -74,6 +75,10 @@ pub struct Heart {
     engine_stood: bool,
     /// What was said last of what was dropped, and when.
     dropped: (String, BootTime),
+    /// The view by which the lease in the page is, or was.
+    leased: Option<ViewNumber>,
+    /// The term of the lease that was told last; zero when there is none.
+    told_term: u64,
 }
 
 /// A running detector.
@@ -120,6 +125,8 @@ impl Heart {
             ran: now,
             engine_stood: false,
             dropped: (String::new(), BootTime::default()),
+            leased: None,
+            told_term: 0,
         })
     }
 
@@ -171,8 +178,15 @@ impl Heart {
     }
 
     /// Whoever writes in this machine knows that the lease is over before anybody else is told that it is not needed any more.
-    fn tell_lease(&self, now: BootTime) {
-        self.page.set(self.detector.membership().quorate(now).map(|(_, until)| until), now);
+    fn tell_lease(&mut self, now: BootTime) {
+        let quorate = self.detector.membership().quorate(now);
+        let number = quorate.map(|(number, _)| number);
+        if self.leased.is_some() && number != self.leased {
+            // Nobody's leave outlasts the view in which it was given: evidence against who is in the next one is void (safety 5.4).
+            self.page.set(None, now);
+        }
+        self.leased = number.or(self.leased);
+        self.page.set(quorate.map(|(_, until)| until), now);
     }
 
     /// A daemon that goes on where the one before was has a view that it need not agree on.
@@ -181,6 +195,7 @@ impl Heart {
         let membership = self.detector.membership();
         let Some(view) = membership.view().cloned() else { return };
         let quorate = membership.quorate(now).map(|(number, _)| number);
+        self.leased = Some(view.number);
         self.chronicle.note((now, clock::wall_now()), &view, membership, &self.settings.roster);
         self.pulse.say(Word::Changed(Change::Installed(view)));
         if let Some(number) = quorate {
@@ -308,6 +323,17 @@ impl Heart {
         if replaced {
             self.begin_anew(now);
         }
+        self.tell_term(now);
+    }
+
+    /// Behind the view: who hears of the term has heard of the members.
+    fn tell_term(&mut self, now: BootTime) {
+        let leased = self.detector.membership().quorate(now).map(|(number, _)| number);
+        let term = if leased.is_some() && leased == self.leased { self.page.term() } else { 0 };
+        if let Some(number) = leased.filter(|_| term != 0 && term != self.told_term) {
+            self.pulse.say(Word::Leased(number, term));
+        }
+        self.told_term = term;
     }
 
     /// What of the network somebody should know of who does not look at the status: seldom, however much of it comes.

@@ -2,7 +2,7 @@
 //! nodes ask, and brings back what they answer.
 
 use core::net::SocketAddr;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -128,6 +128,7 @@ fn post(settings: &Settings, me: Myself, dice: Dice) -> Option<Post> {
 
 /// All messages of a daemon.
 pub struct Mail {
+    incarnation: Cell<Incarnation>,
     settings: Settings,
     sockets: Vec<Udp>,
     state: RefCell<State>,
@@ -146,8 +147,10 @@ impl Mail {
         let sockets = links.into_iter().map(|link| Udp::bind_for_runs(link, port));
         let sockets = sockets.collect::<Result<Vec<_>, _>>().map_err(DaemonError::Socket)?;
         let number = dice.number();
+        let incarnation = Cell::new(me.incarnation);
         let post = post(settings, me, dice).ok_or(DaemonError::Differs("there is no key".into()))?;
         Ok(Mail {
+            incarnation,
             settings: settings.clone(),
             sockets,
             state: RefCell::new(State {
@@ -165,6 +168,7 @@ impl Mail {
 
     /// This node began anew: what was under way is over, and it speaks as another from now on.
     pub fn become_anew(&self, me: Myself) {
+        self.incarnation.set(me.incarnation);
         let dice = entropy::dice().ok();
         let Some(post) = dice.and_then(|dice| post(&self.settings, me, dice)) else { return };
         let mut state = self.state.borrow_mut();
@@ -252,6 +256,11 @@ impl Mail {
         let reply = smol::future::or(waits.recv(), late).await;
         self.state.borrow_mut().waiting.remove(&number);
         reply.unwrap_or_else(|_| Reply::Refused(Refusal::NotReachable, format!("{name} did not answer")))
+    }
+
+    /// The life of this node.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation.get()
     }
 
     /// Sends a message of so many bytes to a node and back, so many times, so many of them at one time: how many nanoseconds

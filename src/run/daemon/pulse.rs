@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use crate::base::time::BootTime;
 use crate::cluster::channel::Myself;
 use crate::cluster::membership::Change;
+use crate::cluster::view::ViewNumber;
 use crate::format::control::Status;
 use crate::host::bell::Bell;
 use crate::run::daemon::DaemonError;
@@ -31,6 +32,8 @@ pub enum Word {
     Status(Box<Status>),
     /// Something changed.
     Changed(Change),
+    /// The lease is by this view in this term.
+    Leased(ViewNumber, u64),
     /// The detector did not run for so many milliseconds.
     NotScheduled(u64),
     /// The engine's stamp is older than it may be: by so many milliseconds.

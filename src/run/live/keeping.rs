@@ -2,9 +2,11 @@
 //! be sure that nobody opens one behind it (safety 4.1). A command that makes some has evmsd keep and open them; one that takes some
 //! away, or lets their I/O fail, has them closed first, with evmsd and without.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::epoch::Epoch;
+use crate::base::gather::Gather;
 use crate::base::id::ContainerId;
 use crate::base::units::Sectors;
 use crate::format::control::OpenGates;
@@ -25,13 +27,16 @@ pub struct Keeping {
     pub epoch: Epoch,
     /// The term of the lease in which that was read.
     pub term: u64,
+    /// Milliseconds after which this machine's watchdog bites at the latest, as the container says; zero where it says none.
+    pub watchdog_ms: u32,
 }
 
 impl Keeping {
     /// Has these gates, which have their tables, kept and opened.
     pub fn open(self, gates: Vec<(String, Sectors)>) -> Result<(), LiveError> {
-        let Keeping { container, epoch, term } = self;
-        ask::open_gates(OpenGates { container, epoch, term, gates }).map_err(LiveError::NotOpened)
+        let Keeping { container, epoch, term, watchdog_ms } = self;
+        ask::open_gates(OpenGates { container, epoch, term, watchdog_ms, gates })
+            .map_err(LiveError::NotOpened)
     }
 }
 
@@ -56,6 +61,16 @@ impl Closing {
             closing.forget(open);
         }
     }
+}
+
+/// Containers of which gates are kept here, or being taken away.
+pub fn containers() -> BTreeSet<ContainerId> {
+    page().into_iter().flat_map(|page| page.all().map(|slot| slot.container())).gather()
+}
+
+/// Has this container gates here?
+pub fn has_gates(container: ContainerId) -> bool {
+    containers().contains(&container)
 }
 
 /// Has this container gates here that may not be open in this term? Then what stands on its disks was not compared yet with what

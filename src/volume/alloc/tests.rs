@@ -11,7 +11,13 @@ fn run(disk: u16, start: u64, count: u64) -> Run {
 
 fn holder(node: u8, confirmed: u64, expelled: bool) -> Holder {
     let incarnation = Incarnation([node; 16]);
-    Holder { node: NodeUuid([node; 16]), incarnation, confirmed: Generation(confirmed), expelled }
+    Holder {
+        node: NodeUuid([node; 16]),
+        incarnation,
+        confirmed: Generation(confirmed),
+        expelled,
+        watchdog_ms: 0,
+    }
 }
 
 /// Ten extents on disk 1, of which 0 to 3 were freed by generation 5.

@@ -10,7 +10,7 @@ use crate::format::model::{Change, ChangeKind, Container, ContainerKind, DiskTab
 use crate::volume::check::kind_word;
 use crate::volume::plan::Asker;
 use crate::volume::plan::disks;
-use crate::volume::plan::draft::{Draft, Said, asker_words, hold, owner_words};
+use crate::volume::plan::draft::{self, Draft, Said, asker_words, hold, owner_words};
 use crate::volume::plan::refusal::{ContainerWhy, Refusal};
 use crate::volume::request::{CreateContainer, Machine, OwnerAsk};
 
@@ -147,8 +147,7 @@ pub(super) fn modify(
         return Ok(Said::AlreadySo(format!("{} is {} already", now.name, belongs(now))));
     }
     draft.may_hold()?;
-    let others = |holder: &&Holder| !holder.expelled && holder.node != draft.asker.machine.node;
-    let others = now.holders.iter().filter(others).count();
+    let others = draft.others();
     if hands && kind != ContainerKind::Shared && others > 0 {
         return Err(draft.container(ContainerWhy::Held { others }));
     }
@@ -177,7 +176,13 @@ pub(super) fn modify(
 
 /// Takes it from a machine that cannot write to it any more: the caller has the evidence. Where it belongs when all is well stays as
 /// it is, and who held it is expelled, so that it learns of it when it returns (safety 3.4).
-pub(super) fn takeover(draft: &mut Draft<'_>, from: NodeUuid, words: &str) -> Result<Said, Refusal> {
+/// Who takes it to bring its volumes up is admitted by the same commit.
+pub(super) fn takeover(
+    draft: &mut Draft<'_>,
+    from: NodeUuid,
+    words: &str,
+    watchdog_ms: Option<u32>,
+) -> Result<Said, Refusal> {
     let machine = &draft.asker.machine;
     let owner = owner_of(machine).map_err(|why| draft.container(why))?;
     let container = &draft.model.container;
@@ -192,15 +197,58 @@ pub(super) fn takeover(draft: &mut Draft<'_>, from: NodeUuid, words: &str) -> Re
             return Err(draft.container(ContainerWhy::NotOwner { owner, asker }));
         }
     }
-    let container = &mut draft.model.container;
-    container.owner = Some(owner);
-    container
-        .holders
-        .iter_mut()
-        .filter(|holder| holder.node == from)
-        .for_each(|holder| holder.expelled = true);
+    draft.model.container.owner = Some(owner);
+    expel_all(draft, from);
     hold(&mut draft.model, draft.asker, draft.at);
+    if let Some(watchdog_ms) = watchdog_ms {
+        draft::admit(&mut draft.model, as_holder(draft.asker, draft.at, watchdog_ms));
+    }
     Ok(Said::Changed(words.into()))
+}
+
+fn expel_all(draft: &mut Draft<'_>, node: NodeUuid) -> bool {
+    let holders = draft.model.container.holders.iter_mut();
+    let all = holders.filter(|holder| holder.node == node && !holder.expelled);
+    all.map(|holder| holder.expelled = true).count() > 0
+}
+
+fn as_holder(asker: &Asker, confirmed: Generation, watchdog_ms: u32) -> Holder {
+    let (node, incarnation) = (asker.machine.node, asker.incarnation);
+    Holder { node, incarnation, confirmed, expelled: false, watchdog_ms }
+}
+
+/// Lets the asker have gates of it: said on the disks before the first of them is made, so that whoever finds that machine silent
+/// later knows that it has to be stopped, and which life of it (safety 3.4).
+pub(super) fn admit(draft: &mut Draft<'_>, watchdog_ms: u32) -> Result<Said, Refusal> {
+    draft.may_hold()?;
+    let container = &draft.model.container;
+    let now = container.holder(draft.asker.machine.node);
+    let now = now.filter(|holder| holder.incarnation == draft.asker.incarnation);
+    if now.is_some_and(|holder| holder.watchdog_ms == watchdog_ms) {
+        return Ok(Said::AlreadySo(format!("{} has this node admitted already", container.name)));
+    }
+    draft::admit(&mut draft.model, as_holder(draft.asker, draft.at, watchdog_ms));
+    Ok(Said::Changed(format!("admitted {}", asker_words(&draft.asker.machine))))
+}
+
+/// The asker has no gates of it any more.
+pub(super) fn withdraw(draft: &mut Draft<'_>) -> Said {
+    let node = draft.asker.machine.node;
+    if draft.model.container.holder(node).is_none() {
+        return Said::AlreadySo(format!("{} does not count on this node", draft.model.container.name));
+    }
+    draft.model.container.holders.retain(|holder| holder.expelled || holder.node != node);
+    Said::Changed(format!("left by {}", asker_words(&draft.asker.machine)))
+}
+
+/// A node that shared it cannot write to it any more: the caller has the evidence.
+pub(super) fn expel(draft: &mut Draft<'_>, node: NodeUuid, words: &str) -> Said {
+    match expel_all(draft, node) {
+        true => Said::Changed(words.into()),
+        false => {
+            Said::AlreadySo(format!("{} does not count on that node any more", draft.model.container.name))
+        }
+    }
 }
 
 /// Names of volumes that a refusal shows.
@@ -222,8 +270,7 @@ pub(super) fn delete(draft: &mut Draft<'_>) -> Result<Said, Refusal> {
         let some = draft.model.volumes.iter().take(VOLUMES_SHOWN_MAX).map(|volume| volume.name.clone());
         return Err(draft.container(ContainerWhy::HasVolumes { count, some: some.collect() }));
     }
-    let others = |holder: &&Holder| !holder.expelled && holder.node != draft.asker.machine.node;
-    let others = draft.model.container.holders.iter().filter(others).count();
+    let others = draft.others();
     if others > 0 {
         return Err(draft.container(ContainerWhy::Held { others }));
     }

@@ -55,29 +55,37 @@ pub(super) fn asker_words(machine: &Machine) -> String {
     }
 }
 
-/// Makes the asker the holder of a private container that is its machine's, or confirms for it when it is the sole
-/// holder of another one. A machine has one life at a time: its earlier lives are over, and hold nothing.
+/// Makes the asker the holder of a private standalone container that is its machine's, or confirms for it when it is the sole
+/// holder of another one. Of a cluster's container is a holder who was admitted before its gates were made, and nobody else
+/// ([`admit`]).
 pub(super) fn hold(model: &mut Model, asker: &Asker, at: Generation) {
     let (node, incarnation) = (asker.machine.node, asker.incarnation);
     let container = &mut model.container;
-    if container.owner.as_ref().is_some_and(|owner| owner.node == node) {
-        let holders = &mut container.holders;
-        let mine = holders.iter().find(|holder| (holder.node, holder.incarnation) == (node, incarnation));
+    if container.cluster.is_none() && container.owner.as_ref().is_some_and(|owner| owner.node == node) {
+        let mine = container.holder(node).filter(|holder| holder.incarnation == incarnation);
         let confirmed = mine.map(|holder| holder.confirmed).unwrap_or_default();
-        holders.retain(|holder| holder.expelled || holder.node != node);
-        while holders.len() >= HOLDERS_MAX {
-            // The longest expelled is forgotten; without one, the laws refuse what follows.
-            let Some(oldest) = holders.iter().position(|holder| holder.expelled) else { break };
-            holders.remove(oldest);
-        }
-        holders.push(Holder { node, incarnation, confirmed, expelled: false });
+        admit(model, Holder { node, incarnation, confirmed, expelled: false, watchdog_ms: 0 });
     }
+    let container = &mut model.container;
     let mut active = container.holders.iter_mut().filter(|holder| !holder.expelled);
     if let (Some(sole), None) = (active.next(), active.next())
         && (sole.node, sole.incarnation) == (node, incarnation)
     {
         sole.confirmed = at;
     }
+}
+
+/// Makes it a holder. A machine has one life at a time: its earlier lives are over, and hold nothing.
+pub(super) fn admit(model: &mut Model, new: Holder) {
+    let holders = &mut model.container.holders;
+    let same = |holder: &Holder| (holder.node, holder.incarnation) == (new.node, new.incarnation);
+    holders.retain(|holder| !same(holder) && (holder.expelled || holder.node != new.node));
+    while holders.len() >= HOLDERS_MAX {
+        // The longest expelled is forgotten; without one, the laws refuse what follows.
+        let Some(oldest) = holders.iter().position(|holder| holder.expelled) else { break };
+        holders.remove(oldest);
+    }
+    holders.push(new);
 }
 
 impl Draft<'_> {
@@ -111,13 +119,33 @@ impl Draft<'_> {
     pub(super) fn may_hold(&self) -> Result<(), Refusal> {
         let (container, machine) = (&self.model.container, &self.asker.machine);
         let me = (machine.node, self.asker.incarnation);
-        if container.holders.iter().any(|holder| holder.expelled && (holder.node, holder.incarnation) == me) {
+        // Of a cluster's container no command is let near as long as this node has gates from before (`guard`), and so the same life
+        // may be admitted again once they are gone.
+        let expelled = |holder: &Holder| holder.expelled && (holder.node, holder.incarnation) == me;
+        if container.cluster.is_none() && container.holders.iter().any(expelled) {
             return Err(self.container(ContainerWhy::Expelled));
         }
         match &container.owner {
             Some(owner) if owner.node != machine.node => {
                 let (owner, asker) = (owner_words(owner), asker_words(machine));
                 Err(self.container(ContainerWhy::NotOwner { owner, asker }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many other machines have gates of it, as far as it says.
+    pub(super) fn others(&self) -> usize {
+        let me = self.asker.machine.node;
+        let others = |holder: &&Holder| !holder.expelled && holder.node != me;
+        self.model.container.holders.iter().filter(others).count()
+    }
+
+    /// Tables of other nodes point at what is to be somebody else's: no change of this build spans nodes.
+    pub(super) fn refuse_held(&self) -> Result<(), Refusal> {
+        match self.others() {
+            others if others > 0 && !self.model.container.cluster.is_none() => {
+                Err(self.container(ContainerWhy::Held { others }))
             }
             _ => Ok(()),
         }

@@ -93,8 +93,11 @@ pub fn plan(
     match answer(&mut draft, request, dice)? {
         Said::AlreadySo(words) => Ok(Outcome::AlreadySo(words)),
         Said::Changed(words) => {
-            let kind =
-                if matches!(request, Request::Settle) { ChangeKind::Settle } else { ChangeKind::Change };
+            let kind = match request {
+                Request::Settle => ChangeKind::Settle,
+                Request::Takeover { .. } | Request::Expel { .. } => ChangeKind::Takeover,
+                _ => ChangeKind::Change,
+            };
             draft.model.change = change(kind, &words, asker);
             proofread(act, &draft.model)?;
             Ok(Outcome::Next(Box::new(Planned { model: draft.model, words })))
@@ -107,6 +110,9 @@ fn act(request: &Request) -> &'static str {
     match request {
         Request::Modify { .. } => "modify container",
         Request::Takeover { .. } => "take over container",
+        Request::Admit { .. } => "be admitted to container",
+        Request::Withdraw => "withdraw from container",
+        Request::Expel { .. } => "expel a node from container",
         Request::Expand { .. } => "expand container",
         Request::Shrink { .. } => "shrink container",
         Request::Readmit { .. } => "readmit disks of container",
@@ -127,10 +133,25 @@ fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<S
         Request::Modify { owner, kind, name } => {
             return container::modify(draft, owner.as_ref(), *kind, name.as_ref());
         }
-        Request::Takeover { from, words } => return container::takeover(draft, *from, words),
+        Request::Takeover { from, words, admit } => {
+            return container::takeover(draft, *from, words, *admit);
+        }
+        Request::Admit { watchdog_ms } => return container::admit(draft, *watchdog_ms),
+        Request::Withdraw => return Ok(container::withdraw(draft)),
+        Request::Expel { node, words } => return Ok(container::expel(draft, *node, words)),
         Request::Settle => return disks::settle(draft),
         Request::Delete => return container::delete(draft),
         _ => draft.take_hold()?,
+    }
+    if matches!(
+        request,
+        Request::Shrink { .. }
+            | Request::VolumeShrink { .. }
+            | Request::VolumeRename { .. }
+            | Request::VolumeDelete { .. }
+            | Request::Restore { .. }
+    ) {
+        draft.refuse_held()?;
     }
     match request {
         Request::Expand { disks } => disks::expand(draft, disks),
@@ -146,9 +167,13 @@ fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<S
         Request::VolumeRename { name, new } => volumes::rename(draft, name, new),
         Request::VolumeDelete { name } => volumes::delete(draft, name),
         Request::Restore { from } => restore::restore(draft, from),
-        Request::Modify { .. } | Request::Takeover { .. } | Request::Settle | Request::Delete => {
-            Ok(Said::AlreadySo(String::new()))
-        }
+        Request::Modify { .. }
+        | Request::Takeover { .. }
+        | Request::Admit { .. }
+        | Request::Withdraw
+        | Request::Expel { .. }
+        | Request::Settle
+        | Request::Delete => Ok(Said::AlreadySo(String::new())),
     }
 }
 

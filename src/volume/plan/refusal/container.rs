@@ -78,7 +78,10 @@ impl fmt::Display for ContainerWhy {
                 write!(f, "it is private to {owner} and this machine is {asker}")
             }
             ContainerWhy::Expelled => write!(f, "this machine was expelled from it in this life"),
-            ContainerWhy::Held { others } => write!(f, "{others} other machines may still write to it"),
+            ContainerWhy::Held { others } => {
+                let machines = if *others == 1 { "machine" } else { "machines" };
+                write!(f, "{others} other {machines} may still write to it")
+            }
             ContainerWhy::Deported => write!(f, "it is deported and nobody may use it"),
             ContainerWhy::Deleted => write!(f, "it is being deleted"),
             ContainerWhy::HasVolumes { count, some } => {
@@ -119,9 +122,7 @@ impl Why for ContainerWhy {
                 "ask on the owner, or take it over with 'evms container takeover'"
             }
             ContainerWhy::Expelled => "restart evmsd, so that the machine joins again",
-            ContainerWhy::Held { .. } => {
-                "deactivate it on them first, or take it over with 'evms container takeover'"
-            }
+            ContainerWhy::Held { .. } => "deactivate it there first",
             ContainerWhy::Deported => "import it first with 'evms container import'",
             ContainerWhy::Deleted => "finish that with 'evms container delete'",
             ContainerWhy::HasVolumes { .. } => "delete them first with 'evms volume delete'",

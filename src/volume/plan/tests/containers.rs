@@ -135,8 +135,8 @@ fn hands_do_not_change_behind_a_holders_back() {
     shared.container.holders.push(holder(2, 1, 3, false));
     says(
         refused(&shared, &hand(None, Some(ContainerKind::Deported))),
-        "cannot modify container data: 1 other machines may still write to it; nothing was written; \
-         deactivate it on them first, or take it over with 'evms container takeover'",
+        "cannot modify container data: 1 other machine may still write to it; nothing was written; \
+         deactivate it there first",
         Kind::Refused,
     );
     assert!(ask(&shared, &hand(None, Some(ContainerKind::Private))).is_err());
@@ -280,7 +280,7 @@ fn a_deletion_keeps_the_old_set_until_it_is_settled() {
 fn a_takeover_keeps_the_home_and_expels_who_held_it() {
     let model = made(|_| ()).unwrap();
     let (owner, taker) = (asker(1, 1).machine, asker(2, 7));
-    let request = |from| Request::Takeover { from, words: "taken over from n1: burnt".into() };
+    let request = |from| Request::Takeover { from, words: "taken over from n1: burnt".into(), admit: None };
     let ask = |model: &Model, from, who: &Asker| ask_as(model, &request(from), who);
     let Ok(Outcome::Next(next)) = ask(&model, owner.node, &taker) else { panic!("it is planned") };
     let taken = next.model.container;

@@ -11,6 +11,7 @@ use fixture::{asker, at, container, name, new_disk, volume};
 
 mod containers;
 mod disk_sets;
+mod holders;
 mod random;
 mod restored;
 mod volumes;
@@ -106,7 +107,7 @@ fn says(told: (String, Kind), words: &str, kind: Kind) {
 
 fn holder(node: u8, life: u8, confirmed: u64, expelled: bool) -> Holder {
     let Asker { machine, incarnation, .. } = asker(node, life);
-    Holder { node: machine.node, incarnation, confirmed: Generation(confirmed), expelled }
+    Holder { node: machine.node, incarnation, confirmed: Generation(confirmed), expelled, watchdog_ms: 0 }
 }
 
 fn freed(disk: u16, start: u64, count: u64, generation: u64) -> Freed {

@@ -1,0 +1,94 @@
+//! Nodes that are not in the view, and what they held: another process (`run::succession`) reads the disks and takes over what there is
+//! evidence for, once there can be some. Who comes first in the view is first; the others wait for it, each longer than the one
+//! before, and find nothing left to do.
+
+use std::cell::{Cell, RefCell};
+
+use crate::base::gather::Gather;
+use crate::base::id::{NodeId, NodeUuid};
+use crate::base::time::BootTime;
+use crate::cluster::view::ViewNumber;
+use crate::format::control::AbsentLine;
+use crate::host::clock;
+use crate::host::keeper_process::{self, Beside};
+use crate::run::daemon::engine::Engine;
+use crate::run::daemon::gates::{reap, start};
+
+/// Milliseconds by which each member of a view waits longer than the one before it: a takeover is done in less.
+const RANK_MS: u64 = 3000;
+/// Milliseconds until disks are read again, while somebody is absent: twice as long each time, between these.
+const AGAIN_MS: (u64, u64) = (2000, 60_000);
+
+/// What stands of it.
+#[derive(Default)]
+pub struct Succession {
+    /// The term of the lease, and since when it is known of.
+    term: Cell<Term>,
+    /// Who reads the disks.
+    reader: RefCell<Option<Beside>>,
+    next: Cell<Option<(BootTime, u64)>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Term {
+    number: u64,
+    since: BootTime,
+}
+
+impl Engine {
+    /// The lease is by this view in this term. Whatever was found in an earlier one counts no more (safety 5.4).
+    pub fn note_term(&self, view: ViewNumber, term: u64) {
+        let is_known = self.view().is_some_and(|known| known.number == view);
+        // Something may have been begun in the term before, and was cut off.
+        let may_be_unfinished = self.succession.next.take().is_some();
+        let number = if is_known { term } else { 0 };
+        let since = clock::boot_now();
+        self.succession.term.set(Term { number, since });
+        if number == 0 {
+            return;
+        }
+        let timing = self.settings().roster.configuration.timing;
+        let rank = self.members().iter().position(|node| *node == self.settings().node).unwrap_or(0) as u64;
+        // What was cut off is its own that began it.
+        let first = match (self.absentees().is_empty(), may_be_unfinished) {
+            (_, true) => since,
+            (true, false) => return,
+            (false, false) => since.plus_ms(timing.stopped_ms(timing.watchdog_ms) + rank * RANK_MS),
+        };
+        self.succession.next.set(Some((first, AGAIN_MS.0)));
+    }
+
+    fn absentees(&self) -> Vec<NodeId> {
+        let members = self.members();
+        let all = self.settings().roster.members.keys().copied();
+        all.filter(|node| !members.contains(node)).gather()
+    }
+
+    /// Who is not in the view.
+    pub fn absent(&self) -> AbsentLine {
+        let Term { number, since } = self.succession.term.get();
+        let configuration = &self.settings().roster.configuration;
+        let machine = |node: &NodeId| configuration.nodes.get(node).map(|voter| voter.uuid);
+        let machines: Vec<NodeUuid> = self.absentees().iter().filter_map(machine).gather();
+        let timing = &configuration.timing;
+        AbsentLine {
+            term: number,
+            since_ms: since.ms,
+            machines,
+            drain_ms: timing.drain_ms,
+            drift_ppm: timing.drift_ppm,
+        }
+    }
+
+    /// Has the disks read when it is time to.
+    pub fn see_to_absent(&self) {
+        reap(&self.succession.reader);
+        let Some((at, pause_ms)) = self.succession.next.get() else { return };
+        let now = clock::boot_now();
+        if now < at || !self.is_quorate() || !start(&self.succession.reader, keeper_process::SUCCESSION) {
+            return;
+        }
+        let again = (now.plus_ms(pause_ms), (pause_ms * 2).min(AGAIN_MS.1));
+        self.succession.next.set(if self.absentees().is_empty() { None } else { Some(again) });
+    }
+}
