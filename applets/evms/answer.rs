@@ -2,7 +2,9 @@
 
 use evms::format::control::{PingLine, Status};
 use evms::run::check;
-use evms::run::report::{Activated, BackedUp, Changed, CheckReport, Deactivated, History, Info, Listing};
+use evms::run::report::{
+    Activated, BackedUp, Changed, CheckReport, Deactivated, History, Info, Listing, Tenure,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -35,6 +37,8 @@ pub enum Answer {
     Status(Status),
     /// Of `why`.
     Why(Status),
+    /// Of `why CONTAINER`.
+    Tenure(Tenure),
     /// Of `list nodes`.
     Nodes(Status),
     /// Of `node ping`.
@@ -57,6 +61,7 @@ impl Answer {
             Answer::Deactivated(report) => print_active::deactivated(report),
             Answer::Status(status) => print_status::status(status),
             Answer::Why(status) => print_status::why(status),
+            Answer::Tenure(report) => print_info::tenure(report),
             Answer::Nodes(status) => print_status::nodes(status),
             Answer::Pinged(line) => print_status::pinged(line),
             Answer::Printed(_) => String::new(),
@@ -76,6 +81,7 @@ impl Answer {
             Answer::Deactivated(report) => value(report),
             Answer::Status(status) => value(status),
             Answer::Why(status) => value(status),
+            Answer::Tenure(report) => value(report),
             Answer::Nodes(status) => value(&status.nodes),
             Answer::Pinged(line) => value(line),
             Answer::Printed(_) => None,

@@ -4,6 +4,7 @@ use evms::format::control::{Request, Status};
 use evms::run::ask::{self, Asking};
 
 use crate::evms::answer::Answer;
+use crate::evms::containers;
 use crate::evms::globals::Globals;
 use crate::evms::print_status;
 use crate::evms::verbs::Refused;
@@ -24,9 +25,12 @@ pub fn status(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     Ok(Answer::Status(ask::status(node(&globals))?))
 }
 
-/// `why`.
-pub fn why(_: &Words, globals: Globals) -> Result<Answer, Refused> {
-    Ok(Answer::Why(ask::status(node(&globals))?))
+/// `why`, of the node or of a container.
+pub fn why(words: &Words, globals: Globals) -> Result<Answer, Refused> {
+    match words.names(0) {
+        [] => Ok(Answer::Why(ask::status(node(&globals))?)),
+        [container, ..] => Ok(Answer::Tenure(containers::context(words, globals)?.tenure(container)?)),
+    }
 }
 
 /// `list nodes`.

@@ -1,9 +1,12 @@
 //! `info` as text: one thing in full, its facts below each other.
 
 use evms::base::epoch::Epoch;
-use evms::run::report::{ContainerLine, DiskLine, Info, MemberLine, PieceLine, Room, VolumeLine, WriteLine};
+use evms::run::report::{
+    ContainerLine, DiskLine, Info, MemberLine, PieceLine, Room, Tenure, VolumeLine, WriteLine,
+};
 
 use crate::evms::print::{blocks, layout, name, owner, sentences, volumes};
+use crate::evms::print_status::span;
 use crate::evms::table::{Table, clean, size};
 
 /// Facts below each other; those of which nothing is known are left out.
@@ -49,6 +52,40 @@ pub fn info(report: &Info) -> String {
         }
         Info::Disk { disk, areas } => blocks(&[disk_facts(disk), areas_table(areas)]),
     }
+}
+
+/// `why CONTAINER`.
+pub fn tenure(report: &Tenure) -> String {
+    let seen = |state: &str| if state.is_empty() { String::new() } else { format!(", {state}") };
+    let owner = match report.owner.as_str() {
+        "" => String::new(),
+        owner => format!("{owner} ({}){}", report.owner_node, seen(&report.owner_state)),
+    };
+    let doubt = if report.committed { "" } else { ", in doubt" };
+    let by = if report.by.is_empty() { String::new() } else { format!(" on {}", report.by) };
+    let grade = if report.grade.is_empty() { "none".into() } else { report.grade.clone() };
+    let top = facts(
+        format!("container {}", report.container),
+        &[
+            ("type", report.kind.into()),
+            ("owner", owner),
+            ("home", report.home.clone()),
+            ("epoch", format!("{}, generation {}{doubt}", Epoch(report.epoch), report.generation)),
+            ("since", format!("{}{by}: {}", report.since, report.evidence)),
+            ("grade", format!("{grade}: {}", report.grade_why)),
+            ("next", report.next.clone()),
+        ],
+    );
+    if report.holders.is_empty() {
+        return top;
+    }
+    let mut table = Table::new(&["NODE", "STATE", ">WATCHDOG", "MAY HAVE GATES"]);
+    for holder in &report.holders {
+        let watchdog = if holder.watchdog_ms == 0 { "none".into() } else { span(holder.watchdog_ms.into()) };
+        let may = if holder.counted_out { "no: the others went on without it" } else { "yes" };
+        table.row([clean(&holder.name), holder.state.clone(), watchdog, may.into()]);
+    }
+    blocks(&[top, table.text()])
 }
 
 fn container_facts(line: &ContainerLine, more: &[(&'static str, String)]) -> String {

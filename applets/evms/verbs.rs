@@ -371,12 +371,15 @@ pub const VERBS: &[Verb] = &[
     Verb {
         noun: "",
         verb: "why",
-        usage: "",
-        line: "why this node may act, or may not, and what would change that",
+        usage: "[CONTAINER]",
+        line: "why this node may act, or who holds a container, and what would change that",
         text: "Tells why this node may act or may not, or another with --node NAME: who was heard, when and on which paths, how\n\
-               many votes that makes, and what is missing. The exit code is 7 when its evmsd cannot be asked.\n",
+               many votes that makes, and what is missing. The exit code is 7 when its evmsd cannot be asked.\n\
+               \n\
+               Of a container: who holds it, since when and on which evidence; which nodes may have gates of it, and how each is\n\
+               watched; and what would have to happen for this node to have it.\n",
         options: &[],
-        names_max: 0,
+        names_max: 1,
         run: cluster::why,
     },
     Verb {
@@ -447,7 +450,8 @@ impl Verb {
     /// Does a daemon answer it? Then it may be any node's.
     pub fn asks_daemon(&self, behind: &[&str]) -> bool {
         match (self.noun, self.verb) {
-            ("", "status" | "why") | ("node", _) => true,
+            ("", "status") | ("node", _) => true,
+            ("", "why") => behind.iter().all(|word| word.starts_with('-')),
             ("", "list") => behind.first() == Some(&"nodes"),
             _ => false,
         }

@@ -82,6 +82,30 @@ impl Planner {
         Change { kind, text: "opened".into(), by: self.asker.machine.name.clone(), at: self.asker.at }
     }
 
+    /// A container that changes hands does so in the opening itself (safety 2.2): whoever is cut off in the middle has taken it, or its
+    /// owner finds it as he left it.
+    fn taken(&mut self, chosen: &Chosen) -> Result<Option<Model>, Why> {
+        let takes =
+            |request: &mut Request| matches!(request, Request::Takeover { .. } | Request::Expel { .. });
+        // What is done in the opening is not asked for after it.
+        let Some(request) = self.request.take_if(takes) else { return Ok(None) };
+        let order = chosen.image.header.order;
+        let mut marked = chosen.model.clone();
+        let read = chosen.read.iter().copied().collect::<Vec<_>>();
+        plan::mark_absent(&mut marked, &read, order.generation);
+        let outcome = plan::plan(&marked, order, &request, &self.asker, &mut self.dice);
+        match outcome.map_err(|refusal| Why::Refused(Box::new(refusal)))? {
+            Outcome::AlreadySo(words) => {
+                self.already = Some(words);
+                Ok(None)
+            }
+            Outcome::Next(planned) => {
+                self.words = Some(planned.words);
+                Ok(Some(planned.model))
+            }
+        }
+    }
+
     /// Gives joiners the numbers that the plan gave their disks.
     fn number(&self, model: &Model) -> Option<Vec<Joiner>> {
         let numbered = self.joiners.iter().map(|joiner| {
@@ -105,8 +129,11 @@ impl Author for Planner {
                 guard::may(&chosen.model, &self.principal, self.place, self.act).map_err(Why::Denied)?;
             let written = chosen.image.header.configuration;
             guard::refuse_outdated(&chosen.model.container, written, &self.principal).map_err(Why::Denied)?;
-            let change = self.opening_words(ChangeKind::Opening);
-            return Ok((mandate, Model { change, ..chosen.model.clone() }));
+            let model = match self.taken(chosen)? {
+                Some(model) => model,
+                None => Model { change: self.opening_words(ChangeKind::Opening), ..chosen.model.clone() },
+            };
+            return Ok((mandate, model));
         }
         let model = self.first.clone().ok_or(Why::NoNumber)?;
         let warrant = self.principal.warrant_of(model.container.cluster);

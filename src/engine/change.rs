@@ -266,7 +266,7 @@ impl<A: Author> Change<A> {
         match decision {
             Ok((mandate, mut model)) => {
                 self.mandate = Some(mandate);
-                if chosen.is_some() {
+                if chosen.is_some() && model.change.kind != ChangeKind::Takeover {
                     model.change.kind = ChangeKind::Opening;
                 }
                 opening.decide(Some(model), self.keep);

@@ -117,7 +117,36 @@ fn line(kept: &Kept, present: &Chosen) -> Option<HistoryLine> {
     })
 }
 
+/// When a container came to who has it, and how.
+pub(super) struct Since {
+    /// The wall time of that change; empty when no model is kept that is so old.
+    pub at: String,
+    /// Who made it.
+    pub by: String,
+    /// In words.
+    pub words: String,
+}
+
 impl Context {
+    /// Since when a container has the kind and the owner that it has, as far back as models are kept.
+    pub(super) fn since(&self, scene: &Scene, found: &Found, present: &Chosen) -> Since {
+        let whose =
+            |model: &Model| (model.container.kind, model.container.owner.as_ref().map(|owner| owner.node));
+        let now = whose(&present.model);
+        let models = kept(scene, found).into_iter().filter_map(|kept| {
+            let of_it = kept.image.header.order <= present.image.header.order;
+            Model::decode(&kept.image.body).ok().filter(|_| of_it)
+        });
+        // Newest first: the last of those that are alike is the one by which it changed hands.
+        let first = models.take_while(|model| whose(model) == now).last();
+        let change = first.map_or_else(|| present.model.change.clone(), |model| model.change);
+        Since {
+            at: change.at.to_string(),
+            by: change.by.map_or(String::new(), |by| by.to_string()),
+            words: change.text,
+        }
+    }
+
     /// `history NAME [--compare G1 [G2]]`; without G2 the present model is compared.
     pub fn history(&self, name: &str, compare: Option<(Which, Option<Which>)>) -> Result<History, RunError> {
         let scene = self.look_for_members()?;

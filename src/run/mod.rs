@@ -37,5 +37,6 @@ pub mod strays;
 pub mod succession;
 pub mod take;
 pub mod takeover;
+pub mod tenure;
 pub mod volume;
 pub mod writable;

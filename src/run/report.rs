@@ -396,6 +396,62 @@ pub struct VolumeDown {
     pub why: String,
 }
 
+/// Who may have gates of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HolderLine {
+    /// The node's name; the beginning of its machine's identity where it has none here.
+    pub name: String,
+    /// Its machine.
+    pub node: String,
+    /// How this node's daemon sees it: `here`, `member`, `silent`, …, `unknown`.
+    pub state: String,
+    /// Milliseconds after which its watchdog stops it; zero without one.
+    pub watchdog_ms: u32,
+    /// The others went on without it, and it has not come back.
+    pub counted_out: bool,
+}
+
+/// The answer to `why CONTAINER`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tenure {
+    /// The container.
+    pub container: String,
+    /// Its identity.
+    pub id: String,
+    /// Private, shared, deported, deleted.
+    pub kind: &'static str,
+    /// Its owner's name; empty when it has none.
+    pub owner: String,
+    /// Its owner's machine; likewise.
+    pub owner_node: String,
+    /// How this node's daemon sees the owner; likewise.
+    pub owner_state: String,
+    /// Where it belongs when all is well; empty when that is nowhere.
+    pub home: String,
+    /// Epoch of the model.
+    pub epoch: u64,
+    /// Generation of the model.
+    pub generation: u64,
+    /// Does a majority of its disks hold that model?
+    pub committed: bool,
+    /// When it came to who has it; people's time.
+    pub since: String,
+    /// Which machine did that.
+    pub by: String,
+    /// How, and on which evidence.
+    pub evidence: String,
+    /// Who may have gates of it.
+    pub holders: Vec<HolderLine>,
+    /// What it rests on that nobody writes who had it before: `A` to `D`; empty for what is of no cluster.
+    pub grade: String,
+    /// The same in words.
+    pub grade_why: String,
+    /// Has this node gates of it?
+    pub gates_here: bool,
+    /// What would have to happen for this node to have it.
+    pub next: String,
+}
+
 /// The answer to `activate`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Activated {

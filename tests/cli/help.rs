@@ -388,10 +388,13 @@ Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, 
     (
         "why",
         "\
-usage: evms why
+usage: evms why [CONTAINER]
 
 Tells why this node may act or may not, or another with --node NAME: who was heard, when and on which paths, how
 many votes that makes, and what is missing. The exit code is 7 when its evmsd cannot be asked.
+
+Of a container: who holds it, since when and on which evidence; which nodes may have gates of it, and how each is
+watched; and what would have to happen for this node to have it.
 
 Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, --json) and exit codes: evms --help
 ",
@@ -507,7 +510,7 @@ fn unknown_words_are_refused_with_the_known_ones() {
         ("--json=yes list", "--json takes no value"),
         ("--bananas list", "--disk, --include"),
         ("status now", "'now' is one word too many"),
-        ("why data", "'data' is one word too many"),
+        ("why data more", "'more' is one word too many"),
         ("node ping", "NODE is missing"),
         ("node ping n2 --count few", "'few' is not a number"),
         ("node crate", "evms node has: ping"),

@@ -53,6 +53,9 @@ fn other_answers_hold_to_theirs() {
     for name in ["data", "data/x", "data/fast", "a.img", "e.img", "f.img", "g.img"] {
         holds("info", &bench.done(&format!("--json info {name}")));
     }
+    for container in ["data", "more"] {
+        holds("tenure", &bench.done(&format!("--json why {container}")));
+    }
     holds("check", &bench.evms("--json check").out);
     holds("history", &bench.done("--json history data"));
     holds("history", &bench.done("--json history data --compare 1"));

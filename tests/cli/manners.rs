@@ -55,7 +55,7 @@ Verbs:
   activate           bring volumes up: /dev/evms/CONTAINER/VOLUME
   deactivate         take volumes down
   status             how the cluster is: quorum, view, nodes, links, what changed
-  why                why this node may act, or may not, and what would change that
+  why                why this node may act, or who holds a container, and what would change that
   node ping          send messages to a node and back, and measure
 
 Options of every verb:

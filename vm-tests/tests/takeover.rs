@@ -20,6 +20,8 @@ const TAKEN_SECONDS: f64 = 15.0;
 const QUORATE: &str = "evms status --json | grep -q '\"quorate\":true'";
 const VOLUME: &str = "/dev/evms/data/home";
 const NO_GATES: &str = "evms-fence status --json | grep -q '\"gates\":\\[\\]'";
+/// The keeper opened one of them (what fails is not stopped either).
+const OPEN: &str = "evms-fence status --json | grep -q '\"state\":\"open\"'";
 /// As the kernel has it: of every gate, whether it is stopped.
 const GATES: &str = "for d in /sys/block/dm-*/dm; do case $(cat $d/name) in evms:gate:*) cat $d/suspended;; esac; done 2>/dev/null | sort -u";
 /// Writes one block after the other from the block `$3` on, each with who wrote it; ends at the first error.
@@ -243,7 +245,7 @@ fn who_comes_back_in_the_middle(bench: &mut Bench) -> Result<(), Trouble> {
         bench.heal()?;
         let next = 1 - has;
         // It goes on, or what waited has failed and is gone.
-        let settled = format!("[ \"$({GATES})\" = 0 ] || {NO_GATES}");
+        let settled = format!("{OPEN} || {NO_GATES}");
         wait_until(&mut bench.nodes[has], &settled)?;
         let moved = bench.nodes[has].run(NO_GATES)?.code == 0;
         eprintln!("  back after {late_ms} ms: {}", if moved { "taken over" } else { "kept" });

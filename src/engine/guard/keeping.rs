@@ -68,31 +68,24 @@ pub struct Me {
 }
 
 /// Judges it. `chosen` is the model and its epoch that a majority of the disks gave, and whether it is committed; `held` the epoch
-/// under which `me` had its gates open. Only this node's own commands mint epochs with its number, and they change nothing of a
-/// container whose gates are not open in the lease's term: so who took it and gave it back left an epoch of another number, or one
-/// that follows on it. What is shared changes under this node all the time; there it counts that it is still admitted (safety 3.4).
+/// under which `me` had its gates open. Whoever takes it, or counts this node out, says so in the same commit, and nobody but this
+/// node itself admits it again, which it does not do as long as it has gates from before: so who is admitted still has lost nothing,
+/// whoever opened the container meanwhile (safety 3.4).
 pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: Me) -> Regained {
     let Some((model, epoch, committed)) = chosen else { return Regained::Unclear };
     let container = &model.container;
-    let by_me = epoch == held || epoch.minted_by() == me.id;
+    let admitted = container.holder(me.node).is_some_and(|holder| holder.incarnation == me.incarnation);
     let mine = match container.kind {
         ContainerKind::Private => container.owner.as_ref().is_some_and(|owner| owner.node == me.node),
-        ContainerKind::Shared => {
-            let admitted =
-                container.holder(me.node).is_some_and(|holder| holder.incarnation == me.incarnation);
-            return match (admitted && epoch >= held, committed) {
-                (true, true) => Regained::Held(epoch),
-                (_, false) => Regained::Unclear,
-                (false, true) => Regained::Lost,
-            };
-        }
+        ContainerKind::Shared => true,
         ContainerKind::Deported | ContainerKind::Deleted => false,
     };
-    match (mine && by_me && epoch >= held, committed || by_me) {
-        (_, false) => Regained::Unclear,
-        // What is not committed may be gone again at the next look.
-        (true, true) => Regained::Held(if committed { epoch } else { held }),
+    // An older epoch: disks went back in time.
+    match (mine && admitted && epoch >= held, committed || epoch.minted_by() == me.id) {
+        (true, true) => Regained::Held(epoch),
         (false, true) => Regained::Lost,
+        // What is not committed may be gone again at the next look.
+        (_, false) => Regained::Unclear,
     }
 }
 
@@ -123,23 +116,41 @@ mod tests {
         assert_eq!([true, false].map(|shut| reign.feeds(shut, at(1000))), [true, false]);
     }
 
+    fn mine(expelled: bool) -> Holder {
+        Holder {
+            node: ME.node,
+            incarnation: ME.incarnation,
+            confirmed: Generation(1),
+            expelled,
+            watchdog_ms: 0,
+        }
+    }
+
+    fn ask(model: &Model, round: u64, by: u64, committed: bool) -> Regained {
+        regained(Some((model, Epoch(round << 16 | by), committed)), HELD, ME)
+    }
+
     #[test]
     fn what_another_node_had_meanwhile_is_lost() {
         let mut model = container(&[10, 10]);
         model.container.owner = Some(Owner { node: ME.node, name: None });
-        let ask = |model: &Model, round: u64, by: u64, committed| {
-            regained(Some((model, Epoch(round << 16 | by), committed)), HELD, ME)
-        };
+        model.container.holders = vec![mine(false)];
         assert_eq!(ask(&model, 5, 1, true), Regained::Held(HELD));
-        // A command of this node was cut off by the end of the lease.
-        assert_eq!(ask(&model, 6, 1, false), Regained::Held(HELD));
+        // A command of this node was cut off by the end of the lease: an opening of its own goes on from there.
+        assert_eq!(ask(&model, 6, 1, false), Regained::Held(Epoch(6 << 16 | 1)));
         assert_eq!(ask(&model, 6, 1, true), Regained::Held(Epoch(6 << 16 | 1)));
-        // It was taken, and given back.
-        assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
+        // Another node opened it and was cut off before it had taken it, or wrote nothing that is committed.
+        assert_eq!(ask(&model, 6, 2, true), Regained::Held(Epoch(6 << 16 | 2)));
         assert_eq!(ask(&model, 6, 2, false), Regained::Unclear);
         // An older one than this node had: disks went back in time.
         assert_eq!(ask(&model, 4, 1, true), Regained::Lost);
         assert_eq!(regained(None, HELD, ME), Regained::Unclear);
+        // It was taken, and given back.
+        model.container.holders = vec![mine(true)];
+        assert_eq!(ask(&model, 6, 1, true), Regained::Lost);
+        model.container.holders.clear();
+        assert_eq!(ask(&model, 6, 1, true), Regained::Lost);
+        model.container.holders = vec![mine(false)];
         model.container.owner = Some(Owner { node: NodeUuid([2; 16]), name: None });
         assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
         assert_eq!(ask(&model, 5, 1, true), Regained::Lost);
@@ -154,25 +165,14 @@ mod tests {
         let mut model = container(&[10, 10]);
         (model.container.kind, model.container.owner) = (ContainerKind::Shared, None);
         model.container.holders.clear();
-        let mine = Holder {
-            node: ME.node,
-            incarnation: ME.incarnation,
-            confirmed: Generation(1),
-            expelled: false,
-            watchdog_ms: 0,
-        };
-        let ask = |model: &Model, round: u64, committed| {
-            regained(Some((model, Epoch(round << 16 | 2), committed)), HELD, ME)
-        };
-        assert_eq!(ask(&model, 6, true), Regained::Lost);
-        model.container.holders = vec![mine];
-        assert_eq!(ask(&model, 6, true), Regained::Held(Epoch(6 << 16 | 2)));
-        assert_eq!(ask(&model, 6, false), Regained::Unclear);
-        assert_eq!(ask(&model, 4, true), Regained::Lost, "disks went back in time");
+        assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
+        model.container.holders = vec![mine(false)];
+        assert_eq!(ask(&model, 6, 2, true), Regained::Held(Epoch(6 << 16 | 2)));
+        assert_eq!(ask(&model, 6, 2, false), Regained::Unclear);
+        assert_eq!(ask(&model, 4, 2, true), Regained::Lost, "disks went back in time");
         model.container.holders[0].incarnation = Incarnation([9; 16]);
-        assert_eq!(ask(&model, 6, true), Regained::Lost);
-        model.container.holders[0].incarnation = ME.incarnation;
-        model.container.holders[0].expelled = true;
-        assert_eq!(ask(&model, 6, true), Regained::Lost);
+        assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
+        model.container.holders = vec![mine(true)];
+        assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
     }
 }

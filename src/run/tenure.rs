@@ -1,0 +1,155 @@
+//! `why CONTAINER`: who holds a container, since when and on which evidence, what that rests on when its holder falls silent, and what
+//! would have to happen for this node to get it (R1). Reads only.
+
+use crate::base::id::NodeUuid;
+use crate::engine::guard::evidence::Prospect;
+use crate::format::control::Status;
+use crate::format::model::{Container, ContainerKind, Holder, Owner};
+use crate::host::clock;
+use crate::run::ask;
+use crate::run::change::find;
+use crate::run::company::Company;
+use crate::run::context::Context;
+use crate::run::failure::RunError;
+use crate::run::live::keeping;
+use crate::run::report::{HolderLine, Tenure};
+use crate::run::takeover::called;
+use crate::volume::check::kind_word;
+
+impl Context {
+    /// `why NAME` of a container.
+    pub fn tenure(&self, name: &str) -> Result<Tenure, RunError> {
+        let scene = self.look_for_members()?;
+        let (found, chosen) = find(&scene, name)?;
+        let container = &chosen.model.container;
+        // What is standalone asks no daemon.
+        let status = if container.cluster.is_none() { None } else { ask::status("").ok() };
+        let since = self.since(&scene, found, chosen);
+        let order = chosen.image.header.order;
+        Ok(Tenure {
+            container: container.name.to_string(),
+            id: container.id.to_string(),
+            kind: kind_word(container.kind),
+            owner: container.owner.as_ref().map(called).unwrap_or_default(),
+            owner_node: container.owner.as_ref().map(|owner| owner.node.to_string()).unwrap_or_default(),
+            owner_state: container.owner.as_ref().map(|owner| state(owner.node, &status)).unwrap_or_default(),
+            home: container.home.as_ref().map(called).unwrap_or_default(),
+            epoch: order.epoch.0,
+            generation: order.generation.0,
+            committed: chosen.committed,
+            since: since.at,
+            by: since.by,
+            evidence: since.words,
+            holders: container.holders.iter().map(|holder| self.holder_line(holder, &status)).collect(),
+            grade: grade(container).into(),
+            grade_why: grade_why(container).into(),
+            gates_here: keeping::has_gates(container.id),
+            next: self.next_step(container),
+        })
+    }
+
+    fn holder_line(&self, holder: &Holder, status: &Option<Status>) -> HolderLine {
+        let name = match self.company() {
+            Company::Of(cluster) => cluster.name_of(holder.node).map(ToString::to_string),
+            _ => None,
+        };
+        HolderLine {
+            name: name.unwrap_or_else(|| holder.node.short()),
+            node: holder.node.to_string(),
+            state: state(holder.node, status),
+            watchdog_ms: holder.watchdog_ms,
+            counted_out: holder.expelled,
+        }
+    }
+
+    /// What would have to happen for this node to have it.
+    fn next_step(&self, container: &Container) -> String {
+        let name = &container.name;
+        if !container.cluster.is_none() {
+            match self.company() {
+                Company::Of(cluster) if cluster.warrant.cluster == container.cluster => (),
+                Company::NotNow(why) => return format!("this node may not act now: {why}"),
+                Company::Of(_) | Company::None => {
+                    return "it belongs to a cluster that this machine is not in; ask on a node of that cluster"
+                        .into();
+                }
+            }
+        }
+        let here = keeping::has_gates(container.id);
+        match (container.kind, &container.owner) {
+            (ContainerKind::Deported, _) | (ContainerKind::Private, None) => {
+                format!("it is nobody's; take it with: evms container import {name}")
+            }
+            (ContainerKind::Deleted, _) => format!("finish its end with: evms container delete {name}"),
+            (ContainerKind::Shared, _) if here => "this node uses it".into(),
+            (ContainerKind::Shared, _) => format!("any node may use it: evms activate {name}"),
+            (ContainerKind::Private, Some(owner)) if owner.node == self.machine.node => match here {
+                true => "this node owns it and has its gates".into(),
+                false => format!("this node owns it; bring its volumes up with: evms activate {name}"),
+            },
+            (ContainerKind::Private, Some(owner)) => self.of_another(container, owner),
+        }
+    }
+
+    fn of_another(&self, container: &Container, owner: &Owner) -> String {
+        let name = &container.name;
+        let who = called(owner);
+        if container.cluster.is_none() {
+            return format!(
+                "the machine {who} owns it; have it deported there: evms container modify {name} --type deported"
+            );
+        }
+        let seconds = |ms: u64| ms.div_ceil(1000);
+        match self.prospect(container, owner.node) {
+            None => format!(
+                "{who} is in the view and owns it; have it given there: evms deactivate {name}, then evms container modify {name} \
+                 --owner {}",
+                self.named_machine().name.map_or_else(|| "NODE".into(), |name| name.to_string())
+            ),
+            Some(Prospect::Now(_)) if container.holder(owner.node).is_none() => format!(
+                "{who} is absent and has no gates of it; take it with: evms container takeover {name} --reason WHY"
+            ),
+            Some(Prospect::Now(_)) => format!(
+                "{who} is absent, and its watchdog's time is over: a node of the view takes it over by itself, or say: evms container \
+                 takeover {name} --reason WHY"
+            ),
+            Some(Prospect::At(at)) => format!(
+                "{who} is absent; in {} s the time of its watchdog is over, and then a node of the view takes it over by itself",
+                seconds(at.ms.saturating_sub(clock::boot_now().ms))
+            ),
+            Some(Prospect::ByWordAlone) => format!(
+                "{who} is absent and had no watchdog: nothing proves that it cannot write any more; make sure that it is off, and \
+                 say: evms container takeover {name} --reason WHY"
+            ),
+        }
+    }
+}
+
+/// How this node's daemon sees a machine.
+fn state(node: NodeUuid, status: &Option<Status>) -> String {
+    let machine = node.to_string();
+    let line = |status: &Status| status.nodes.iter().find(|line| line.machine == machine).cloned();
+    status.as_ref().and_then(line).map_or_else(|| "unknown".into(), |line| line.state)
+}
+
+/// What it rests on that nobody writes who had it before (design section 6): A and B need reservations, which no container has yet.
+fn grade(container: &Container) -> &'static str {
+    let unwatched = |holder: &&Holder| !holder.expelled && holder.watchdog_ms == 0;
+    match container.cluster.is_none() {
+        true => "",
+        false if container.holders.iter().any(|holder| unwatched(&holder)) => "D",
+        false => "C",
+    }
+}
+
+fn grade_why(container: &Container) -> &'static str {
+    match grade(container) {
+        "" => "it is of one machine, and nothing keeps another one from its disks",
+        "D" => {
+            "leases alone: a node with gates of it has no watchdog, and without somebody's word nobody takes over from that one"
+        }
+        _ => {
+            "leases and watchdogs: good against a crash, a hang and a cut, not against a machine that stands still with its clock"
+        }
+    }
+}
