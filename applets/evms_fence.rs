@@ -1,10 +1,14 @@
-//! `evms-fence`: what stops the I/O of this node's volumes, and why. To fence another node is not in this build.
+//! `evms-fence`: what stops the I/O of this node's volumes, and why; and what was taken from whom. To fence another node is not in this
+//! build.
 
 use std::fmt;
 
+use evms::base::epoch::Epoch;
 use evms::base::failure::{Failure, Kind};
 use evms::format::control::{GateLine, GatesLine};
 use evms::run::ask;
+use evms::run::context::{Context, Options};
+use evms::run::report::{TakeoverLine, Takeovers};
 use serde_json::{Value, json};
 
 use crate::evms::print_status::span;
@@ -19,10 +23,12 @@ pub const NAME: &str = "evms-fence";
 
 const HELP: &str = "\
 usage: evms-fence status [--node NODE] [--json]
+       evms-fence history [CONTAINER] [--json]
        evms-fence --help | --version
 
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
 who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
+history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
 To fence another node is not in this build: whatever else is asked is refused with code 7, and no node may be taken for
 fenced on the strength of it.
 
@@ -64,8 +70,46 @@ pub fn run(words: &[&str]) -> Exit {
         [verb, more, ..] if verb == "status" => {
             out::refuse(NAME, &BadWords::Surplus { word: more.clone(), verb: [NAME, " status"].concat() })
         }
+        [verb, more @ ..] if verb == "history" && more.len() < 2 => history(&words, more.first()),
         _ => out::refuse(NAME, &NotInThisBuild),
     }
+}
+
+fn history(words: &Words, container: Option<&String>) -> Exit {
+    if words.one("--node").is_some() {
+        return out::refuse(
+            NAME,
+            &BadWords::Surplus { word: "--node".into(), verb: [NAME, " history"].concat() },
+        );
+    }
+    let found =
+        Context::new(Options::default()).and_then(|context| context.takeovers(container.map(String::as_str)));
+    let takeovers = match found {
+        Ok(takeovers) => takeovers,
+        Err(error) => return out::refuse(NAME, &error),
+    };
+    if words.has("--json") {
+        return out::finish(NAME, out::json(&json!({ "evms": 1, "result": takeovers })));
+    }
+    out::finish(NAME, out::text(&takeovers_in_words(&takeovers)))
+}
+
+fn takeovers_in_words(answer: &Takeovers) -> String {
+    let mut text = String::new();
+    if answer.takeovers.is_empty() {
+        text.push_str("no takeover is kept on the disks that are here\n");
+    } else {
+        let mut table = Table::new(&["AT", "CONTAINER", "EPOCH", "BY", "WHAT"]);
+        for line in &answer.takeovers {
+            let TakeoverLine { at, container, epoch, by, words } = line;
+            table.row([at.clone(), clean(container), Epoch(*epoch).to_string(), clean(by), clean(words)]);
+        }
+        text.push_str(&table.text());
+    }
+    for id in &answer.unread {
+        text.push_str(&format!("container {id} cannot be read; see: evms check {id}\n"));
+    }
+    text
 }
 
 fn status(words: &Words) -> Exit {

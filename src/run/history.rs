@@ -8,6 +8,7 @@ use crate::base::epoch::{Epoch, Order};
 use crate::base::failure::Kind;
 use crate::base::hash::Hash128;
 use crate::base::limits::SLOT_BYTES_MAX;
+use crate::base::sorted::sort;
 use crate::base::units::{Bytes, SECTOR_BYTES};
 use crate::engine::guard::Act;
 use crate::format::history::Ring;
@@ -18,7 +19,7 @@ use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::look::read_long;
-use crate::run::report::{BackedUp, Changed, History, HistoryLine};
+use crate::run::report::{BackedUp, Changed, History, HistoryLine, TakeoverLine, Takeovers};
 use crate::run::scene::Scene;
 use crate::volume::choose::Chosen;
 use crate::volume::discover::Found;
@@ -145,6 +146,34 @@ impl Context {
             by: change.by.map_or(String::new(), |by| by.to_string()),
             words: change.text,
         }
+    }
+
+    /// Every takeover that is kept, of this container or of all that are here, newest first: from whom, by whom, on which evidence.
+    pub fn takeovers(&self, name: Option<&str>) -> Result<Takeovers, RunError> {
+        let scene = self.look_for_members()?;
+        let one = name.map(|name| find(&scene, name).map(|(found, _)| found.id)).transpose()?;
+        let mut answer = Takeovers::default();
+        for found in scene.containers.iter().filter(|found| one.is_none_or(|id| id == found.id)) {
+            let Ok(chosen) = &found.chosen else {
+                answer.unread.push(found.id.to_string());
+                continue;
+            };
+            let models = kept(&scene, found).into_iter().filter_map(|kept| {
+                let model = Model::decode(&kept.image.body).ok()?;
+                Some((kept.image.header.order, model))
+                    .filter(|(_, model)| model.change.kind == ChangeKind::Takeover)
+            });
+            answer.takeovers.extend(models.map(|(order, model)| TakeoverLine {
+                at: model.change.at.to_string(),
+                container: chosen.model.container.name.to_string(),
+                epoch: order.epoch.0,
+                by: model.change.by.map_or(String::new(), |by| by.to_string()),
+                words: model.change.text,
+            }));
+        }
+        sort(&mut answer.takeovers);
+        answer.takeovers.reverse();
+        Ok(answer)
     }
 
     /// `history NAME [--compare G1 [G2]]`; without G2 the present model is compared.

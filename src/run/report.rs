@@ -396,6 +396,30 @@ pub struct VolumeDown {
     pub why: String,
 }
 
+/// One takeover.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct TakeoverLine {
+    /// When; people's time.
+    pub at: String,
+    /// Of which container.
+    pub container: String,
+    /// The epoch that began with it.
+    pub epoch: u64,
+    /// Which machine did it.
+    pub by: String,
+    /// From whom, on which evidence, and why.
+    pub words: String,
+}
+
+/// The answer to `evms-fence history`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Takeovers {
+    /// Newest first.
+    pub takeovers: Vec<TakeoverLine>,
+    /// Containers of which no model could be read.
+    pub unread: Vec<String>,
+}
+
 /// Who may have gates of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HolderLine {

@@ -7,6 +7,7 @@ use crate::lab::{Lab, in_time, shown};
 
 pub const CASES: &[Case] = &[
     ("f1_two_of_three_go_on", f1_partition),
+    ("f6_who_comes_back_half_puts_nobody_out", comes_back_half),
     ("f4_halves_without_an_arbiter_stop_both", f4_halves),
     ("f5_a_cut_one_way_ends_in_one_stable_view", f5_one_way),
     ("f6_a_triangle_cut_leaves_one_out_and_says_by_whom", f6_triangle),
@@ -29,6 +30,23 @@ fn f1_partition() {
     lab.plan().mend();
     in_time("three agree", lab.agree(&[0, 1, 2], true).0);
     assert_eq!(lab.views(0) - views, 2, "one view for each change of the network\n{}", lab.logs());
+}
+
+/// Each is alone for a while, and then heard by one of the two others alone: those two are as many as they were, and stay.
+fn comes_back_half() {
+    let lab = Lab::running("half-back", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    for (alone, [first, second]) in [(2, [0, 1]), (1, [0, 2]), (0, [1, 2])] {
+        lab.plan().cut_both(alone, first, true);
+        lab.plan().cut_both(alone, second, true);
+        let (_, view) = lab.agree(&[first, second], true);
+        lab.agree(&[alone], false);
+        lab.plan().cut_both(alone, second, false);
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(lab.agree(&[first, second], true).1, view, "n{} is half back\n{}", alone + 1, lab.logs());
+        lab.plan().mend();
+        lab.agree(&[0, 1, 2], true);
+    }
 }
 
 fn f4_halves() {

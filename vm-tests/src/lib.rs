@@ -29,6 +29,7 @@
 pub mod archive;
 pub mod cases;
 pub mod clock;
+pub mod cluster;
 pub mod console;
 pub mod content;
 pub mod control;

@@ -3,6 +3,7 @@
 //! who had it before. Two nodes have the same disks, a third one votes.
 
 use vm_tests::cases;
+use vm_tests::cluster::{self, QUORATE};
 use vm_tests::disk::Disk;
 use vm_tests::fault::{Faulty, Way};
 use vm_tests::guest::Guest;
@@ -21,7 +22,6 @@ const SIZE_MIB: u64 = 32;
 const DISKS: usize = 3;
 /// `evms` says so of what is another's (design section 8).
 const NOT_OWNER: i32 = 4;
-const QUORATE: &str = "evms status --json | grep -q '\"quorate\":true'";
 /// As the kernel has it: of every gate of the container, whether it is stopped.
 const GATES: &str = "for d in /sys/block/dm-*/dm; do case $(cat $d/name) in evms:gate:*) cat $d/suspended;; esac; done 2>/dev/null | sort -u";
 /// The process that keeps the gates.
@@ -96,26 +96,10 @@ fn io_of_a_cluster_stops_and_goes_with_the_lease() {
 impl Bench {
     /// A cluster of two nodes, and a container of the first one.
     fn found(&mut self) -> Result<(), Trouble> {
-        for guest in [&mut self.one, &mut self.two, &mut self.three] {
-            guest.wait_for_boot()?;
-        }
-        let first = self.lan.address(self.one.number());
-        self.one.ok(&format!("evmsd init prod --node n1 --link {first}"))?;
         // Nobody takes over by himself here: what is proved takes longer than a takeover.
-        self.one.ok("sed -i 's/^drain = .*/drain = 600000/' /etc/evms.conf /var/lib/evms/cluster")?;
-        self.evmsd = Some(Task::start(&mut self.one, "evmsd", "evmsd")?);
-        wait_until(&mut self.one, QUORATE)?;
-        for (name, guest, votes) in [("n2", &mut self.two, 2), ("n3", &mut self.three, 3)] {
-            let token =
-                self.one.ok(&format!("evmsd invite {name} --link {}", self.lan.address(guest.number())))?;
-            guest.push("/tmp/token", token.as_bytes())?;
-            guest.ok("evmsd join - </tmp/token")?;
-            Task::start(guest, "evmsd", "evmsd")?;
-            for guest in [&mut self.one, guest] {
-                wait_until(guest, &format!("evms status --json | grep -q '\"all\":{votes}'"))?;
-                wait_until(guest, QUORATE)?;
-            }
-        }
+        let later = "sed -i 's/^drain = .*/drain = 600000/' /etc/evms.conf /var/lib/evms/cluster";
+        let guests = &mut [&mut self.one, &mut self.two, &mut self.three];
+        self.evmsd = Some(cluster::found(guests, &self.lan, later)?.remove(0));
         self.one.push("/tmp/writer", WRITER.as_bytes())?;
         let disks = self.disks.iter().map(|disk| self.one.device(disk)).collect::<Result<Vec<_>, _>>()?;
         self.one.ok(&format!("evms container create data --private --owner n1 {}", disks.join(" ")))?;

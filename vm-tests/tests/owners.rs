@@ -2,6 +2,7 @@
 //! cluster and a machine that is in none have the same disks.
 
 use vm_tests::cases;
+use vm_tests::cluster::{self, QUORATE};
 use vm_tests::disk::Disk;
 use vm_tests::guest::Guest;
 use vm_tests::network::Network;
@@ -14,7 +15,6 @@ const SIZE_MIB: u64 = 32;
 const DISKS: usize = 3;
 /// `evms` says so of what is another's (design section 8).
 const NOT_OWNER: i32 = 4;
-const QUORATE: &str = "evms status --json | grep -q '\"quorate\":true'";
 const INQUORATE: &str = "evms status --json | grep -q '\"quorate\":false'";
 
 struct Bench {
@@ -59,22 +59,8 @@ fn a_clusters_containers_are_for_its_quorate_owners() {
 impl Bench {
     /// A cluster of two nodes.
     fn found(&mut self) -> Result<(), Trouble> {
-        for guest in [&mut self.one, &mut self.two, &mut self.stranger] {
-            guest.wait_for_boot()?;
-        }
-        let (first, second) = (self.lan.address(self.one.number()), self.lan.address(self.two.number()));
-        self.one.ok(&format!("evmsd init prod --node n1 --link {first}"))?;
-        self.daemons.push(Task::start(&mut self.one, "evmsd", "evmsd")?);
-        wait_until(&mut self.one, QUORATE)?;
-        let token = self.one.ok(&format!("evmsd invite n2 --link {second}"))?;
-        self.two.push("/tmp/token", token.as_bytes())?;
-        self.two.ok("evmsd join - </tmp/token")?;
-        self.daemons.push(Task::start(&mut self.two, "evmsd", "evmsd")?);
-        // It has its vote: from now on one alone is no majority.
-        for guest in [&mut self.one, &mut self.two] {
-            wait_until(guest, "evms status --json | grep -q '\"all\":2'")?;
-            wait_until(guest, QUORATE)?;
-        }
+        self.stranger.wait_for_boot()?;
+        self.daemons = cluster::found(&mut [&mut self.one, &mut self.two], &self.lan, "")?;
         Ok(())
     }
 

@@ -45,15 +45,22 @@ impl Membership {
 
     /// What the choice goes by, now.
     fn grounds(&self, now: BootTime) -> Grounds {
-        let mut newest = self.last_view;
+        // Of a majority before any other: who was alone has a view of itself with a number as high, and coming back half it would put
+        // one out of those who went on (F6).
+        let weigh = |view: ViewNumber, members: NodeSet| {
+            let votes = self.configuration.votes(members);
+            (self.configuration.is_majority(votes, self.rules), view, members)
+        };
+        let mut standing = weigh(self.last_view.0, self.last_view.1);
         let mut hears = Vec::with_capacity(self.configuration.nodes.len());
         hears.push((self.node, self.hearing.row(now)));
         for (node, row) in self.hearing.rows(now).filter(|(node, _)| self.voters.has(*node)) {
             hears.push((node, row.hears));
-            newest = newest.max((row.view, row.members));
+            standing = standing.max(weigh(row.view, row.members));
         }
         // The view that stands, in the eyes of all who know the same rows.
-        Grounds { hears, current: newest.1, proposer: newest.0.proposer }
+        let (_, view, members) = standing;
+        Grounds { hears, current: members, proposer: view.proposer }
     }
 
     fn chosen_on(&self, grounds: &Grounds, now: BootTime) -> NodeSet {
