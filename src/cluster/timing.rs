@@ -202,9 +202,10 @@ impl Timing {
     }
 
     /// How long after the end of its lease a machine has written for the last time, by the clock of any node: a watchdog of so many
-    /// milliseconds was fed for the last time before that end, and what was under way then is over (safety 5.1). With 5 s, 7.2 s.
+    /// milliseconds was fed for the last time before that end, once more by the kernel if who fed it was killed just before it bit
+    /// (closing it without its word is a ping), and what was under way then is over (safety 5.1). With 5 s, 12.3 s.
     pub fn stopped_ms(&self, watchdog_ms: u64) -> u64 {
-        self.outlasting(watchdog_ms.saturating_add(self.drain_ms))
+        self.outlasting(watchdog_ms.saturating_mul(2).saturating_add(self.drain_ms))
     }
 
     /// For how long a record must have stood still before its writer is taken for gone (T_take of faults.md; safety 6): its

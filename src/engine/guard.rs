@@ -361,10 +361,7 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
     {
         return Err(Denied::NoEvidence { name: name() });
     }
-    if act == Act::Regain
-        && container.kind == ContainerKind::Shared
-        && !is_admitted(container, warrant, me.node)
-    {
+    if act == Act::Regain && !is_admitted(container, warrant, me.node) {
         return Err(Denied::Expelled { name: name() });
     }
     if place == Place::Devices && me.node.is_none() {
@@ -390,7 +387,7 @@ fn takes_from(act: Act, owner: NodeUuid) -> bool {
     matches!(act, Act::Takeover(evidence) if evidence.victim() == owner)
 }
 
-/// Is this life of the node one that may have gates of a shared container?
+/// Is this life of the node one that may have gates of the container?
 fn is_admitted(container: &Container, warrant: Option<Warrant>, node: NodeUuid) -> bool {
     let mine = container.holder(node).map(|holder| holder.incarnation);
     mine.is_some() && mine == warrant.map(|warrant| warrant.incarnation)

@@ -13,6 +13,7 @@
 //!        before there are gates
 //!     9  keeper: the last such wish upon which
 //!        it tried to arm one
+//!    10  keeper: 1 while this one has it
 //!  from 32 on, 32 words for each gate:
 //!     0  in use: 0 no, 1 yes, 2 going            8  keeper: how it has it, see [`Standing`]
 //!     1  may be open in this term; 0 is closed   9  keeper: since when, in milliseconds of boot time
@@ -62,6 +63,7 @@ const WATCHDOG_AT: usize = 6;
 const WANTED_AT: usize = 7;
 const ARM_AT: usize = 8;
 const TRIED_AT: usize = 9;
+const WATCHED_AT: usize = 10;
 
 const USE_AT: usize = 0;
 const TERM_AT: usize = 1;
@@ -295,7 +297,17 @@ impl GatePage {
     /// Is a gate that was promised to be watched so?
     pub fn keeps_promise(self, slot: Slot) -> bool {
         let promised = slot.get(PROMISED_AT);
-        promised == 0 || (1..=promised).contains(&self.watchdog_ms())
+        promised == 0 || (1..=promised).contains(&self.watched_ms())
+    }
+
+    /// This keeper has the watchdog, or not any more.
+    pub fn set_watched(self, is: bool) {
+        self.set(WATCHED_AT, is.into());
+    }
+
+    /// The timeout in milliseconds of the watchdog that the keeper which lives has; 0 where it has none, though one before it had.
+    pub fn watched_ms(self) -> u64 {
+        if self.get(WATCHED_AT) == 1 { self.watchdog_ms() } else { 0 }
     }
 
     /// evmsd says which process it is, and which timeout of a watchdog the nodes count on.

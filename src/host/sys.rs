@@ -23,6 +23,7 @@ mod raw {
     nix::ioctl_write_ptr!(xfs_grow, b'X', 110, [u64; 2]);
     nix::ioctl_readwrite!(watchdog_set_timeout, b'W', 6, libc::c_int);
     nix::ioctl_read!(watchdog_get_timeout, b'W', 7, libc::c_int);
+    nix::ioctl_read!(watchdog_get_support, b'W', 0, super::WatchdogInfo);
     nix::ioctl_read_bad!(loop_get_status64, 0x4C05, LoopWords);
 }
 
@@ -490,6 +491,26 @@ pub fn set_watchdog(device: &File, seconds: i32) -> Result<i32, Errno> {
     // SAFETY: `seconds` outlives the call, and the kernel reads and writes exactly one int.
     unsafe { raw::watchdog_set_timeout(device.as_raw_fd(), &mut seconds) }?;
     Ok(seconds)
+}
+
+/// What a watchdog's driver is, `struct watchdog_info` of linux/watchdog.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WatchdogInfo {
+    options: u32,
+    firmware_version: u32,
+    identity: [u8; 32],
+}
+
+/// WDIOF_MAGICCLOSE.
+const WATCHDOG_MAGIC_CLOSE: u32 = 0x100;
+
+/// Does a watchdog go on when it is closed without a word (WDIOC_GETSUPPORT)?
+pub fn watchdog_wants_word(device: &File) -> Result<bool, Errno> {
+    let mut info = WatchdogInfo::default();
+    // SAFETY: the descriptor is open, and `info` outlives the call, which fills it.
+    unsafe { raw::watchdog_get_support(device.as_raw_fd(), &mut info) }?;
+    Ok(info.options & WATCHDOG_MAGIC_CLOSE != 0)
 }
 
 /// A watchdog's timeout (WDIOC_GETTIMEOUT), in seconds.

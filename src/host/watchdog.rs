@@ -26,8 +26,13 @@ impl Watchdog {
         let seconds = i32::try_from(timeout_ms.div_ceil(1000)).unwrap_or(i32::MAX);
         // It is armed since it was opened: one whose timeout cannot be set has the one that it has.
         let is = sys::set_watchdog(&device, seconds).or_else(|_| sys::watchdog_timeout(&device));
+        // Of a driver that does not ask for a word before it lets go the watchdog ends with the process that has it.
+        let ends_with_process = !sys::watchdog_wants_word(&device).unwrap_or(false);
         let for_ever = std::fs::read_to_string(NO_WAY_OUT).is_ok_and(|text| text.trim() == "1");
         let mut watchdog = Watchdog { device, timeout_ms: 0, for_ever };
+        if ends_with_process && !for_ever {
+            return Err(io::Error::other("its driver stops it when the keeper dies"));
+        }
         match is {
             Ok(is) => watchdog.timeout_ms = u64::try_from(is).unwrap_or(0) * 1000,
             Err(errno) => {

@@ -111,7 +111,7 @@ impl Context {
             scene.disks.iter().filter_map(Seen::trouble).filter(|words| !answer.notes.contains(words));
         answer.notes.extend(trouble.collect::<Vec<_>>());
         tell_down(&stack, answer);
-        let keeping = self.keeping(model, chosen.image.header.order.epoch);
+        let keeping = self.keeping(model, chosen.image.header.order.epoch)?;
         let raised = self.raise(stack, disks, keeping, answer)?;
         tell_up(&raised, answer);
         Ok(())
@@ -188,6 +188,8 @@ impl Context {
         *kept = None;
         if claim {
             self.container_import(name)?;
+            // It is this node's now, and no gate is made before that says so.
+            return self.ready(kept, &after);
         } else {
             let held = self.hold(name, Act::Change)?;
             let request = admit.map(|watchdog_ms| Request::Admit { watchdog_ms });

@@ -10,6 +10,7 @@ use crate::base::limits::OPENING_TRIES_MAX;
 use crate::engine::author::Planner;
 use crate::engine::change::{Author, Change, Done, Halted, Joiner, Step};
 use crate::engine::guard::{Act, Mandate};
+use crate::format::model::ChangeKind;
 use crate::host::disk::{OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::host::udev::Patience;
@@ -276,8 +277,8 @@ impl Context {
             let mandate: Mandate = self.may(&chosen.model, place, errand.act).map_err(RunError::Denied)?;
             let planner = self.planner(&errand);
             let mut hands = self.hands(disks.clone());
-            // Going on changes nothing that anybody would look for in the history.
-            let keep = errand.act != Act::Regain;
+            // Going on changes nothing that anybody would look for in the history; what was there before it may be another matter.
+            let keep = errand.act != Act::Regain || chosen.model.change.kind != ChangeKind::Opening;
             let mut change = Change::new(held.members(), mandate, me.clone(), planner, keep, Rules::ALL);
             drive(&mut change, &mut hands);
             let (planner, result) = change.finish();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::dice::Dice;
 use crate::base::epoch::Epoch;
+use crate::base::failure::Kind;
 use crate::base::id::{ClusterId, Incarnation, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Bytes;
@@ -122,11 +123,25 @@ impl Context {
     }
 
     /// By which lease the gates of this container open, as it was read; nothing for what is standalone.
-    pub fn keeping(&self, model: &Model, epoch: Epoch) -> Option<Keeping> {
+    /// Refused while the container does not say that this life of this node has gates: others would take it for one that has none.
+    pub fn keeping(&self, model: &Model, epoch: Epoch) -> Result<Option<Keeping>, RunError> {
         let Container { id, cluster, .. } = model.container;
-        let warrant = self.principal(cluster).warrant_of(cluster)?;
-        let watchdog_ms = model.container.holder(self.machine.node).map_or(0, |mine| mine.watchdog_ms);
-        Some(Keeping { container: id, epoch, term: warrant.lease.term(), watchdog_ms })
+        let Some(warrant) = self.principal(cluster).warrant_of(cluster) else { return Ok(None) };
+        let mine = model.container.holder(self.machine.node);
+        match mine.filter(|mine| mine.incarnation == warrant.incarnation) {
+            Some(mine) => {
+                let (term, watchdog_ms) = (warrant.lease.term(), mine.watchdog_ms);
+                Ok(Some(Keeping { container: id, epoch, term, watchdog_ms }))
+            }
+            None => Err(RunError::say(
+                Kind::Refused,
+                format!(
+                    "container {} does not say that this node uses it; nothing was activated; another command withdrew it meanwhile, \
+                     perhaps: say the command again",
+                    model.container.name
+                ),
+            )),
+        }
     }
 
     /// This life of this machine: the one that its cluster knows of, for a container of that.

@@ -111,7 +111,8 @@ impl Context {
             ));
         }
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
-        let grown = reload(stack, disks, &cookie, turn.is_ours(), self.keeping(&chosen.model, epoch));
+        let keeping = self.keeping(&chosen.model, epoch)?;
+        let grown = reload(stack, disks, &cookie, turn.is_ours(), keeping);
         // That udev is slow changes nothing of the table.
         let _ = cookie.wait();
         Ok(!grown.map_err(RunError::Live)?.is_empty())

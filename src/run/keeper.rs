@@ -67,6 +67,8 @@ pub fn run() -> Result<(), NoKeeper> {
     for trouble in keeper_process::become_keeper(PRIORITY) {
         log::warn!("keeper: {trouble}");
     }
+    // What the one before armed this one has not.
+    page.set_watched(false);
     let mut keeper = Keeper { page, words, posts: Vec::new(), watchdog: None, unwatched: 0, idle: 0 };
     loop {
         // Taken before the look: who rings during it is heard after it.
@@ -77,6 +79,7 @@ pub fn run() -> Result<(), NoKeeper> {
         keeper.wait(bell);
     }
     if let Some(watchdog) = keeper.watchdog {
+        page.set_watched(false);
         watchdog.disarm();
         page.set_watchdog(0);
     }
@@ -131,22 +134,15 @@ struct Keeper {
 impl Keeper {
     /// Sends every thread whose gate is not as it should be; false when there is nothing left to keep.
     fn look(&mut self) -> bool {
-        let now = clock::boot_now();
-        self.page.keeper_looks(now);
-        let (mut any, mut all_shut) = (false, true);
-        // Armed before the first gate opens (safety 4.5); and one that a keeper before this one armed wants to be fed.
-        if self.page.all().next().is_some()
-            || self.page.watchdog_ms() != 0
-            || self.page.watchdog_wished() != 0
-        {
-            self.arm_watchdog();
-        }
+        self.page.keeper_looks(clock::boot_now());
+        let mut any = false;
+        // Armed before the first gate opens (safety 4.5).
+        self.arm_watchdog();
         for (place, slot) in self.page.slots().enumerate() {
             if slot.is_free() && self.posts.get(place).is_none_or(Option::is_none) {
                 continue;
             }
             any |= !slot.is_free();
-            all_shut &= slot.is_free() || slot.standing().is_shut();
             let (page, words) = (self.page, self.words);
             if let Some(post) = self.post(place, slot)
                 && post.settled.load(Ordering::Acquire) != Wish::of(slot, page, words).code(slot)
@@ -154,8 +150,8 @@ impl Keeper {
                 post.thread.unpark();
             }
         }
-        if let Some(watchdog) = &mut self.watchdog
-            && Reign::of(self.words).feeds(all_shut, now)
+        if self.may_feed()
+            && let Some(watchdog) = &mut self.watchdog
         {
             watchdog.feed();
         }
@@ -163,6 +159,12 @@ impl Keeper {
         let needed = any || bound || keeper_process::lives(self.page.daemon());
         self.idle = if needed { 0 } else { self.idle + 1 };
         self.idle < IDLE_LOOKS_MAX
+    }
+
+    /// As of now, and not of when this look began: it may have stood in between.
+    fn may_feed(&self) -> bool {
+        let all_shut = self.page.slots().all(|slot| slot.is_free() || slot.standing().is_shut());
+        Reign::of(self.words).feeds(all_shut, clock::boot_now())
     }
 
     /// Until the lease ends, somebody rings, or it is time to look.
@@ -173,7 +175,16 @@ impl Keeper {
         self.page.wait(bell, Duration::from_millis(ms));
     }
 
+    /// Where there are gates, or evmsd asked for it; and one that a keeper before this one armed wants to be fed. To open it is to feed
+    /// it, and so it is left alone until that may be: when the gates are closed.
     fn arm_watchdog(&mut self) {
+        let wished = self.page.watchdog_wished() != 0;
+        if self.page.all().next().is_none() && self.page.watchdog_ms() == 0 && !wished {
+            return;
+        }
+        if self.page.watchdog_ms() != 0 && !self.may_feed() {
+            return;
+        }
         // Who went before armed one, and containers tell of it: it never bites later than that.
         let armed_ms = self.page.watchdog_ms();
         let wanted_ms = if armed_ms == 0 { self.page.watchdog_wanted_ms() } else { armed_ms };
@@ -191,6 +202,7 @@ impl Keeper {
         match Watchdog::arm(wanted_ms) {
             Ok(watchdog) => {
                 self.page.set_watchdog(watchdog.timeout_ms);
+                self.page.set_watched(true);
                 self.watchdog = Some(watchdog);
             }
             Err(error) => {

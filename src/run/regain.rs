@@ -39,7 +39,7 @@ pub fn run() -> Result<(), RunError> {
         match judge(&context, &scene, page, (container, held), warrant) {
             Regained::Held(_) => go_on(&mut context, &scene, page, container, warrant),
             Regained::Unclear => unclear(container, &"no majority of its disks tells whose it is"),
-            Regained::Lost => lose(&mut context, container)?,
+            Regained::Lost => lose(&mut context, container),
         }
     }
     Ok(())
@@ -68,16 +68,18 @@ fn unclear(container: ContainerId, why: &dyn Display) {
     );
 }
 
-fn lose(context: &mut Context, container: ContainerId) -> Result<(), RunError> {
+fn lose(context: &mut Context, container: ContainerId) {
     log::error!(
         "container {}: another node had it meanwhile, or the others had to go on without this one, or it is gone: what waits for its \
          volumes fails, and they are taken down",
         container.short()
     );
     let wanted = Wanted { container: container.to_string(), volumes: Vec::new() };
-    let down = context.deactivate(Some(&[wanted]), Open::Fail)?;
-    down.left.iter().for_each(|words| log::warn!("{words}"));
-    Ok(())
+    match context.deactivate(Some(&[wanted]), Open::Fail) {
+        Ok(down) => down.left.iter().for_each(|words| log::warn!("{words}")),
+        // The others are not to wait for it: it is tried again.
+        Err(why) => log::error!("container {}: {why}", container.short()),
+    }
 }
 
 /// Containers with gates that may not be open in this term, each with the epoch that it was opened under last.

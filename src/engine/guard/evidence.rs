@@ -135,14 +135,14 @@ mod tests {
         }
     }
 
-    /// Safety 5.1 and 6: the lease is over when the absence begins; then the watchdog, what is under way, and two clocks that are
-    /// wrong by 1 %: (5000 + 2000) · 1.01 / 0.99 = 7141.4, rounded up, and a millisecond for each clock.
+    /// Safety 5.1 and 6: the lease is over when the absence begins; then the watchdog, twice, for its death feeds it; what is under way;
+    /// and two clocks that are wrong by 1 %: (2 · 5000 + 2000) · 1.01 / 0.99 = 12242.4, rounded up, and a millisecond for each clock.
     #[test]
     fn a_watchdog_is_waited_for() {
         let container = held(5000, 7);
-        assert_eq!(judged(&container, 1000), Prospect::At(BootTime { ms: 8144 }));
-        assert_eq!(judged(&container, 8143), Prospect::At(BootTime { ms: 8144 }));
-        let Prospect::Now(evidence) = judged(&container, 8144) else { panic!() };
+        assert_eq!(judged(&container, 1000), Prospect::At(BootTime { ms: 13_245 }));
+        assert_eq!(judged(&container, 13_244), Prospect::At(BootTime { ms: 13_245 }));
+        let Prospect::Now(evidence) = judged(&container, 13_245) else { panic!() };
         assert!(evidence.covers(&container));
         // Admitted anew meanwhile: in another life, or with a watchdog that bites later, or with none.
         assert!(!evidence.covers(&held(5000, 8)));

@@ -74,6 +74,7 @@ impl Engine {
     /// Takes what the detector said; what changed.
     pub fn hear_heart(&self) -> Vec<Change> {
         let mut changes = Vec::new();
+        let mut noted = 0;
         for word in self.pulse.words() {
             match word {
                 Word::Status(status) => {
@@ -85,11 +86,18 @@ impl Engine {
                 Word::Changed(change) => changes.push(change),
                 Word::Warning(words) => log::warn!("{words}"),
                 Word::Reborn(me) => {
+                    // In the order in which it was said.
+                    self.note(changes.get(noted..).unwrap_or_default());
+                    noted = changes.len();
                     *self.view.borrow_mut() = None;
                     self.quorate.set(false);
                     self.mail.become_anew(*me);
                 }
-                Word::Leased(number, term) => self.note_term(number, term),
+                Word::Leased(number, term) => {
+                    self.note(changes.get(noted..).unwrap_or_default());
+                    noted = changes.len();
+                    self.note_term(number, term);
+                }
                 Word::TiesHeld => self.changing.note_held(),
                 Word::NotScheduled(ms) => log::warn!("the detector was not scheduled for {ms} ms"),
                 Word::EngineStood(ms) => {
@@ -99,7 +107,7 @@ impl Engine {
         }
         if !changes.is_empty() {
             self.changes.set(self.changes.get() + 1);
-            self.note(&changes);
+            self.note(changes.get(noted..).unwrap_or_default());
             // A watcher that has not looked yet will see this change too.
             self.watchers.borrow_mut().retain(|watcher| !watcher.is_closed());
             for watcher in self.watchers.borrow().iter() {

@@ -153,14 +153,15 @@ impl Engine {
         gates.see_to_keeper_if(true);
         let wish = gates.page.wish_watchdog();
         let ends = clock::boot_now().ms + LIMIT_MS;
-        while gates.page.watchdog_tried() != wish {
+        // Another one may have wished behind this one.
+        while gates.page.watchdog_tried() < wish {
             if clock::boot_now().ms > ends {
                 let why = "the keeper of gates does not answer; see the log of evmsd";
                 return Reply::Refused(Refusal::Refused, why.into());
             }
             Timer::after(STEP).await;
         }
-        Reply::Watchdog(u32::try_from(gates.page.watchdog_ms()).unwrap_or(u32::MAX))
+        Reply::Watchdog(u32::try_from(gates.page.watched_ms()).unwrap_or(u32::MAX))
     }
 
     /// Has these gates kept and opened, for a command that made them under the lease of this term and read the container's disks

@@ -151,6 +151,9 @@ pub(super) fn modify(
     if hands && kind != ContainerKind::Shared && others > 0 {
         return Err(draft.container(ContainerWhy::Held { others }));
     }
+    if new_name.is_some() {
+        draft.refuse_held()?;
+    }
     let old_name = now.name.clone();
     let container = &mut draft.model.container;
     if hands {
