@@ -127,7 +127,7 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             Ok(say(&format!("{path} is made; copy it to the other nodes, readable by root alone\n")))
         }
         [verb] if verb == "leave" => Ok(beside(|| {
-            leave::take_down()?;
+            leave::take_down()?.iter().for_each(|note| out::complain(NAME, note));
             Ok(say(&format!("{}\n", leave()?)))
         })),
         [verb, disk] if verb == "prepare" => prepare(&options, disk, &words),

@@ -262,7 +262,13 @@ pub enum ChangeKind {
     Takeover,
 }
 
-/// What this commit changed. Section 6, version 1.
+impl ChangeKind {
+    fn version(self) -> u16 {
+        if self == ChangeKind::Takeover { TAKEOVER_VERSION } else { VERSION }
+    }
+}
+
+/// What this commit changed. Section 6, version 1; version 2 where it is a takeover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Why.
@@ -309,18 +315,19 @@ const FREED: u16 = 5;
 const CHANGE: u16 = 6;
 const WATCHES: u16 = 7;
 const VERSION: u16 = 1;
+/// Of section 6, where it tells of a takeover: a program that knows of none takes it for newer and not for damaged.
+const TAKEOVER_VERSION: u16 = 2;
 
 /// What a model can grow by: bytes of a body that one more linear volume of one run costs at the most.
 /// Region: 16 id + 1 plug-in + 1 params + 2 list lengths + 3 + 10 + 10 run; volume: 16 id + 61 name + 17 on + 10 size.
 pub const LINEAR_VOLUME_BYTES_MAX: u64 = 147;
 
 fn write<T: Serialize>(kind: u16, value: &T) -> Option<Section> {
-    Some(Section {
-        kind,
-        version: VERSION,
-        flags: section::INCOMPAT,
-        bytes: postcard::to_allocvec(value).ok()?,
-    })
+    write_as(VERSION, kind, value)
+}
+
+fn write_as<T: Serialize>(version: u16, kind: u16, value: &T) -> Option<Section> {
+    Some(Section { kind, version, flags: section::INCOMPAT, bytes: postcard::to_allocvec(value).ok()? })
 }
 
 fn read<T: DeserializeOwned>(sections: &[Section], kind: u16) -> Result<T, Damage> {
@@ -330,7 +337,8 @@ fn read<T: DeserializeOwned>(sections: &[Section], kind: u16) -> Result<T, Damag
     if found.next().is_some() {
         return Err(fault(Fault::Field("count")));
     }
-    if section.version != VERSION {
+    let newest = if kind == CHANGE { TAKEOVER_VERSION } else { VERSION };
+    if !(VERSION..=newest).contains(&section.version) {
         return Err(fault(Fault::Version(section.version)));
     }
     if section.flags & !section::INCOMPAT != 0 {
@@ -361,7 +369,7 @@ impl Model {
             write(REGIONS, &self.regions)?,
             write(VOLUMES, &self.volumes)?,
             write(FREED, &self.freed)?,
-            write(CHANGE, &self.change)?,
+            write_as(self.change.kind.version(), CHANGE, &self.change)?,
         ];
         let watches = self.container.watches();
         if !watches.is_empty() {

@@ -29,7 +29,12 @@ pub fn start(word: &'static CStr) -> Result<Beside, &'static str> {
 impl Beside {
     /// Has it ended?
     pub fn has_ended(&mut self) -> bool {
-        sys::has_ended(self.0)
+        self.ended_well().is_some()
+    }
+
+    /// Did it end with nothing left to do? Nothing while it lives.
+    pub fn ended_well(&mut self) -> Option<bool> {
+        sys::ended_well(self.0)
     }
 }
 

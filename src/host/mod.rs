@@ -47,6 +47,7 @@ pub mod mounts;
 pub mod nodes;
 pub mod notify;
 pub mod openers;
+pub mod pending;
 pub mod run_dir;
 pub mod secret;
 pub mod stops;

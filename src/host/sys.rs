@@ -295,11 +295,14 @@ pub fn start_again(words: &[&core::ffi::CStr]) -> Result<i32, Errno> {
     if code == 0 { Ok(child) } else { Err(Errno::from_raw(code)) }
 }
 
-/// Has a child of this process ended? Asked once too often it has.
-pub fn has_ended(child: i32) -> bool {
+/// Has a child of this process ended, and by itself with code 0? Nothing while it lives; asked once too often it ended otherwise.
+pub fn ended_well(child: i32) -> Option<bool> {
     let mut status = 0;
     // SAFETY: `status` outlives the call, which writes one int into it.
-    unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) != 0 }
+    match unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } {
+        0 => None,
+        pid => Some(pid == child && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0),
+    }
 }
 
 /// Waits until a child has ended.

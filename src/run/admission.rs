@@ -2,6 +2,7 @@
 //! behind the last. Whoever finds a node silent knows by that whether there is anything to stop, and how it was watched (safety 3.4).
 
 use crate::base::failure::Kind;
+use crate::base::gather::Gather;
 use crate::base::id::ContainerId;
 use crate::engine::guard::{Act, Denied};
 use crate::format::model::Container;
@@ -38,18 +39,34 @@ impl Context {
 
     /// This node has no gates of these containers any more; what should be known of those where that could not be said.
     pub(super) fn withdraw(&mut self, containers: impl IntoIterator<Item = ContainerId>) -> Vec<String> {
+        let containers = containers.into_iter().gather::<Vec<_>>();
         let mut notes = Vec::new();
-        for container in containers {
+        for container in self.counting_on_this(&containers) {
             match self.withdraw_from(&container.to_string()) {
                 // It is another's by now, and says nothing of this node.
                 Ok(()) | Err(RunError::Denied(Denied::OwnedBy { .. } | Denied::Deported { .. })) => (),
                 Err(why) => notes.push(format!(
-                    "container {} counts on this node still, and the others would wait for its watchdog before they take it: {why}",
+                    "container {} counts on this node still: where it is shared others may not shrink it, and when this node falls silent \
+                     they take it over; say that again later with: evms deactivate {container} ({why})",
                     container.short()
                 )),
             }
         }
         notes
+    }
+
+    /// Which of these say that this node has gates. What cannot be read is among them: that is told then.
+    fn counting_on_this(&self, containers: &[ContainerId]) -> Vec<ContainerId> {
+        let scene = if containers.is_empty() { None } else { self.look_for_members().ok() };
+        let says_so = |container: &&ContainerId| {
+            let found =
+                scene.as_ref().and_then(|scene| scene.containers.iter().find(|one| one.id == **container));
+            found.and_then(|found| found.chosen.as_ref().ok()).is_none_or(|chosen| {
+                let container = &chosen.model.container;
+                !container.cluster.is_none() && container.holder(self.machine.node).is_some()
+            })
+        };
+        containers.iter().filter(says_so).copied().gather()
     }
 
     fn withdraw_from(&mut self, name: &str) -> Result<(), RunError> {

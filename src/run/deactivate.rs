@@ -11,6 +11,7 @@ use crate::base::name::{Name, VolumePath};
 use crate::host::dm::wire::Listed;
 use crate::host::dm::{Dm, DmError};
 use crate::host::openers;
+use crate::host::pending;
 use crate::host::sysfs::{self, Roots};
 use crate::host::turn::Turn;
 use crate::host::udev::{Cookie, Patience, Role};
@@ -94,7 +95,11 @@ impl Context {
         let cookie = Arc::new(Cookie::new((self.dice.number() & 0xffff) as u16));
         let removal = Removal { cookie: Arc::clone(&cookie), patience: Patience::new(), open };
         let mut answer = Deactivated { left: failing.words(), ..Deactivated::default() };
-        let kept = keeping::containers();
+        let mut kept = keeping::containers();
+        // Who was admitted and has no gates is counted on all the same.
+        kept.extend(down.iter().filter_map(|id| ContainerId::parse(id)));
+        // What is taken down by hand is not brought up by a takeover that was cut off.
+        kept.iter().for_each(|container| pending::end(*container));
         let stays = plan.take_down(&removal, &failing, closing, &mut answer);
         if open == Open::Refuse {
             // Whose I/O is made to fail may have disks that hang, and is not to wait for them.

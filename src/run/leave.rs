@@ -10,11 +10,11 @@ use crate::run::deactivate::Open;
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
 
-/// Takes them down; refused while one is in use.
-pub fn take_down() -> Result<(), RunError> {
+/// Takes them down; refused while one is in use. What should be known besides.
+pub fn take_down() -> Result<Vec<String>, RunError> {
     let containers = keeping::containers();
     if containers.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let refused = |why: &dyn Display| RunError::say(Kind::Refused, format!("this node did not leave: {why}"));
     let wanted = containers.iter().map(|id| Wanted { container: id.to_string(), volumes: Vec::new() });
@@ -24,6 +24,6 @@ pub fn take_down() -> Result<(), RunError> {
         .map_err(|error| refused(&error))?;
     match (down.failed, down.left.first()) {
         (Some(_), Some(words)) => Err(refused(words)),
-        _ => Ok(()),
+        _ => Ok(down.notes),
     }
 }

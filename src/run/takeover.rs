@@ -3,11 +3,13 @@
 
 use crate::base::failure::Kind;
 use crate::base::id::NodeUuid;
+use crate::base::time::BootTime;
 use crate::engine::guard::evidence::{self, Evidence, Prospect};
 use crate::engine::guard::{Act, Place};
 use crate::format::model::{Container, ContainerKind, Owner};
 use crate::host::clock;
 use crate::run::ask;
+use crate::run::change::Held;
 use crate::run::company::Company;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
@@ -35,6 +37,11 @@ pub(super) fn called(owner: &Owner) -> String {
     owner.name.as_ref().map_or_else(|| owner.node.short(), ToString::to_string)
 }
 
+/// Is a node in this state one that can be asked to give?
+pub(super) fn is_living(state: &str) -> bool {
+    !matches!(state, "silent" | "left" | "unknown")
+}
+
 impl Context {
     /// Takes the container from its owner.
     pub fn container_takeover(&mut self, name: &str, ask: &TakeoverAsk) -> Result<Changed, RunError> {
@@ -56,26 +63,87 @@ impl Context {
                      --acting-as of that machine"
                 )));
             }
+            if container.kind == ContainerKind::Shared {
+                let victim = self.holder_to_count_out(name, container)?;
+                let evidence = self.evidence(name, container, &victim, ask)?;
+                let held = self.hold(name, Act::Expel(evidence))?;
+                return self.count_out(&held, (&called(&victim), evidence), reason);
+            }
             let owner = self.owner_to_take_from(name, container)?;
             let Some(owner) = owner else {
                 // It is this machine's: there is nothing to take, and that is said by who knows its order.
                 return self.container_import(name);
             };
             self.refuse_living(name, container, &owner)?;
-            let evidence = match self.prospect(container, owner.node) {
-                Some(Prospect::Now(evidence)) => evidence,
-                _ => self.sworn(name, &owner, ask)?,
-            };
-            (owner.clone(), evidence)
+            let evidence = self.evidence(name, container, &owner, ask)?;
+            (owner, evidence)
         };
         self.take_over(name, &owner, evidence, (reason, None))
     }
 
+    fn evidence(
+        &self,
+        name: &str,
+        container: &Container,
+        victim: &Owner,
+        ask: &TakeoverAsk,
+    ) -> Result<Evidence, RunError> {
+        match self.prospect(container, victim.node) {
+            Some(Prospect::Now(evidence)) => Ok(evidence),
+            _ => self.sworn(name, victim, ask),
+        }
+    }
+
+    /// Of what is shared nothing is taken; a node that has gates of it and is gone is counted out.
+    fn holder_to_count_out(&self, name: &str, container: &Container) -> Result<Owner, RunError> {
+        let others =
+            container.holders.iter().filter(|holder| !holder.expelled && holder.node != self.machine.node);
+        let mut why = refused(format!(
+            "container {name} is shared by all nodes of its cluster: there is nobody to take it from, and no other node has gates of it; \
+             nothing was written"
+        ));
+        for holder in others {
+            let label = match self.company() {
+                Company::Of(cluster) => cluster.name_of(holder.node).cloned(),
+                _ => None,
+            };
+            let victim = Owner { node: holder.node, name: label };
+            match self.refuse_living(name, container, &victim) {
+                Ok(()) => return Ok(victim),
+                Err(lives) => why = lives,
+            }
+        }
+        Err(why)
+    }
+
+    /// Counts a node out of a shared container.
+    pub(super) fn count_out(
+        &mut self,
+        held: &Held,
+        (who, evidence): (&str, Evidence),
+        reason: &str,
+    ) -> Result<Changed, RunError> {
+        let words = format!("{who} counted out {}: {reason}", evidence.in_words());
+        let request = Request::Expel { node: evidence.victim(), words };
+        self.errand(held, request, Act::Expel(evidence))
+    }
+
     /// What there is against a node, for this container, without anybody's word; nothing where it is not known to be absent.
     pub(super) fn prospect(&self, container: &Container, node: NodeUuid) -> Option<Prospect> {
+        self.prospect_after(container, node, 0)
+    }
+
+    /// The same, for who waits so much longer with it.
+    pub(super) fn prospect_after(
+        &self,
+        container: &Container,
+        node: NodeUuid,
+        waits_ms: u64,
+    ) -> Option<Prospect> {
         let Company::Of(cluster) = self.company() else { return None };
         let absence = cluster.absence_of(node).filter(|_| cluster.warrant.cluster == container.cluster)?;
-        Some(absence.against(container, &cluster.timing, clock::boot_now()))
+        let now = BootTime { ms: clock::boot_now().ms.saturating_sub(waits_ms) };
+        Some(absence.against(container, &cluster.timing, now))
     }
 
     /// Takes it, on this evidence and for this reason; who brings its volumes up is admitted at once, with his watchdog.
@@ -119,12 +187,17 @@ impl Context {
             .map_err(|error| refused(format!("container {name} was not taken over: {error}")))?;
         let machine = owner.node.to_string();
         let line = status.nodes.iter().find(|line| line.machine == machine);
-        let lives = line.filter(|line| !matches!(line.state.as_str(), "silent" | "left" | "unknown"));
+        let lives = line.filter(|line| is_living(&line.state));
         let Some(line) = lives else { return Ok(()) };
         Err(refused(format!(
-            "container {name} was not taken over because {}, which owns it, lives ({} in this node's view); nothing was written; \
-             give it over there with: evms container modify {name} --owner NODE",
-            line.name, line.state
+            "container {name} was not taken over because {}, which {} it, lives ({} in this node's view); nothing was written; {}",
+            line.name,
+            if container.kind == ContainerKind::Shared { "uses" } else { "owns" },
+            line.state,
+            match container.kind {
+                ContainerKind::Shared => format!("take it down there with: evms deactivate {name}"),
+                _ => format!("give it over there with: evms container modify {name} --owner NODE"),
+            }
         )))
     }
 
@@ -134,7 +207,7 @@ impl Context {
         let evidence = ask.sworn.as_deref().and_then(|sworn| evidence::word(owner.node, &called, sworn));
         evidence.ok_or_else(|| {
             refused(format!(
-                "container {name} was not taken over: {called} (node {}) owns it, and nothing proves that it cannot write to its disks \
+                "container {name} was not taken over: {called} (node {}) has it, and nothing proves that it cannot write to its disks \
                  any more; if it still runs, or wakes up, both machines write to the same disks and what is on them is lost; nothing \
                  was written; make sure that it is without power or cut off from these disks, and then say: evms container takeover \
                  {name} --reason '{}' --sworn '{}'",

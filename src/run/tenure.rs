@@ -13,7 +13,7 @@ use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
 use crate::run::report::{HolderLine, Tenure};
-use crate::run::takeover::called;
+use crate::run::takeover::{self, called};
 use crate::volume::check::kind_word;
 
 impl Context {
@@ -44,7 +44,7 @@ impl Context {
             grade: grade(container).into(),
             grade_why: grade_why(container).into(),
             gates_here: keeping::has_gates(container.id),
-            next: self.next_step(container),
+            next: self.next_step(container, &status),
         })
     }
 
@@ -63,7 +63,7 @@ impl Context {
     }
 
     /// What would have to happen for this node to have it.
-    fn next_step(&self, container: &Container) -> String {
+    fn next_step(&self, container: &Container, status: &Option<Status>) -> String {
         let name = &container.name;
         if !container.cluster.is_none() {
             match self.company() {
@@ -87,11 +87,11 @@ impl Context {
                 true => "this node owns it and has its gates".into(),
                 false => format!("this node owns it; bring its volumes up with: evms activate {name}"),
             },
-            (ContainerKind::Private, Some(owner)) => self.of_another(container, owner),
+            (ContainerKind::Private, Some(owner)) => self.of_another(container, owner, status),
         }
     }
 
-    fn of_another(&self, container: &Container, owner: &Owner) -> String {
+    fn of_another(&self, container: &Container, owner: &Owner, status: &Option<Status>) -> String {
         let name = &container.name;
         let who = called(owner);
         if container.cluster.is_none() {
@@ -101,6 +101,10 @@ impl Context {
         }
         let seconds = |ms: u64| ms.div_ceil(1000);
         match self.prospect(container, owner.node) {
+            None if !takeover::is_living(&state(owner.node, status)) => format!(
+                "{who} is not in the view; what there is against it is known in a moment, or say: evms container takeover {name} \
+                 --reason WHY"
+            ),
             None => format!(
                 "{who} is in the view and owns it; have it given there: evms deactivate {name}, then evms container modify {name} \
                  --owner {}",

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::base::epoch::Generation;
-use crate::base::id::{Incarnation, NodeId};
+use crate::base::id::{ClusterId, Incarnation, NodeId};
 use crate::cluster::timing::Timing;
 use crate::engine::guard::evidence::{Absence, Prospect};
 use crate::format::model::{Holder, Owner};

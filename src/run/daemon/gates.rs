@@ -232,7 +232,7 @@ impl Engine {
 }
 
 /// One that has ended is not there any more: who asks whether its process lives is told no.
-pub(super) fn reap(beside: &RefCell<Option<Beside>>) {
+fn reap(beside: &RefCell<Option<Beside>>) {
     let mut beside = beside.borrow_mut();
     if beside.as_mut().is_some_and(Beside::has_ended) {
         *beside = None;

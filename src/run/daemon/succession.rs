@@ -12,7 +12,7 @@ use crate::format::control::AbsentLine;
 use crate::host::clock;
 use crate::host::keeper_process::{self, Beside};
 use crate::run::daemon::engine::Engine;
-use crate::run::daemon::gates::{reap, start};
+use crate::run::daemon::gates::start;
 
 /// Milliseconds by which each member of a view waits longer than the one before it: a takeover is done in less.
 const RANK_MS: u64 = 3000;
@@ -20,13 +20,20 @@ const RANK_MS: u64 = 3000;
 const AGAIN_MS: (u64, u64) = (2000, 60_000);
 
 /// What stands of it.
-#[derive(Default)]
 pub struct Succession {
     /// The term of the lease, and since when it is known of.
     term: Cell<Term>,
     /// Who reads the disks.
     reader: RefCell<Option<Beside>>,
     next: Cell<Option<(BootTime, u64)>>,
+}
+
+/// The daemon before this one may have been cut off in the middle of something: the first look is at once.
+impl Default for Succession {
+    fn default() -> Self {
+        let next = Cell::new(Some((BootTime::default(), AGAIN_MS.0)));
+        Succession { term: Cell::default(), reader: RefCell::default(), next }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,15 +87,20 @@ impl Engine {
         }
     }
 
-    /// Has the disks read when it is time to.
+    /// Has the disks read when it is time to; and again, as long as somebody is absent or something was left to do.
     pub fn see_to_absent(&self) {
-        reap(&self.succession.reader);
+        let ended = self.succession.reader.borrow_mut().as_mut().and_then(Beside::ended_well);
+        if let Some(well) = ended {
+            *self.succession.reader.borrow_mut() = None;
+            if well && self.absentees().is_empty() {
+                self.succession.next.set(None);
+            }
+        }
         let Some((at, pause_ms)) = self.succession.next.get() else { return };
         let now = clock::boot_now();
         if now < at || !self.is_quorate() || !start(&self.succession.reader, keeper_process::SUCCESSION) {
             return;
         }
-        let again = (now.plus_ms(pause_ms), (pause_ms * 2).min(AGAIN_MS.1));
-        self.succession.next.set(if self.absentees().is_empty() { None } else { Some(again) });
+        self.succession.next.set(Some((now.plus_ms(pause_ms), (pause_ms * 2).min(AGAIN_MS.1))));
     }
 }
