@@ -14,6 +14,8 @@ pub mod limits;
 pub mod mistake;
 pub mod name;
 pub mod size;
+pub mod small_map;
+pub mod small_set;
 pub mod sorted;
 pub mod time;
 pub mod units;

@@ -13,9 +13,10 @@
 //! This is a machine without hands: [`Arbiter::command`] gives what is to be read or written, at most one for each disk until
 //! it was answered (R8); [`Arbiter::answer`] takes the answer. A write without an answer is waited for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::base::units::Bytes;
 use crate::cluster::beat::BeatNumber;
@@ -116,7 +117,7 @@ struct Said {
 }
 
 /// The newest beat heard of each peer, and of which boot of it.
-pub type Heard = BTreeMap<NodeId, (Incarnation, BeatNumber)>;
+pub type Heard = SmallMap<NodeId, (Incarnation, BeatNumber)>;
 
 /// One node's part in the arbiter.
 #[derive(Clone, Debug)]

@@ -1,11 +1,10 @@
 //! A beat: what each node tells all others ten times a second, and at once when something changed. It carries all that is
 //! needed to agree, so that a lost one is made good by the next: no message of the membership is ever sent again.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::{Incarnation, NodeId};
+use crate::base::small_map::SmallMap;
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::view::{Stage, View, ViewNumber};
 use crate::format::greeting::{VERSIONS, shared_version};
@@ -60,10 +59,10 @@ pub struct Beat {
     /// The view that it proposes.
     pub proposal: Option<View>,
     /// Who hears whom, its own row among them.
-    pub rows: BTreeMap<NodeId, Row>,
+    pub rows: SmallMap<NodeId, Row>,
     /// The newest beat heard of each: of the boot that `rows` names, for numbers begin anew with each boot, and of a machine
     /// and its copy both call.
-    pub heard: BTreeMap<NodeId, BeatNumber>,
+    pub heard: SmallMap<NodeId, BeatNumber>,
     /// Do those echoes, for members of the promised view, extend leases?
     pub grants: bool,
     /// Was the sender ever quorate since its boot (F27)?
@@ -76,7 +75,7 @@ pub struct Beat {
     pub reaches: bool,
     /// By which beats of others its promised view holds a tie: those that it had heard when it began to write. Of the same
     /// boots.
-    pub stands: BTreeMap<NodeId, BeatNumber>,
+    pub stands: SmallMap<NodeId, BeatNumber>,
     /// It leaves in good order, its gates are closed: nobody need wait for what it was granted.
     pub left: bool,
 }
@@ -109,14 +108,14 @@ impl Beat {
             stage: None,
             choice: NodeSet::EMPTY,
             proposal: None,
-            rows: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            rows: SmallMap::new(),
+            heard: SmallMap::new(),
             grants: false,
             warm: false,
             holds: false,
             settled: false,
             reaches: false,
-            stands: BTreeMap::new(),
+            stands: SmallMap::new(),
             left: false,
         }
     }
@@ -153,16 +152,16 @@ mod tests {
         let nobody = (ViewNumber::default(), NodeSet::EMPTY);
         let row = Row { incarnation: copy, beat: number, hears: nobody.1, view: nobody.0, members: nobody.1 };
         let beat = Beat {
-            rows: BTreeMap::from([(NodeId(1), row)]),
-            heard: BTreeMap::from([(NodeId(1), number)]),
-            stands: BTreeMap::from([(NodeId(1), number)]),
+            rows: SmallMap::from([(NodeId(1), row)]),
+            heard: SmallMap::from([(NodeId(1), number)]),
+            stands: SmallMap::from([(NodeId(1), number)]),
             ..Beat::unknown(NodeId(3), Incarnation([4; 16]), BeatNumber::default())
         };
         assert_eq!(beat.echo_to(NodeId(1), copy), Some(number));
         assert_eq!(beat.stands_by(NodeId(1), copy), Some(number));
         assert_eq!(beat.echo_to(NodeId(1), mine), None);
         assert_eq!(beat.stands_by(NodeId(1), mine), None);
-        assert_eq!(Beat { rows: BTreeMap::new(), ..beat }.echo_to(NodeId(1), copy), None);
+        assert_eq!(Beat { rows: SmallMap::new(), ..beat }.echo_to(NodeId(1), copy), None);
     }
 
     /// F29: one version ahead is read without what it says more; what cannot be read as this version is no beat.

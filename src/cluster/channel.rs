@@ -13,11 +13,12 @@
 //! ```
 //! The detector and the engine have a channel each, with keys and counters of their own (safety 1.8).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::dice::Dice;
 use crate::base::hash::Hash128;
 use crate::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::cluster::beat::Session;
 use crate::cluster::keys::{ClusterKey, Purpose, SessionTag};
@@ -59,7 +60,7 @@ pub struct Common {
     /// The cluster.
     pub cluster: ClusterId,
     /// All its nodes' machines.
-    pub machines: BTreeMap<NodeId, NodeUuid>,
+    pub machines: SmallMap<NodeId, NodeUuid>,
     /// The generation of its configuration.
     pub generation: u64,
     /// The hash of that.
@@ -167,7 +168,7 @@ pub struct Channel {
     to_all: Seal,
     all_counter: u64,
     greetings: u64,
-    peers: BTreeMap<NodeId, Peer>,
+    peers: SmallMap<NodeId, Peer>,
     dice: Dice,
     counts: Counts,
     out: VecDeque<(NodeId, Vec<u8>)>,
@@ -205,12 +206,12 @@ impl Channel {
             tag,
             all_counter: 0,
             greetings: 0,
-            peers: BTreeMap::new(),
+            peers: SmallMap::new(),
             dice,
             counts: Counts::default(),
             out: VecDeque::new(),
             rules: Rules::ALL,
-            common: Common { machines: BTreeMap::new(), ..common.clone() },
+            common: Common { machines: SmallMap::new(), ..common.clone() },
         };
         channel.adopt(common, now);
         Some(channel)
@@ -228,7 +229,7 @@ impl Channel {
         self.peers.retain(|node, _| machines.contains_key(node));
         for node in machines.keys().copied().filter(|node| *node != self.me.node) {
             let challenge = self.dice.bytes16();
-            self.peers.entry(node).or_insert(Peer {
+            self.peers.or_insert_with(node, || Peer {
                 challenge,
                 theirs: Challenge::default(),
                 greet_at: now,

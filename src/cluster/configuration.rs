@@ -1,10 +1,9 @@
 //! What all nodes of a cluster have in common: who they are, how much each counts, and their times (safety 1.6).
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::{ClusterId, NodeId, NodeUuid};
+use crate::base::small_map::SmallMap;
 use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::timing::Timing;
@@ -32,7 +31,7 @@ pub struct Configuration {
     /// Grows with every change; whoever reads a higher one anywhere refuses its own.
     pub generation: u64,
     /// Its nodes.
-    pub nodes: BTreeMap<NodeId, Voter>,
+    pub nodes: SmallMap<NodeId, Voter>,
     /// How many arbitration disks it has: 0, 1 or 3 (safety 1.5).
     pub arbitration_disks: u8,
     /// Its times.

@@ -2,10 +2,11 @@
 //! membership, which knows what follows from it. A thread of its own drives it, with sockets of its own, so that nothing
 //! that the engine waits for stops the beat (safety 1.4).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::id::NodeId;
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::cluster::beat::Beat;
 use crate::cluster::channel::{Channel, Dropped, Heard};
@@ -30,8 +31,8 @@ pub enum Outgoing {
 pub struct Detector {
     channel: Channel,
     membership: Membership,
-    joining: BTreeMap<NodeId, Joining>,
-    links: BTreeMap<NodeId, [Link; LINKS_MAX]>,
+    joining: SmallMap<NodeId, Joining>,
+    links: SmallMap<NodeId, [Link; LINKS_MAX]>,
     beats: u32,
     out: VecDeque<Outgoing>,
 }
@@ -42,8 +43,8 @@ impl Detector {
         Detector {
             channel,
             membership,
-            joining: BTreeMap::new(),
-            links: BTreeMap::new(),
+            joining: SmallMap::new(),
+            links: SmallMap::new(),
             beats: 0,
             out: VecDeque::new(),
         }
@@ -70,7 +71,7 @@ impl Detector {
     }
 
     fn note(&mut self, now: BootTime, node: NodeId, link: usize, number: u64) {
-        if let Some(link) = self.links.entry(node).or_default().get_mut(link) {
+        if let Some(link) = self.links.or_insert_with(node, Default::default).get_mut(link) {
             link.note(now, number);
         }
     }
@@ -86,7 +87,7 @@ impl Detector {
             }
             Ok(Heard::Greeting(node, true)) => {
                 self.joining.remove(&node);
-                self.links.entry(node).or_default().iter_mut().for_each(Link::forget_numbers);
+                self.links.or_insert_with(node, Default::default).iter_mut().for_each(Link::forget_numbers);
                 Ok(())
             }
             Ok(Heard::Greeting(_, false) | Heard::ToOne(..) | Heard::Renewed(..)) => Ok(()),
@@ -103,7 +104,7 @@ impl Detector {
     }
 
     fn hear_part(&mut self, now: BootTime, node: NodeId, payload: &[u8]) {
-        let whole = self.joining.entry(node).or_default().take(payload);
+        let whole = self.joining.or_insert_with(node, Joining::default).take(payload);
         let beat = whole.and_then(|bytes| Beat::decode(&bytes));
         let session = self.channel.session(node);
         // It has to be of the boot that greeted: what is sealed is true, and still may not speak for somebody else.

@@ -3,10 +3,10 @@
 //! A peer that appears counts only when it was heard for a whole window (R10), longer each time that it was lost again
 //! before (F7). Death is judged between two observations: for as long as this node itself did not run, nobody was silent (R9).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::{Incarnation, NodeId};
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::cluster::beat::{Beat, BeatNumber, Row};
 use crate::cluster::mistake::{Rules, breaks};
@@ -76,15 +76,15 @@ pub struct Hearing {
     voters: NodeSet,
     timing: Timing,
     rules: Rules,
-    peers: BTreeMap<NodeId, Peer>,
-    rows: BTreeMap<NodeId, (Row, BootTime)>,
+    peers: SmallMap<NodeId, Peer>,
+    rows: SmallMap<NodeId, (Row, BootTime)>,
     listened: BootTime,
 }
 
 impl Hearing {
     /// Nothing was heard yet.
     pub fn new(me: NodeId, voters: NodeSet, timing: Timing, rules: Rules, now: BootTime) -> Hearing {
-        Hearing { me, voters, timing, rules, peers: BTreeMap::new(), rows: BTreeMap::new(), listened: now }
+        Hearing { me, voters, timing, rules, peers: SmallMap::new(), rows: SmallMap::new(), listened: now }
     }
 
     /// A peer of whom something was ever heard.
@@ -154,7 +154,7 @@ impl Hearing {
             }
         }
         // Never an older one, though what is known is stale: what goes round among nodes would never die.
-        let known = self.rows.entry(node).or_insert((row, now));
+        let known = self.rows.or_insert_with(node, || (row, now));
         if known.0.incarnation != row.incarnation || known.0.beat < row.beat {
             *known = (row, now);
         }
@@ -358,7 +358,7 @@ mod tests {
         };
         let tells = |counter: u64, beat: u64| {
             let unknown = Beat::unknown(NodeId(2), Incarnation([5; 16]), number(counter));
-            Arc::new(Beat { rows: BTreeMap::from([(NodeId(1), row(beat))]), ..unknown })
+            Arc::new(Beat { rows: SmallMap::from([(NodeId(1), row(beat))]), ..unknown })
         };
         let now = hear(&mut hearing, 2 * timing.window_ms);
         assert!(hearing.counts(NodeId(1), now));

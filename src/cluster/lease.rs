@@ -4,11 +4,12 @@
 //! to act with nobody else for as long as a lease from call 17 lasts. With answers of a majority to call 17 the man knows
 //! that until then nobody else can have one: he counts from when he *called*, they from when they *heard*, which is later.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::{Incarnation, NodeId};
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::cluster::beat::BeatNumber;
 use crate::cluster::view::View;
@@ -44,13 +45,13 @@ impl Sent {
 /// clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promises {
-    given: BTreeMap<(NodeId, Incarnation), BootTime>,
+    given: SmallMap<(NodeId, Incarnation), BootTime>,
 }
 
 impl Promises {
     /// Promises, or promises for longer.
     pub fn give(&mut self, node: NodeId, incarnation: Incarnation, until: BootTime) {
-        let known = self.given.entry((node, incarnation)).or_insert(until);
+        let known = self.given.or_insert_with((node, incarnation), || until);
         *known = until.max(*known);
     }
 

@@ -2,7 +2,6 @@
 //! ([`Configuration`]). It stands as a text of TOML in `/etc/evms.conf`, and, as last agreed, in `/var/lib/evms/cluster`.
 
 use core::net::IpAddr;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,7 @@ use crate::base::hash::Hash128;
 use crate::base::id::{DiskId, NodeId, NodeUuid};
 use crate::base::limits::NODE_ID_MAX;
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
 use crate::base::sorted::sort;
 use crate::cluster::configuration::Configuration;
 use crate::cluster::timing::BadTiming;
@@ -58,7 +58,7 @@ pub struct Roster {
     /// (safety 1.6). Zero where no more is known than the nodes.
     pub highest: u16,
     /// Its nodes.
-    pub members: BTreeMap<NodeId, Member>,
+    pub members: SmallMap<NodeId, Member>,
     /// Who counts how much, and all times.
     pub configuration: Configuration,
 }
@@ -312,7 +312,7 @@ votes = 2
         assert_eq!((roster.configuration.timing.beat_ms, roster.configuration.timing.window_ms), (200, 1000));
         assert_eq!(roster.node_named("n7"), Some(NodeId(7)));
         assert_eq!(roster.configuration.votes_of_all(), 3);
-        assert_eq!(roster.members[&NodeId(7)].links[1], "fd00::7".parse::<IpAddr>().unwrap());
+        assert_eq!(roster.members.get(&NodeId(7)).unwrap().links[1], "fd00::7".parse::<IpAddr>().unwrap());
         let disk = ArbitrationDisk { path: "/dev/disk/by-id/a \"b\"".into(), id: DiskId([7; 16]) };
         let roster = Roster { arbitration: vec![disk], ..roster };
         let again = Roster::parse(&roster.to_text()).unwrap();

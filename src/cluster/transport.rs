@@ -9,11 +9,11 @@
 //! A program's order of calls: what came goes to [`Transport::receive`]; then [`Transport::event`] and [`Transport::take`] until
 //! they are empty; then [`Transport::poll`] until it is; then sleep until [`Transport::deadline`].
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::id::NodeId;
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootMicros;
 use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::transport::event::{Ended, Event, MessageId, Refusals, SendError};
@@ -62,7 +62,7 @@ struct Served {
 #[derive(Clone, Debug)]
 pub struct Transport {
     rules: Rules,
-    peers: BTreeMap<NodeId, Served>,
+    peers: SmallMap<NodeId, Served>,
     events: VecDeque<Event>,
     messages: u64,
     /// The peer that was served last.
@@ -75,7 +75,7 @@ impl Transport {
     pub fn new(rules: Rules) -> Transport {
         Transport {
             rules,
-            peers: BTreeMap::new(),
+            peers: SmallMap::new(),
             events: VecDeque::new(),
             messages: 0,
             served: NodeId::default(),
@@ -167,10 +167,11 @@ impl Transport {
     /// The next packet to send now, if any; nodes take turns. `number` is asked once for each: for the number under which the
     /// channel will send it to this node. Numbers grow, and few of them are left out: gaps look like losses to the peer.
     pub fn poll(&mut self, now: BootMicros, mut number: impl FnMut(NodeId) -> u64) -> Option<Outgoing> {
-        let behind = (Bound::Excluded(self.served), Bound::Unbounded);
-        let nodes = [behind, (Bound::Unbounded, Bound::Included(self.served))];
-        for range in nodes {
-            for (node, served) in self.peers.range_mut(range).filter(|(_, served)| served.due <= now) {
+        let last = self.served;
+        for behind in [true, false] {
+            let due =
+                |(node, served): &(&NodeId, &mut Served)| (**node > last) == behind && served.due <= now;
+            for (node, served) in self.peers.iter_mut().filter(due) {
                 if let Some(leaving) = served.peer.poll(now, &mut || number(*node)) {
                     self.served = *node;
                     let (link, number) = (leaving.link, leaving.number);

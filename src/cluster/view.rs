@@ -1,11 +1,11 @@
 //! A view: an agreed set of members, numbered (safety 1.2).
 
 use core::fmt;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::{Incarnation, NodeId};
+use crate::base::small_map::SmallMap;
 use crate::cluster::node_set::NodeSet;
 use crate::format::arbitration::ViewRecord;
 
@@ -51,7 +51,7 @@ pub struct View {
     /// Its number.
     pub number: ViewNumber,
     /// Its members, each with the boot in which it is one.
-    pub members: BTreeMap<NodeId, Incarnation>,
+    pub members: SmallMap<NodeId, Incarnation>,
 }
 
 impl View {

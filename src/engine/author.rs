@@ -1,12 +1,12 @@
 //! The author of real changes: asks the guard whether this machine may, and the planner what the next model is.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::base::dice::Dice;
 use crate::base::epoch::Order;
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::DiskNumber;
+use crate::base::small_set::SmallSet;
 use crate::engine::change::{Author, Joiner, Work};
 use crate::engine::guard::{self, Act, Denied, Mandate, Place, Principal};
 use crate::format::label::Label;
@@ -144,7 +144,7 @@ impl Author for Planner {
         &mut self,
         model: &Model,
         at: Order,
-        reached: &BTreeSet<DiskNumber>,
+        reached: &SmallSet<DiskNumber>,
     ) -> Result<Option<Work>, Why> {
         let Some(request) = &self.request else { return Ok(None) };
         let mut marked = model.clone();

@@ -2,11 +2,10 @@
 //! join, commit, settle the set of disks, wipe disks that left. Each arrow is a state that a crash may cut; what is on
 //! disk then is told in `ARCHITECTURE.md`, and the crash model cuts every one.
 
-use std::collections::BTreeSet;
-
 use crate::base::epoch::{Epoch, Order};
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
+use crate::base::small_set::SmallSet;
 use crate::base::units::Bytes;
 use crate::engine::guard::{Mandate, Permit};
 use crate::format::label::Label;
@@ -49,7 +48,7 @@ pub trait Author {
         &mut self,
         model: &Model,
         at: Order,
-        reached: &BTreeSet<DiskNumber>,
+        reached: &SmallSet<DiskNumber>,
     ) -> Result<Option<Work>, Self::Refusal>;
 }
 
@@ -88,11 +87,11 @@ pub struct Done {
     /// Its order.
     pub order: Order,
     /// Disks that did not hold it at the end.
-    pub missed: BTreeSet<DiskNumber>,
+    pub missed: SmallSet<DiskNumber>,
     /// Released disks whose labels could not be wiped.
-    pub unwiped: BTreeSet<DiskNumber>,
+    pub unwiped: SmallSet<DiskNumber>,
     /// Disks that were released by an earlier change and lost their labels in this one.
-    pub freed: BTreeSet<DiskNumber>,
+    pub freed: SmallSet<DiskNumber>,
 }
 
 #[derive(Clone, Debug)]
@@ -121,7 +120,7 @@ pub struct Change<A: Author> {
     /// Only the deliberate mistake of using a number twice sets this.
     reused: bool,
     keep: bool,
-    freed: BTreeSet<DiskNumber>,
+    freed: SmallSet<DiskNumber>,
     result: Option<Result<Done, Halted<A::Refusal>>>,
     rules: Rules,
 }
@@ -175,7 +174,7 @@ impl<A: Author> Change<A> {
             asked: false,
             reused: false,
             keep,
-            freed: BTreeSet::new(),
+            freed: SmallSet::new(),
             result: None,
             rules,
         }
@@ -310,7 +309,7 @@ impl<A: Author> Change<A> {
     }
 
     fn after_wipe(&mut self, session: Session, last: bool) {
-        if last { self.done(session, BTreeSet::new()) } else { self.ask(session) }
+        if last { self.done(session, SmallSet::new()) } else { self.ask(session) }
     }
 
     fn ask(&mut self, mut session: Session) {
@@ -318,7 +317,7 @@ impl<A: Author> Change<A> {
         let reached = session.reached();
         match self.author.change(&session.model, session.order(), &reached) {
             Err(why) => self.halt(Halted::Refused { why, touched: true }),
-            Ok(None) => self.done(session, BTreeSet::new()),
+            Ok(None) => self.done(session, SmallSet::new()),
             Ok(Some(work)) if work.join.is_empty() => self.begin(session, work.model, true),
             Ok(Some(work)) => {
                 let joining = work.join.iter().map(|joiner| joiner.member.clone());
@@ -406,7 +405,7 @@ impl<A: Author> Change<A> {
         }
         let failed = labels.failed();
         let number = |&lane: &usize| Some(session.lanes().get(lane)?.member.number);
-        let unwiped = failed.iter().filter_map(number).gather::<BTreeSet<_>>();
+        let unwiped = failed.iter().filter_map(number).gather::<SmallSet<_>>();
         if !last {
             let wiped = self.released(&session).into_iter().filter(|lane| !failed.contains(lane));
             self.freed = wiped.filter_map(|lane| number(&lane)).collect();
@@ -414,7 +413,7 @@ impl<A: Author> Change<A> {
         if last { self.done(session, unwiped) } else { self.after_wipe(session, false) }
     }
 
-    fn done(&mut self, session: Session, unwiped: BTreeSet<DiskNumber>) {
+    fn done(&mut self, session: Session, unwiped: SmallSet<DiskNumber>) {
         let reached = session.reached();
         let members =
             session.model.table.disks.iter().filter(|disk| disk.is_member()).map(|disk| disk.number);

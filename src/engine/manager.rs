@@ -3,10 +3,10 @@
 //! [`script::Script`] is one that says what a test tells it to.
 
 use core::fmt;
-use std::collections::BTreeMap;
 
 use crate::base::id::NodeId;
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
 use crate::cluster::node_set::NodeSet;
 
 pub mod script;
@@ -83,7 +83,7 @@ pub trait ClusterManager {
     fn me(&self) -> NodeId;
 
     /// All nodes of the cluster, members or not, with their names.
-    fn nodes(&self) -> BTreeMap<NodeId, Name>;
+    fn nodes(&self) -> SmallMap<NodeId, Name>;
 
     /// Who is a member right now.
     fn members(&self) -> Members;

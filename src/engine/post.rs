@@ -1,10 +1,11 @@
 //! The built-in cluster manager's messages, without hands: the channel that knows who speaks, the transport that loses
 //! nothing, and the view, which says with whom there is anything to talk about. Datagrams in, datagrams out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::id::{Incarnation, NodeId};
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
 use crate::base::time::{BootMicros, BootTime};
 use crate::cluster::beat::Session;
 use crate::cluster::channel::{Channel, Counts, Dropped, Heard};
@@ -30,15 +31,15 @@ pub struct Datagram {
 /// All messages of a node.
 pub struct Post {
     me: NodeId,
-    names: BTreeMap<NodeId, Name>,
+    names: SmallMap<NodeId, Name>,
     links: usize,
     channel: Channel,
     transport: Transport,
     members: Members,
     /// In which boot each member is one.
-    boots: BTreeMap<NodeId, Incarnation>,
+    boots: SmallMap<NodeId, Incarnation>,
     /// With whom there is a session of the transport.
-    up: BTreeMap<NodeId, Incarnation>,
+    up: SmallMap<NodeId, Incarnation>,
     told: VecDeque<Told>,
     /// Is there to be a session with who is no member, too?
     beyond: bool,
@@ -53,7 +54,7 @@ fn coarse(now: BootMicros) -> BootTime {
 
 impl Post {
     /// Of this node and all others, each on so many links.
-    pub fn new(me: NodeId, names: BTreeMap<NodeId, Name>, links: usize, channel: Channel) -> Post {
+    pub fn new(me: NodeId, names: SmallMap<NodeId, Name>, links: usize, channel: Channel) -> Post {
         Post {
             me,
             names,
@@ -61,8 +62,8 @@ impl Post {
             channel,
             transport: Transport::new(Rules::ALL),
             members: Members::default(),
-            boots: BTreeMap::new(),
-            up: BTreeMap::new(),
+            boots: SmallMap::new(),
+            up: SmallMap::new(),
             told: VecDeque::new(),
             beyond: false,
             arrived: NodeSet::EMPTY,
@@ -81,7 +82,7 @@ impl Post {
         let boots = view.map(|view| view.members.clone()).unwrap_or_default();
         let before = core::mem::replace(&mut self.boots, boots);
         // What was under way between members is over when they are none any more, also where they go on talking.
-        for node in before.into_keys().filter(|node| !self.boots.contains_key(node)).collect::<Vec<_>>() {
+        for node in before.keys().copied().filter(|node| !self.boots.contains_key(node)).collect::<Vec<_>>() {
             self.part(node);
         }
         if members != self.members {
@@ -225,7 +226,7 @@ impl ClusterManager for Post {
         self.me
     }
 
-    fn nodes(&self) -> BTreeMap<NodeId, Name> {
+    fn nodes(&self) -> SmallMap<NodeId, Name> {
         self.names.clone()
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::gather::Gather;
 use crate::base::limits::{CANDIDATE_DISKS_MAX, WWID_BYTES_MAX};
+use crate::base::small_set::SmallSet;
 use crate::base::units::{Bytes, SECTOR_BYTES, Sectors};
 pub use crate::host::device::{DeviceNumber, SysfsError};
 use crate::host::folder;
@@ -104,7 +105,7 @@ struct Walk<'a> {
     roots: &'a Roots,
     in_use: InUse,
     /// (kernel name, file system) of every member of a mounted btrfs, which claims no holder.
-    btrfs: BTreeSet<(String, String)>,
+    btrfs: SmallSet<(String, String)>,
 }
 
 impl<'a> Walk<'a> {
@@ -209,7 +210,7 @@ impl Attributes {
     }
 }
 
-fn btrfs_members(dir: &Path) -> BTreeSet<(String, String)> {
+fn btrfs_members(dir: &Path) -> SmallSet<(String, String)> {
     let members = |uuid: String| {
         let names = names_in(&dir.join(&uuid).join("devices")).unwrap_or_default();
         names.into_iter().map(move |name| (name, uuid.clone()))

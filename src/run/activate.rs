@@ -1,13 +1,14 @@
 //! `activate`: brings the volumes of containers up that this machine may use. What a crash left unsettled is settled
 //! first, by an opening; what is nobody's yet is claimed (safety 3.3).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::failure::{Failure, Kind};
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
+use crate::base::small_set::SmallSet;
 use crate::engine::guard::{self, Act, Denied, Place};
 use crate::host::device::DeviceNumber;
 use crate::host::nodes;
@@ -104,7 +105,7 @@ impl Context {
             });
         }
         let disks = numbers(scene, found);
-        let here = disks.keys().copied().gather::<BTreeSet<_>>();
+        let here = disks.keys().copied().gather::<SmallSet<_>>();
         let stack = stack::stack(model, chosen.image.header.order.epoch, &here, &wanted.volumes);
         // A disk that fails or hangs may be the one that is missing, and a slow one is why it took so long.
         let trouble =
@@ -120,7 +121,7 @@ impl Context {
     fn raise(
         &mut self,
         stack: Stack,
-        disks: BTreeMap<DiskNumber, DeviceNumber>,
+        disks: SmallMap<DiskNumber, DeviceNumber>,
         keeping: Option<Keeping>,
         answer: &mut Activated,
     ) -> Result<Raised, RunError> {
@@ -213,7 +214,7 @@ impl Context {
 }
 
 /// Kernel numbers of the member disks that are here.
-pub(crate) fn numbers(scene: &Scene, found: &Found) -> BTreeMap<DiskNumber, DeviceNumber> {
+pub(crate) fn numbers(scene: &Scene, found: &Found) -> SmallMap<DiskNumber, DeviceNumber> {
     let member = |word| !matches!(word, DiskWord::NotMember | DiskWord::Released);
     let reads = found.disks.iter().filter(|read| member(found.word(read)));
     let numbers = reads.filter_map(|read| {

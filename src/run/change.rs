@@ -388,18 +388,18 @@ impl Context {
         paths: &[String],
     ) -> Changed {
         let mut notes = Vec::new();
-        for number in &done.missed {
+        for number in done.missed.iter() {
             notes.push(format!(
                 "disk {number} missed this change; when it is back: evms container readmit {} {number}",
                 done.model.container.name
             ));
         }
-        for number in &done.freed {
+        for number in done.freed.iter() {
             notes.push(format!(
                 "disk {number} was let go before and still had its labels; they go with this change, and it is free"
             ));
         }
-        for number in &done.unwiped {
+        for number in done.unwiped.iter() {
             notes.push(format!("disk {number} was let go and its labels could not be wiped"));
         }
         notes.extend(hands.errors.iter().map(|(_, error): &(usize, DiskError)| error.to_string()));

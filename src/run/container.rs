@@ -6,6 +6,7 @@ use crate::base::failure::{Failure, Kind};
 use crate::base::gather::Gather;
 use crate::base::id::{ClusterId, ContainerId, DiskNumber};
 use crate::base::name::Name;
+use crate::base::small_set::SmallSet;
 use crate::base::units::Bytes;
 use crate::engine::author::Planner;
 use crate::engine::change::{Change, Joiner};
@@ -192,8 +193,8 @@ impl Context {
         let Ok(chosen) = &found.chosen else { return exists("its model cannot be read".into()) };
         let here =
             found.disks.iter().filter_map(|read| scene.disks.get(read.place)).map(|seen| real(&seen.path));
-        let here = here.gather::<std::collections::BTreeSet<_>>();
-        let asked = ask.disks.iter().map(real).gather::<std::collections::BTreeSet<_>>();
+        let here = here.gather::<SmallSet<_>>();
+        let asked = ask.disks.iter().map(real).gather::<SmallSet<_>>();
         if here != asked {
             return exists("has other disks".into());
         }
@@ -448,7 +449,7 @@ impl Context {
 /// named to be used anew.
 fn gives_way(scene: &Scene, found: &Found, ask: &CreateAsk) -> bool {
     let dead = found.chosen.as_ref().map_or(true, |chosen| !chosen.majority_read);
-    let asked = ask.disks.iter().map(real).gather::<std::collections::BTreeSet<_>>();
+    let asked = ask.disks.iter().map(real).gather::<SmallSet<_>>();
     let mut here = found.disks.iter().filter_map(|read| scene.disks.get(read.place));
     dead && ask.taking.may_wipe(take::WIPE_EVMS) && here.all(|seen| asked.contains(&real(&seen.path)))
 }

@@ -1,13 +1,13 @@
 //! `deactivate`: takes volumes and gates out of the kernel. It asks the kernel alone what is there, so that it works when
 //! the disks are gone. A volume that is open stays, and who has it open is told.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::failure::Kind;
 use crate::base::gather::Gather;
 use crate::base::id::ContainerId;
 use crate::base::name::{Name, VolumePath};
+use crate::base::small_set::SmallSet;
 use crate::host::dm::wire::Listed;
 use crate::host::dm::{Dm, DmError};
 use crate::host::openers;
@@ -168,7 +168,7 @@ impl Context {
 fn refuse_ambiguous(wanted: &[Wanted], volumes: &[Volume]) -> Result<(), RunError> {
     for one in wanted {
         let named = volumes.iter().filter(|volume| volume.path.container.as_str() == one.container);
-        let ids = named.map(Volume::container).gather::<BTreeSet<_>>();
+        let ids = named.map(Volume::container).gather::<SmallSet<_>>();
         if ids.len() > 1 {
             return Err(RunError::Ambiguous {
                 name: one.container.clone(),

@@ -1,6 +1,5 @@
 //! A volume that is active grows under its users: first the model, then the table, then the file system on it.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use crate::base::failure::Kind;
 use crate::base::gather::Gather;
 use crate::base::name::VolumePath;
 use crate::base::size::Resize;
+use crate::base::small_set::SmallSet;
 use crate::engine::guard::Place;
 use crate::format::model::Model;
 use crate::host::crew::{self, Pulse};
@@ -98,7 +98,7 @@ impl Context {
         let turn = Turn::wait();
         let Ok(mut dm) = Dm::open() else { return Ok(false) };
         let disks = numbers(&scene, found);
-        let here = disks.keys().copied().gather::<BTreeSet<_>>();
+        let here = disks.keys().copied().gather::<SmallSet<_>>();
         let epoch = chosen.image.header.order.epoch;
         let stack = stack::stack(&chosen.model, epoch, &here, std::slice::from_ref(&path.volume));
         if let [(volume, Down::Disks(away))] = stack.down.as_slice()

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::base::id::DiskNumber;
 use crate::base::name::VolumePath;
+use crate::base::small_map::SmallMap;
 use crate::base::units::Sectors;
 use crate::host::crew::{self, Missed, Pulse};
 use crate::host::device::DeviceNumber;
@@ -109,8 +110,8 @@ fn length_of(table: &[Target]) -> Sectors {
 /// Lines as the kernel takes them, on these gates.
 fn targets(
     lines: &[DmLine],
-    gates: &BTreeMap<DiskNumber, Gate>,
-    numbers: &BTreeMap<DiskNumber, DeviceNumber>,
+    gates: &SmallMap<DiskNumber, Gate>,
+    numbers: &SmallMap<DiskNumber, DeviceNumber>,
 ) -> Option<Vec<Target>> {
     let place = |disk| Some((numbers.get(&disk)?.to_string(), gates.get(&disk)?.begin));
     let target = |line: &DmLine| {

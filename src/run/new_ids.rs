@@ -7,6 +7,7 @@ use crate::base::epoch::{Epoch, Generation};
 use crate::base::failure::Kind;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeId, RegionId, VolumeId};
+use crate::base::small_map::SmallMap;
 use crate::engine::guard::{self, Act};
 use crate::format::intent::Intent;
 use crate::format::label::Label;
@@ -32,7 +33,7 @@ use crate::volume::votes::Quorum;
 
 /// What the disks of one container become.
 struct Renaming {
-    intents: BTreeMap<usize, Intent>,
+    intents: SmallMap<usize, Intent>,
     image: SlotImage,
     disks: Vec<Read>,
 }
@@ -93,7 +94,7 @@ impl Context {
             });
         }
         let new_container = ContainerId::random(&mut self.dice);
-        let mut intents = BTreeMap::new();
+        let mut intents = SmallMap::new();
         for read in &old.disks {
             let (old_disk, new_disk) = (read.labelled.label.disk, DiskId::random(&mut self.dice));
             let intent = Intent { old_container: old.id, new_container, old_disk, new_disk };
@@ -109,7 +110,7 @@ impl Context {
         &mut self,
         before: &Model,
         id: ContainerId,
-        intents: &BTreeMap<usize, Intent>,
+        intents: &SmallMap<usize, Intent>,
         scene: &Scene,
         old: &Found,
     ) -> Result<Model, RunError> {
@@ -128,7 +129,7 @@ impl Context {
             return Err(RunError::Denied(guard::Denied::NoIdentity { name: model.container.name.clone() }));
         }
         let new_ids =
-            intents.values().map(|intent| (intent.old_disk, intent.new_disk)).gather::<BTreeMap<_, _>>();
+            intents.values().map(|intent| (intent.old_disk, intent.new_disk)).gather::<SmallMap<_, _>>();
         for disk in &mut model.table.disks {
             if let Some(new) = new_ids.get(&disk.id) {
                 disk.id = *new;
@@ -188,7 +189,7 @@ impl Context {
             RunError::unchosen(name, &Unchosen::Unreadable { disk: DiskNumber(0), damage })
         })?;
         self.may(&model, scene.place_of(old), Act::Import).map_err(RunError::Denied)?;
-        let mut intents = BTreeMap::new();
+        let mut intents = SmallMap::new();
         let mut disks = Vec::new();
         for read in old.disks.iter().chain(done.into_iter().flat_map(|done| &done.disks)) {
             let label = &read.labelled.label;

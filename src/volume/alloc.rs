@@ -2,11 +2,10 @@
 //! its key may still drive in: extents that were freed wait in quarantine until every holder of the container is known
 //! to run tables in which they are gone (safety 2.7).
 
-use std::collections::BTreeMap;
-
 use crate::base::epoch::Generation;
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
+use crate::base::small_map::SmallMap;
 use crate::base::sorted::{sort, sort_by_key};
 use crate::base::units::Extents;
 use crate::format::model::{Container, Disk, DiskState, Freed, Model, Run};
@@ -33,7 +32,7 @@ pub fn gives(disk: &Disk) -> bool {
 /// What is free on each disk that gives, in runs as long as possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreeSpace {
-    disks: BTreeMap<DiskNumber, Vec<Run>>,
+    disks: SmallMap<DiskNumber, Vec<Run>>,
 }
 
 /// Every extent of a model, told apart.
@@ -83,9 +82,9 @@ impl FreeSpace {
     /// What is free in a model that was committed as `at`.
     pub fn of(model: &Model, at: Generation) -> FreeSpace {
         let giving = model.table.disks.iter().filter(|disk| gives(disk));
-        let mut disks: BTreeMap<_, Vec<Run>> = giving.map(|disk| (disk.number, Vec::new())).gather();
+        let mut disks: SmallMap<_, Vec<Run>> = giving.map(|disk| (disk.number, Vec::new())).gather();
         for run in unused(model, at, gives) {
-            disks.entry(run.disk).or_default().push(run);
+            disks.or_insert_with(run.disk, Vec::new).push(run);
         }
         FreeSpace { disks }
     }

@@ -10,6 +10,8 @@ use crate::base::limits::{
     HOLDERS_MAX, RELEASED_DISKS_MAX, RUNS_PER_REGION_MAX, SECTIONS_MAX, VOLUMES_MAX, WWID_BYTES_MAX,
 };
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
+use crate::base::small_set::SmallSet;
 use crate::base::sorted::sort_by_key;
 use crate::base::units::{Extents, SECTOR_BYTES, Sectors};
 use crate::format::layout::DATA_ALIGN_BYTES;
@@ -25,7 +27,7 @@ const SECTIONS_KNOWN: usize = 6;
 /// A model, with what many laws look up.
 struct Facts<'a> {
     model: &'a Model,
-    disks: BTreeMap<DiskNumber, &'a Disk>,
+    disks: SmallMap<DiskNumber, &'a Disk>,
     regions: BTreeMap<RegionId, &'a Region>,
 }
 
@@ -165,7 +167,7 @@ fn disk_ids(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
     broken.extend(
         twice(disks().map(|disk| disk.number)).into_iter().map(|number| Broken::Twice(Whose::Disk(number))),
     );
-    let ids: BTreeSet<DiskId> = twice(disks().map(|disk| disk.id)).into_iter().gather();
+    let ids: SmallSet<DiskId> = twice(disks().map(|disk| disk.id)).into_iter().gather();
     let again = disks().filter(|disk| ids.contains(&disk.id));
     broken.extend(again.map(|disk| Broken::Twice(Whose::Disk(disk.number))));
     let blank = disks().filter(|disk| disk.id.is_none());

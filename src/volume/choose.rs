@@ -2,12 +2,12 @@
 //! The highest order wins even if one disk alone holds it; equal order with different content is a conflict that is
 //! shown and never decided (safety 2.2, 2.3).
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::base::epoch::Order;
 use crate::base::gather::Gather;
 use crate::base::hash::Hash128;
 use crate::base::id::{DiskId, DiskNumber};
+use crate::base::small_map::SmallMap;
+use crate::base::small_set::SmallSet;
 use crate::base::sorted::sort;
 use crate::format::damage::Damage;
 use crate::format::layout::{End, SlotIndex};
@@ -66,9 +66,9 @@ pub struct Chosen {
     /// Its body, decoded.
     pub model: Model,
     /// Disks that hold it.
-    pub held_by: BTreeSet<DiskNumber>,
+    pub held_by: SmallSet<DiskNumber>,
     /// Disks that could be read and may be counted.
-    pub read: BTreeSet<DiskNumber>,
+    pub read: SmallSet<DiskNumber>,
     /// Was a majority read? Without one a newer model may exist elsewhere.
     pub majority_read: bool,
     /// Is it held by a majority? If not, it is in doubt.
@@ -106,7 +106,7 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
     let all = disks.iter().flat_map(|disk| {
         disk.slots.iter().filter_map(|(_, _, copy)| Some((disk.number, copy.as_ref().ok()?)))
     });
-    let mut models = BTreeMap::new();
+    let mut models = SmallMap::new();
     let all = at_home(disks, all.collect(), &mut models);
     conflict(&all, rules)?;
     let (disk, image) = highest(&all, rules).ok_or(Unchosen::Nothing)?;
@@ -128,10 +128,10 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
 fn at_home<'a>(
     disks: &[DiskCopies],
     all: Vec<(DiskNumber, &'a SlotImage)>,
-    models: &mut BTreeMap<Hash128, Result<Model, Damage>>,
+    models: &mut SmallMap<Hash128, Result<Model, Damage>>,
 ) -> Vec<(DiskNumber, &'a SlotImage)> {
     let mut home = |number: DiskNumber, image: &SlotImage| {
-        let model = models.entry(image.header.hash).or_insert_with(|| Model::of(image));
+        let model = models.or_insert_with(image.header.hash, || Model::of(image));
         let held = |disk: &&DiskCopies| disk.number == number && disk.holds(image.header.hash);
         model.as_ref().map_or(true, |model| {
             let quorum = Quorum::of(&model.table);

@@ -8,6 +8,7 @@ use crate::base::bits::Access;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, DiskId, DiskNumber};
 use crate::base::name::Name;
+use crate::base::small_set::SmallSet;
 use crate::base::sorted::sort_by_key;
 use crate::base::units::{BLOCK_BYTES, Bytes, SECTOR_BYTES};
 use crate::format::cursor::{is_same, is_zero};
@@ -472,8 +473,8 @@ impl Found {
     }
 
     /// Members that were not seen at all.
-    pub fn missing(&self) -> BTreeSet<DiskNumber> {
-        let Ok(chosen) = &self.chosen else { return BTreeSet::new() };
+    pub fn missing(&self) -> SmallSet<DiskNumber> {
+        let Ok(chosen) = &self.chosen else { return SmallSet::new() };
         let seen = |id| self.disks.iter().any(|read| read.labelled.label.disk == id);
         let members = chosen.model.table.disks.iter().filter(|disk| disk.is_member());
         members.filter(|disk| !seen(disk.id)).map(|disk| disk.number).gather()

@@ -2,10 +2,10 @@
 //! know which gate stands for which disk.
 
 use core::fmt::Write;
-use std::collections::BTreeMap;
 
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
+use crate::base::small_map::SmallMap;
 use crate::base::units::{Extents, Sectors};
 use crate::format::model::Model;
 
@@ -13,7 +13,7 @@ use crate::format::model::Model;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Geometry {
     extent: Sectors,
-    starts: BTreeMap<DiskNumber, Sectors>,
+    starts: SmallMap<DiskNumber, Sectors>,
 }
 
 impl Geometry {

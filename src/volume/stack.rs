@@ -1,12 +1,14 @@
 //! What stands in the kernel when a container is active: one gate for each member disk that an active volume stands on,
 //! and the volumes on the gates. A disk that carries nothing active has no I/O to be stopped, and so no gate. Pure: names, uuids and lines as values; the hands turn them into devices (safety 4.3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::base::epoch::Epoch;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, DiskNumber};
 use crate::base::name::{Name, VolumePath};
+use crate::base::small_map::SmallMap;
+use crate::base::small_set::SmallSet;
 use crate::base::units::Sectors;
 use crate::format::model::{Disk, Model, ObjectRef, Region, Volume};
 use crate::volume::lines::{DmLine, Geometry};
@@ -53,7 +55,7 @@ pub struct Mapped {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Down {
     /// Disks that carry extents of it are not here (R5).
-    Disks(BTreeSet<DiskNumber>),
+    Disks(SmallSet<DiskNumber>),
     /// Its region has no lines: no plug-in of this program makes it, or its extents lie nowhere.
     NoLines,
 }
@@ -62,7 +64,7 @@ pub enum Down {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
     /// Gates that the volumes need, by disk.
-    pub gates: BTreeMap<DiskNumber, Gate>,
+    pub gates: SmallMap<DiskNumber, Gate>,
     /// Volumes that can come up.
     pub volumes: Vec<Mapped>,
     /// Volumes that cannot, and why.
@@ -117,11 +119,11 @@ fn lines(region: &Region, volume: &Volume, geometry: &Geometry) -> Option<Vec<Dm
 }
 
 /// The devices of a container of which these disks are here. `only` names the volumes that are wanted; empty is all.
-pub fn stack(model: &Model, epoch: Epoch, here: &BTreeSet<DiskNumber>, only: &[Name]) -> Stack {
+pub fn stack(model: &Model, epoch: Epoch, here: &SmallSet<DiskNumber>, only: &[Name]) -> Stack {
     let members = model.table.disks.iter().filter(|disk| disk.is_member() && here.contains(&disk.number));
     let gates = members.filter_map(|disk| Some((disk.number, gate(model, epoch, disk)?)));
     let mut stack = Stack { gates: gates.gather(), volumes: Vec::new(), down: Vec::new() };
-    let mut carrying = BTreeSet::new();
+    let mut carrying = SmallSet::new();
     let geometry = Geometry::of(model);
     let regions = model.regions.iter().map(|region| (region.id, region)).gather::<BTreeMap<_, _>>();
     let wanted = |volume: &&Volume| only.is_empty() || only.contains(&volume.name);
@@ -130,8 +132,8 @@ pub fn stack(model: &Model, epoch: Epoch, here: &BTreeSet<DiskNumber>, only: &[N
         let ObjectRef::Region(region) = volume.on;
         let region = regions.get(&region).copied();
         let on = region.into_iter().flat_map(|region| region.columns.iter().flatten().map(|run| run.disk));
-        let on = on.gather::<BTreeSet<_>>();
-        let away = on.iter().filter(|disk| !stack.gates.contains_key(disk)).copied().gather::<BTreeSet<_>>();
+        let on = on.gather::<SmallSet<_>>();
+        let away = on.iter().filter(|disk| !stack.gates.contains_key(disk)).copied().gather::<SmallSet<_>>();
         if !away.is_empty() {
             stack.down.push((path, Down::Disks(away)));
             continue;
@@ -167,7 +169,7 @@ mod tests {
         model
     }
 
-    fn disks(numbers: &[u16]) -> BTreeSet<DiskNumber> {
+    fn disks(numbers: &[u16]) -> SmallSet<DiskNumber> {
         numbers.iter().copied().map(DiskNumber).collect()
     }
 
@@ -176,7 +178,7 @@ mod tests {
         let model = with_volumes();
         let stack = stack(&model, Epoch((7 << 16) | 1), &disks(&[1, 2]), &[]);
         assert_eq!(stack.gates.len(), 2);
-        let gate = &stack.gates[&DiskNumber(2)];
+        let gate = stack.gates.get(&DiskNumber(2)).unwrap();
         assert_eq!(gate.name, "evms:gate:09090909:2:e7.1");
         assert!(gate.uuid.starts_with(&gate_uuids(model.container.id)));
         assert_eq!((gate.begin, gate.length), (Sectors(32_768), Sectors(10 * EXTENT)));
@@ -195,7 +197,7 @@ mod tests {
     fn a_volume_whose_extents_are_whole_comes_up_without_the_other_disk() {
         let model = with_volumes();
         let on = model.region_of(&model.volumes[0]).unwrap().columns[0][0].disk;
-        let stack = stack(&model, Epoch(1 << 16), &BTreeSet::from([on]), &[]);
+        let stack = stack(&model, Epoch(1 << 16), &SmallSet::from([on]), &[]);
         assert_eq!(stack.gates.len(), 1);
         assert_eq!(
             stack.volumes.iter().map(|mapped| mapped.name.as_str()).collect::<Vec<_>>(),

@@ -1,10 +1,9 @@
 //! When a set of disks is enough. A majority of the present set and, while the set changes, of the set before as well
 //! (safety 2.4): plain majorities of an old and a new set can be disjoint (T10: 3 to 5, {1,3} and {2,4,5}).
 
-use std::collections::BTreeSet;
-
 use crate::base::gather::Gather;
 use crate::base::id::{DiskId, DiskNumber};
+use crate::base::small_set::SmallSet;
 use crate::format::model::DiskTable;
 use crate::volume::mistake::{Rules, breaks};
 
@@ -12,7 +11,7 @@ use crate::volume::mistake::{Rules, breaks};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskSet {
     /// Its members.
-    pub members: BTreeSet<DiskNumber>,
+    pub members: SmallSet<DiskNumber>,
     /// Counts twice when the set is even.
     pub first: DiskNumber,
 }
@@ -35,7 +34,7 @@ impl Tally {
 
 impl DiskSet {
     /// The votes of `disks` in this set.
-    pub fn tally(&self, disks: &BTreeSet<DiskNumber>, rules: Rules) -> Tally {
+    pub fn tally(&self, disks: &SmallSet<DiskNumber>, rules: Rules) -> Tally {
         let even = self.members.len().is_multiple_of(2);
         let extra = usize::from(even && self.members.contains(&self.first));
         let total = self.members.len() + extra;
@@ -80,13 +79,13 @@ impl Quorum {
     }
 
     /// Do these disks reach a majority of the present set and of the one before?
-    pub fn reached_by(&self, disks: &BTreeSet<DiskNumber>, rules: Rules) -> bool {
+    pub fn reached_by(&self, disks: &SmallSet<DiskNumber>, rules: Rules) -> bool {
         let old = self.old.as_ref().filter(|_| !breaks!(rules, NewSetMajorityOnly));
         self.present.tally(disks, rules).enough() && old.is_none_or(|old| old.tally(disks, rules).enough())
     }
 
     /// The tally that is short, or that of the present set when none is.
-    pub fn tally(&self, disks: &BTreeSet<DiskNumber>, rules: Rules) -> Tally {
+    pub fn tally(&self, disks: &SmallSet<DiskNumber>, rules: Rules) -> Tally {
         let present = self.present.tally(disks, rules);
         let old = self.old.as_ref().map(|old| old.tally(disks, rules));
         match old {
@@ -96,7 +95,7 @@ impl Quorum {
     }
 
     /// All disks that a commit may count on: present members and those of the set before.
-    pub fn everyone(&self) -> BTreeSet<DiskNumber> {
+    pub fn everyone(&self) -> SmallSet<DiskNumber> {
         let old = self.old.iter().flat_map(|old| old.members.iter());
         self.present.members.iter().chain(old).copied().gather()
     }
@@ -110,7 +109,7 @@ mod tests {
         DiskSet { members: members.iter().map(|&n| DiskNumber(n)).collect(), first: DiskNumber(first) }
     }
 
-    fn disks(numbers: &[u16]) -> BTreeSet<DiskNumber> {
+    fn disks(numbers: &[u16]) -> SmallSet<DiskNumber> {
         numbers.iter().map(|&n| DiskNumber(n)).collect()
     }
 

@@ -76,12 +76,12 @@ impl Other {
         let roster = Roster::parse(&configuration(lab.nodes.len(), 1)).unwrap();
         let (now, incarnation) = (clock::boot_now(), Incarnation([0x29; 16]));
         let configuration = roster.configuration.clone();
-        let machine = configuration.nodes[&ME].uuid;
+        let machine = configuration.nodes.get(&ME).unwrap().uuid;
         let membership = Membership::start(configuration, ME, incarnation, Rules::ALL, now);
         let me = Myself { node: ME, machine, incarnation, session: membership.session() };
         let names = roster.members.iter().map(|(node, member)| (*node, member.name.clone())).collect();
         let letters = channel(&roster, &me, versions, Purpose::Letters);
-        let address = roster.members[&ME].links[0].to_string();
+        let address = roster.members.get(&ME).unwrap().links[0].to_string();
         let bind = |port: u16| UdpSocket::bind((&*address, port)).unwrap();
         let sockets = lab.nodes[PLACE].inside(|| [PORT, PORT + 1].map(bind));
         sockets[0].set_read_timeout(Some(TURN)).unwrap();
@@ -157,7 +157,7 @@ impl Other {
 
     fn send(&self, which: usize, node: NodeId, datagram: &[u8]) {
         if node != ME {
-            let to = SocketAddr::new(self.roster.members[&node].links[0], PORT + which as u16);
+            let to = SocketAddr::new(self.roster.members.get(&node).unwrap().links[0], PORT + which as u16);
             let _ = self.sockets[which].send_to(datagram, to);
         }
     }

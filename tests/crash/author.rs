@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use evms::base::epoch::Order;
 use evms::base::id::{ClusterId, DiskNumber};
 use evms::base::name::Name;
+use evms::base::small_set::SmallSet;
 use evms::base::time::WallTime;
 use evms::base::units::{Extents, Sectors};
 use evms::engine::change::{Author, Change, Halted, Work};
@@ -127,7 +128,7 @@ impl Author for Script {
         &mut self,
         model: &Model,
         at: Order,
-        reached: &BTreeSet<DiskNumber>,
+        reached: &SmallSet<DiskNumber>,
     ) -> Result<Option<Work>, &'static str> {
         self.told.push(at);
         let mut next = model.clone();

@@ -38,7 +38,7 @@ struct Cost {
 }
 
 fn node(id: usize, configuration: &Configuration, now: BootTime) -> Node {
-    let voter = &configuration.nodes[&number(id)];
+    let voter = configuration.nodes.get(&number(id)).unwrap();
     let incarnation = Incarnation([id as u8; 16]);
     let me = Myself { node: number(id), machine: voter.uuid, incarnation, session: Session(1) };
     let common = Common {

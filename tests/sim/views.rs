@@ -2,7 +2,7 @@
 //! and chronicles of it, in virtual time. One node leaves and comes back for ever, now and then as another boot; what is
 //! counted and looked at is the others, which go on through all of it. This world keeps nothing of what happened.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use evms::base::dice::Dice;
@@ -89,7 +89,7 @@ fn roster() -> Roster {
         arbitration_disks: 0,
         timing: TIMING,
     };
-    let members = (1..=NODES).map(member).collect::<BTreeMap<_, _>>();
+    let members = (1..=NODES).map(member).collect();
     Roster {
         name: name("views".into()),
         port: 1,
@@ -153,7 +153,7 @@ impl World {
         let voters = &self.roster.configuration.nodes;
         let me = Myself {
             node: membership.node(),
-            machine: voters[&membership.node()].uuid,
+            machine: voters.get(&membership.node()).unwrap().uuid,
             incarnation: membership.incarnation(),
             session: membership.session(),
         };

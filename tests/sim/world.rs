@@ -86,7 +86,7 @@ fn configuration(chance: &mut Chance) -> Configuration {
     Configuration {
         cluster: ClusterId([7; 16]),
         generation: 3,
-        nodes: (1..=nodes).map(|node| voter(node, chance)).collect::<BTreeMap<_, _>>(),
+        nodes: (1..=nodes).map(|node| voter(node, chance)).collect(),
         arbitration_disks: if nodes % 2 == 0 || chance.per_mille(100) {
             [0, 1, 1, 3, 3, 3][chance.below(6) as usize]
         } else {

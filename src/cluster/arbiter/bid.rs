@@ -1,5 +1,6 @@
 //! How a view wins a tie, and keeps it: first, second, renewal (the picture stands in `arbiter`).
 
+use crate::base::sorted::sort_by_key;
 use crate::base::time::BootTime;
 use crate::cluster::arbiter::{Arbiter, Asked, Heard, Wish};
 use crate::cluster::mistake::breaks;
@@ -92,7 +93,7 @@ impl Arbiter {
         let asked = self.asked();
         let stands = self.disks.iter().filter_map(|disk| disk.stands(&self.said, wish, &asked));
         let mut stands = stands.collect::<Vec<_>>();
-        stands.sort_unstable_by_key(|(start, _)| core::cmp::Reverse(*start));
+        sort_by_key(&mut stands, |(start, _)| core::cmp::Reverse(*start));
         if let Some((start, heard)) = self.majority().checked_sub(1).and_then(|place| stands.get(place)) {
             let until = start.plus_ms(self.timing.disk_lease_ms);
             let heard = (*heard).clone();

@@ -1,8 +1,7 @@
 //! One arbitration disk, as one node sees it: a round on it (write, then read), and what stands in everybody's blocks.
 
-use std::collections::BTreeMap;
-
 use crate::base::id::NodeId;
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::cluster::arbiter::{Answer, Asked, Heard, Identity, Said, Wish};
@@ -73,7 +72,7 @@ pub(super) struct Disk {
     done: Option<Round>,
     /// Which of the two blocks of this node holds what was last known to be written.
     good: Option<bool>,
-    seen: BTreeMap<NodeId, Seen>,
+    seen: SmallMap<NodeId, Seen>,
     /// When the first read ended.
     first_read: Option<BootTime>,
     read_begun: BootTime,
@@ -90,7 +89,7 @@ impl Disk {
             wrote: false,
             done: None,
             good: None,
-            seen: BTreeMap::new(),
+            seen: SmallMap::new(),
             first_read: None,
             read_begun: now,
             last_read: (now, now),
@@ -228,8 +227,7 @@ impl Disk {
         for node in asked.me.nodes.iter() {
             let blocks = [false, true].map(|second| block_of(bytes, node, second));
             let key = blocks.iter().flat_map(key_of).copied();
-            let seen =
-                self.seen.entry(node).or_insert_with(|| Seen { since: now, moved: now, ..Seen::default() });
+            let seen = self.seen.or_insert_with(node, || Seen { since: now, moved: now, ..Seen::default() });
             if key.clone().eq(seen.key.iter().copied()) {
                 continue;
             }

@@ -4,6 +4,7 @@ use super::*;
 use crate::base::dice::Dice;
 use crate::base::hash::Hash128;
 use crate::base::id::{ClusterId, Incarnation, NodeUuid};
+use crate::base::small_map::SmallMap;
 use crate::cluster::beat::Session;
 use crate::cluster::channel::{Common, Myself};
 use crate::cluster::configuration::{Configuration, Voter};
@@ -130,7 +131,7 @@ fn what_a_beat_promises_is_kept_before_it_is_sent() {
 }
 
 fn empty_view() -> crate::cluster::view::View {
-    crate::cluster::view::View { number: Default::default(), members: BTreeMap::new() }
+    crate::cluster::view::View { number: Default::default(), members: SmallMap::new() }
 }
 
 /// F13: one of two links is lost. No view changes, and each node tells which link it is.

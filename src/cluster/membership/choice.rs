@@ -1,9 +1,8 @@
 //! Whom this node would have as members, and what it does about that: proposes, or accepts what another proposes.
 
-use std::collections::BTreeMap;
-
 use crate::base::gather::Gather;
 use crate::base::id::{Incarnation, NodeId};
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::cluster::beat::Row;
 use crate::cluster::clique::{self, Taste};
@@ -33,8 +32,8 @@ pub(super) struct Grounds {
 
 impl Membership {
     /// Who hears whom, as far as this node knows.
-    pub(super) fn rows(&self, now: BootTime) -> BTreeMap<NodeId, Row> {
-        let mut rows = self.hearing.rows(now).map(|(node, row)| (node, *row)).gather::<BTreeMap<_, _>>();
+    pub(super) fn rows(&self, now: BootTime) -> SmallMap<NodeId, Row> {
+        let mut rows = self.hearing.rows(now).map(|(node, row)| (node, *row)).gather::<SmallMap<_, _>>();
         let (view, members) = self.last_view;
         let (incarnation, beat, hears) = (self.incarnation, self.number, self.hearing.row(now));
         let own = Row { incarnation, beat, hears, view, members };
@@ -88,18 +87,18 @@ impl Membership {
     }
 
     /// These nodes in the boots that are heard; nothing when one of them is not heard itself.
-    fn in_their_boots(&self, nodes: NodeSet) -> Option<BTreeMap<NodeId, Incarnation>> {
+    fn in_their_boots(&self, nodes: NodeSet) -> Option<SmallMap<NodeId, Incarnation>> {
         let boot = |node: NodeId| {
             let incarnation =
                 if node == self.node { self.incarnation } else { self.hearing.peer(node)?.beat.incarnation };
             Some((node, incarnation))
         };
-        let boots = nodes.iter().filter_map(boot).gather::<BTreeMap<_, _>>();
+        let boots = nodes.iter().filter_map(boot).gather::<SmallMap<_, _>>();
         (boots.len() as u32 == nodes.len()).then_some(boots)
     }
 
     /// Are these the members of the view that was promised, and has none of them promised a higher one since?
-    fn is_mine(&self, members: &BTreeMap<NodeId, Incarnation>) -> bool {
+    fn is_mine(&self, members: &SmallMap<NodeId, Incarnation>) -> bool {
         let Some((view, _)) = &self.view else { return false };
         !self.is_left(view) && !self.is_misnumbered(view) && view.members == *members
     }
@@ -125,7 +124,7 @@ impl Membership {
         }
     }
 
-    fn propose(&mut self, now: BootTime, members: BTreeMap<NodeId, Incarnation>) {
+    fn propose(&mut self, now: BootTime, members: SmallMap<NodeId, Incarnation>) {
         let timing = self.configuration.timing;
         if self.is_mine(&members) {
             if !self.counts && self.proposed.plus_ms(timing.propose_ms) <= now {
@@ -147,7 +146,7 @@ impl Membership {
     }
 
     /// Would all of them have these members? Who would not will not accept them either.
-    fn all_choose(&self, members: &BTreeMap<NodeId, Incarnation>) -> bool {
+    fn all_choose(&self, members: &SmallMap<NodeId, Incarnation>) -> bool {
         let chosen = self.choice.0;
         members.iter().all(|(node, incarnation)| {
             *node == self.node
@@ -178,7 +177,7 @@ impl Membership {
     }
 
     /// Somebody's proposal is accepted when it is what this node would choose too.
-    fn consider(&mut self, now: BootTime, members: &BTreeMap<NodeId, Incarnation>) {
+    fn consider(&mut self, now: BootTime, members: &SmallMap<NodeId, Incarnation>) {
         let promised = self.promised();
         let fits = |view: &View| {
             let higher =

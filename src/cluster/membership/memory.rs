@@ -1,12 +1,11 @@
 //! What outlives a restart of the daemon in one boot of the machine: promises above all (safety 1.3, 1.7). Kept in memory
 //! that the kernel forgets with the boot, written before the beat that it goes with is sent.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::base::gather::Gather;
 use crate::base::id::{ClusterId, Incarnation, NodeId};
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::cluster::beat::{Beat, BeatNumber, Session};
 use crate::cluster::configuration::Configuration;
@@ -48,7 +47,7 @@ pub struct Memory {
     /// Until when this node may act.
     pub lease_until: BootTime,
     /// The newest beat heard of each member, and its boot.
-    pub heard: BTreeMap<NodeId, (Incarnation, BeatNumber)>,
+    pub heard: SmallMap<NodeId, (Incarnation, BeatNumber)>,
     /// Until when it says nothing.
     pub quiet_until: BootTime,
 }

@@ -1,6 +1,7 @@
 //! The quorum of this node: what it grants others, and what others granted it (safety 1.3).
 
 use crate::base::id::{Incarnation, NodeId};
+use crate::base::sorted::sort;
 use crate::base::time::BootTime;
 use crate::cluster::beat::Beat;
 use crate::cluster::membership::{Change, Membership};
@@ -55,7 +56,8 @@ impl Membership {
         if self.grants(now) {
             echoes.push((self.sent.at(self.number)?, self.node));
         }
-        echoes.sort_unstable_by(|one, other| other.cmp(one));
+        sort(&mut echoes);
+        echoes.reverse();
         if breaks!(self.rules, LeaseFromNewestEcho) {
             let all = echoes.iter().map(|(_, node)| *node).collect();
             return self

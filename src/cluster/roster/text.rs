@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::net::IpAddr;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use toml_span::de_helpers::TableHelper;
@@ -11,6 +10,7 @@ use toml_span::{DeserError, Span, Value};
 
 use crate::base::id::{ClusterId, DiskId, NodeId, NodeUuid};
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
 use crate::cluster::configuration::{Configuration, Voter};
 use crate::cluster::roster::{ArbitrationDisk, Member, PORT_DEFAULT, Roster};
 use crate::cluster::timing::Timing;
@@ -154,7 +154,7 @@ fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
     let arbitration = arbitration.collect::<Result<Vec<_>, _>>()?;
     let arbitration_disks = u8::try_from(arbitration.len()).unwrap_or(u8::MAX);
     let timing = table.take("timing").map_or(Ok(Timing::default()), |(_, value)| timing(value))?;
-    let (mut members, mut nodes) = (BTreeMap::new(), BTreeMap::new());
+    let (mut members, mut nodes) = (SmallMap::new(), SmallMap::new());
     for value in tables(&mut table, "node")? {
         let span = value.span;
         let (id, member, voter) = node(value)?;

@@ -1,6 +1,8 @@
 //! Two transports over a path without faults, or with one: what the simulator's laws do not say, because it is about how soon
 //! and with how many packets.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::cluster::transport::limits::{
     EARLY_PIECES_MAX, PAYLOAD_BYTES_BASE, PAYLOAD_BYTES_TRIED, QUEUE_MESSAGES_MAX, RECEIVED_BYTES_MAX,

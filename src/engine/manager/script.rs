@@ -1,10 +1,11 @@
 //! A cluster manager that says what it was told to say, and keeps what it was given to send: for tests of all that stands
 //! on one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::id::NodeId;
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
 use crate::cluster::node_set::NodeSet;
 use crate::engine::manager::{ClusterManager, Letter, MESSAGE_BYTES_MAX, Members, NotSent, Told, membership};
 
@@ -12,7 +13,7 @@ use crate::engine::manager::{ClusterManager, Letter, MESSAGE_BYTES_MAX, Members,
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     me: NodeId,
-    nodes: BTreeMap<NodeId, Name>,
+    nodes: SmallMap<NodeId, Name>,
     members: Members,
     told: VecDeque<Told>,
     /// What was sent, in order: to whom, and what.
@@ -21,7 +22,7 @@ pub struct Script {
 
 impl Script {
     /// Of these nodes; nobody is a member yet.
-    pub fn new(me: NodeId, nodes: BTreeMap<NodeId, Name>) -> Script {
+    pub fn new(me: NodeId, nodes: SmallMap<NodeId, Name>) -> Script {
         Script { me, nodes, ..Script::default() }
     }
 
@@ -51,7 +52,7 @@ impl ClusterManager for Script {
         self.me
     }
 
-    fn nodes(&self) -> BTreeMap<NodeId, Name> {
+    fn nodes(&self) -> SmallMap<NodeId, Name> {
         self.nodes.clone()
     }
 
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_script_tells_what_it_was_told_with_the_difference() {
-        let mut script = Script::new(NodeId(1), BTreeMap::new());
+        let mut script = Script::new(NodeId(1), SmallMap::new());
         script.have(set(&[1, 2]), true);
         script.have(set(&[1, 3]), false);
         script.say(NodeId(3), b"hello");

@@ -2,12 +2,13 @@
 //! disk that hangs holds its clerk and nobody else (R8). What was begun is answered when it has ended, and never before: of
 //! a write that hangs nobody knows when it lands.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::id::{ClusterId, DiskId};
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootTime;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::cluster::arbiter::{Act, Answer, Command, DiskStanding};
@@ -278,11 +279,11 @@ fn news_of(known: &Known, trouble: &Option<Trouble>) -> Option<String> {
 
 /// Who is at which disk: the clerk of an earlier life of this daemon may still hang with a write. Nothing else is written to
 /// that block before it ended (safety 1.5), so the next one waits for the desk.
-static DESKS: Mutex<BTreeMap<DiskId, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+static DESKS: Mutex<SmallMap<DiskId, Arc<Mutex<()>>>> = Mutex::new(SmallMap::new());
 
 fn desk(disk: DiskId) -> Arc<Mutex<()>> {
     let mut desks = DESKS.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(desks.entry(disk).or_default())
+    Arc::clone(desks.or_insert_with(disk, Default::default))
 }
 
 fn hire(

@@ -1,12 +1,12 @@
 //! The first steps of a cluster: a key, an identity, a configuration with one node.
 
 use core::net::IpAddr;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::dice::Dice;
 use crate::base::id::{ClusterId, NodeId};
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
 use crate::cluster::configuration::{Configuration, Voter};
 use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::{Member, PORT_DEFAULT, Roster};
@@ -77,11 +77,11 @@ pub fn init(cluster: Name, node: Name, links: Vec<IpAddr>) -> Result<Roster, Dae
         port: PORT_DEFAULT,
         highest: 0,
         arbitration: Vec::new(),
-        members: BTreeMap::from([(first, Member { name: node, links, joining: 0 })]),
+        members: SmallMap::from([(first, Member { name: node, links, joining: 0 })]),
         configuration: Configuration {
             cluster: ClusterId::random(&mut dice),
             generation: 1,
-            nodes: BTreeMap::from([(first, Voter { uuid: machine, votes: 1 })]),
+            nodes: SmallMap::from([(first, Voter { uuid: machine, votes: 1 })]),
             arbitration_disks: 0,
             timing: Default::default(),
         },

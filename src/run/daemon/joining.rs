@@ -287,8 +287,9 @@ mod tests {
         assert!(matches!(with_node(roster(), named("n4"), link(), machine), Err(JoinError::There(_))));
         let next = with_node(roster(), named("n4"), link(), NodeUuid([9; 16])).unwrap();
         assert_eq!(next.configuration.generation, 5);
-        assert_eq!(next.configuration.nodes[&NodeId(4)], Voter { uuid: NodeUuid([9; 16]), votes: 0 });
-        assert_eq!(next.members[&NodeId(4)].joining, 1);
+        let voter = Voter { uuid: NodeUuid([9; 16]), votes: 0 };
+        assert_eq!(next.configuration.nodes.get(&NodeId(4)), Some(&voter));
+        assert_eq!(next.members.get(&NodeId(4)).unwrap().joining, 1);
         assert!(matches!(
             with_node(roster(), named("n4"), Vec::new(), NodeUuid([9; 16])),
             Err(JoinError::Links(0, 1))

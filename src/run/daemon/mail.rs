@@ -3,7 +3,7 @@
 
 use core::net::SocketAddr;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use smol::Timer;
@@ -12,6 +12,7 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use crate::base::dice::Dice;
 use crate::base::gather::Gather;
 use crate::base::id::{Incarnation, NodeId};
+use crate::base::small_map::SmallMap;
 use crate::base::time::BootMicros;
 use crate::cluster::beat::Session;
 use crate::cluster::channel::{Channel, Myself};
@@ -59,10 +60,10 @@ struct State {
     post: Post,
     /// Of the last question. It begins anywhere: an answer to an earlier life of this daemon fits none of this one's.
     number: u64,
-    waiting: BTreeMap<u64, Waits>,
+    waiting: SmallMap<u64, Waits>,
     /// Which letters carry which question: when they fail, so does it.
-    carrying: BTreeMap<LetterId, u64>,
-    pings: BTreeMap<u64, Ping>,
+    carrying: SmallMap<LetterId, u64>,
+    pings: SmallMap<u64, Ping>,
 }
 
 /// Runs of datagrams: the one that comes, and the one that is gathered to be sent.
@@ -156,9 +157,9 @@ impl Mail {
             state: RefCell::new(State {
                 post,
                 number,
-                waiting: BTreeMap::new(),
-                carrying: BTreeMap::new(),
-                pings: BTreeMap::new(),
+                waiting: SmallMap::new(),
+                carrying: SmallMap::new(),
+                pings: SmallMap::new(),
             }),
             runs: RefCell::new(Runs::default()),
             looks: bounded(ASKED_MAX.0),

@@ -2,12 +2,12 @@
 //! be sure that nobody opens one behind it (safety 4.1). A command that makes some has evmsd keep and open them; one that takes some
 //! away, or lets their I/O fail, has them closed first, with evmsd and without.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::epoch::Epoch;
 use crate::base::gather::Gather;
 use crate::base::id::ContainerId;
+use crate::base::small_set::SmallSet;
 use crate::base::units::Sectors;
 use crate::format::control::OpenGates;
 use crate::host::gate_page::{self, GatePage};
@@ -64,7 +64,7 @@ impl Closing {
 }
 
 /// Containers of which gates are kept here, or being taken away.
-pub fn containers() -> BTreeSet<ContainerId> {
+pub fn containers() -> SmallSet<ContainerId> {
     page().into_iter().flat_map(|page| page.all().map(|slot| slot.container())).gather()
 }
 

@@ -1,11 +1,11 @@
 //! Making devices. All or nothing: what was made is taken away again when something after it fails (F53) or hangs. What
 //! somebody left half made, killed in the middle of this, is finished.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::id::DiskNumber;
 use crate::base::name::VolumePath;
+use crate::base::small_map::SmallMap;
 use crate::base::units::Sectors;
 use crate::host::crew::Pulse;
 use crate::host::device::DeviceNumber;
@@ -121,7 +121,7 @@ impl Making {
 /// so that what is half made is finished and not left to whoever makes it. `keeping`: of a cluster, whose gates the keeper opens.
 pub fn raise(
     stack: Stack,
-    disks: BTreeMap<DiskNumber, DeviceNumber>,
+    disks: SmallMap<DiskNumber, DeviceNumber>,
     cookie: &Arc<Cookie>,
     alone: bool,
     keeping: Option<Keeping>,
@@ -187,9 +187,9 @@ impl Raising<'_> {
     pub(super) fn gates(
         &mut self,
         stack: &Stack,
-        disks: &BTreeMap<DiskNumber, DeviceNumber>,
-    ) -> Result<BTreeMap<DiskNumber, DeviceNumber>, LiveError> {
-        let (mut numbers, mut kept) = (BTreeMap::new(), Vec::new());
+        disks: &SmallMap<DiskNumber, DeviceNumber>,
+    ) -> Result<SmallMap<DiskNumber, DeviceNumber>, LiveError> {
+        let (mut numbers, mut kept) = (SmallMap::new(), Vec::new());
         let of =
             stack.volumes.first().map_or_else(|| "--all".into(), |mapped| mapped.path.container.to_string());
         for gate in stack.gates.values() {
@@ -300,7 +300,7 @@ impl Raising<'_> {
     fn volumes(
         &mut self,
         stack: &Stack,
-        gates: &BTreeMap<DiskNumber, DeviceNumber>,
+        gates: &SmallMap<DiskNumber, DeviceNumber>,
     ) -> Result<Raised, LiveError> {
         let mut raised = Raised::default();
         let mut loaded: Vec<(&Mapped, String, DeviceNumber)> = Vec::new();

@@ -1,11 +1,11 @@
 //! Giving live volumes a new table: a volume grew. I/O waits between the two tables and loses nothing; what could not be
 //! loaded leaves the old table live.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::id::DiskNumber;
 use crate::base::name::VolumePath;
+use crate::base::small_map::SmallMap;
 use crate::host::device::DeviceNumber;
 use crate::host::dm::wire::{Listed, Target};
 use crate::host::sys;
@@ -20,7 +20,7 @@ use crate::volume::stack::{Mapped, Stack};
 /// command is at it.
 pub fn reload(
     stack: Stack,
-    disks: BTreeMap<DiskNumber, DeviceNumber>,
+    disks: SmallMap<DiskNumber, DeviceNumber>,
     cookie: &Arc<Cookie>,
     alone: bool,
     keeping: Option<Keeping>,

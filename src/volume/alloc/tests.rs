@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::id::{Incarnation, NodeUuid};
+use crate::base::small_map::SmallMap;
 use crate::format::model::Holder;
 use crate::volume::plan::fixture;
 
@@ -60,8 +61,8 @@ fn absent_and_removed_disks_give_nothing() {
 
 /// Free runs as given, on disks of 100 extents.
 fn space(free: &[Run]) -> FreeSpace {
-    let mut disks: BTreeMap<DiskNumber, Vec<Run>> = BTreeMap::new();
-    free.iter().for_each(|run| disks.entry(run.disk).or_default().push(*run));
+    let mut disks: SmallMap<DiskNumber, Vec<Run>> = SmallMap::new();
+    free.iter().for_each(|run| disks.or_insert_with(run.disk, Vec::new).push(*run));
     FreeSpace { disks }
 }
 

@@ -2,12 +2,12 @@
 //! read back, guard, secondary, flush, read back, guard. Reading the blocks of the very disk after writing to it is
 //! the second half of a Disk-Paxos phase: two rounds share a disk, and there at least one of them sees the other.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::epoch::{Epoch, Order};
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
+use crate::base::small_set::SmallSet;
 use crate::base::units::Bytes;
 use crate::format::history::{Record, RingEnd};
 use crate::format::layout::{AreaKind, End, SlotIndex};
@@ -33,7 +33,7 @@ pub enum Verdict {
     /// A majority holds it and nobody outbid us.
     Committed {
         /// The disks that hold it.
-        held_by: BTreeSet<DiskNumber>,
+        held_by: SmallSet<DiskNumber>,
     },
     /// Somebody else holds a higher epoch, or wrote to our slots.
     Superseded(Epoch),
@@ -44,14 +44,14 @@ pub enum Verdict {
 /// Which disks a commit of `model` is written to: all members and those of the set before. A disk that missed commits
 /// is written too: its copy of the model counts again at once, though nothing new is allocated on it until it is
 /// readmitted; otherwise a container would be stuck when a second disk fails before anyone typed `readmit`.
-pub(super) fn targets(model: &Model) -> BTreeSet<DiskNumber> {
+pub(super) fn targets(model: &Model) -> SmallSet<DiskNumber> {
     Quorum::of(&model.table).everyone()
 }
 
 /// Gives every target lane its jobs.
 pub(super) fn start(
     lanes: &mut [Lane],
-    targets: &BTreeSet<DiskNumber>,
+    targets: &SmallSet<DiskNumber>,
     quorum: &Quorum,
     image: &SlotImage,
     before: Option<&SlotImage>,
@@ -137,7 +137,7 @@ fn push_proof(lane: &mut Lane, end: End, index: SlotIndex, at: Bytes, bytes: &Ar
 /// What the lanes amount to once all are idle.
 pub(super) fn verdict(
     lanes: &[Lane],
-    targets: &BTreeSet<DiskNumber>,
+    targets: &SmallSet<DiskNumber>,
     quorum: &Quorum,
     order: Order,
     rules: Rules,
@@ -154,7 +154,7 @@ pub(super) fn verdict(
             && targets.contains(&lane.member.number)
             && quorum.knows(lane.member.number, lane.member.id)
     };
-    let mut held_by = lanes.iter().filter(holds).map(|lane| lane.member.number).gather::<BTreeSet<_>>();
+    let mut held_by = lanes.iter().filter(holds).map(|lane| lane.member.number).gather::<SmallSet<_>>();
     if breaks!(rules, AbsentDiskCountsAsHolding) {
         held_by = quorum.everyone();
     }

@@ -1,12 +1,11 @@
 //! An opening for write: one Disk-Paxos round on the member disks (safety 2.2). Every takeover, import, switchover and
 //! every local command that changes a container begins with one, and what a dead predecessor left in doubt ends with it.
 
-use std::collections::BTreeSet;
-
 use crate::base::epoch::{Epoch, Generation, Order};
 use crate::base::hash::Hash128;
 use crate::base::id::{ClusterId, DiskNumber, Incarnation, NodeId, NodeUuid};
 use crate::base::limits::NODE_ID_MAX;
+use crate::base::small_set::SmallSet;
 use crate::base::units::Bytes;
 use crate::format::layout::{AreaKind, End};
 use crate::format::model::Model;
@@ -135,7 +134,7 @@ pub struct Opening {
 struct Accept {
     image: SlotImage,
     model: Model,
-    targets: BTreeSet<DiskNumber>,
+    targets: SmallSet<DiskNumber>,
     quorum: Quorum,
 }
 

@@ -1,10 +1,9 @@
 //! A container held open under one epoch: what is on each disk, and the commits that follow the opening.
 
-use std::collections::BTreeSet;
-
 use crate::base::epoch::Order;
 use crate::base::hash::Hash128;
 use crate::base::id::{DiskNumber, NodeId};
+use crate::base::small_set::SmallSet;
 use crate::base::units::Bytes;
 use crate::format::model::Model;
 use crate::format::slot::SlotImage;
@@ -44,7 +43,7 @@ impl Session {
     }
 
     /// Disks that did all that was asked of them so far.
-    pub fn reached(&self) -> BTreeSet<DiskNumber> {
+    pub fn reached(&self) -> SmallSet<DiskNumber> {
         self.lanes
             .iter()
             .filter(|lane| lane.state == LaneState::Well)
@@ -79,12 +78,12 @@ pub struct Commit {
     session: Session,
     image: SlotImage,
     model: Model,
-    targets: BTreeSet<DiskNumber>,
+    targets: SmallSet<DiskNumber>,
     quorum: Quorum,
 }
 
 /// Smallest slot among the lanes that shall be written.
-pub(super) fn smallest_slot(lanes: &[Lane], targets: &BTreeSet<DiskNumber>) -> Bytes {
+pub(super) fn smallest_slot(lanes: &[Lane], targets: &SmallSet<DiskNumber>) -> Bytes {
     let slots = lanes.iter().filter(|lane| targets.contains(&lane.member.number));
     slots.map(|lane| lane.member.layout.slot_bytes()).min().unwrap_or(Bytes(u64::MAX))
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::base::id::DiskNumber;
 use crate::base::limits::{DISK_NUMBER_MAX, DISKS_MAX, RELEASED_DISKS_MAX, WWID_BYTES_MAX};
 use crate::base::name::Name;
+use crate::base::small_set::SmallSet;
 use crate::base::sorted::sort;
 use crate::base::units::Extents;
 use crate::format::model::{Disk, DiskState, Model, ObjectRef, OldSet};
@@ -115,7 +116,7 @@ fn concerned(
     if disks.is_empty() {
         return Err(draft.disks(DisksWhy::NoneGiven));
     }
-    let mut found = BTreeSet::new();
+    let mut found = SmallSet::new();
     for &number in disks {
         let disk = draft.model.disk(number).ok_or_else(|| draft.disks(DisksWhy::Unknown(number)))?;
         if concerns(disk) {
@@ -192,7 +193,7 @@ fn forget_released(model: &mut Model) {
         .collect();
     sort(&mut released);
     let beyond = released.len().saturating_sub(RELEASED_DISKS_MAX);
-    let forgotten: BTreeSet<DiskNumber> =
+    let forgotten: SmallSet<DiskNumber> =
         released.into_iter().take(beyond).map(|(_, number)| number).collect();
     model.table.disks.retain(|disk| !forgotten.contains(&disk.number));
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::gather::Gather;
 use crate::base::id::{DiskNumber, RegionId};
 use crate::base::name::Name;
+use crate::base::small_map::SmallMap;
 use crate::base::units::Extents;
 use crate::format::model::{DiskState, Holder, Model, ObjectRef, Run, Volume};
 use crate::volume::alloc::region_runs;
@@ -55,9 +56,9 @@ fn comparable(now: &Model, from: &Model) -> Result<(), RestoreWhy> {
 /// Every disk that is needed must be in, and be the same disk in the same place.
 fn reachable(now: &Model, from: &Model, needed: &[Run]) -> Result<(), RestoreWhy> {
     let place = |model: &Model, number: DiskNumber| model.disk(number).map(|disk| (disk.id, disk.data_start));
-    let mut ends: BTreeMap<DiskNumber, u64> = BTreeMap::new();
+    let mut ends: SmallMap<DiskNumber, u64> = SmallMap::new();
     for run in needed {
-        let end = ends.entry(run.disk).or_default();
+        let end = ends.or_insert_with(run.disk, || 0);
         *end = run.end().0.max(*end);
     }
     for (number, end) in ends {

@@ -2,12 +2,11 @@
 //! row by row: where a column's disk changes, every column is cut there, and each *band* between two cuts is one line
 //! for device-mapper. Since an extent is a multiple of the unit, cutting or joining bands moves no sector.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::DiskNumber;
 use crate::base::limits::{STRIPE_BYTES_MAX, STRIPE_BYTES_MIN, STRIPES_MAX};
+use crate::base::small_map::SmallMap;
 use crate::base::sorted::sort;
 use crate::base::units::{Bytes, Extents, KIB, SECTOR_BYTES, Sectors};
 use crate::format::model::{Region, Run};
@@ -131,13 +130,13 @@ fn check_bands(region: &Region) -> Result<(), Flaw> {
     }
     sort(&mut cuts);
     let mut now: Vec<Option<DiskNumber>> = vec![None; region.columns.len()];
-    let mut used: BTreeMap<DiskNumber, u32> = BTreeMap::new();
+    let mut used: SmallMap<DiskNumber, u32> = SmallMap::new();
     for band in cuts.chunk_by(|one, other| one.0 == other.0) {
         for &(_, column, disk) in band {
             if let Some(before) = now[column].replace(disk).and_then(|before| used.get_mut(&before)) {
                 *before -= 1;
             }
-            *used.entry(disk).or_default() += 1;
+            *used.or_insert_with(disk, || 0) += 1;
         }
         if let Some(&(_, _, disk)) =
             band.iter().find(|(_, _, disk)| used.get(disk).is_some_and(|&count| count > 1))

@@ -57,7 +57,7 @@ fn patience(rank: usize, tries: u32) -> Duration {
 impl Engine {
     /// How many nodes come before this one.
     fn rank(&self) -> usize {
-        self.before().members.range(..self.settings().node).count()
+        self.before().members.keys().filter(|node| **node < self.settings().node).count()
     }
 
     /// A configuration was accepted here, now or before this daemon was started. Whoever put it here has his time to finish.

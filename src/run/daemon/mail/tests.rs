@@ -26,7 +26,7 @@ fn settings(node: u16, port: u16) -> Settings {
         ));
     }
     let roster = Roster::parse(&text).unwrap();
-    let machine = roster.configuration.nodes[&NodeId(node)].uuid;
+    let machine = roster.configuration.nodes.get(&NodeId(node)).unwrap().uuid;
     Settings {
         config: PathBuf::new(),
         roster,
