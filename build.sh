@@ -31,7 +31,7 @@ help() {
   row "check" "format, clippy, tidy, licences; writes nothing in the tree"
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
-  if has demo; then row "demo [images|guest]" "see it work: on disk images, then in a guest whose power is cut"; fi
+  if has demo; then row "demo [images|guest|cluster]" "see it work: on disk images, in a guest whose power is cut, in a cluster whose owner dies"; fi
   if has sim; then row "sim [COUNT] [--clusters [--copies] | --letters | --datagrams] [--from FIRST] | --seed SEED | --mistake NAME | --ledger | --growth | --views" "clusters, letters and datagrams, in virtual time against the laws; the long run goes on; what a node of 2 to 64 costs; memory under a million views"; fi
   if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
   row "cluster [NAME]..." "real daemons in network namespaces against deaths, cuts, weather and enemies (root)"
@@ -268,15 +268,16 @@ build_release() {
   ((size <= SIZE_MAX_BYTES)) || die "the binary is $((size - SIZE_MAX_BYTES)) bytes over its budget"
 }
 
-# On four image files, every point of a change cut; then in a guest, with the cord pulled. Or one of them.
+# On four image files, every point of a change cut; in a guest, with the cord pulled; in a cluster of guests. Or one of them.
 demo() {
   has demo || die "demo: not built yet"
   stage release build_release
-  case ${1:-both} in
+  case ${1:-all} in
     images) tests/demo.sh "$RELEASE" ;;
-    guest) demo_guest ;;
-    both) tests/demo.sh "$RELEASE" && demo_guest ;;
-    *) die "demo: there is no '$1'; there is: guest, images" 2 ;;
+    guest) demo_guest demo ;;
+    cluster) demo_guest demo_cluster ;;
+    all) tests/demo.sh "$RELEASE" && demo_guest demo && demo_guest demo_cluster ;;
+    *) die "demo: there is no '$1'; there is: cluster, guest, images" 2 ;;
   esac
 }
 
@@ -343,7 +344,7 @@ image() {
 
 demo_guest() {
   vm-tests/parts.sh
-  vm_cargo run --bin demo
+  vm_cargo run --bin "$1"
 }
 
 # ---- bench

@@ -127,3 +127,21 @@ fn the_bell_is_heard() {
     page.keeper_looks(BootTime { ms: 5000 });
     assert!(page.has_keeper(BootTime { ms: 6000 }) && !page.has_keeper(BootTime { ms: 6001 }));
 }
+
+/// Safety 4.6: others count on the watchdog that the container tells of. One that a keeper armed who is dead is nobody's promise.
+#[test]
+fn a_gate_that_is_promised_to_be_watched_is_open_only_while_it_is() {
+    let page = page();
+    let plain = page.keep(&gate("plain")).unwrap();
+    let watched = page.keep(&Gate { watchdog_ms: 5000, ..gate("watched") }).unwrap();
+    let keeps = || [plain, watched].map(|slot| page.keeps_promise(slot));
+    assert_eq!(keeps(), [true, false], "there is none");
+    for (timeout_ms, is_kept) in [(5000, true), (4000, true), (5001, false)] {
+        page.set_watchdog(timeout_ms);
+        page.set_watched(true);
+        assert_eq!(keeps(), [true, is_kept], "{timeout_ms}");
+    }
+    page.set_watchdog(5000);
+    page.set_watched(false);
+    assert_eq!((keeps(), page.watchdog_ms(), page.watched_ms()), ([true, false], 5000, 0));
+}
