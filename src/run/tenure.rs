@@ -3,7 +3,7 @@
 
 use crate::base::id::NodeUuid;
 use crate::engine::guard::evidence::Prospect;
-use crate::format::control::Status;
+use crate::format::control::{NodeLine, Status};
 use crate::format::model::{Container, ContainerKind, Holder, Owner};
 use crate::host::clock;
 use crate::run::ask;
@@ -40,26 +40,12 @@ impl Context {
             since: since.at,
             by: since.by,
             evidence: since.words,
-            holders: container.holders.iter().map(|holder| self.holder_line(holder, &status)).collect(),
+            holders: container.holders.iter().map(|holder| holder_line(holder, &status)).collect(),
             grade: grade(container).into(),
             grade_why: grade_why(container).into(),
             gates_here: keeping::has_gates(container.id),
             next: self.next_step(container, &status),
         })
-    }
-
-    fn holder_line(&self, holder: &Holder, status: &Option<Status>) -> HolderLine {
-        let name = match self.company() {
-            Company::Of(cluster) => cluster.name_of(holder.node).map(ToString::to_string),
-            _ => None,
-        };
-        HolderLine {
-            name: name.unwrap_or_else(|| holder.node.short()),
-            node: holder.node.to_string(),
-            state: state(holder.node, status),
-            watchdog_ms: holder.watchdog_ms,
-            counted_out: holder.expelled,
-        }
     }
 
     /// What would have to happen for this node to have it.
@@ -68,7 +54,7 @@ impl Context {
         if !container.cluster.is_none() {
             match self.company() {
                 Company::Of(cluster) if cluster.warrant.cluster == container.cluster => (),
-                Company::NotNow(why) => return format!("this node may not act now: {why}"),
+                Company::NotNow(why) => return why.clone(),
                 Company::Of(_) | Company::None => {
                     return "it belongs to a cluster that this machine is not in; ask on a node of that cluster"
                         .into();
@@ -129,11 +115,26 @@ impl Context {
     }
 }
 
-/// How this node's daemon sees a machine.
-fn state(node: NodeUuid, status: &Option<Status>) -> String {
+fn holder_line(holder: &Holder, status: &Option<Status>) -> HolderLine {
+    let line = line_of(holder.node, status);
+    HolderLine {
+        name: line.map_or_else(|| holder.node.short(), |line| line.name.clone()),
+        node: holder.node.to_string(),
+        state: state(holder.node, status),
+        watchdog_ms: holder.watchdog_ms,
+        counted_out: holder.expelled,
+    }
+}
+
+/// What this node's daemon says of a machine.
+fn line_of(node: NodeUuid, status: &Option<Status>) -> Option<&NodeLine> {
     let machine = node.to_string();
-    let line = |status: &Status| status.nodes.iter().find(|line| line.machine == machine).cloned();
-    status.as_ref().and_then(line).map_or_else(|| "unknown".into(), |line| line.state)
+    status.as_ref()?.nodes.iter().find(|line| line.machine == machine)
+}
+
+/// How it sees that one.
+fn state(node: NodeUuid, status: &Option<Status>) -> String {
+    line_of(node, status).map_or_else(|| "unknown".into(), |line| line.state.clone())
 }
 
 /// What it rests on that nobody writes who had it before (design section 6): A and B need reservations, which no container has yet.

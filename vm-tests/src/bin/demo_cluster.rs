@@ -78,11 +78,14 @@ impl Play {
     fn build(&self, n1: &mut Guest, n2: &mut Guest) -> Result<(), Trouble> {
         let log = &self.log;
         let nodes = self.disks.iter().map(|disk| n1.device(disk)).collect::<Result<Vec<_>, _>>()?;
-        log.run(n1, &format!("evms container create data --private --owner n1 {}", nodes[..3].join(" ")))?;
+        log.run(
+            n1,
+            &format!("evms container create data --private --owner n1 {} 2>&1 | cat", nodes[..3].join(" ")),
+        )?;
         log.run(n1, "evms volume create data/home --size 60M --stripes 3")?;
         log.run(n1, "evms activate data")?;
         log.run(n1, &format!("mkfs.ext4 -q {HOME} && mkdir -p /mnt && mount -t ext4 {HOME} /mnt"))?;
-        log.run(n1, &format!("evms container create pool --shared {}", nodes[3..].join(" ")))?;
+        log.run(n1, &format!("evms container create pool --shared {} 2>&1 | cat", nodes[3..].join(" ")))?;
         log.run(n1, "evms volume create pool/board --size 8M")?;
         for (guest, place) in [(&mut *n1, 0), (&mut *n2, 1)] {
             log.run(guest, "evms activate pool")?;
