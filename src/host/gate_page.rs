@@ -40,6 +40,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::ContainerId;
 use crate::base::time::BootTime;
 use crate::base::units::Sectors;
+use crate::engine::guard::keeping::is_watched;
 use crate::host::dm::wire::NAME_BYTES;
 use crate::host::identity::BootId;
 use crate::host::run_dir::RUN;
@@ -294,8 +295,7 @@ impl GatePage {
 
     /// Is a gate that was promised to be watched so?
     pub fn keeps_promise(self, slot: Slot) -> bool {
-        let promised = slot.get(PROMISED_AT);
-        promised == 0 || (1..=promised).contains(&self.watchdog_ms())
+        is_watched(slot.get(PROMISED_AT), self.watchdog_ms())
     }
 
     /// evmsd says which process it is, and which timeout of a watchdog the nodes count on.

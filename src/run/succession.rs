@@ -5,31 +5,19 @@
 
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, NodeUuid};
-use crate::engine::guard::Act;
-use crate::engine::guard::evidence::{Evidence, Prospect};
-use crate::format::model::{ChangeKind, Container, ContainerKind, Holder, Owner};
+use crate::engine::guard::duty::{Duty, Heir};
+use crate::engine::guard::{Act, Warrant};
+use crate::host::clock;
 use crate::run::activate::Wanted;
 use crate::run::company::{Cluster, Company};
 use crate::run::context::{Context, Options};
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
-use crate::run::takeover::called;
-use crate::volume::choose::Chosen;
 use crate::volume::discover::Found;
 use crate::volume::request::Request;
 
 /// The reason that stands in the history.
 const REASON: &str = "its owner is gone";
-
-/// What is to be done about a container.
-enum Duty {
-    /// Its owner is gone.
-    Take(Owner, Evidence),
-    /// It was taken by this node already, which did not get to the end.
-    Finish,
-    /// A node that shared it is gone.
-    Expel(Evidence, String),
-}
 
 /// Does what there is to be done, once.
 pub fn run() -> Result<(), RunError> {
@@ -54,54 +42,23 @@ pub fn run() -> Result<(), RunError> {
 
 fn duties(context: &Context, cluster: &Cluster, found: &Found) -> Vec<Duty> {
     let Ok(chosen) = &found.chosen else { return Vec::new() };
-    let container = &chosen.model.container;
-    if container.cluster != cluster.warrant.cluster || !chosen.majority_read {
+    if !chosen.majority_read {
         return Vec::new();
     }
-    match (container.kind, &container.owner) {
-        (ContainerKind::Private, Some(owner)) if owner.node == context.machine.node => {
-            if is_unfinished(context, cluster, chosen) { vec![Duty::Finish] } else { Vec::new() }
-        }
-        // What its owner had no gates of nobody was using.
-        (ContainerKind::Private, Some(owner)) if container.holder(owner.node).is_some() => {
-            let evidence = against(context, container, owner.node, &called(owner));
-            evidence.map(|evidence| Duty::Take(owner.clone(), evidence)).into_iter().collect()
-        }
-        (ContainerKind::Shared, _) => {
-            let others = container.holders.iter().filter(|holder| !holder.expelled);
-            let expel = |holder: &Holder| {
-                let name =
-                    cluster.name_of(holder.node).map_or_else(|| holder.node.short(), ToString::to_string);
-                against(context, container, holder.node, &name).map(|evidence| Duty::Expel(evidence, name))
-            };
-            others.filter_map(expel).collect()
-        }
-        _ => Vec::new(),
-    }
+    let Warrant { cluster: of, incarnation, .. } = cluster.warrant;
+    let (node, now) = (context.machine.node, clock::boot_now());
+    let heir =
+        Heir { node, incarnation, cluster: of, absent: &cluster.absent, timing: &cluster.timing, now };
+    heir.duties(&chosen.model, keeping::has_gates(found.id))
 }
 
-/// It was taken over by this life of this node, which was to have gates of it and has none.
-fn is_unfinished(context: &Context, cluster: &Cluster, chosen: &Chosen) -> bool {
-    let model = &chosen.model;
-    let mine = model.container.holder(context.machine.node).map(|holder| holder.incarnation);
-    model.change.kind == ChangeKind::Takeover
-        && mine == Some(cluster.warrant.incarnation)
-        && !keeping::has_gates(model.container.id)
-}
-
-fn against(context: &Context, container: &Container, node: NodeUuid, name: &str) -> Option<Evidence> {
-    match context.prospect(container, node)? {
-        Prospect::Now(evidence) => Some(evidence),
-        Prospect::At(_) => None,
-        Prospect::ByWordAlone => {
-            log::warn!(
-                "container {}: {name}, which has gates of it, is absent and had no watchdog: nothing proves that it cannot write any \
-                 more; when it is off, say: evms container takeover {0} --reason WHY",
-                container.name
-            );
-            None
-        }
-    }
+/// By its name in the cluster.
+fn name_of(context: &Context, node: NodeUuid) -> String {
+    let name = match context.company() {
+        Company::Of(cluster) => cluster.name_of(node),
+        Company::None | Company::NotNow(_) => None,
+    };
+    name.map_or_else(|| node.short(), ToString::to_string)
 }
 
 fn carry_out(context: &mut Context, container: ContainerId, duty: Duty) -> Result<(), RunError> {
@@ -114,12 +71,22 @@ fn carry_out(context: &mut Context, container: ContainerId, duty: Duty) -> Resul
             bring_up(context, id)
         }
         Duty::Finish => bring_up(context, id),
-        Duty::Expel(evidence, name) => {
+        Duty::Expel(evidence) => {
+            let name = name_of(context, evidence.victim());
             let held = context.hold(&id, Act::Expel(evidence))?;
             let words = format!("{name} counted out {}", evidence.in_words());
             let request = Request::Expel { node: evidence.victim(), words };
             let done = context.errand(&held, request, Act::Expel(evidence))?;
             log::warn!("{}", done.done);
+            Ok(())
+        }
+        Duty::WordAlone(node) => {
+            log::warn!(
+                "container {}: {}, which has gates of it, is absent and had no watchdog: nothing proves that it cannot write any \
+                 more; when it is off, say: evms container takeover {id} --reason WHY",
+                container.short(),
+                name_of(context, node)
+            );
             Ok(())
         }
     }
