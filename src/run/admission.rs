@@ -54,6 +54,10 @@ impl Context {
 
     fn withdraw_from(&mut self, name: &str) -> Result<(), RunError> {
         let held = self.hold(name, Act::Change)?;
+        // Somebody made new ones since this command took the last of them away: nobody makes any while the disks are locked.
+        if keeping::has_gates(held.found.id) {
+            return Ok(());
+        }
         self.errand(&held, Request::Withdraw, Act::Change).map(|_| ())
     }
 }

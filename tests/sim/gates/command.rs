@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    fn has_gates(&self, place: usize, c: usize) -> bool {
+    pub fn has_gates(&self, place: usize, c: usize) -> bool {
         self.machines[place].page.slots[self.gates_of(c)].iter().any(|slot| slot.used != Used::Free)
     }
 

@@ -139,7 +139,7 @@ impl World {
         let alarm = machine.clock.real_us(daemon.deadline().max(now)).max(self.now_us + 1000);
         machine.daemon = Some(daemon);
         self.laws.reigns(place, before, after, now);
-        if before.term != after.term {
+        if before.term != after.term && before.end != after.end {
             self.tell(|| format!("machine {place}: {after:?} by {leased:?} at {now:?}"));
         }
         self.at(alarm, Event::Alarm { machine: place, number });

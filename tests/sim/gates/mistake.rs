@@ -26,11 +26,11 @@ pub enum Mistake {
     PermitLookedAtOnce,
     ExpelledGoesOn,
     WithdrawsFirst,
+    WithdrawsUnlooked,
     NewLifeAdoptsGates,
     DrainNotWaited,
     BystanderStops,
     LooksBeforeAsking,
-    NobodyExpelled,
 }
 
 /// The rules by which a run is made.
@@ -59,11 +59,11 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::PermitLookedAtOnce, "a permit is looked at before the first write alone"),
     (Mistake::ExpelledGoesOn, "who was expelled goes on with what is shared"),
     (Mistake::WithdrawsFirst, "a node withdraws before its gates are gone"),
+    (Mistake::WithdrawsUnlooked, "a node withdraws though it has gates again"),
     (Mistake::NewLifeAdoptsGates, "a new life takes gates over as they are"),
     (Mistake::DrainNotWaited, "what was under way is not waited for"),
     (Mistake::BystanderStops, "a dead node that never held a container stops it"),
     (Mistake::LooksBeforeAsking, "what was read before the lease was asked for is believed"),
-    (Mistake::NobodyExpelled, "who is counted out is not counted out"),
 ];
 
 /// Is this the run that makes that mistake?

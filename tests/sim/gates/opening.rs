@@ -90,6 +90,10 @@ impl World {
                 Ok(Outcome::Next(_)) => (),
             }
         }
+        let back = self.has_gates(place, container) && !self.makes(Mistake::WithdrawsUnlooked);
+        if back && request == Some(Request::Withdraw) {
+            return Next::Go;
+        }
         let active = self.machines[place].gates[self.gates_of(container)].iter().any(Option::is_some);
         if active && matches!(request, Some(Request::Modify { .. } | Request::Takeover { .. })) {
             return Next::Fail("it is active here");

@@ -197,7 +197,8 @@ impl World {
         let Some(what) = process.todo.pop_front() else { return self.kill(number) };
         let place = process.machine;
         let drives = matches!(what, Do::Drive);
-        if !drives {
+        let waits = matches!(what, Do::AwaitOpen(..) | Do::AwaitArm(..) | Do::AwaitClosed(..) | Do::AwaitFailed(..));
+        if !drives && !waits {
             self.tell(|| format!("process {number} on machine {place}: {what:?}"));
         }
         match self.does(number, place, what)? {

@@ -282,10 +282,12 @@ fn befall_commands(world: &mut World, fault: Fault) -> Result<(), Broken> {
             pause(world, us, |one| one != victim);
         }
         Fault::HangDisk(place, disk, us) => {
-            world.machines[place].paths[disk].hangs_until_us = now + us;
+            let machine = &mut world.machines[place];
+            (machine.paths[disk].hangs_until_us, machine.hurt) = (now + us, true);
         }
         Fault::SlowDisk(place, disk, delay_us, us) => {
-            world.machines[place].paths[disk].delay_us = delay_us;
+            let machine = &mut world.machines[place];
+            (machine.paths[disk].delay_us, machine.hurt) = (delay_us, true);
             world.after(us, Event::Fault(Fault::MendDisk(place, disk)));
         }
         Fault::LoseDisk(place, disk, us) => {
