@@ -2,10 +2,12 @@
 //! machine had under way may land for a while after its power went.
 
 use evms::base::epoch::Epoch;
-use evms::volume::choose::DiskCopies;
+use evms::volume::choose::{self, DiskCopies};
 use evms::volume::commit::io::{Answer, Op};
+use evms::volume::mistake::Rules;
 
 use crate::gates::founding;
+use crate::gates::laws::evidence;
 use crate::gates::world::{Event, World};
 use crate::laws::Broken;
 
@@ -15,6 +17,7 @@ const LOOK_US: u64 = 3_000_000;
 
 /// Who wrote it, and under what.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "the counter is for who reads what happened")]
 pub struct Stamp {
     pub epoch: Epoch,
     pub counter: u64,
@@ -127,13 +130,8 @@ impl World {
             }
             Act::Meta(_, _, Op::Write { at, bytes, purpose }) => {
                 self.disks[disk].write(at.0, bytes);
-                let place = disk % self.each;
-                let committed =
-                    self.laws.wrote(container, place, (at.0, bytes), *purpose, &self.layout)?;
-                if committed {
-                    let words = self.laws.committed_in_words(container);
-                    self.tell(|| format!("container {container}: {words}"));
-                    crate::gates::laws::evidence::check(self, container)?;
+                if self.laws.wrote(container, (at.0, bytes), *purpose, &self.layout)? {
+                    self.looks_at_all(container)?;
                 }
                 errand.shows = Some(Answer::Done);
             }
@@ -146,6 +144,21 @@ impl World {
             let at = errand.answers_us;
             self.errands.insert(number, errand);
             self.at(at, Event::Answered(number));
+        }
+        Ok(())
+    }
+
+    /// Is another model committed by now?
+    pub fn looks_at_all(&mut self, container: usize) -> Result<(), Broken> {
+        let numbers = self.gates_of(container).map(|disk| (disk, founding::disk_number(self, disk)));
+        let copies = numbers.collect::<Vec<_>>().into_iter().map(|(disk, number)| {
+            self.disks[disk].copies(number, founding::disk_id(disk), &self.layout)
+        });
+        let chosen = choose::choose(&copies.collect::<Vec<_>>(), Rules::ALL).ok();
+        if self.laws.reads(container, chosen) {
+            let words = self.laws.committed_in_words(container);
+            self.tell(|| format!("container {container}: {words}"));
+            evidence::check(self, container)?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use evms::volume::mistake::Rules;
 use evms::volume::plan::{self, Asker};
 use evms::volume::request::{CreateContainer, Machine, NewDisk, OwnerAsk};
 
-use crate::gates::world::{PRIVATE, World};
+use crate::gates::world::{PRIVATE, SHARED, World};
 
 pub fn id(container: usize) -> ContainerId {
     ContainerId([0xc0 + container as u8; 16])
@@ -51,7 +51,7 @@ pub fn asker(world: &World, place: usize, incarnation: Incarnation) -> Asker {
 
 /// Both containers, private to the first machine the one, shared by all the other.
 pub fn found(world: &mut World) {
-    for container in [PRIVATE, 1] {
+    for container in [PRIVATE, SHARED] {
         let asker = asker(world, 0, Incarnation([0xf0; 16]));
         let ask = CreateContainer {
             name: Name::parse(["data", "pool"][container]).unwrap(),
@@ -85,6 +85,7 @@ pub fn found(world: &mut World) {
         let mandate = guard::may_found(id(container), None);
         let members = members(world, container);
         carry_out(world, container, Change::found(members, mandate, me, planner, Rules::ALL));
+        world.looks_at_all(container).unwrap();
     }
 }
 
@@ -113,7 +114,7 @@ fn carry_out(world: &mut World, container: usize, mut change: Change<Planner>) {
                 }
                 Op::Write { at, bytes, purpose } => {
                     world.disks[disk].write(at.0, bytes);
-                    world.laws.wrote(container, disk % world.each, (at.0, bytes), *purpose, &world.layout).unwrap();
+                    world.laws.wrote(container, (at.0, bytes), *purpose, &world.layout).unwrap();
                     Answer::Done
                 }
                 Op::Flush => Answer::Done,

@@ -206,7 +206,7 @@ impl World {
         }
         self.power_off(place);
         let back = self.chance.between(500_000, 8_000_000);
-        if self.chance.per_mille(600) {
+        if self.calm || self.chance.per_mille(600) {
             self.after(back, Event::PowerOn(place));
         }
         Ok(())

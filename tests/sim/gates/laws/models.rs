@@ -1,15 +1,15 @@
 //! L5 (I3): an epoch has one writer, an order one content. L7 (I6): what was acknowledged is in every later state. L10 (I10): nothing is
 //! written outside of the area that its purpose names. As the crash model has them, here under leases that come and go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use evms::base::epoch::{Epoch, Order};
 use evms::base::hash::Hash128;
 use evms::base::id::{Incarnation, NodeUuid};
 use evms::base::units::Bytes;
 use evms::format::layout::{AreaKind, End, Layout};
-use evms::format::model::Model;
-use evms::format::slot::{SlotHeader, SlotImage};
+use evms::format::slot::SlotHeader;
+use evms::volume::choose::Chosen;
 use evms::volume::commit::io::Purpose;
 
 use crate::gates::laws::Laws;
@@ -21,8 +21,6 @@ pub struct Models {
     writers: BTreeMap<Epoch, (NodeUuid, Incarnation)>,
     parents: BTreeMap<Hash128, Hash128>,
     acked: Vec<(Order, Hash128)>,
-    /// Disks that have it.
-    on: BTreeMap<Order, BTreeSet<usize>>,
 }
 
 impl Models {
@@ -68,11 +66,10 @@ fn is_inside(layout: &Layout, at: u64, length: u64, purpose: Purpose) -> bool {
 }
 
 impl Laws {
-    /// Something landed on one of the container's disks. Is another model committed by it?
+    /// Something landed on one of the container's disks; is it a model?
     pub fn wrote(
         &mut self,
         container: usize,
-        disk: usize,
         (at, bytes): (u64, &[u8]),
         purpose: Purpose,
         layout: &Layout,
@@ -82,19 +79,22 @@ impl Laws {
         }
         let header = SlotHeader::decode(bytes).ok().filter(|_| purpose == Purpose::Slot);
         let Some(header) = header else { return Ok(false) };
+        self.told[container].models.slot(&header)?;
+        Ok(true)
+    }
+
+    /// What whoever reads all disks now takes for committed; is it another model than before? (Not what a majority was seen to take
+    /// at one end: a stale write may destroy that again, as long as nobody was told that it counts.)
+    pub fn reads(&mut self, container: usize, chosen: Option<Chosen>) -> bool {
         let told = &mut self.told[container];
-        told.models.slot(&header)?;
-        let on = told.models.on.entry(header.order).or_default();
-        on.insert(disk);
-        let newer = told.committed.as_ref().is_none_or(|(order, _)| *order < header.order);
-        let image = SlotImage::decode(bytes).ok().filter(|_| newer);
-        let Some(model) = image.and_then(|image| Model::of(&image).ok()) else { return Ok(false) };
-        if on.len() * 2 <= model.table.disks.len() {
-            return Ok(false);
+        let Some(chosen) = chosen.filter(|chosen| chosen.committed) else { return false };
+        let order = chosen.image.header.order;
+        if told.committed.as_ref().is_some_and(|(before, _)| *before == order) {
+            return false;
         }
         told.before = told.committed.take().map(|(_, model)| model);
-        told.committed = Some((header.order, model));
-        Ok(true)
+        told.committed = Some((order, chosen.model));
+        true
     }
 
     /// Somebody was told that the model of this order counts.
