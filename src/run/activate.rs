@@ -179,7 +179,9 @@ impl Context {
             let container = &chosen.model.container;
             admit = self.admission(name, container)?;
             let after = if container.template { container.name.to_string() } else { name.to_string() };
-            (claim, !chosen.committed || chosen.model.table.old_set.is_some(), after)
+            // That this node is admitted counts only when nobody can write it away any more who began to open before it was.
+            let in_doubt = !chosen.committed || !container.cluster.is_none() && !chosen.settled;
+            (claim, in_doubt || chosen.model.table.old_set.is_some(), after)
         };
         if !claim && !settle && admit.is_none() {
             return Ok(after);

@@ -7,7 +7,7 @@ use evms::engine::guard::evidence::{self, Absence, Evidence};
 use evms::engine::guard::keeping::{Me, Regained, regained};
 use evms::engine::guard::{self, Act, Lease, Place, Warrant};
 use evms::format::model::{Container, Model};
-use evms::volume::choose;
+use evms::volume::choose::{self, Chosen};
 use evms::volume::mistake::Rules;
 use evms::volume::request::{OwnerAsk, Request};
 
@@ -246,13 +246,19 @@ impl World {
             }
             return Next::Go;
         }
-        if known && chosen.committed {
+        let settled = self.is_settled(chosen);
+        if known && settled {
             return self.first(number, vec![Do::Raise(c), Do::Unlock(c)]);
         }
         if known {
             return self.first(number, vec![Do::Run(c, Act::Change, None), Do::Look(vec![c]), Do::Raise(c), Do::Unlock(c)]);
         }
         self.first(number, vec![Do::Arm, Do::Admit(c), Do::Raise(c), Do::Unlock(c)])
+    }
+
+    /// May be gone by it without an opening?
+    fn is_settled(&self, chosen: &Chosen) -> bool {
+        chosen.settled || chosen.committed && self.makes(Mistake::OneEndIsEnough)
     }
 
     fn admits(&mut self, number: u64, place: usize, c: usize) -> Next {
@@ -262,7 +268,7 @@ impl World {
         let mine = chosen.model.container.holder(self.uuid(place));
         let mine = mine.filter(|holder| holder.incarnation == warrant.incarnation);
         let said = mine.is_some_and(|holder| holder.watchdog_ms == watchdog_ms);
-        if said && chosen.committed {
+        if said && self.is_settled(chosen) {
             return Next::Go;
         }
         let request = (!said).then_some(Request::Admit { watchdog_ms });

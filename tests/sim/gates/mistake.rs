@@ -31,6 +31,7 @@ pub enum Mistake {
     DrainNotWaited,
     BystanderStops,
     LooksBeforeAsking,
+    OneEndIsEnough,
 }
 
 /// The rules by which a run is made.
@@ -64,6 +65,7 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::DrainNotWaited, "what was under way is not waited for"),
     (Mistake::BystanderStops, "a dead node that never held a container stops it"),
     (Mistake::LooksBeforeAsking, "what was read before the lease was asked for is believed"),
+    (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
 ];
 
 /// Is this the run that makes that mistake?
