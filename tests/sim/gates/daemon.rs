@@ -208,10 +208,13 @@ impl World {
         for other in &absentees {
             self.machines[place].absent_first[*other].get_or_insert(now);
         }
-        let mut wait_ms = timing.stopped_ms(timing.watchdog_ms);
-        if self.makes(Mistake::TakesAtOnce) {
-            wait_ms = 0;
-        }
+        let wait_ms = match self.rules.broken() {
+            Some(Mistake::TakesAtOnce) => 0,
+            Some(Mistake::DrainNotWaited) => timing.stopped_ms(timing.watchdog_ms - timing.drain_ms),
+            Some(Mistake::WatchdogOfAnotherLife) => timing.stopped_ms(timing.watchdog_ms - 2000),
+            Some(Mistake::WaitFromLastBeat) => timing.stopped_ms(timing.watchdog_ms).saturating_sub(2000),
+            _ => timing.stopped_ms(timing.watchdog_ms),
+        };
         let first = match (absentees.is_empty(), may_be_unfinished) {
             (_, true) => now,
             (true, false) => return,

@@ -90,7 +90,8 @@ impl World {
                 Ok(Outcome::Next(_)) => (),
             }
         }
-        let back = self.has_gates(place, container) && !self.makes(Mistake::WithdrawsUnlooked);
+        let unlooked = self.makes(Mistake::WithdrawsUnlooked) || self.makes(Mistake::WithdrawsFirst);
+        let back = self.has_gates(place, container) && !unlooked;
         if back && request == Some(Request::Withdraw) {
             return Next::Go;
         }

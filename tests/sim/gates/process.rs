@@ -147,6 +147,10 @@ impl World {
         if let Some(process) = self.processes.remove(&number) {
             self.tell(|| format!("machine {}: process {number} ends", process.machine));
             self.machines[process.machine].locks.iter_mut().filter(|by| **by == number).for_each(|by| *by = 0);
+            // Whoever was to close his volume goes on with it.
+            if matches!(process.kind, Kind::Deactivate(_) | Kind::Switch(_)) {
+                self.machines[process.machine].apps.iter_mut().for_each(|app| app.closing = false);
+            }
             self.undo_draining(process.machine, number)?;
         }
         Ok(())

@@ -78,6 +78,8 @@ pub struct Siege {
     hang: Option<(u64, u64)>,
     keeper_us: Option<u64>,
     pause_us: Option<u64>,
+    /// A disk hangs for another one, about when that takes what the owner has.
+    taker: Option<(usize, u64, u64)>,
 }
 
 pub fn faults(world: &mut World) {
@@ -119,6 +121,7 @@ fn some(world: &mut World) -> usize {
 /// Lasts about as long as it takes until the others may take what the owner has.
 fn siege(world: &mut World) -> Siege {
     let timing = world.configuration.timing;
+    let place = some(world);
     let taken_us = (timing.lease_ms + 1000 + timing.stopped_ms(timing.watchdog_ms)) * 1000;
     let chance = &mut world.chance;
     let lasts_us = match chance.below(10) {
@@ -128,7 +131,9 @@ fn siege(world: &mut World) -> Siege {
     let hang = chance.per_mille(500).then(|| (chance.below(2_000_000), chance.between(2_000_000, 14_000_000)));
     let keeper_us = chance.per_mille(400).then(|| chance.between(1_000_000, 8_000_000));
     let pause_us = chance.per_mille(500).then(|| chance.between(500_000, 8_000_000));
-    Siege { how: chance.below(12), lasts_us, hang, keeper_us, pause_us }
+    let late_us = taken_us - 300_000 + chance.below(2_000_000);
+    let taker = chance.per_mille(300).then(|| (place, late_us, chance.between(300_000, 5_000_000)));
+    Siege { how: chance.below(12), lasts_us, hang, keeper_us, pause_us, taker }
 }
 
 fn storm(world: &mut World, share: u64) {
@@ -206,6 +211,11 @@ fn besiege(world: &mut World, siege: Siege) -> Result<(), Broken> {
         let container = world.chance.below(2) as usize;
         let disk = world.gates_of(container).start + world.chance.below(world.each as u64) as usize;
         world.after(late, Event::Fault(Fault::HangDisk(place, disk, lasts)));
+    }
+    if let Some((taker, late, lasts)) = siege.taker.filter(|(taker, ..)| *taker != place) {
+        for disk in 0..world.disks.len() {
+            world.after(late, Event::Fault(Fault::HangDisk(taker, disk, lasts)));
+        }
     }
     if let Some(late) = siege.keeper_us {
         world.after(late, Event::Fault(Fault::KillKeeper(place)));
