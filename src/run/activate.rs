@@ -87,6 +87,7 @@ impl Context {
         let written = chosen.image.header.configuration;
         let principal = self.principal(model.container.cluster);
         guard::refuse_outdated(&model.container, written, &principal).map_err(RunError::Denied)?;
+        self.refuse_unadmitted(name, &model.container)?;
         // What no change may write is not given to users to write either.
         writable::refuse_newer(name, found)?;
         writable::refuse_strange_fronts(name, scene, found)?;
@@ -177,10 +178,10 @@ impl Context {
             };
             self.enough(name, found)?;
             let container = &chosen.model.container;
-            admit = self.admission(name, container)?;
-            let after = if container.template { container.name.to_string() } else { name.to_string() };
             // That this node is admitted counts only when nobody can write it away any more who began to open before it was.
             let in_doubt = !chosen.committed || !container.cluster.is_none() && !chosen.settled;
+            admit = self.admission(name, container, in_doubt)?;
+            let after = if container.template { container.name.to_string() } else { name.to_string() };
             (claim, in_doubt || chosen.model.table.old_set.is_some(), after)
         };
         if !claim && !settle && admit.is_none() {

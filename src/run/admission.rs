@@ -12,8 +12,14 @@ use crate::run::live::keeping;
 use crate::volume::request::Request;
 
 impl Context {
-    /// Has this node to be admitted before it makes gates of the container? With this watchdog, which is armed.
-    pub(super) fn admission(&self, name: &str, container: &Container) -> Result<Option<u32>, RunError> {
+    /// Has this node to be admitted before it makes gates of the container? With this watchdog, which is armed. What is in doubt may
+    /// come out otherwise when it is settled, and so is asked for again.
+    pub(super) fn admission(
+        &self,
+        name: &str,
+        container: &Container,
+        in_doubt: bool,
+    ) -> Result<Option<u32>, RunError> {
         let principal = self.principal(container.cluster);
         let Some(warrant) = principal.warrant_of(container.cluster) else { return Ok(None) };
         let mine = container.holder(self.machine.node);
@@ -23,7 +29,23 @@ impl Context {
             return Ok(None);
         }
         let watchdog_ms = self.watchdog(name)?;
-        Ok((mine.map(|holder| holder.watchdog_ms) != Some(watchdog_ms)).then_some(watchdog_ms))
+        let said = mine.map(|holder| holder.watchdog_ms) == Some(watchdog_ms) && !in_doubt;
+        Ok((!said).then_some(watchdog_ms))
+    }
+
+    /// Gates are made only by a model that has this life of this node admitted.
+    pub(super) fn refuse_unadmitted(&self, name: &str, container: &Container) -> Result<(), RunError> {
+        let principal = self.principal(container.cluster);
+        let Some(warrant) = principal.warrant_of(container.cluster) else { return Ok(()) };
+        let mine = container.holder(self.machine.node).map(|holder| holder.incarnation);
+        if mine == Some(warrant.incarnation) {
+            return Ok(());
+        }
+        let words = format!(
+            "the volumes of container {name} were not activated because others changed it at the same time, and it does not count on \
+             this node; nothing was activated; say the command again"
+        );
+        Err(RunError::say(Kind::NotOwner, words))
     }
 
     /// Has the watchdog armed, for gates of this container.

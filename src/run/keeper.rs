@@ -133,20 +133,20 @@ impl Keeper {
     fn look(&mut self) -> bool {
         let now = clock::boot_now();
         self.page.keeper_looks(now);
-        let (mut any, mut all_shut) = (false, true);
+        let mut any = false;
+        let all_shut = self.page.is_shut();
         // Armed before the first gate opens (safety 4.5); and one that a keeper before this one armed wants to be fed.
         if self.page.all().next().is_some()
             || self.page.watchdog_ms() != 0
             || self.page.watchdog_wished() != 0
         {
-            self.arm_watchdog();
+            self.arm_watchdog(Reign::of(self.words).feeds(all_shut, now));
         }
         for (place, slot) in self.page.slots().enumerate() {
             if slot.is_free() && self.posts.get(place).is_none_or(Option::is_none) {
                 continue;
             }
             any |= !slot.is_free();
-            all_shut &= slot.is_free() || slot.standing().is_shut();
             let (page, words) = (self.page, self.words);
             if let Some(post) = self.post(place, slot)
                 && post.settled.load(Ordering::Acquire) != Wish::of(slot, page, words).code(slot)
@@ -173,7 +173,7 @@ impl Keeper {
         self.page.wait(bell, Duration::from_millis(ms));
     }
 
-    fn arm_watchdog(&mut self) {
+    fn arm_watchdog(&mut self, feeds: bool) {
         // Who went before armed one, and containers tell of it: it never bites later than that.
         let armed_ms = self.page.watchdog_ms();
         let wanted_ms = if armed_ms == 0 { self.page.watchdog_wanted_ms() } else { armed_ms };
@@ -187,6 +187,10 @@ impl Keeper {
             return;
         }
         let first = armed_ms == 0;
+        // To open it is to feed it: one that others count on is left to bite where no keeper may feed it.
+        if !first && !feeds {
+            return;
+        }
         self.unwatched = LOOKS_UNWATCHED;
         match Watchdog::arm(wanted_ms) {
             Ok(watchdog) => {

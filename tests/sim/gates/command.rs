@@ -97,7 +97,9 @@ impl World {
                 if let Some(process) = self.processes.get_mut(&number) {
                     process.made.clear();
                 }
-                self.start_app(place, c);
+                if self.machines[place].gates[self.gates_of(c)].iter().all(Option::is_some) {
+                    self.start_app(place, c);
+                }
                 Next::Go
             }
             Do::ListClosed => self.lists_closed(number, place),
@@ -180,9 +182,8 @@ impl World {
     fn may(&mut self, number: u64, place: usize, c: usize, act: Act) -> Next {
         let Some(chosen) = &self.processes[&number].seen[c] else { return Next::Fail("nothing can be chosen") };
         let principal = self.principal(number);
-        let unasked = self.makes(Mistake::EvidenceNotAskedAgain);
         if guard::may(&chosen.model, &principal, Place::Devices, act).is_err() {
-            return if unasked && matches!(act, Act::Takeover(_) | Act::Expel(_)) { Next::Go } else { Next::Fail("the guard denies") };
+            return Next::Fail("the guard denies");
         }
         let Some(warrant) = principal.warrant else { return Next::Fail("no warrant") };
         let page = &self.machines[place].page;
@@ -271,7 +272,8 @@ impl World {
         if said && self.is_settled(chosen) {
             return Next::Go;
         }
-        let request = (!said).then_some(Request::Admit { watchdog_ms });
+        let asks = !said || !self.makes(Mistake::DoubtNotAskedAgain);
+        let request = asks.then_some(Request::Admit { watchdog_ms });
         self.first(number, vec![Do::Look(vec![c]), Do::May(c, Act::Change), Do::Run(c, Act::Change, request), Do::Look(vec![c])])
     }
 
@@ -279,6 +281,14 @@ impl World {
     fn raises(&mut self, number: u64, place: usize, c: usize) -> Next {
         if let refused @ Next::Fail(_) = self.may(number, place, c, Act::Change) {
             return refused;
+        }
+        let process = &self.processes[&number];
+        let model = process.seen[c].as_ref().map(|chosen| &chosen.model.container);
+        let mine = model.and_then(|model| model.holder(self.uuid(place))).map(|holder| holder.incarnation);
+        let admitted = mine.is_some() && mine == process.warrant.map(|warrant| warrant.incarnation);
+        let looks = !self.makes(Mistake::DoubtNotAskedAgain) && !self.makes(Mistake::AdmittedAfterOpening);
+        if looks && !admitted {
+            return Next::Fail("it does not count on this node");
         }
         for gate in self.gates_of(c) {
             match &mut self.machines[place].gates[gate] {

@@ -18,7 +18,6 @@ pub enum Mistake {
     TakesAtOnce,
     WaitFromLastBeat,
     EarlierAbsence,
-    EvidenceNotAskedAgain,
     TakesUnwatched,
     AdmittedAfterOpening,
     WatchdogOfAnotherLife,
@@ -32,6 +31,7 @@ pub enum Mistake {
     BystanderStops,
     LooksBeforeAsking,
     OneEndIsEnough,
+    DoubtNotAskedAgain,
 }
 
 /// The rules by which a run is made.
@@ -52,7 +52,6 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::TakesAtOnce, "absence alone is evidence"),
     (Mistake::WaitFromLastBeat, "the wait is counted from the last beat that was heard"),
     (Mistake::EarlierAbsence, "absence is counted from an earlier view"),
-    (Mistake::EvidenceNotAskedAgain, "evidence is not held against the model that is opened"),
     (Mistake::TakesUnwatched, "who had no watchdog is taken from without a word"),
     (Mistake::AdmittedAfterOpening, "a node is admitted behind the opening of its gates"),
     (Mistake::WatchdogOfAnotherLife, "the watchdog of another life is waited for"),
@@ -66,6 +65,7 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::BystanderStops, "a dead node that never held a container stops it"),
     (Mistake::LooksBeforeAsking, "what was read before the lease was asked for is believed"),
     (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
+    (Mistake::DoubtNotAskedAgain, "an admission that was in doubt is not looked for when it is settled"),
 ];
 
 /// Is this the run that makes that mistake?

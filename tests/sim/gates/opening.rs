@@ -1,17 +1,12 @@
 //! The product's own `Change`, carried out as `run::perform` does it: each write under its permit, which is compared when the write
 //! begins; answers are taken when all of a batch are there.
 
-use std::collections::BTreeSet;
-
 use evms::base::dice::Dice;
-use evms::base::epoch::{Generation, Order};
-use evms::base::id::DiskNumber;
+use evms::base::epoch::Generation;
 use evms::base::limits::OPENING_TRIES_MAX;
-use evms::engine::author::{Planner, Why};
-use evms::engine::change::{Author, Change, Halted, Step, Work};
-use evms::engine::guard::{self, Act, Mandate, NoPermit, Permit, Place};
-use evms::format::model::Model;
-use evms::volume::choose::Chosen;
+use evms::engine::author::Planner;
+use evms::engine::change::{Change, Halted, Step};
+use evms::engine::guard::{self, Act, NoPermit, Permit, Place};
 use evms::volume::commit::io::{Answer, Ask, Op};
 use evms::volume::commit::{Me, Unopened};
 use evms::volume::mistake::Rules;
@@ -27,37 +22,11 @@ use crate::laws::Broken;
 
 const CLAIM_WAIT_US: u64 = 2_000_000;
 
-/// The planner, but for who makes the mistake of not asking the guard again.
-#[derive(Clone, Debug)]
-pub struct Clerk {
-    planner: Planner,
-    unasked: bool,
-}
-
-impl Author for Clerk {
-    type Refusal = Why;
-
-    fn open(&mut self, found: Option<&Chosen>) -> Result<(Mandate, Model), Why> {
-        match found.filter(|_| self.unasked) {
-            Some(chosen) => {
-                let container = &chosen.model.container;
-                let warrant = self.planner.principal.warrant_of(container.cluster);
-                Ok((guard::may_found(container.id, warrant), chosen.model.clone()))
-            }
-            None => self.planner.open(found),
-        }
-    }
-
-    fn change(&mut self, model: &Model, at: Order, reached: &BTreeSet<DiskNumber>) -> Result<Option<Work>, Why> {
-        self.planner.change(model, at, reached)
-    }
-}
-
 pub struct Running {
     container: usize,
     act: Act,
     request: Option<Request>,
-    change: Change<Clerk>,
+    change: Change<Planner>,
     waits: usize,
     answers: Vec<(usize, Answer)>,
     denied: bool,
@@ -115,10 +84,8 @@ impl World {
             return Next::Fail("nothing read");
         };
         let principal = self.principal(number);
-        let unasked = self.makes(Mistake::EvidenceNotAskedAgain) && matches!(act, Act::Takeover(_) | Act::Expel(_));
         let mandate = match guard::may(&chosen.model, &principal, Place::Devices, act) {
             Ok(mandate) => mandate,
-            Err(_) if unasked => guard::may_found(founding::id(container), Some(warrant)),
             Err(_) => return Next::Fail("the guard denies"),
         };
         let me = Me {
@@ -142,8 +109,7 @@ impl World {
         };
         let members = founding::members(self, container);
         let keep = act != Act::Regain;
-        let clerk = Clerk { planner, unasked };
-        let change = Change::new(members, mandate, me, clerk, keep, Rules::ALL);
+        let change = Change::new(members, mandate, me, planner, keep, Rules::ALL);
         let (waits, answers, denied, looked) = Default::default();
         let running = Running { container, act, request, change, waits, answers, denied, looked, tries };
         if let Some(process) = self.processes.get_mut(&number) {

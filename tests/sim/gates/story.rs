@@ -213,8 +213,14 @@ fn besiege(world: &mut World, siege: Siege) -> Result<(), Broken> {
         world.after(late, Event::Fault(Fault::HangDisk(place, disk, lasts)));
     }
     if let Some((taker, late, lasts)) = siege.taker.filter(|(taker, ..)| *taker != place) {
+        // Or its disks are slow for all of the time, so that it is met in the middle of it.
+        let slow = world.chance.per_mille(600);
         for disk in 0..world.disks.len() {
-            world.after(late, Event::Fault(Fault::HangDisk(taker, disk, lasts)));
+            let fault = match slow {
+                true => Fault::SlowDisk(taker, disk, (50_000, 1_800_000), lasts + 6_000_000),
+                false => Fault::HangDisk(taker, disk, lasts),
+            };
+            world.after(late, Event::Fault(fault));
         }
     }
     if let Some(late) = siege.keeper_us {
