@@ -47,8 +47,7 @@ fn duties(context: &Context, cluster: &Cluster, found: &Found) -> Vec<Duty> {
     }
     let Warrant { cluster: of, incarnation, .. } = cluster.warrant;
     let (node, now) = (context.machine.node, clock::boot_now());
-    let heir =
-        Heir { node, incarnation, cluster: of, absent: &cluster.absent, timing: &cluster.timing, now };
+    let heir = Heir { node, incarnation, cluster: of, absent: &cluster.absent, timing: &cluster.timing, now };
     heir.duties(&chosen.model, keeping::has_gates(found.id))
 }
 

@@ -130,13 +130,7 @@ pub struct Sums {
     of_five: Sum,
 }
 
-fn clean_run<M: Copy + Sync>(
-    run: Run<M>,
-    what: &str,
-    seeds: u64,
-    from: u64,
-    rules: base::Rules<M>,
-) -> Sums {
+fn clean_run<M: Copy + Sync>(run: Run<M>, what: &str, seeds: u64, from: u64, rules: base::Rules<M>) -> Sums {
     let next = AtomicU64::new(from);
     let (all, of_five) = (Mutex::new(Sum::default()), Mutex::new(Sum::default()));
     let findings = Mutex::new(Vec::new());
@@ -207,7 +201,8 @@ fn world<M: catch::Named>(
     };
     let seeds = words.first().and_then(|word| word.parse().ok()).unwrap_or(SEEDS);
     let clean = clean_run(run, what, seeds, number_behind(words, "--from").unwrap_or(1), rules).findings == 0;
-    let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, run, fits);
+    let caught =
+        mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, run, fits);
     clean && caught
 }
 
@@ -263,7 +258,8 @@ fn main() {
     let wanted = |option: &str| one.is_none_or(|one| one == option);
     // All that are wanted run, whatever became of the one before.
     let broken = worlds.iter().filter(|(option, ..)| wanted(option));
-    let failed = broken.filter(|(_, run, what, table)| !world(&words, *run, what, table, catch::fits)).count();
+    let failed =
+        broken.filter(|(_, run, what, table)| !world(&words, *run, what, table, catch::fits)).count();
     let well = !wanted("--gates") || world(&words, gates::run, "writes", gates::TABLE, |_, _| true);
     std::process::exit(i32::from(failed > 0 || !well));
 }

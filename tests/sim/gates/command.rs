@@ -40,7 +40,14 @@ fn withdraw(c: usize) -> Vec<Do> {
 }
 
 fn take_down(c: usize) -> Vec<Do> {
-    vec![Do::CloseApp(c), Do::AwaitIdle(c, 0), Do::Close(c), Do::AwaitClosed(c, 0), Do::Remove(c), Do::Forget(c)]
+    vec![
+        Do::CloseApp(c),
+        Do::AwaitIdle(c, 0),
+        Do::Close(c),
+        Do::AwaitClosed(c, 0),
+        Do::Remove(c),
+        Do::Forget(c),
+    ]
 }
 
 pub fn deactivate(world: &World, c: usize) -> Vec<Do> {
@@ -51,7 +58,14 @@ pub fn deactivate(world: &World, c: usize) -> Vec<Do> {
 }
 
 pub fn fail(c: usize) -> Vec<Do> {
-    vec![Do::Close(c), Do::AwaitClosed(c, 0), Do::FailGates(c), Do::AwaitFailed(c, 0), Do::Remove(c), Do::Forget(c)]
+    vec![
+        Do::Close(c),
+        Do::AwaitClosed(c, 0),
+        Do::FailGates(c),
+        Do::AwaitFailed(c, 0),
+        Do::Remove(c),
+        Do::Forget(c),
+    ]
 }
 
 pub fn switch(world: &World, to: usize) -> Vec<Do> {
@@ -124,7 +138,11 @@ impl World {
             return Next::Fail("there is no evmsd");
         }
         if machine.paused_us > self.now_us || machine.stuck {
-            return if u64::from(tries) * TRY_US > ASK_US { Next::Fail("evmsd is silent") } else { Next::Again(Do::Ask(tries + 1), TRY_US) };
+            return if u64::from(tries) * TRY_US > ASK_US {
+                Next::Fail("evmsd is silent")
+            } else {
+                Next::Again(Do::Ask(tries + 1), TRY_US)
+            };
         }
         if !machine.engine.quorate {
             return Next::Fail("not quorate");
@@ -161,7 +179,12 @@ impl World {
             let ids = self.gates_of(*c).map(founding::disk_id).collect::<Vec<_>>();
             if let Some(process) = self.processes.get_mut(&number) {
                 let of = process.looked.iter().filter(|copies| ids.contains(&copies.id)).cloned();
-                process.seen[*c] = choose::choose(&of.collect::<Vec<_>>(), Rules::ALL).ok();
+                let of = of.collect::<Vec<_>>();
+                let chosen = choose::choose(&of, Rules::ALL).ok();
+                let hash = chosen.as_ref().map(|chosen| chosen.image.header.hash);
+                process.sound[*c] =
+                    hash.is_some_and(|hash| of.iter().all(|disk| disk.holds_at_both_ends(hash)));
+                process.seen[*c] = chosen;
             }
         }
         Next::Go
@@ -180,7 +203,9 @@ impl World {
 
     /// `Context::may`.
     fn may(&mut self, number: u64, place: usize, c: usize, act: Act) -> Next {
-        let Some(chosen) = &self.processes[&number].seen[c] else { return Next::Fail("nothing can be chosen") };
+        let Some(chosen) = &self.processes[&number].seen[c] else {
+            return Next::Fail("nothing can be chosen");
+        };
         let principal = self.principal(number);
         if guard::may(&chosen.model, &principal, Place::Devices, act).is_err() {
             return Next::Fail("the guard denies");
@@ -231,7 +256,9 @@ impl World {
             return refused;
         }
         let process = &self.processes[&number];
-        let (Some(chosen), Some(warrant)) = (&process.seen[c], process.warrant) else { return Next::Fail("nothing read") };
+        let (Some(chosen), Some(warrant)) = (&process.seen[c], process.warrant) else {
+            return Next::Fail("nothing read");
+        };
         if !chosen.majority_read {
             return Next::Fail("no majority");
         }
@@ -252,7 +279,10 @@ impl World {
             return self.first(number, vec![Do::Raise(c), Do::Unlock(c)]);
         }
         if known {
-            return self.first(number, vec![Do::Run(c, Act::Change, None), Do::Look(vec![c]), Do::Raise(c), Do::Unlock(c)]);
+            return self.first(
+                number,
+                vec![Do::Run(c, Act::Change, None), Do::Look(vec![c]), Do::Raise(c), Do::Unlock(c)],
+            );
         }
         self.first(number, vec![Do::Arm, Do::Admit(c), Do::Raise(c), Do::Unlock(c)])
     }
@@ -264,7 +294,9 @@ impl World {
 
     fn admits(&mut self, number: u64, place: usize, c: usize) -> Next {
         let process = &self.processes[&number];
-        let (Some(chosen), Some(warrant)) = (&process.seen[c], process.warrant) else { return Next::Fail("nothing read") };
+        let (Some(chosen), Some(warrant)) = (&process.seen[c], process.warrant) else {
+            return Next::Fail("nothing read");
+        };
         let watchdog_ms = process.watchdog_ms;
         let mine = chosen.model.container.holder(self.uuid(place));
         let mine = mine.filter(|holder| holder.incarnation == warrant.incarnation);
@@ -274,7 +306,15 @@ impl World {
         }
         let asks = !said || !self.makes(Mistake::DoubtNotAskedAgain);
         let request = asks.then_some(Request::Admit { watchdog_ms });
-        self.first(number, vec![Do::Look(vec![c]), Do::May(c, Act::Change), Do::Run(c, Act::Change, request), Do::Look(vec![c])])
+        self.first(
+            number,
+            vec![
+                Do::Look(vec![c]),
+                Do::May(c, Act::Change),
+                Do::Run(c, Act::Change, request),
+                Do::Look(vec![c]),
+            ],
+        )
     }
 
     /// `Raising::gates`: makes what is missing, and has it kept and opened.
@@ -310,10 +350,16 @@ impl World {
     /// `Engine::open_gates`.
     fn asks_open(&mut self, number: u64, place: usize, c: usize, tries: u32) -> Next {
         if !self.machines[place].runs(self.now_us) || self.machines[place].stuck {
-            return if tries > TRIES { Next::Fail("evmsd is silent") } else { Next::Again(Do::AskOpen(c, tries + 1), TRY_US) };
+            return if tries > TRIES {
+                Next::Fail("evmsd is silent")
+            } else {
+                Next::Again(Do::AskOpen(c, tries + 1), TRY_US)
+            };
         }
         let process = &self.processes[&number];
-        let (Some(chosen), Some(warrant)) = (&process.seen[c], process.warrant) else { return Next::Fail("nothing read") };
+        let (Some(chosen), Some(warrant)) = (&process.seen[c], process.warrant) else {
+            return Next::Fail("nothing read");
+        };
         let term = warrant.lease.term();
         if !self.reign_of(place).covers(term, self.now_of(place)) {
             return Next::Fail("not quorate any more");
@@ -341,7 +387,9 @@ impl World {
         let term = self.processes[&number].warrant.map_or(0, |warrant| warrant.lease.term());
         match () {
             () if all => Next::Go,
-            () if !self.reign_of(place).covers(term, self.now_of(place)) => Next::Fail("not quorate any more"),
+            () if !self.reign_of(place).covers(term, self.now_of(place)) => {
+                Next::Fail("not quorate any more")
+            }
             () if self.now_us > until_us => Next::Fail("the gates do not open"),
             () => Next::Again(Do::AwaitOpen(c, until_us), 2000),
         }
@@ -365,7 +413,9 @@ impl World {
 
     fn judges(&mut self, number: u64, place: usize, c: usize, held: Epoch) -> Next {
         let process = &self.processes[&number];
-        let Some(Warrant { node: id, incarnation, .. }) = process.warrant else { return Next::Fail("no warrant") };
+        let Some(Warrant { node: id, incarnation, .. }) = process.warrant else {
+            return Next::Fail("no warrant");
+        };
         let chosen = process.seen[c].as_ref().filter(|chosen| chosen.majority_read);
         let read = chosen.map(|chosen| (&chosen.model, chosen.image.header.order.epoch, chosen.committed));
         let me = Me { id, node: self.uuid(place), incarnation };
@@ -392,7 +442,9 @@ impl World {
 
     fn orders(&mut self, number: u64, place: usize, c: usize) -> Next {
         let process = &self.processes[&number];
-        let (Some(epoch), Some(warrant)) = (process.done, process.warrant) else { return Next::Fail("not opened") };
+        let (Some(epoch), Some(warrant)) = (process.done, process.warrant) else {
+            return Next::Fail("not opened");
+        };
         let gates = self.gates_of(c);
         for slot in self.machines[place].page.slots[gates].iter_mut().filter(|slot| slot.used == Used::Kept) {
             (slot.epoch, slot.term) = (epoch, warrant.lease.term());
@@ -410,7 +462,8 @@ impl World {
             if !chosen.majority_read {
                 continue;
             }
-            let duties = self.judged(place, &chosen.model, warrant, &process.absent, self.has_gates(place, c));
+            let duties =
+                self.judged(place, &chosen.model, warrant, &process.absent, self.has_gates(place, c));
             for duty in duties {
                 self.tell(|| format!("process {number} on machine {place}: container {c}: {duty:?}"));
                 todo.extend(self.fulfils(c, duty));
@@ -420,7 +473,14 @@ impl World {
         self.first(number, todo)
     }
 
-    fn judged(&self, place: usize, model: &Model, warrant: Warrant, absent: &[Absence], has: bool) -> Vec<Duty> {
+    fn judged(
+        &self,
+        place: usize,
+        model: &Model,
+        warrant: Warrant,
+        absent: &[Absence],
+        has: bool,
+    ) -> Vec<Duty> {
         let mut timing = self.configuration.timing;
         let mut now = self.now_of(place);
         let mut model = model.clone();
@@ -458,7 +518,11 @@ impl World {
     /// Every holder gets the shortest time that any life of its node ever said.
     fn shorten(&self, container: &mut Container) {
         let shortest = self.configuration.timing.watchdog_ms as u32 - 2000;
-        container.holders.iter_mut().filter(|one| one.watchdog_ms > 0).for_each(|one| one.watchdog_ms = shortest);
+        container
+            .holders
+            .iter_mut()
+            .filter(|one| one.watchdog_ms > 0)
+            .for_each(|one| one.watchdog_ms = shortest);
     }
 
     fn unwatched(&self, model: &Model, node: NodeUuid) -> Duty {

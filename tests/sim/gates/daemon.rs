@@ -243,12 +243,13 @@ impl World {
         let uuid = |other: usize| -> NodeUuid { self.machines[other].uuid };
         let since = |other: usize| match self.rules.broken() {
             Some(Mistake::WaitFromLastBeat) => self.machines[place].heard[other],
-            Some(Mistake::EarlierAbsence) => {
-                self.machines[place].absent_first[other].unwrap_or(engine.since)
-            }
+            Some(Mistake::EarlierAbsence) => self.machines[place].absent_first[other].unwrap_or(engine.since),
             _ => engine.since,
         };
-        self.absentees(place).into_iter().map(|other| Absence { node: uuid(other), since: since(other) }).collect()
+        self.absentees(place)
+            .into_iter()
+            .map(|other| Absence { node: uuid(other), since: since(other) })
+            .collect()
     }
 
     fn sweep(&mut self, place: usize) {

@@ -70,7 +70,18 @@ impl World {
         }
         let (landed, shows, copies, late, ghost) = Default::default();
         let errand = Errand {
-            machine, boot, disk, act, lands_us, answers_us, landed, lost, shows, copies, late, ghost,
+            machine,
+            boot,
+            disk,
+            act,
+            lands_us,
+            answers_us,
+            landed,
+            lost,
+            shows,
+            copies,
+            late,
+            ghost,
         };
         self.errands.insert(number, errand);
         self.at(lands_us, Event::Lands(number));
@@ -151,9 +162,10 @@ impl World {
     /// Is another model committed by now?
     pub fn looks_at_all(&mut self, container: usize) -> Result<(), Broken> {
         let numbers = self.gates_of(container).map(|disk| (disk, founding::disk_number(self, disk)));
-        let copies = numbers.collect::<Vec<_>>().into_iter().map(|(disk, number)| {
-            self.disks[disk].copies(number, founding::disk_id(disk), &self.layout)
-        });
+        let copies = numbers
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(disk, number)| self.disks[disk].copies(number, founding::disk_id(disk), &self.layout));
         let chosen = choose::choose(&copies.collect::<Vec<_>>(), Rules::ALL).ok();
         if self.laws.reads(container, chosen) {
             let words = self.laws.committed_in_words(container);
@@ -178,7 +190,8 @@ impl World {
 
     /// Whoever asked waits no longer. What was to be written may land all the same.
     pub fn is_late(&mut self, number: u64) {
-        let Some(errand) = self.errands.get_mut(&number).filter(|errand| !errand.ghost && !errand.late) else {
+        let Some(errand) = self.errands.get_mut(&number).filter(|errand| !errand.ghost && !errand.late)
+        else {
             return;
         };
         errand.late = true;

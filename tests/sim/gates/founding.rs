@@ -42,7 +42,7 @@ pub fn members(world: &World, container: usize) -> Vec<Member> {
 }
 
 pub fn machine(world: &World, place: usize) -> Machine {
-    Machine { node: world.machines[place].uuid, name: Name::parse(&format!("n{}", place + 1)) .ok() }
+    Machine { node: world.machines[place].uuid, name: Name::parse(&format!("n{}", place + 1)).ok() }
 }
 
 pub fn asker(world: &World, place: usize, incarnation: Incarnation) -> Asker {

@@ -56,7 +56,8 @@ impl World {
             return Wish::Nothing;
         }
         let reign = machine.reign();
-        let ordered = if self.makes(Mistake::OpensByEarlierTerm) && slot.term != 0 { reign.term } else { slot.term };
+        let ordered =
+            if self.makes(Mistake::OpensByEarlierTerm) && slot.term != 0 { reign.term } else { slot.term };
         let covered = slot.used == Used::Kept
             && reign.covers(ordered, machine.now(self.now_us))
             && is_watched(slot.promised_ms, machine.page.watchdog_ms);
@@ -73,7 +74,8 @@ impl World {
         let now_us = self.now_us;
         let now = self.now_of(place);
         let machine = &mut self.machines[place];
-        let Some(keeper) = machine.keeper.as_mut().filter(|keeper| keeper.life == life && keeper.look == look)
+        let Some(keeper) =
+            machine.keeper.as_mut().filter(|keeper| keeper.life == life && keeper.look == look)
         else {
             return;
         };
@@ -167,7 +169,9 @@ impl World {
     /// One step of the thread that stands at a gate.
     pub fn post(&mut self, place: usize, life: u64, gate: usize) -> Result<(), Broken> {
         let machine = &self.machines[place];
-        let Some(keeper) = machine.keeper.as_ref().filter(|keeper| keeper.life == life) else { return Ok(()) };
+        let Some(keeper) = machine.keeper.as_ref().filter(|keeper| keeper.life == life) else {
+            return Ok(());
+        };
         if machine.keeper_paused_us > self.now_us {
             let at = machine.keeper_paused_us;
             self.at(at, Event::Post { machine: place, life, gate });
@@ -194,7 +198,9 @@ impl World {
             Doing::Draining if !device.draining => self.close(place, gate),
             Doing::Draining => (),
             Doing::Disarming => {
-                if device.live != Table::None && let Some(device) = &mut self.machines[place].gates[gate] {
+                if device.live != Table::None
+                    && let Some(device) = &mut self.machines[place].gates[gate]
+                {
                     device.inactive = Table::None;
                 }
                 self.goes_on(place, gate, Doing::Resuming);
@@ -269,7 +275,11 @@ impl World {
     }
 
     fn goes_on(&mut self, place: usize, gate: usize, doing: Doing) {
-        let us = if self.chance.per_mille(30) { self.chance.below(300_000) } else { self.chance.between(50, 8000) };
+        let us = if self.chance.per_mille(30) {
+            self.chance.below(300_000)
+        } else {
+            self.chance.between(50, 8000)
+        };
         let Some(keeper) = &mut self.machines[place].keeper else { return };
         keeper.posts[gate].doing = doing;
         let life = keeper.life;

@@ -161,9 +161,9 @@ impl World {
         self.after(pause, Event::Writes { machine: place, container, life });
         let gates = self.gates_of(container);
         let gate = gates.start + self.chance.below(self.each as u64) as usize;
-        let waits = self.machines[place].gates[gate].as_ref().map_or(WAITING_MAX, |device| {
-            device.held.len() + device.under_way.len()
-        });
+        let waits = self.machines[place].gates[gate]
+            .as_ref()
+            .map_or(WAITING_MAX, |device| device.held.len() + device.under_way.len());
         if self.machines[place].apps[container].closing || waits >= WAITING_MAX {
             return Ok(());
         }

@@ -48,7 +48,10 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::ResumeUnread, "gates go on without a look at the disks"),
     (Mistake::FedWhileOpen, "the watchdog is fed while a gate is open past the lease"),
     (Mistake::DisarmedAtItsEnd, "a keeper that is killed takes the watchdog with it"),
-    (Mistake::ArmedWhileOpen, "a new keeper takes the watchdog, and so feeds it, while a gate is open past the lease"),
+    (
+        Mistake::ArmedWhileOpen,
+        "a new keeper takes the watchdog, and so feeds it, while a gate is open past the lease",
+    ),
     (Mistake::TakesAtOnce, "absence alone is evidence"),
     (Mistake::WaitFromLastBeat, "the wait is counted from the last beat that was heard"),
     (Mistake::EarlierAbsence, "absence is counted from an earlier view"),

@@ -44,13 +44,16 @@ impl World {
     /// Runs an errand on a container that is held: says "already so" before anything is written.
     pub fn runs(&mut self, number: u64, container: usize, act: Act, request: Option<Request>) -> Next {
         let place = self.processes[&number].machine;
-        let Some(chosen) = self.processes[&number].seen[container].clone() else { return Next::Fail("nothing read") };
+        let Some(chosen) = self.processes[&number].seen[container].clone() else {
+            return Next::Fail("nothing read");
+        };
         if !chosen.majority_read {
             return Next::Fail("no majority");
         }
         let Some(warrant) = self.processes[&number].warrant else { return Next::Fail("no warrant") };
         let asker = founding::asker(self, place, warrant.incarnation);
-        if let Some(request) = request.as_ref().filter(|_| chosen.committed) {
+        let sound = self.processes[&number].sound[container];
+        if let Some(request) = request.as_ref().filter(|_| chosen.committed && sound) {
             let order = chosen.image.header.order;
             let mut dice = Dice::from_number(1);
             match plan::plan(&chosen.model, order, request, &asker, &mut dice) {
@@ -121,7 +124,8 @@ impl World {
 
     /// The answer to one of a batch.
     pub fn hears(&mut self, number: u64, lane: usize, answer: Answer) {
-        let Some(running) = self.processes.get_mut(&number).and_then(|process| process.running.as_mut()) else {
+        let Some(running) = self.processes.get_mut(&number).and_then(|process| process.running.as_mut())
+        else {
             return;
         };
         running.answers.push((lane, answer));
@@ -133,7 +137,8 @@ impl World {
     }
 
     pub fn drives(&mut self, number: u64, place: usize) -> Result<Next, Broken> {
-        let Some(mut running) = self.processes.get_mut(&number).and_then(|process| process.running.take()) else {
+        let Some(mut running) = self.processes.get_mut(&number).and_then(|process| process.running.take())
+        else {
             return Ok(Next::Fail("nothing runs"));
         };
         for (lane, answer) in std::mem::take(&mut running.answers) {

@@ -82,6 +82,8 @@ pub struct Process {
     pub absent: Vec<Absence>,
     /// What was read last of each container.
     pub seen: [Option<Chosen>; 2],
+    /// Does every disk that was read hold it at both ends?
+    pub sound: [bool; 2],
     pub looked: Vec<DiskCopies>,
     pub looked_at: usize,
     pub running: Option<Running>,
@@ -126,6 +128,7 @@ impl World {
             warrant: None,
             absent: Vec::new(),
             seen: [None, None],
+            sound: [false; 2],
             looked: Vec::new(),
             looked_at: 0,
             running: None,
@@ -146,7 +149,11 @@ impl World {
     pub fn kill(&mut self, number: u64) -> Result<(), Broken> {
         if let Some(process) = self.processes.remove(&number) {
             self.tell(|| format!("machine {}: process {number} ends", process.machine));
-            self.machines[process.machine].locks.iter_mut().filter(|by| **by == number).for_each(|by| *by = 0);
+            self.machines[process.machine]
+                .locks
+                .iter_mut()
+                .filter(|by| **by == number)
+                .for_each(|by| *by = 0);
             // Whoever was to close his volume goes on with it.
             if matches!(process.kind, Kind::Deactivate(_) | Kind::Switch(_)) {
                 self.machines[process.machine].apps.iter_mut().for_each(|app| app.closing = false);
@@ -201,7 +208,8 @@ impl World {
         let Some(what) = process.todo.pop_front() else { return self.kill(number) };
         let place = process.machine;
         let drives = matches!(what, Do::Drive);
-        let waits = matches!(what, Do::AwaitOpen(..) | Do::AwaitArm(..) | Do::AwaitClosed(..) | Do::AwaitFailed(..));
+        let waits =
+            matches!(what, Do::AwaitOpen(..) | Do::AwaitArm(..) | Do::AwaitClosed(..) | Do::AwaitFailed(..));
         if !drives && !waits {
             self.tell(|| format!("process {number} on machine {place}: {what:?}"));
         }

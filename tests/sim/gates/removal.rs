@@ -70,7 +70,8 @@ impl World {
 
     /// What is stopped goes on with its error table, and whoever waited hears of it.
     fn has_failed(&mut self, place: usize, c: usize, at: u64) -> Result<Next, Broken> {
-        let drains = |gate: usize| self.machines[place].gates[gate].as_ref().is_some_and(|gate| gate.draining);
+        let drains =
+            |gate: usize| self.machines[place].gates[gate].as_ref().is_some_and(|gate| gate.draining);
         let waits = self.gates_of(c).any(drains);
         for gate in self.gates_of(c) {
             if self.machines[place].gates[gate].as_ref().is_some_and(|gate| gate.suspended) {

@@ -128,7 +128,8 @@ fn siege(world: &mut World) -> Siege {
         0..2 => chance.between(1_200_000, 4_000_000),
         _ => taken_us - 2_500_000 + chance.below(6_000_000),
     };
-    let hang = chance.per_mille(500).then(|| (chance.below(2_000_000), chance.between(2_000_000, 14_000_000)));
+    let hang =
+        chance.per_mille(500).then(|| (chance.below(2_000_000), chance.between(2_000_000, 14_000_000)));
     let keeper_us = chance.per_mille(400).then(|| chance.between(1_000_000, 8_000_000));
     let pause_us = chance.per_mille(500).then(|| chance.between(500_000, 8_000_000));
     let late_us = taken_us - 300_000 + chance.below(2_000_000);
@@ -167,7 +168,9 @@ fn one(world: &mut World) -> Fault {
         65..69 => Fault::PauseCommands(one, lasts),
         69..74 => Fault::PowerOff(one, chance.per_mille(800).then_some(lasts)),
         74..81 => Fault::HangDisk(one, disk, lasts),
-        81..84 => Fault::SlowDisk(one, disk, [(500, 400_000), (5000, 1_500_000)][chance.below(2) as usize], lasts),
+        81..84 => {
+            Fault::SlowDisk(one, disk, [(500, 400_000), (5000, 1_500_000)][chance.below(2) as usize], lasts)
+        }
         84..88 => Fault::LoseDisk(one, disk, lasts),
         88..90 => Fault::ForeignResume(one),
         90..93 => Fault::Deactivate(one, chance.below(2) as usize),

@@ -176,7 +176,8 @@ impl World {
 
     /// How things stand, for who replays a seed.
     pub fn standing(&self) -> Vec<String> {
-        let mut lines = vec![format!("{:?}, {} disks each, {} nodes", self.style, self.each, self.machines.len())];
+        let mut lines =
+            vec![format!("{:?}, {} disks each, {} nodes", self.style, self.each, self.machines.len())];
         for (place, machine) in self.machines.iter().enumerate() {
             let now = machine.now(self.now_us);
             lines.push(format!(

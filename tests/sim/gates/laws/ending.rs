@@ -21,11 +21,14 @@ pub fn check(world: &World) -> Result<(), Broken> {
                 let (slot, device) = (&machine.page.slots[gate], &machine.gates[gate]);
                 let open = device.as_ref().is_some_and(|device| device.is_open());
                 if has_it && (!open || slot.standing != Standing::Open) {
-                    let words = format!("container {container} is not up on machine {place}: gate {gate} is {slot:?} {device:?}");
+                    let words = format!(
+                        "container {container} is not up on machine {place}: gate {gate} is {slot:?} {device:?}"
+                    );
                     return Err(Broken { law: LAW, words });
                 }
                 if !has_it && open {
-                    let words = format!("container {container} is up on machine {place}, which has no part in it");
+                    let words =
+                        format!("container {container} is up on machine {place}, which has no part in it");
                     return Err(Broken { law: LAW, words });
                 }
                 let waits = device.as_ref().is_some_and(|device| {
@@ -56,7 +59,8 @@ pub fn is_taken(world: &World, dead: usize, watched: bool) -> Result<(), Broken>
         return Err(Broken { law: LAW, words });
     }
     if !watched && owner != dead {
-        let words = format!("machine {dead}, which nothing watched, lost the private container to machine {owner}");
+        let words =
+            format!("machine {dead}, which nothing watched, lost the private container to machine {owner}");
         return Err(Broken { law: "L8", words });
     }
     Ok(())

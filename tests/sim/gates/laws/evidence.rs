@@ -10,9 +10,12 @@ pub fn check(world: &mut World, container: usize) -> Result<(), Broken> {
     let (Some((order, now)), Some(before)) = (&told.committed, &told.before) else { return Ok(()) };
     let order = *order;
     let held = before.container.holders.iter().filter(|holder| !holder.expelled).map(|holder| holder.node);
-    let lost = before.container.owner.as_ref().map(|owner| owner.node).filter(|node| {
-        now.container.owner.as_ref().map(|owner| owner.node) != Some(*node)
-    });
+    let lost = before
+        .container
+        .owner
+        .as_ref()
+        .map(|owner| owner.node)
+        .filter(|node| now.container.owner.as_ref().map(|owner| owner.node) != Some(*node));
     let mut gone = held.filter(|node| now.container.holder(*node).is_none()).collect::<Vec<_>>();
     gone.extend(lost);
     for node in gone {

@@ -56,9 +56,9 @@ fn is_inside(layout: &Layout, at: u64, length: u64, purpose: Purpose) -> bool {
     let inside = |kind, end| layout.area(kind, end).holds(Bytes(at), length);
     match purpose {
         Purpose::OwnBlock => inside(AreaKind::NodeBlocks, End::Primary),
-        Purpose::Slot => {
-            [AreaKind::Slot0, AreaKind::Slot1].into_iter().any(|kind| End::BOTH.iter().any(|end| inside(kind, *end)))
-        }
+        Purpose::Slot => [AreaKind::Slot0, AreaKind::Slot1]
+            .into_iter()
+            .any(|kind| End::BOTH.iter().any(|end| inside(kind, *end))),
         Purpose::History => inside(AreaKind::History, End::Primary),
         // No disk joins or leaves in this world.
         Purpose::Intent | Purpose::Label | Purpose::Blank => false,
@@ -101,7 +101,10 @@ impl Laws {
     pub fn acknowledged(&mut self, container: usize, order: Order) -> Result<(), Broken> {
         let models = &mut self.told[container].models;
         let Some(hash) = models.contents.get(&order).copied() else {
-            return Err(Broken { law: "L7", words: format!("{order:?} is acknowledged and was never written") });
+            return Err(Broken {
+                law: "L7",
+                words: format!("{order:?} is acknowledged and was never written"),
+            });
         };
         if let Some((acked, wanted)) = models.acked.last().copied()
             && !models.descends(hash, wanted)

@@ -11,10 +11,18 @@ use crate::laws::Broken;
 
 impl Laws {
     /// A write passes a gate.
-    pub fn passes(&mut self, container: usize, place: usize, node: NodeUuid, stamp: Stamp) -> Result<(), Broken> {
+    pub fn passes(
+        &mut self,
+        container: usize,
+        place: usize,
+        node: NodeUuid,
+        stamp: Stamp,
+    ) -> Result<(), Broken> {
         let admitted = self.committed(container).is_some_and(|model| model.container.holder(node).is_some());
         if !admitted {
-            let words = format!("machine {place} writes to container {container}, whose disks say that it has no gates");
+            let words = format!(
+                "machine {place} writes to container {container}, whose disks say that it has no gates"
+            );
             return Err(Broken { law: "L8", words });
         }
         let told = &mut self.told[container];
