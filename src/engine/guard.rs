@@ -11,6 +11,7 @@ use crate::format::model::{Container, ContainerKind, Model};
 use crate::volume::commit::io::Purpose;
 
 mod denied;
+pub mod duty;
 pub mod evidence;
 pub mod keeping;
 mod warrant;

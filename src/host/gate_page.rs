@@ -41,6 +41,7 @@ use crate::base::epoch::Epoch;
 use crate::base::id::ContainerId;
 use crate::base::time::BootTime;
 use crate::base::units::Sectors;
+use crate::engine::guard::keeping::is_watched;
 use crate::host::dm::wire::NAME_BYTES;
 use crate::host::identity::BootId;
 use crate::host::run_dir::RUN;
@@ -296,8 +297,7 @@ impl GatePage {
 
     /// Is a gate that was promised to be watched so?
     pub fn keeps_promise(self, slot: Slot) -> bool {
-        let promised = slot.get(PROMISED_AT);
-        promised == 0 || (1..=promised).contains(&self.watched_ms())
+        is_watched(slot.get(PROMISED_AT), self.watched_ms())
     }
 
     /// This keeper has the watchdog, or not any more.

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::fcntl::posix_fallocate;
 
 use crate::base::time::BootTime;
+use crate::engine::guard::keeping;
 use crate::host::identity::BootId;
 use crate::host::run_dir::RUN;
 use crate::host::sys;
@@ -54,7 +55,7 @@ impl LeasePage {
         // Who goes on in this boot goes on with the lease too, if it comes in time: then no gate has to close (safety 1.7).
         if !is_of(&head, boot) {
             // Who has it mapped sees the same memory: it is never another file.
-            page.end();
+            keeping::tell(page.0, None, BootTime::default());
             file.seek(io::SeekFrom::Start(0))?;
             file.write_all(MAGIC)?;
             file.seek(io::SeekFrom::Start(BOOT_AT as u64))?;
@@ -68,28 +69,10 @@ impl LeasePage {
         self.0
     }
 
-    /// This node may act until then, seen `now`; `None` from now on not any more. A lease that had ended is not that one again:
-    /// others may have been quorate in between.
-    pub fn set(&self, until: Option<BootTime>, now: BootTime) {
-        let [end, _] = self.0;
-        let Some(until) = until else { return self.end() };
-        if now.ms >= end.load(Ordering::Acquire) {
-            self.end();
-        }
-        end.store(until.ms, Ordering::Release);
-    }
-
     /// Which lease it is.
     pub fn term(&self) -> u64 {
         let [_, term] = self.0;
         term.load(Ordering::Acquire)
-    }
-
-    fn end(&self) {
-        let [end, term] = self.0;
-        end.store(0, Ordering::Release);
-        // What was begun under it does not go on under the next one.
-        term.fetch_add(1, Ordering::AcqRel);
     }
 }
 

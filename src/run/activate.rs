@@ -178,9 +178,11 @@ impl Context {
             };
             self.enough(name, found)?;
             let container = &chosen.model.container;
-            admit = self.admission(name, container)?;
+            // That this node is admitted counts only when nobody can write it away any more who began to open before it was.
+            let in_doubt = !chosen.committed || !container.cluster.is_none() && !chosen.settled;
+            admit = self.admission(name, container, in_doubt)?;
             let after = if container.template { container.name.to_string() } else { name.to_string() };
-            (claim, !chosen.committed || chosen.model.table.old_set.is_some(), after)
+            (claim, in_doubt || chosen.model.table.old_set.is_some(), after)
         };
         if !claim && !settle && admit.is_none() {
             return Ok(after);
@@ -191,11 +193,10 @@ impl Context {
             self.container_import(name)?;
             // It is this node's now, and no gate is made before that says so.
             return self.ready(kept, &after);
-        } else {
-            let held = self.hold(name, Act::Change)?;
-            let request = admit.map(|watchdog_ms| Request::Admit { watchdog_ms });
-            self.run(Errand { held: &held, request, act: Act::Change, joining: Vec::new() })?;
         }
+        let held = self.hold(name, Act::Change)?;
+        let request = admit.map(|watchdog_ms| Request::Admit { watchdog_ms });
+        self.run(Errand { held: &held, request, act: Act::Change, joining: Vec::new() })?;
         Ok(after)
     }
 

@@ -13,8 +13,14 @@ use crate::run::live::keeping;
 use crate::volume::request::Request;
 
 impl Context {
-    /// Has this node to be admitted before it makes gates of the container? With this watchdog, which is armed.
-    pub(super) fn admission(&self, name: &str, container: &Container) -> Result<Option<u32>, RunError> {
+    /// Has this node to be admitted before it makes gates of the container? With this watchdog, which is armed. What is in doubt may
+    /// come out otherwise when it is settled, and so is asked for again.
+    pub(super) fn admission(
+        &self,
+        name: &str,
+        container: &Container,
+        in_doubt: bool,
+    ) -> Result<Option<u32>, RunError> {
         let principal = self.principal(container.cluster);
         let Some(warrant) = principal.warrant_of(container.cluster) else { return Ok(None) };
         let mine = container.holder(self.machine.node);
@@ -24,7 +30,8 @@ impl Context {
             return Ok(None);
         }
         let watchdog_ms = self.watchdog(name)?;
-        Ok((mine.map(|holder| holder.watchdog_ms) != Some(watchdog_ms)).then_some(watchdog_ms))
+        let said = mine.map(|holder| holder.watchdog_ms) == Some(watchdog_ms) && !in_doubt;
+        Ok((!said).then_some(watchdog_ms))
     }
 
     /// Has the watchdog armed, for gates of this container.
@@ -71,6 +78,10 @@ impl Context {
 
     fn withdraw_from(&mut self, name: &str) -> Result<(), RunError> {
         let held = self.hold(name, Act::Change)?;
+        // Somebody made new ones since this command took the last of them away: nobody makes any while the disks are locked.
+        if keeping::has_gates(held.found.id) {
+            return Ok(());
+        }
         self.errand(&held, Request::Withdraw, Act::Change).map(|_| ())
     }
 }

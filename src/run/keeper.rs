@@ -182,8 +182,8 @@ impl Keeper {
         if self.page.all().next().is_none() && self.page.watchdog_ms() == 0 && !wished {
             return;
         }
-        if self.page.watchdog_ms() != 0 && !self.may_feed() {
-            return;
+        if self.watchdog.is_none() && self.page.watchdog_ms() != 0 && !self.may_feed() {
+            return self.page.tell_watchdog_tried(self.page.watchdog_wished());
         }
         // Who went before armed one, and containers tell of it: it never bites later than that.
         let armed_ms = self.page.watchdog_ms();

@@ -6,17 +6,16 @@
 use crate::base::failure::Kind;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, NodeUuid};
-use crate::engine::guard::Act;
-use crate::engine::guard::evidence::{Evidence, Prospect};
-use crate::format::model::{Container, ContainerKind, Holder, Owner};
-use crate::host::pending;
+use crate::base::time::BootTime;
+use crate::engine::guard::duty::{Duty, Heir, Here};
+use crate::engine::guard::{Act, Warrant};
+use crate::format::model::ContainerKind;
+use crate::host::{clock, pending};
 use crate::run::activate::Wanted;
 use crate::run::company::{Cluster, Company};
 use crate::run::context::{Context, Options};
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
-use crate::run::takeover::called;
-use crate::volume::choose::Chosen;
 use crate::volume::discover::Found;
 
 /// The reason that stands in the history.
@@ -24,16 +23,6 @@ const REASON: &str = "its owner is gone";
 
 /// Milliseconds by which who misses disks of a container waits longer than the last of those who do not.
 const DISKS_MISSING_MS: u64 = 10_000;
-
-/// What is to be done about a container.
-enum Duty {
-    /// Its owner is gone.
-    Take(Owner, Evidence),
-    /// It was taken by this node already, which did not get to the end.
-    Finish,
-    /// A node that shared it is gone.
-    Expel(Evidence, String),
-}
 
 /// Does what there is to be done, once. An error is one of whom somebody should know, and of which this is to be done again.
 pub fn run() -> Result<(), RunError> {
@@ -60,67 +49,33 @@ pub fn run() -> Result<(), RunError> {
 
 fn duties(context: &Context, cluster: &Cluster, found: &Found) -> Vec<Duty> {
     let Ok(chosen) = &found.chosen else { return Vec::new() };
-    let container = &chosen.model.container;
-    if container.cluster != cluster.warrant.cluster || !chosen.majority_read {
+    if !chosen.majority_read {
         return Vec::new();
     }
+    let container = &chosen.model.container;
     let mine = container.owner.as_ref().is_some_and(|owner| owner.node == context.machine.node);
     if chosen.committed && !mine {
         // Somebody else was quicker.
         pending::end(container.id);
     }
-    match (container.kind, &container.owner) {
-        (ContainerKind::Private, Some(owner)) if owner.node == context.machine.node => {
-            if is_unfinished(context, cluster, chosen) { vec![Duty::Finish] } else { Vec::new() }
-        }
-        // What its owner had no gates of nobody was using.
-        (ContainerKind::Private, Some(owner)) if container.holder(owner.node).is_some() => {
-            // Who sees all of its disks comes before who does not (F30).
-            let waits_ms = if found.missing().is_empty() { 0 } else { DISKS_MISSING_MS };
-            let evidence = against(context, container, (owner.node, &called(owner)), waits_ms);
-            evidence.map(|evidence| Duty::Take(owner.clone(), evidence)).into_iter().collect()
-        }
-        (ContainerKind::Shared, _) => {
-            let others = container.holders.iter().filter(|holder| !holder.expelled);
-            let expel = |holder: &Holder| {
-                let name =
-                    cluster.name_of(holder.node).map_or_else(|| holder.node.short(), ToString::to_string);
-                against(context, container, (holder.node, &name), 0)
-                    .map(|evidence| Duty::Expel(evidence, name))
-            };
-            others.filter_map(expel).collect()
-        }
-        _ => Vec::new(),
-    }
+    // Who sees all of its disks comes before who does not (F30).
+    let waits = container.kind == ContainerKind::Private && !found.missing().is_empty();
+    let waits_ms = if waits { DISKS_MISSING_MS } else { 0 };
+    let now = BootTime { ms: clock::boot_now().ms.saturating_sub(waits_ms) };
+    let Warrant { cluster: of, incarnation, .. } = cluster.warrant;
+    let node = context.machine.node;
+    let heir = Heir { node, incarnation, cluster: of, absent: &cluster.absent, timing: &cluster.timing, now };
+    let here = Here { taking: pending::is_pending(found.id), has_gates: keeping::has_gates(found.id) };
+    heir.duties(&chosen.model, here)
 }
 
-/// It was taken over by this life of this node, which was to have gates of it and has none.
-fn is_unfinished(context: &Context, cluster: &Cluster, chosen: &Chosen) -> bool {
-    let container = &chosen.model.container;
-    let mine = container.holder(context.machine.node).map(|holder| holder.incarnation);
-    pending::is_pending(container.id)
-        && mine == Some(cluster.warrant.incarnation)
-        && !keeping::has_gates(container.id)
-}
-
-fn against(
-    context: &Context,
-    container: &Container,
-    (node, name): (NodeUuid, &str),
-    waits_ms: u64,
-) -> Option<Evidence> {
-    match context.prospect_after(container, node, waits_ms)? {
-        Prospect::Now(evidence) => Some(evidence),
-        Prospect::At(_) => None,
-        Prospect::ByWordAlone => {
-            log::warn!(
-                "container {}: {name}, which has gates of it, is absent and had no watchdog: nothing proves that it cannot write any \
-                 more; when it is off, say: evms container takeover {0} --reason WHY",
-                container.name
-            );
-            None
-        }
-    }
+/// By its name in the cluster.
+fn name_of(context: &Context, node: NodeUuid) -> String {
+    let name = match context.company() {
+        Company::Of(cluster) => cluster.name_of(node),
+        Company::None | Company::NotNow(_) => None,
+    };
+    name.map_or_else(|| node.short(), ToString::to_string)
 }
 
 fn carry_out(context: &mut Context, container: ContainerId, duty: Duty) -> Result<(), RunError> {
@@ -136,10 +91,20 @@ fn carry_out(context: &mut Context, container: ContainerId, duty: Duty) -> Resul
             bring_up(context, container)
         }
         Duty::Finish => bring_up(context, container),
-        Duty::Expel(evidence, name) => {
+        Duty::Expel(evidence) => {
+            let name = name_of(context, evidence.victim());
             let held = context.hold(&id, Act::Expel(evidence))?;
             let done = context.count_out(&held, (&name, evidence), "it is gone")?;
             log::warn!("{}", done.done);
+            Ok(())
+        }
+        Duty::WordAlone(node) => {
+            log::warn!(
+                "container {}: {}, which has gates of it, is absent and had no watchdog: nothing proves that it cannot write any \
+                 more; when it is off, say: evms container takeover {id} --reason WHY",
+                container.short(),
+                name_of(context, node)
+            );
             Ok(())
         }
     }

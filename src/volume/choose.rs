@@ -52,6 +52,15 @@ impl DiskCopies {
         self.slots.iter().any(|(_, _, copy)| copy.as_ref().is_ok_and(|image| image.header.hash == hash))
     }
 
+    /// Does it hold this very content at both of its ends? The second end is written only when nobody had promised a higher epoch
+    /// here after the first was: so whoever opens later sees it.
+    pub fn holds_at_both_ends(&self, hash: Hash128) -> bool {
+        End::BOTH.iter().all(|end| {
+            let mut copies = self.slots.iter().filter(|(at, _, _)| at == end);
+            copies.any(|(_, _, copy)| copy.as_ref().is_ok_and(|image| image.header.hash == hash))
+        })
+    }
+
     /// A slot written by a newer program, if there is one: then nothing here may be judged.
     fn newer(&self) -> Option<&Damage> {
         self.slots.iter().filter_map(|(_, _, copy)| copy.as_ref().err()).find(|damage| damage.is_newer())
@@ -73,6 +82,9 @@ pub struct Chosen {
     pub majority_read: bool,
     /// Is it held by a majority? If not, it is in doubt.
     pub committed: bool,
+    /// Is it, at both ends? If not, whoever began to open before it was written may still write something else over it, and nobody
+    /// may go by it who does not open.
+    pub settled: bool,
 }
 
 /// Why no model could be chosen. Nothing was written.
@@ -118,8 +130,11 @@ pub fn choose(disks: &[DiskCopies], rules: Rules) -> Result<Chosen, Unchosen> {
     let held_by = disks.iter().filter(counted).filter(held).map(|disk| disk.number).gather();
     let read = disks.iter().filter(counted).filter(|disk| disk.speaks()).map(|disk| disk.number).gather();
     let committed = quorum.reached_by(&held_by, rules);
+    let whole = |disk: &&DiskCopies| disk.holds_at_both_ends(image.header.hash);
+    let settled_by = disks.iter().filter(counted).filter(whole).map(|disk| disk.number).gather();
+    let settled = quorum.reached_by(&settled_by, rules);
     let majority_read = quorum.reached_by(&read, rules) || breaks!(rules, MinorityOpens);
-    Ok(Chosen { image: image.clone(), model, held_by, read, majority_read, committed })
+    Ok(Chosen { image: image.clone(), model, held_by, read, majority_read, committed, settled })
 }
 
 /// A copy speaks only on a disk that its own model knows by number and identity: every commit is written to just these.

@@ -4,7 +4,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use evms::cluster::mistake::{Mistake, Rules};
+use evms::base::mistake::Rules;
+use evms::cluster::mistake::Mistake;
 
 /// Seeds that a mistake is given: the rarest is met once in about a thousand, and is to be missed once in many thousand runs.
 const SEEDS: u64 = 9000;
@@ -63,8 +64,12 @@ fn is_of_copies(mistake: Mistake) -> bool {
     matches!(mistake, Mistake::RivalsCount | Mistake::SleeperGoesOn)
 }
 
+/// A mistake of any world's table.
+pub trait Named: Copy + Sync + core::fmt::Debug {}
+impl<M: Copy + Sync + core::fmt::Debug> Named for M {}
+
 /// Is such a seed worth a run for this mistake?
-fn fits(mistake: Mistake, seed: u64) -> bool {
+pub fn fits(mistake: Mistake, seed: u64) -> bool {
     match mistake {
         _ if is_of_ties(mistake) => crate::has_disks(seed),
         _ if is_of_copies(mistake) => crate::has_copies(seed),
@@ -73,12 +78,12 @@ fn fits(mistake: Mistake, seed: u64) -> bool {
 }
 
 /// Is it a mistake of this table?
-pub fn named(table: &[(Mistake, &str)], name: &str) -> Option<Mistake> {
+pub fn named<M: Named>(table: &[(M, &str)], name: &str) -> Option<M> {
     table.iter().map(|(mistake, _)| *mistake).find(|mistake| format!("{mistake:?}") == name)
 }
 
 /// All of the table; were all caught?
-pub fn all(table: &[(Mistake, &str)], run: crate::Run) -> bool {
+pub fn all<M: Named>(table: &[(M, &str)], run: crate::Run<M>, fits: fn(M, u64) -> bool) -> bool {
     let from =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     println!("mistakes: seeds from {from}");

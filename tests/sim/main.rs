@@ -3,14 +3,15 @@
 //! notice: each deliberate mistake must be caught by a law, and the unmutated run is clean over as many seeds.
 //!
 //! A second world is that of letters (`letters/`): the product's own transport, with as many seeds and its own mistakes. A
-//! third is that of datagrams: the product's own sealed channels, and somebody who says again what was said.
+//! third is that of datagrams: the product's own sealed channels, and somebody who says again what was said. A fourth is that of
+//! gates (`gates/`): who may write to a container's disks, while nodes, keepers, commands and disks fail.
 //!
 //! `build.sh sim` runs all. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters`,
-//! `--datagrams` and `--clusters` run one world alone, `--copies` of the clusters only those with a copied machine,
+//! `--datagrams`, `--gates` and `--clusters` run one world alone, `--copies` of the clusters only those with a copied machine,
 //! `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`), `--growth` what a node of a large
 //! cluster costs, `--views [COUNT]` whether memory is flat under a million changes of the view; `--seed` is of clusters
-//! unless `--letters` is there.
+//! unless another world is named.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
@@ -19,6 +20,7 @@ mod chance;
 mod clock;
 mod datagrams;
 mod disk;
+mod gates;
 mod growth;
 mod laws;
 mod ledger;
@@ -33,13 +35,14 @@ mod world;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use evms::base::mistake as base;
 use evms::cluster::mistake::{Mistake, Rules};
 use laws::Broken;
 use nix::time::{ClockId, clock_gettime};
 use world::World;
 
 /// One run of a seed, and of how many nodes it was.
-pub type Run = fn(u64, Rules) -> Result<(usize, Sum), Broken>;
+pub type Run<M = Mistake> = fn(u64, base::Rules<M>) -> Result<(usize, Sum), Broken>;
 
 /// A world: the option that asks for it alone, its run, what of it is counted, and its mistakes.
 type Told = (&'static str, Run, &'static str, &'static [(Mistake, &'static str)]);
@@ -127,7 +130,7 @@ pub struct Sums {
     of_five: Sum,
 }
 
-fn clean_run(run: Run, what: &str, seeds: u64, from: u64, rules: Rules) -> Sums {
+fn clean_run<M: Copy + Sync>(run: Run<M>, what: &str, seeds: u64, from: u64, rules: base::Rules<M>) -> Sums {
     let next = AtomicU64::new(from);
     let (all, of_five) = (Mutex::new(Sum::default()), Mutex::new(Sum::default()));
     let findings = Mutex::new(Vec::new());
@@ -181,18 +184,25 @@ fn number_behind(words: &[String], option: &str) -> Option<u64> {
 }
 
 /// One world: its seeds, then its mistakes.
-fn world(words: &[String], run: Run, what: &str, table: &[(Mistake, &str)]) -> bool {
+fn world<M: catch::Named>(
+    words: &[String],
+    run: Run<M>,
+    what: &str,
+    table: &[(M, &str)],
+    fits: fn(M, u64) -> bool,
+) -> bool {
     let mistake = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
     let rules = match mistake {
-        None => Rules::ALL,
+        None => base::Rules::ALL,
         Some(name) => match catch::named(table, name) {
             None => return true,
-            Some(mistake) => Rules::without(mistake),
+            Some(mistake) => base::Rules::without(mistake),
         },
     };
     let seeds = words.first().and_then(|word| word.parse().ok()).unwrap_or(SEEDS);
     let clean = clean_run(run, what, seeds, number_behind(words, "--from").unwrap_or(1), rules).findings == 0;
-    let caught = mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, run);
+    let caught =
+        mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, run, fits);
     clean && caught
 }
 
@@ -205,6 +215,7 @@ fn main() {
         let known = [catch::TABLE, letters::TABLE, datagrams::TABLE]
             .iter()
             .any(|table| catch::named(table, name).is_some());
+        let known = known || catch::named(gates::TABLE, name).is_some();
         assert!(known, "no mistake of the name {name}");
     }
     if let Some(seed) = number_behind(&words, "--seed") {
@@ -213,6 +224,10 @@ fn main() {
         let mistake = name.and_then(|name| tables.iter().find_map(|table| catch::named(table, name)));
         let rules = mistake.map_or(Rules::ALL, Rules::without);
         let clean = match () {
+            () if says("--gates") => {
+                let mistake = name.and_then(|name| catch::named(gates::TABLE, name));
+                gates::replay(seed, mistake.map_or(gates::Rules::ALL, gates::Rules::without))
+            }
             () if says("--letters") => letters::replay(seed, rules),
             () if says("--datagrams") => datagrams::replay(seed, rules),
             () => replay(seed, rules),
@@ -239,8 +254,12 @@ fn main() {
         ("--datagrams", datagrams::run, "datagrams", datagrams::TABLE),
     ];
     let one = worlds.iter().find(|(option, ..)| says(option)).map(|(option, ..)| *option);
-    let wanted = worlds.iter().filter(|(option, ..)| one.is_none_or(|one| one == *option));
+    let one = one.or(says("--gates").then_some("--gates"));
+    let wanted = |option: &str| one.is_none_or(|one| one == option);
     // All that are wanted run, whatever became of the one before.
-    let failed = wanted.filter(|(_, run, what, table)| !world(&words, *run, what, table)).count();
-    std::process::exit(i32::from(failed > 0));
+    let broken = worlds.iter().filter(|(option, ..)| wanted(option));
+    let failed =
+        broken.filter(|(_, run, what, table)| !world(&words, *run, what, table, catch::fits)).count();
+    let well = !wanted("--gates") || world(&words, gates::run, "writes", gates::TABLE, |_, _| true);
+    std::process::exit(i32::from(failed > 0 || !well));
 }

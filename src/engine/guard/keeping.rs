@@ -6,7 +6,57 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::base::epoch::Epoch;
 use crate::base::id::{Incarnation, NodeId, NodeUuid};
 use crate::base::time::BootTime;
+use crate::cluster::view::ViewNumber;
 use crate::format::model::{ContainerKind, Model};
+
+/// This node may act until then, seen `now`; `None` from now on not any more. Written into the words that [`Reign::of`] reads. A
+/// lease that had ended is not that one again: others may have been quorate in between.
+pub fn tell(words: &[AtomicU64; 2], until: Option<BootTime>, now: BootTime) {
+    let [end, term] = words;
+    let ends = || {
+        end.store(0, Ordering::Release);
+        // What was begun under it does not go on under the next one.
+        term.fetch_add(1, Ordering::AcqRel);
+    };
+    let Some(until) = until else { return ends() };
+    if now.ms >= end.load(Ordering::Acquire) {
+        ends();
+    }
+    end.store(until.ms, Ordering::Release);
+}
+
+/// The view by which the lease in the words is, or was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leased(Option<ViewNumber>);
+
+impl Leased {
+    /// Of a daemon that goes on where the one before was.
+    pub fn by(view: ViewNumber) -> Leased {
+        Leased(Some(view))
+    }
+
+    /// Tells by which view this node is quorate, and until when. Nobody's leave outlasts the view in which it was given: evidence
+    /// against who is in the next one is void (safety 5.4).
+    pub fn tell(&mut self, words: &[AtomicU64; 2], quorate: Option<(ViewNumber, BootTime)>, now: BootTime) {
+        let number = quorate.map(|(number, _)| number);
+        if self.0.is_some() && number != self.0 {
+            tell(words, None, now);
+        }
+        self.0 = number.or(self.0);
+        tell(words, quorate.map(|(_, until)| until), now);
+    }
+
+    /// Is it by this view?
+    pub fn is_by(self, view: ViewNumber) -> bool {
+        self.0 == Some(view)
+    }
+}
+
+/// Is a gate watched as was promised? The promise is the milliseconds after which a watchdog bites, as the container's disks say;
+/// zero promises nothing, and zero is the time of a watchdog that is not there.
+pub fn is_watched(promised_ms: u64, watchdog_ms: u64) -> bool {
+    promised_ms == 0 || (1..=promised_ms).contains(&watchdog_ms)
+}
 
 /// The lease of this node, as its words say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

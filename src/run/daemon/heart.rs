@@ -17,7 +17,7 @@ use crate::cluster::keys::Purpose;
 use crate::cluster::membership::{Change, Kept, Membership};
 use crate::cluster::mistake::Rules;
 use crate::cluster::status;
-use crate::cluster::view::ViewNumber;
+use crate::engine::guard::keeping::Leased;
 use crate::format::frame::DATAGRAM_BYTES_MAX;
 use crate::host::lease_page::LeasePage;
 use crate::host::run_dir::RunDir;
@@ -76,7 +76,7 @@ pub struct Heart {
     /// What was said last of what was dropped, and when.
     dropped: (String, BootTime),
     /// The view by which the lease in the page is, or was.
-    leased: Option<ViewNumber>,
+    leased: Leased,
     /// The term of the lease that was told last; zero when there is none.
     told_term: u64,
 }
@@ -125,7 +125,7 @@ impl Heart {
             ran: now,
             engine_stood: false,
             dropped: (String::new(), BootTime::default()),
-            leased: None,
+            leased: Leased::default(),
             told_term: 0,
         })
     }
@@ -179,14 +179,7 @@ impl Heart {
 
     /// Whoever writes in this machine knows that the lease is over before anybody else is told that it is not needed any more.
     fn tell_lease(&mut self, now: BootTime) {
-        let quorate = self.detector.membership().quorate(now);
-        let number = quorate.map(|(number, _)| number);
-        if self.leased.is_some() && number != self.leased {
-            // Nobody's leave outlasts the view in which it was given: evidence against who is in the next one is void (safety 5.4).
-            self.page.set(None, now);
-        }
-        self.leased = number.or(self.leased);
-        self.page.set(quorate.map(|(_, until)| until), now);
+        self.leased.tell(self.page.words(), self.detector.membership().quorate(now), now);
     }
 
     /// A daemon that goes on where the one before was has a view that it need not agree on.
@@ -195,7 +188,7 @@ impl Heart {
         let membership = self.detector.membership();
         let Some(view) = membership.view().cloned() else { return };
         let quorate = membership.quorate(now).map(|(number, _)| number);
-        self.leased = Some(view.number);
+        self.leased = Leased::by(view.number);
         self.chronicle.note((now, clock::wall_now()), &view, membership, &self.settings.roster);
         self.pulse.say(Word::Changed(Change::Installed(view)));
         if let Some(number) = quorate {
@@ -329,7 +322,7 @@ impl Heart {
     /// Behind the view: who hears of the term has heard of the members.
     fn tell_term(&mut self, now: BootTime) {
         let leased = self.detector.membership().quorate(now).map(|(number, _)| number);
-        let term = if leased.is_some() && leased == self.leased { self.page.term() } else { 0 };
+        let term = if leased.is_some_and(|number| self.leased.is_by(number)) { self.page.term() } else { 0 };
         if let Some(number) = leased.filter(|_| term != 0 && term != self.told_term) {
             self.pulse.say(Word::Leased(number, term));
         }

@@ -1,0 +1,93 @@
+//! What a quorate node owes to containers of which nodes are absent: what it read on their disks in, what is to be done out. Pure, so
+//! that the product and its simulator decide by the same words.
+
+use crate::base::gather::Gather;
+use crate::base::id::{ClusterId, Incarnation, NodeUuid};
+use crate::base::time::BootTime;
+use crate::cluster::timing::Timing;
+use crate::engine::guard::evidence::{Absence, Evidence, Prospect};
+use crate::format::model::{Container, ContainerKind, Model, Owner};
+
+/// What is to be done about a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Its owner is gone.
+    Take(Owner, Evidence),
+    /// It was taken by this node already, which did not get to the end.
+    Finish,
+    /// A node that shared it is gone.
+    Expel(Evidence),
+    /// This node is absent and has gates of it, and there is nothing but somebody's word to take it on.
+    WordAlone(NodeUuid),
+}
+
+/// Who looks: this node, as long as one term of its lease goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Heir<'a> {
+    /// Its machine.
+    pub node: NodeUuid,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Who is not in its view.
+    pub absent: &'a [Absence],
+    /// The times that evidence goes by.
+    pub timing: &'a Timing,
+    /// When it looks.
+    pub now: BootTime,
+}
+
+/// What there is of a container on this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Here {
+    /// A takeover of it was begun in this boot, and neither came to its end nor was given up.
+    pub taking: bool,
+    /// There are gates of it.
+    pub has_gates: bool,
+}
+
+impl Heir<'_> {
+    /// What there is to be done about a container that a majority of its disks showed.
+    pub fn duties(&self, model: &Model, here: Here) -> Vec<Duty> {
+        let container = &model.container;
+        if container.cluster != self.cluster {
+            return Vec::new();
+        }
+        match (container.kind, &container.owner) {
+            (ContainerKind::Private, Some(owner)) if owner.node == self.node => {
+                let unfinished = here.taking && !here.has_gates && self.is_admitted(container);
+                unfinished.then_some(Duty::Finish).into_iter().collect()
+            }
+            // What its owner had no gates of nobody was using.
+            (ContainerKind::Private, Some(owner)) if container.holder(owner.node).is_some() => {
+                let take = |evidence| Duty::Take(owner.clone(), evidence);
+                self.against(container, owner.node, take).into_iter().collect()
+            }
+            (ContainerKind::Shared, _) => {
+                let others = container.holders.iter().filter(|holder| !holder.expelled);
+                others.filter_map(|holder| self.against(container, holder.node, Duty::Expel)).gather()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Has it this life of this node admitted, as a takeover does?
+    fn is_admitted(&self, container: &Container) -> bool {
+        container.holder(self.node).is_some_and(|holder| holder.incarnation == self.incarnation)
+    }
+
+    fn against(
+        &self,
+        container: &Container,
+        node: NodeUuid,
+        duty: impl FnOnce(Evidence) -> Duty,
+    ) -> Option<Duty> {
+        let absence = self.absent.iter().find(|absence| absence.node == node)?;
+        match absence.against(container, self.timing, self.now) {
+            Prospect::Now(evidence) => Some(duty(evidence)),
+            Prospect::At(_) => None,
+            Prospect::ByWordAlone => Some(Duty::WordAlone(node)),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What a machine has a disk do: it takes effect at one moment and is answered at another; who asked may be dead by then, and what his
+//! machine had under way may land for a while after its power went.
+
+use evms::base::epoch::Epoch;
+use evms::volume::choose::{self, DiskCopies};
+use evms::volume::commit::io::{Answer, Op};
+use evms::volume::mistake::Rules;
+
+use crate::gates::founding;
+use crate::gates::laws::evidence;
+use crate::gates::world::{Event, World};
+use crate::laws::Broken;
+
+/// Microseconds after which a command gives up on a disk; looking gives up sooner.
+const DEADLINE_US: u64 = 10_000_000;
+const LOOK_US: u64 = 3_000_000;
+
+/// Who wrote it, and under what.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "the counter is for who reads what happened")]
+pub struct Stamp {
+    pub epoch: Epoch,
+    pub counter: u64,
+}
+
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Data, through a gate.
+    Data(Stamp),
+    /// What a command asks for, in the lane of this disk.
+    Meta(u64, usize, Op),
+    /// A look at all slots.
+    Look(u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Errand {
+    pub machine: usize,
+    pub boot: u64,
+    pub disk: usize,
+    pub act: Act,
+    lands_us: u64,
+    answers_us: u64,
+    landed: bool,
+    /// Nothing came of it.
+    lost: bool,
+    shows: Option<Answer>,
+    copies: Option<DiskCopies>,
+    /// Its asker gave up on it.
+    late: bool,
+    ghost: bool,
+}
+
+impl World {
+    pub fn begin(&mut self, machine: usize, disk: usize, act: Act) -> u64 {
+        let path = self.machines[machine].paths[disk];
+        let begins = self.now_us.max(path.hangs_until_us);
+        let lands_us = begins + self.chance.between(path.delay_us.0, path.delay_us.1);
+        let answers_us = lands_us + self.chance.between(20, 300);
+        let lost = path.gone && !self.chance.per_mille(100);
+        let boot = self.machines[machine].boot;
+        let number = self.number();
+        let limit = match &act {
+            Act::Data(_) => None,
+            Act::Meta(..) => Some(DEADLINE_US),
+            Act::Look(_) => Some(LOOK_US),
+        };
+        if let Some(limit) = limit.filter(|limit| answers_us > self.now_us + limit) {
+            self.after(limit, Event::Late(number));
+        }
+        let (landed, shows, copies, late, ghost) = Default::default();
+        let errand = Errand {
+            machine,
+            boot,
+            disk,
+            act,
+            lands_us,
+            answers_us,
+            landed,
+            lost,
+            shows,
+            copies,
+            late,
+            ghost,
+        };
+        self.errands.insert(number, errand);
+        self.at(lands_us, Event::Lands(number));
+        number
+    }
+
+    /// The power of a machine goes: what it had under way lands within the time that counts for that, or never.
+    pub fn scatter(&mut self, place: usize) {
+        let drain_us = self.configuration.timing.drain_ms * 1000;
+        let all = self.errands.iter().filter(|(_, errand)| errand.machine == place && !errand.ghost);
+        let all = all.map(|(number, _)| *number).collect::<Vec<_>>();
+        for number in all {
+            let writes = match &self.errands[&number].act {
+                Act::Data(_) => true,
+                Act::Meta(_, _, op) => matches!(op, Op::Write { .. }),
+                Act::Look(_) => false,
+            };
+            let late_us = self.chance.below(drain_us);
+            let stays = self.chance.per_mille(700) && writes && !self.errands[&number].landed;
+            let Some(errand) = self.errands.get_mut(&number).filter(|_| stays) else {
+                self.errands.remove(&number);
+                continue;
+            };
+            errand.ghost = true;
+            errand.lands_us = errand.lands_us.min(self.now_us + late_us);
+            let (at, disk) = (errand.lands_us, errand.disk);
+            if matches!(errand.act, Act::Data(_)) {
+                self.machines[place].ghosts[disk / self.each] += 1;
+            }
+            self.at(at, Event::Lands(number));
+        }
+    }
+
+    pub fn lands(&mut self, number: u64) -> Result<(), Broken> {
+        let Some(mut errand) = self.errands.remove(&number) else { return Ok(()) };
+        if errand.landed || errand.lands_us != self.now_us {
+            self.errands.insert(number, errand);
+            return Ok(());
+        }
+        errand.landed = true;
+        let (container, disk) = (errand.disk / self.each, errand.disk);
+        if errand.ghost && matches!(errand.act, Act::Data(_)) {
+            self.machines[errand.machine].ghosts[container] -= 1;
+        }
+        match &errand.act {
+            _ if errand.lost => (),
+            Act::Data(stamp) => {
+                let (machine, boot, stamp) = (errand.machine, errand.boot, *stamp);
+                self.tell(|| format!("machine {machine} boot {boot}: {stamp:?} lands on disk {disk}"));
+                self.landed += 1;
+                self.laws.lands(container, errand.machine, errand.boot, stamp)?;
+            }
+            Act::Look(_) => {
+                let number = founding::disk_number(self, disk);
+                let copies = self.disks[disk].copies(number, founding::disk_id(disk), &self.layout);
+                errand.copies = Some(copies);
+            }
+            Act::Meta(_, _, Op::Write { at, bytes, purpose }) => {
+                self.disks[disk].write(at.0, bytes);
+                if self.laws.wrote(container, (at.0, bytes), *purpose, &self.layout)? {
+                    self.looks_at_all(container)?;
+                }
+                errand.shows = Some(Answer::Done);
+            }
+            Act::Meta(_, _, Op::Flush) => errand.shows = Some(Answer::Done),
+            Act::Meta(_, _, Op::Read { at, length } | Op::BufferedRead { at, length }) => {
+                errand.shows = Some(Answer::Read(self.disks[disk].read(at.0, *length)));
+            }
+        }
+        if !errand.ghost {
+            let at = errand.answers_us;
+            self.errands.insert(number, errand);
+            self.at(at, Event::Answered(number));
+        }
+        Ok(())
+    }
+
+    /// Is another model committed by now?
+    pub fn looks_at_all(&mut self, container: usize) -> Result<(), Broken> {
+        let numbers = self.gates_of(container).map(|disk| (disk, founding::disk_number(self, disk)));
+        let copies = numbers
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(disk, number)| self.disks[disk].copies(number, founding::disk_id(disk), &self.layout));
+        let chosen = choose::choose(&copies.collect::<Vec<_>>(), Rules::ALL).ok();
+        if self.laws.reads(container, chosen) {
+            let words = self.laws.committed_in_words(container);
+            self.tell(|| format!("container {container}: {words}"));
+            evidence::check(self, container)?;
+        }
+        Ok(())
+    }
+
+    pub fn answered(&mut self, number: u64) -> Result<(), Broken> {
+        let Some(errand) = self.errands.get(&number).filter(|errand| !errand.ghost) else { return Ok(()) };
+        let Errand { machine, disk, act, shows, copies, late, .. } = errand.clone();
+        self.errands.remove(&number);
+        match act {
+            Act::Data(_) => self.came_back(machine, disk, number)?,
+            _ if late => (),
+            Act::Meta(process, lane, _) => self.hears(process, lane, shows.unwrap_or(Answer::Failed)),
+            Act::Look(process) => self.saw(process, disk, copies),
+        }
+        Ok(())
+    }
+
+    /// Whoever asked waits no longer. What was to be written may land all the same.
+    pub fn is_late(&mut self, number: u64) {
+        let Some(errand) = self.errands.get_mut(&number).filter(|errand| !errand.ghost && !errand.late)
+        else {
+            return;
+        };
+        errand.late = true;
+        let (disk, act) = (errand.disk, errand.act.clone());
+        match act {
+            Act::Data(_) => (),
+            Act::Meta(process, lane, _) => self.hears(process, lane, Answer::Failed),
+            Act::Look(process) => self.saw(process, disk, None),
+        }
+    }
+
+    /// Is a write of this machine under way, on its own or a dead boot's, to a disk that hangs?
+    pub fn hangs(&self, place: usize) -> bool {
+        self.errands.values().any(|errand| {
+            errand.machine == place && !errand.landed && errand.lands_us > self.now_us + 1_000_000
+        })
+    }
+}
