@@ -29,11 +29,14 @@ pub fn layout() -> Layout {
     Layout::make(SIZE, &recipe).unwrap()
 }
 
+/// Blocks, and what they are.
+type Decoded = (Vec<Arc<[u8]>>, Copy);
+
 #[derive(Default)]
 pub struct Disk {
     blocks: BTreeMap<u64, Arc<[u8]>>,
     /// What was decoded last of each slot, and of which bytes.
-    known: BTreeMap<u64, (Vec<Arc<[u8]>>, Copy)>,
+    known: BTreeMap<u64, Decoded>,
 }
 
 impl Disk {
