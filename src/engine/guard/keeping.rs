@@ -131,8 +131,10 @@ pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: Me) -> R
             let admitted =
                 container.holder(me.node).is_some_and(|holder| holder.incarnation == me.incarnation);
             return match (admitted && epoch >= held, committed) {
-                (true, true) => Regained::Held(epoch),
-                (_, false) => Regained::Unclear,
+                // Where all nodes have gates that are closed nobody else settles what is in doubt: who goes on does so by an opening,
+                // which asks again whether it is admitted.
+                (true, _) => Regained::Held(epoch),
+                (false, false) => Regained::Unclear,
                 (false, true) => Regained::Lost,
             };
         }
@@ -217,12 +219,13 @@ mod tests {
         assert_eq!(ask(&model, 6, true), Regained::Lost);
         model.container.holders = vec![mine];
         assert_eq!(ask(&model, 6, true), Regained::Held(Epoch(6 << 16 | 2)));
-        assert_eq!(ask(&model, 6, false), Regained::Unclear);
+        assert_eq!(ask(&model, 6, false), Regained::Held(Epoch(6 << 16 | 2)));
         assert_eq!(ask(&model, 4, true), Regained::Lost, "disks went back in time");
         model.container.holders[0].incarnation = Incarnation([9; 16]);
         assert_eq!(ask(&model, 6, true), Regained::Lost);
         model.container.holders[0].incarnation = ME.incarnation;
         model.container.holders[0].expelled = true;
         assert_eq!(ask(&model, 6, true), Regained::Lost);
+        assert_eq!(ask(&model, 6, false), Regained::Unclear);
     }
 }

@@ -10,7 +10,6 @@ pub enum Mistake {
     OpensByEarlierTerm,
     ViewKeepsTerm,
     TermNeverChanges,
-    RegainByReading,
     ResumeUnread,
     FedWhileOpen,
     DisarmedAtItsEnd,
@@ -39,7 +38,6 @@ pub type Rules = evms::base::mistake::Rules<Mistake>;
 
 pub const TABLE: &[(Mistake, &str)] = &[
     // The rarest first: they take longest.
-    (Mistake::RegainByReading, "gates go on after a look alone, without an opening"),
     (
         Mistake::ArmedWhileOpen,
         "a new keeper takes the watchdog, and so feeds it, while a gate is open past the lease",
