@@ -132,10 +132,12 @@ pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: Me) -> R
     };
     // An older epoch: disks went back in time.
     match (mine && admitted && epoch >= held, committed || epoch.minted_by() == me.id) {
-        (true, true) => Regained::Held(epoch),
+        // In doubt or not: it is gone on with by an opening, which settles that and asks again. Where all nodes have gates that are
+        // closed nobody else would.
+        (true, _) => Regained::Held(epoch),
         (false, true) => Regained::Lost,
         // What is not committed may be gone again at the next look.
-        (_, false) => Regained::Unclear,
+        (false, false) => Regained::Unclear,
     }
 }
 
@@ -191,7 +193,7 @@ mod tests {
         assert_eq!(ask(&model, 6, 1, true), Regained::Held(Epoch(6 << 16 | 1)));
         // Another node opened it and was cut off before it had taken it, or wrote nothing that is committed.
         assert_eq!(ask(&model, 6, 2, true), Regained::Held(Epoch(6 << 16 | 2)));
-        assert_eq!(ask(&model, 6, 2, false), Regained::Unclear);
+        assert_eq!(ask(&model, 6, 2, false), Regained::Held(Epoch(6 << 16 | 2)));
         // An older one than this node had: disks went back in time.
         assert_eq!(ask(&model, 4, 1, true), Regained::Lost);
         assert_eq!(regained(None, HELD, ME), Regained::Unclear);
@@ -203,6 +205,11 @@ mod tests {
         model.container.holders = vec![mine(false)];
         model.container.owner = Some(Owner { node: NodeUuid([2; 16]), name: None });
         assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
+        assert_eq!(
+            ask(&model, 6, 2, false),
+            Regained::Unclear,
+            "who takes it has not got to the end, and may not"
+        );
         assert_eq!(ask(&model, 5, 1, true), Regained::Lost);
         model.container.owner = Some(Owner { node: ME.node, name: None });
         model.container.kind = ContainerKind::Deported;
@@ -218,7 +225,7 @@ mod tests {
         assert_eq!(ask(&model, 6, 2, true), Regained::Lost);
         model.container.holders = vec![mine(false)];
         assert_eq!(ask(&model, 6, 2, true), Regained::Held(Epoch(6 << 16 | 2)));
-        assert_eq!(ask(&model, 6, 2, false), Regained::Unclear);
+        assert_eq!(ask(&model, 6, 2, false), Regained::Held(Epoch(6 << 16 | 2)));
         assert_eq!(ask(&model, 4, 2, true), Regained::Lost, "disks went back in time");
         model.container.holders[0].incarnation = Incarnation([9; 16]);
         assert_eq!(ask(&model, 6, 2, true), Regained::Lost);

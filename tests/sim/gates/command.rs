@@ -424,18 +424,11 @@ impl World {
         let read = chosen.map(|chosen| (&chosen.model, chosen.image.header.order.epoch, chosen.committed));
         let me = Me { id, node: self.uuid(place), incarnation };
         let found = regained(read, held, me);
-        let epoch = read.map_or(held, |(_, epoch, _)| epoch);
         let stays = self.makes(Mistake::ExpelledGoesOn) && c == 1;
         self.tell(|| format!("process {number} on machine {place}: container {c}: {found:?}"));
         match found {
             Regained::Lost if !stays => self.first(number, fail(c)),
             Regained::Unclear => Next::Fail("that cannot be told"),
-            _ if self.makes(Mistake::RegainByReading) => {
-                if let Some(process) = self.processes.get_mut(&number) {
-                    process.done = Some(epoch);
-                }
-                self.first(number, vec![Do::Order(c)])
-            }
             _ => {
                 let act = if stays { Act::Change } else { Act::Regain };
                 let todo = [hold(c, act), vec![Do::Run(c, act, None), Do::Order(c), Do::Unlock(c)]];

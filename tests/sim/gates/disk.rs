@@ -29,14 +29,14 @@ pub fn layout() -> Layout {
     Layout::make(SIZE, &recipe).unwrap()
 }
 
-/// The pieces of a place as they were decoded last, and what they were.
-type Known = (Vec<Arc<[u8]>>, Copy);
+/// Blocks, and what they are.
+type Decoded = (Vec<Arc<[u8]>>, Copy);
 
 #[derive(Default)]
 pub struct Disk {
     blocks: BTreeMap<u64, Arc<[u8]>>,
     /// What was decoded last of each slot, and of which bytes.
-    known: BTreeMap<u64, Known>,
+    known: BTreeMap<u64, Decoded>,
 }
 
 impl Disk {

@@ -10,7 +10,6 @@ pub enum Mistake {
     OpensByEarlierTerm,
     ViewKeepsTerm,
     TermNeverChanges,
-    RegainByReading,
     ResumeUnread,
     FedWhileOpen,
     DisarmedAtItsEnd,
@@ -38,23 +37,26 @@ pub enum Mistake {
 pub type Rules = evms::base::mistake::Rules<Mistake>;
 
 pub const TABLE: &[(Mistake, &str)] = &[
+    // The rarest first: they take longest.
+    (
+        Mistake::ArmedWhileOpen,
+        "a new keeper takes the watchdog, and so feeds it, while a gate is open past the lease",
+    ),
+    (Mistake::WaitFromLastBeat, "the wait is counted from the last beat that was heard"),
+    (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
+    (Mistake::DoubtNotAskedAgain, "an admission that was in doubt is not looked for when it is settled"),
+    (Mistake::LooksBeforeAsking, "what was read before the lease was asked for is believed"),
+    (Mistake::EarlierAbsence, "absence is counted from an earlier view"),
     (Mistake::DrainingCountsAsClosed, "a gate counts as closed while what went through is under way"),
     (Mistake::KeeperDiesWithDaemon, "the keeper ends with evmsd"),
     (Mistake::UnarmedGate, "an open gate has no error table behind it"),
     (Mistake::OpensByEarlierTerm, "a gate is opened by an order of an earlier lease"),
     (Mistake::ViewKeepsTerm, "the term outlives the view"),
     (Mistake::TermNeverChanges, "the term outlives every lease"),
-    (Mistake::RegainByReading, "gates go on after a look alone, without an opening"),
     (Mistake::ResumeUnread, "gates go on without a look at the disks"),
     (Mistake::FedWhileOpen, "the watchdog is fed while a gate is open past the lease"),
     (Mistake::DisarmedAtItsEnd, "a keeper that is killed takes the watchdog with it"),
-    (
-        Mistake::ArmedWhileOpen,
-        "a new keeper takes the watchdog, and so feeds it, while a gate is open past the lease",
-    ),
     (Mistake::TakesAtOnce, "absence alone is evidence"),
-    (Mistake::WaitFromLastBeat, "the wait is counted from the last beat that was heard"),
-    (Mistake::EarlierAbsence, "absence is counted from an earlier view"),
     (Mistake::TakesUnwatched, "who had no watchdog is taken from without a word"),
     (Mistake::AdmittedAfterOpening, "a node is admitted behind the opening of its gates"),
     (Mistake::WatchdogOfAnotherLife, "the watchdog of another life is waited for"),
@@ -66,9 +68,6 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::NewLifeAdoptsGates, "a new life takes gates over as they are"),
     (Mistake::DrainNotWaited, "what was under way is not waited for"),
     (Mistake::BystanderStops, "a dead node that never held a container stops it"),
-    (Mistake::LooksBeforeAsking, "what was read before the lease was asked for is believed"),
-    (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
-    (Mistake::DoubtNotAskedAgain, "an admission that was in doubt is not looked for when it is settled"),
 ];
 
 /// Is this the run that makes that mistake?
