@@ -30,7 +30,6 @@ pub enum Mistake {
     BystanderStops,
     LooksBeforeAsking,
     OneEndIsEnough,
-    DoubtNotAskedAgain,
 }
 
 /// The rules by which a run is made.
@@ -44,7 +43,6 @@ pub const TABLE: &[(Mistake, &str)] = &[
     ),
     (Mistake::WaitFromLastBeat, "the wait is counted from the last beat that was heard"),
     (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
-    (Mistake::DoubtNotAskedAgain, "an admission that was in doubt is not looked for when it is settled"),
     (Mistake::LooksBeforeAsking, "what was read before the lease was asked for is believed"),
     (Mistake::EarlierAbsence, "absence is counted from an earlier view"),
     (Mistake::DrainingCountsAsClosed, "a gate counts as closed while what went through is under way"),
