@@ -215,7 +215,7 @@ fn main() {
         let known = [catch::TABLE, letters::TABLE, datagrams::TABLE]
             .iter()
             .any(|table| catch::named(table, name).is_some());
-        let known = known || catch::named(gates::TABLE, name).is_some();
+        let known = known || gates::named(name).is_some();
         assert!(known, "no mistake of the name {name}");
     }
     if let Some(seed) = number_behind(&words, "--seed") {
@@ -225,7 +225,7 @@ fn main() {
         let rules = mistake.map_or(Rules::ALL, Rules::without);
         let clean = match () {
             () if says("--gates") => {
-                let mistake = name.and_then(|name| catch::named(gates::TABLE, name));
+                let mistake = name.and_then(|name| gates::named(name));
                 gates::replay(seed, mistake.map_or(gates::Rules::ALL, gates::Rules::without))
             }
             () if says("--letters") => letters::replay(seed, rules),
@@ -260,6 +260,9 @@ fn main() {
     let broken = worlds.iter().filter(|(option, ..)| wanted(option));
     let failed =
         broken.filter(|(_, run, what, table)| !world(&words, *run, what, table, catch::fits)).count();
-    let well = !wanted("--gates") || world(&words, gates::run, "writes", gates::TABLE, |_, _| true);
+    let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
+    let seldom = name.is_some_and(|name| catch::named(gates::SELDOM, name).is_some());
+    let of_gates = if seldom { gates::SELDOM } else { gates::TABLE };
+    let well = !wanted("--gates") || world(&words, gates::run, "writes", of_gates, |_, _| true);
     std::process::exit(i32::from(failed > 0 || !well));
 }

@@ -308,8 +308,7 @@ impl World {
         if said && self.is_settled(chosen) {
             return Next::Go;
         }
-        let asks = !said || !self.makes(Mistake::DoubtNotAskedAgain);
-        let request = asks.then_some(Request::Admit { watchdog_ms });
+        let request = Some(Request::Admit { watchdog_ms });
         self.first(
             number,
             vec![
@@ -330,7 +329,7 @@ impl World {
         let model = process.seen[c].as_ref().map(|chosen| &chosen.model.container);
         let mine = model.and_then(|model| model.holder(self.uuid(place))).map(|holder| holder.incarnation);
         let admitted = mine.is_some() && mine == process.warrant.map(|warrant| warrant.incarnation);
-        let looks = !self.makes(Mistake::DoubtNotAskedAgain) && !self.makes(Mistake::AdmittedAfterOpening);
+        let looks = !self.makes(Mistake::AdmittedAfterOpening);
         if looks && !admitted {
             return Next::Fail("it does not count on this node");
         }

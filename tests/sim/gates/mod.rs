@@ -22,7 +22,7 @@ mod removal;
 mod story;
 mod world;
 
-pub use mistake::{Rules, TABLE};
+pub use mistake::{Mistake, Rules, SELDOM, TABLE};
 
 use crate::laws::Broken;
 use crate::{Sum, core_us};
@@ -45,4 +45,9 @@ pub fn replay(seed: u64, rules: Rules) -> bool {
     world.standing().iter().for_each(|line| println!("{line}"));
     println!("seed {seed} of gates: {} nodes, {} writes: {ended:?}", world.machines.len(), world.landed);
     ended.is_ok()
+}
+
+/// The mistake of this name, whether it is looked for each time or not.
+pub fn named(name: &str) -> Option<Mistake> {
+    crate::catch::named(TABLE, name).or_else(|| crate::catch::named(SELDOM, name))
 }
