@@ -234,8 +234,10 @@ pub const VERBS: &[Verb] = &[
         verb: "takeover",
         usage: "NAME --reason TEXT [--sworn TEXT]",
         line: "take a private container from a machine that is gone",
-        text: "Without --sworn it says what may be lost by it, and what has to be sworn; nothing is written. Refused while the\n\
-               owner lives in the view of this node. Who took it, from whom and why stays in the container's history.\n",
+        text: "Takes a private container from its owner, or counts a node out of a shared one, when that node is not in the view of\n\
+               this one. Where it had a watchdog the others do so by themselves once the time of that is over; and then, or when it\n\
+               had no gates of the container, nothing has to be sworn. Else it says what may be lost by it, and what has to be\n\
+               sworn, and writes nothing. Who took it, from whom, on which evidence and why: evms-fence history.\n",
         options: &[
             value("--reason", "TEXT", "why, for whoever reads the history later"),
             value(

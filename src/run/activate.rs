@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::failure::{Failure, Kind};
 use crate::base::gather::Gather;
 use crate::base::id::DiskNumber;
+use crate::base::limits::OPENING_TRIES_MAX;
 use crate::base::name::Name;
 use crate::base::small_map::SmallMap;
 use crate::base::small_set::SmallSet;
@@ -75,7 +76,7 @@ impl Context {
         wanted: &Wanted,
         answer: &mut Activated,
     ) -> Result<(), RunError> {
-        let name = self.ready(kept, &wanted.container)?;
+        let name = self.ready_and_settled(kept, &wanted.container)?;
         let name = name.as_str();
         let scene = match kept {
             Some(scene) => scene,
@@ -141,6 +142,30 @@ impl Context {
         }
         answer.notes.extend(unmade);
         Ok(raised)
+    }
+
+    /// The same, until what is read behind it is settled: other nodes may change a container that is shared at the same time, and what of
+    /// that is in doubt may come out otherwise than it was read.
+    fn ready_and_settled(&mut self, kept: &mut Option<Scene>, name: &str) -> Result<String, RunError> {
+        let mut after = name.to_string();
+        for again in 0..OPENING_TRIES_MAX {
+            self.give_way(again);
+            after = self.ready(kept, &after)?;
+            let scene = match kept {
+                Some(scene) => scene,
+                None => kept.insert(self.look_steadily()?),
+            };
+            let (_, chosen) = find(scene, &after)?;
+            if chosen.model.container.cluster.is_none() || chosen.committed && chosen.settled {
+                return Ok(after);
+            }
+            *kept = None;
+        }
+        let words = format!(
+            "container {name} is changed by other nodes all the time, and what was read of it last is not settled; nothing was activated; \
+             say the command again"
+        );
+        Err(RunError::say(Kind::Refused, words))
     }
 
     /// Claims what is nobody's, and settles what a crash left: only a committed model may be mapped. Gives the word that

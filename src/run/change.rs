@@ -300,7 +300,7 @@ impl Context {
     }
 
     /// Outbid by another node that opens it too: who tries again at once outbids that one in turn, for ever.
-    fn give_way(&mut self, again: u32) {
+    pub(super) fn give_way(&mut self, again: u32) {
         if again > 0 {
             let ms = self.dice.number() % (GIVE_WAY_MS << again.min(GIVE_WAY_DOUBLINGS_MAX));
             std::thread::sleep(Duration::from_millis(ms));

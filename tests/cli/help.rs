@@ -237,8 +237,10 @@ Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, 
         "\
 usage: evms container takeover NAME --reason TEXT [--sworn TEXT]
 
-Without --sworn it says what may be lost by it, and what has to be sworn; nothing is written. Refused while the
-owner lives in the view of this node. Who took it, from whom and why stays in the container's history.
+Takes a private container from its owner, or counts a node out of a shared one, when that node is not in the view of
+this one. Where it had a watchdog the others do so by themselves once the time of that is over; and then, or when it
+had no gates of the container, nothing has to be sworn. Else it says what may be lost by it, and what has to be
+sworn, and writes nothing. Who took it, from whom, on which evidence and why: evms-fence history.
 
 Options:
   --reason TEXT     why, for whoever reads the history later
