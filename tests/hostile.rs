@@ -17,10 +17,10 @@ use evms::format::first_block;
 use evms::format::history::{Record, Ring, RingEnd};
 use evms::format::label::{Label, MAGIC};
 use evms::format::layout::{Area, AreaKind, End, LayoutError, SlotIndex};
-use evms::format::model::{Freed, Model, ObjectRef, Region, Run, Volume};
+use evms::format::model::{ChangeKind, Freed, Model, ObjectRef, Region, Run, Volume};
 use evms::format::node_block::{NodeBlock, NodeBlocks};
 use evms::format::seal::{self, ROOM};
-use evms::format::section::{INCOMPAT, RO_COMPAT, Section};
+use evms::format::section::{self, INCOMPAT, RO_COMPAT, Section};
 use evms::format::slot::{SlotHeader, SlotImage};
 use evms::volume::choose::{self, DiskCopies, Unchosen};
 use evms::volume::discover::{self, Sighting, Unusable};
@@ -295,6 +295,31 @@ fn sections_that_no_writer_writes_are_refused() {
         let read = Model::of(&specimen::image_with_unknown(flags));
         assert_eq!(read.err().map(|damage| damage.fault), expected.map(Fault::Incompat));
     }
+}
+
+/// Section 7, which is not in every model, and section 6 where it tells of a takeover.
+#[test]
+fn sections_that_are_seldom_written_are_refused_likewise() {
+    let mut model = specimen::model_watched();
+    model.change.kind = ChangeKind::Takeover;
+    let sections = section::decode(&model.encode().unwrap()).unwrap();
+    let with = |kind: u16, change: &dyn Fn(&mut Section)| {
+        let mut sections = sections.clone();
+        sections.iter_mut().filter(|section| section.kind == kind).for_each(change);
+        Model::of(&specimen::image_of_body(section::encode(&sections)))
+    };
+    assert_eq!(with(7, &|_| ()).unwrap().container, model.container);
+    for (kind, versions) in [(7, [0, 2]), (6, [1, 3])] {
+        for version in versions {
+            assert_eq!(fault(with(kind, &|section| section.version = version)), Fault::Version(version));
+        }
+        assert_eq!(fault(with(kind, &|section| section.flags = 0)), Fault::Field("flags"));
+        assert_eq!(fault(with(kind, &|section| section.bytes.push(0))), Fault::Field("length"));
+        assert_eq!(fault(with(kind, &|section| section.bytes.truncate(1))), Fault::Field("content"));
+    }
+    // More than there can be holders.
+    let many = |section: &mut Section| section.bytes = [vec![65], vec![0; 65 * 33]].concat();
+    assert_eq!(fault(with(7, &many)), Fault::Field("content"));
 }
 
 #[test]

@@ -354,6 +354,16 @@ fn read<T: DeserializeOwned>(sections: &[Section], kind: u16) -> Result<T, Damag
     }
 }
 
+/// Its version says whether it is a takeover, and nothing else does.
+fn read_change(sections: &[Section]) -> Result<Change, Damage> {
+    let change: Change = read(sections, CHANGE)?;
+    let said = sections.iter().find(|section| section.kind == CHANGE).map(|section| section.version);
+    match said.filter(|version| *version != change.kind.version()) {
+        Some(version) => Err(Damage::new(What::Section(CHANGE), Fault::Version(version))),
+        None => Ok(change),
+    }
+}
+
 impl Model {
     /// Is the container deleted for good? A majority held that before the old set was let go, so whatever disks are
     /// left may lose their labels, few as they may be.
@@ -399,7 +409,7 @@ impl Model {
             regions: read::<List<Region, VOLUMES_MAX>>(&sections, REGIONS)?.0,
             volumes: read::<List<Volume, VOLUMES_MAX>>(&sections, VOLUMES)?.0,
             freed: read::<List<Freed, FREED_RUNS_MAX>>(&sections, FREED)?.0,
-            change: read(&sections, CHANGE)?,
+            change: read_change(&sections)?,
             unknown,
             read_only,
         })
