@@ -321,7 +321,7 @@ vm_all() {
   vm_cargo test --lib --no-run && vm_cargo test --tests --no-run
   vm_cargo test --lib
   mapfile -t names < <(vm_names | awk '
-    BEGIN { split("faults power_cut replay appliance activation udev san network", first); for (i in first) rank[first[i]] = i }
+    BEGIN { split("takeover faults power_cut replay gates appliance activation udev san network", first); for (i in first) rank[first[i]] = i }
     { print ($0 in rank ? rank[$0] : 99), $0 }' | sort -n | cut -d' ' -f2)
   printf '%s\n' "${names[@]}" | EVMS_VM_SLOW=${EVMS_VM_SLOW:-3} xargs -P 2 -I NAME ./build.sh vm-one NAME
 }
