@@ -37,7 +37,6 @@ pub type Rules = evms::base::mistake::Rules<Mistake>;
 
 pub const TABLE: &[(Mistake, &str)] = &[
     // The rarest first: they take longest.
-    (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
     (Mistake::EarlierAbsence, "absence is counted from an earlier view"),
     (Mistake::DrainingCountsAsClosed, "a gate counts as closed while what went through is under way"),
     (Mistake::KeeperDiesWithDaemon, "the keeper ends with evmsd"),
@@ -64,6 +63,7 @@ pub const TABLE: &[(Mistake, &str)] = &[
 /// Met too seldom to be looked for each time, and told by their names: about once in 1500 seeds; and, since the watchdog's time is
 /// waited for twice, only where a keeper is killed just before that bites.
 pub const SELDOM: &[(Mistake, &str)] = &[
+    (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
     (
         Mistake::ArmedWhileOpen,
         "a new keeper takes the watchdog, and so feeds it, while a gate is open past the lease",
