@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use crate::base::id::ContainerId;
 use crate::host::run_dir::RUN;
 
+/// Of the names of these files.
+const PREFIX: &str = "taking-";
+
 fn path(container: ContainerId) -> PathBuf {
-    Path::new(RUN).join(format!("taking-{container}"))
+    Path::new(RUN).join(format!("{PREFIX}{container}"))
 }
 
 /// It is about to be taken.
@@ -23,6 +26,13 @@ pub fn begin(container: ContainerId) -> io::Result<()> {
 /// Was it begun, and did not come to its end?
 pub fn is_pending(container: ContainerId) -> bool {
     path(container).exists()
+}
+
+/// All that were begun and did not come to their end.
+pub fn all() -> Vec<ContainerId> {
+    let entries = fs::read_dir(RUN).into_iter().flatten().flatten();
+    let id = |entry: fs::DirEntry| ContainerId::parse(entry.file_name().to_str()?.strip_prefix(PREFIX)?);
+    entries.filter_map(id).collect()
 }
 
 /// It is at its end, or given up.

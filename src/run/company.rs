@@ -59,6 +59,11 @@ impl Cluster {
         self.nodes.iter().find(|(_, other)| *other == machine).map(|(name, _)| name)
     }
 
+    /// How many nodes it has.
+    pub fn size(&self) -> u64 {
+        self.nodes.len() as u64
+    }
+
     /// All nodes' names, for people.
     pub fn names(&self) -> String {
         self.nodes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")

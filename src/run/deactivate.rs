@@ -98,8 +98,7 @@ impl Context {
         let mut kept = keeping::containers();
         // Who was admitted and has no gates is counted on all the same.
         kept.extend(down.iter().filter_map(|id| ContainerId::parse(id)));
-        // What is taken down by hand is not brought up by a takeover that was cut off.
-        kept.iter().for_each(|container| pending::end(*container));
+        plan.end_takeovers(wanted, &down);
         let stays = plan.take_down(&removal, &failing, closing, &mut answer);
         if open == Open::Refuse {
             // Whose I/O is made to fail may have disks that hang, and is not to wait for them.
@@ -184,6 +183,17 @@ struct Plan {
     going: Vec<Volume>,
     staying: Vec<Volume>,
     gates: Vec<String>,
+}
+
+impl Plan {
+    /// What is taken down by hand is not brought up by a takeover that was cut off.
+    fn end_takeovers(&self, wanted: Option<&[Wanted]>, down: &[String]) {
+        let Some(wanted) = wanted else { return pending::all().into_iter().for_each(pending::end) };
+        let named = wanted.iter().map(|one| one.container.as_str());
+        let meant =
+            self.going.iter().map(Volume::container).chain(down.iter().map(String::as_str)).chain(named);
+        meant.filter_map(ContainerId::parse).for_each(pending::end);
+    }
 }
 
 /// Devices whose I/O does not fail, though it should.

@@ -176,19 +176,19 @@ impl Keeper {
     }
 
     /// Where there are gates, or evmsd asked for it; and one that a keeper before this one armed wants to be fed. To open it is to feed
-    /// it, and so it is left alone until that may be: when the gates are closed.
+    /// it, and so it is left alone until that may be: while the lease lasts, or when the gates are closed.
     fn arm_watchdog(&mut self) {
-        let wished = self.page.watchdog_wished() != 0;
-        if self.page.all().next().is_none() && self.page.watchdog_ms() == 0 && !wished {
+        // Read before anything is decided: a wish that comes meanwhile is answered at the next look.
+        let wish = self.page.watchdog_wished();
+        if self.page.all().next().is_none() && self.page.watchdog_ms() == 0 && wish == 0 {
             return;
         }
         if self.watchdog.is_none() && self.page.watchdog_ms() != 0 && !self.may_feed() {
-            return self.page.tell_watchdog_tried(self.page.watchdog_wished());
+            return self.page.tell_watchdog_tried(wish);
         }
         // Who went before armed one, and containers tell of it: it never bites later than that.
         let armed_ms = self.page.watchdog_ms();
         let wanted_ms = if armed_ms == 0 { self.page.watchdog_wanted_ms() } else { armed_ms };
-        let wish = self.page.watchdog_wished();
         let waits = self.page.watchdog_tried() != wish;
         if self.watchdog.is_some() || wanted_ms == 0 {
             return self.page.tell_watchdog_tried(wish);

@@ -11,7 +11,7 @@ use crate::base::id::ContainerId;
 use crate::engine::guard::evidence::Prospect;
 use crate::engine::guard::keeping::{Me, Regained, regained};
 use crate::engine::guard::{Act, Warrant};
-use crate::format::model::Owner;
+use crate::format::model::Model;
 use crate::host::device::DeviceNumber;
 use crate::host::dm::Dm;
 use crate::host::gate_page::{GatePage, Slot};
@@ -114,19 +114,17 @@ fn judge(
         return if is_gone(context, page, container) { Regained::Lost } else { Regained::Unclear };
     };
     let chosen = found.chosen.as_ref().ok().filter(|chosen| chosen.majority_read);
-    let chosen = chosen.map(|chosen| (&chosen.model, chosen.image.header.order.epoch, chosen.committed));
+    let read = chosen.map(|chosen| (&chosen.model, chosen.image.header.order.epoch, chosen.committed));
     let Warrant { node: id, incarnation, .. } = warrant;
-    let judged = regained(chosen, held, Me { id, node: context.machine.node, incarnation });
+    let judged = regained(read, held, Me { id, node: context.machine.node, incarnation });
     // Whoever wrote that he takes it, and is dead before a majority had it, decides nothing any more: it is to be taken from him, by this
     // node or another one, and what waits here was meant for what stood there before.
-    let taker = found.chosen.as_ref().ok().and_then(|chosen| chosen.model.container.owner.as_ref());
-    let taker = taker.filter(|taker| judged == Regained::Unclear && taker.node != context.machine.node);
-    let is_gone = |taker: &Owner| {
-        let model = found.chosen.as_ref().ok().map(|chosen| &chosen.model);
-        let prospect = model.and_then(|model| context.prospect(&model.container, taker.node));
-        matches!(prospect, Some(Prospect::Now(_)))
+    let is_of_the_dead = |(model, epoch, _): (&Model, Epoch, bool)| {
+        let taker = model.container.owner.as_ref().filter(|taker| taker.node != context.machine.node);
+        let prospect = taker.and_then(|taker| context.prospect(&model.container, taker.node));
+        epoch >= held && matches!(prospect, Some(Prospect::Now(_)))
     };
-    if taker.is_some_and(is_gone) { Regained::Lost } else { judged }
+    if judged == Regained::Unclear && read.is_some_and(is_of_the_dead) { Regained::Lost } else { judged }
 }
 
 /// Were the very disks under its gates read, all of them, and are blank or another container's? Then it was deleted, or they were

@@ -1,13 +1,13 @@
 //! What absent nodes held: reads the disks, and takes over every private container whose owner cannot write to it any more, admitted and
 //! with its volumes up; of what is shared it has such nodes counted out. A process of its own, which evmsd starts while a node is
-//! absent from the view: a disk that hangs holds this one alone. All that it finds holds for one term of the lease; when that
+//! absent from the view or a takeover is not at its end: a disk that hangs holds this one alone. All that it finds holds for one term of the lease; when that
 //! is over it writes nothing any more (safety 5.4).
 
 use crate::base::failure::Kind;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, NodeUuid};
 use crate::base::time::BootTime;
-use crate::engine::guard::duty::{Duty, Heir, Here};
+use crate::engine::guard::duty::{Duty, Heir, RANK_MS};
 use crate::engine::guard::{Act, Warrant};
 use crate::format::model::ContainerKind;
 use crate::host::{clock, pending};
@@ -15,20 +15,20 @@ use crate::run::activate::Wanted;
 use crate::run::company::{Cluster, Company};
 use crate::run::context::{Context, Options};
 use crate::run::failure::RunError;
-use crate::run::live::keeping;
 use crate::volume::discover::Found;
 
 /// The reason that stands in the history.
 const REASON: &str = "its owner is gone";
 
-/// Milliseconds by which who misses disks of a container waits longer than the last of those who do not.
-const DISKS_MISSING_MS: u64 = 10_000;
-
 /// Does what there is to be done, once. An error is one of whom somebody should know, and of which this is to be done again.
 pub fn run() -> Result<(), RunError> {
     let mut context = Context::new(Options::default())?;
     // Asked for before anything is read: what follows counts in this term alone.
-    let Company::Of(cluster) = context.company() else { return Ok(()) };
+    let cluster = match context.company() {
+        Company::Of(cluster) => cluster,
+        Company::None => return Ok(()),
+        Company::NotNow(why) => return Err(RunError::say(Kind::NotOwner, why.clone())),
+    };
     let duties = {
         let scene = context.look_for_members()?;
         let duties = scene
@@ -43,6 +43,10 @@ pub fn run() -> Result<(), RunError> {
             log::error!("container {}: {why}", container.short());
             failed = Err(why);
         }
+    }
+    // One whose disks could not be read is among them.
+    if failed.is_ok() && !pending::all().is_empty() {
+        return Err(RunError::say(Kind::Refused, "a takeover is not at its end; it is looked at again"));
     }
     failed
 }
@@ -60,13 +64,12 @@ fn duties(context: &Context, cluster: &Cluster, found: &Found) -> Vec<Duty> {
     }
     // Who sees all of its disks comes before who does not (F30).
     let waits = container.kind == ContainerKind::Private && !found.missing().is_empty();
-    let waits_ms = if waits { DISKS_MISSING_MS } else { 0 };
+    let waits_ms = if waits { RANK_MS * cluster.size() } else { 0 };
     let now = BootTime { ms: clock::boot_now().ms.saturating_sub(waits_ms) };
     let Warrant { cluster: of, incarnation, .. } = cluster.warrant;
     let node = context.machine.node;
     let heir = Heir { node, incarnation, cluster: of, absent: &cluster.absent, timing: &cluster.timing, now };
-    let here = Here { taking: pending::is_pending(found.id), has_gates: keeping::has_gates(found.id) };
-    heir.duties(&chosen.model, here)
+    heir.duties(&chosen.model, pending::is_pending(found.id))
 }
 
 /// By its name in the cluster.

@@ -1,9 +1,8 @@
-//! `container takeover`: takes a private container from a machine that is gone. Where nothing proves that it cannot write any more, an
+//! `container takeover`: takes a private container from a machine that is gone, or counts that one out of a shared one. Where nothing proves that it cannot write any more, an
 //! administrator has to swear it. What it was taken on stays in the container's history (safety 5.1).
 
 use crate::base::failure::Kind;
 use crate::base::id::NodeUuid;
-use crate::base::time::BootTime;
 use crate::engine::guard::evidence::{self, Evidence, Prospect};
 use crate::engine::guard::{Act, Place};
 use crate::format::model::{Container, ContainerKind, Owner};
@@ -130,20 +129,9 @@ impl Context {
 
     /// What there is against a node, for this container, without anybody's word; nothing where it is not known to be absent.
     pub(super) fn prospect(&self, container: &Container, node: NodeUuid) -> Option<Prospect> {
-        self.prospect_after(container, node, 0)
-    }
-
-    /// The same, for who waits so much longer with it.
-    pub(super) fn prospect_after(
-        &self,
-        container: &Container,
-        node: NodeUuid,
-        waits_ms: u64,
-    ) -> Option<Prospect> {
         let Company::Of(cluster) = self.company() else { return None };
         let absence = cluster.absence_of(node).filter(|_| cluster.warrant.cluster == container.cluster)?;
-        let now = BootTime { ms: clock::boot_now().ms.saturating_sub(waits_ms) };
-        Some(absence.against(container, &cluster.timing, now))
+        Some(absence.against(container, &cluster.timing, clock::boot_now()))
     }
 
     /// Takes it, on this evidence and for this reason; who brings its volumes up is admitted at once, with his watchdog.

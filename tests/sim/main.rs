@@ -29,6 +29,7 @@ mod machine;
 mod network;
 mod plan;
 mod story;
+mod tale;
 mod views;
 mod world;
 

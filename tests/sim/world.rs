@@ -1,6 +1,6 @@
 //! The world of one run: machines, the network between them, and what is to happen, in one order that the seed decides.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evms::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
@@ -22,9 +22,8 @@ use crate::machine::{Machine, Page, Power};
 use crate::network::Network;
 use crate::plan::Plan;
 use crate::story::{self, Fault};
+use crate::tale::Tale;
 
-/// Events that are kept to be shown when a law is broken.
-const TOLD_MAX: usize = 200;
 /// Events of one run at most: a run that goes on and on is broken.
 const EVENTS_MAX: u64 = 5_000_000;
 
@@ -69,8 +68,7 @@ pub struct World {
     /// Boots that were quorate.
     warm: BTreeSet<Incarnation>,
     changed_us: u64,
-    told: VecDeque<String>,
-    tells: bool,
+    tale: Tale,
     pub views: u64,
 }
 
@@ -143,8 +141,7 @@ impl World {
             agreement: Agreement::default(),
             warm: BTreeSet::new(),
             changed_us: 0,
-            told: VecDeque::new(),
-            tells,
+            tale: Tale::new(tells),
             views: 0,
         };
         world.machines[nodes].power = Power::Off;
@@ -164,17 +161,11 @@ impl World {
     }
 
     fn tell(&mut self, words: impl FnOnce() -> String) {
-        if self.tells {
-            if self.told.len() == TOLD_MAX {
-                self.told.pop_front();
-            }
-            let line = format!("{:>12.6} {}", self.now_us as f64 / 1e6, words());
-            self.told.push_back(line);
-        }
+        self.tale.tell(self.now_us, words);
     }
 
     pub fn told(&self) -> impl Iterator<Item = &String> {
-        self.told.iter()
+        self.tale.lines()
     }
 
     /// How things stand, for who replays a seed.

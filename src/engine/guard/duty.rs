@@ -8,6 +8,10 @@ use crate::cluster::timing::Timing;
 use crate::engine::guard::evidence::{Absence, Evidence, Prospect};
 use crate::format::model::{Container, ContainerKind, Model, Owner};
 
+/// Milliseconds by which each member of a view waits longer than the one before it: a takeover is done in less. Who misses disks of a
+/// container waits longer than all of those (F30).
+pub const RANK_MS: u64 = 3000;
+
 /// What is to be done about a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Duty {
@@ -17,7 +21,7 @@ pub enum Duty {
     Finish,
     /// A node that shared it is gone.
     Expel(Evidence),
-    /// This node is absent and has gates of it, and there is nothing but somebody's word to take it on.
+    /// A node that has gates of it is absent, and there is nothing but somebody's word to take it on.
     WordAlone(NodeUuid),
 }
 
@@ -38,25 +42,17 @@ pub struct Heir<'a> {
     pub now: BootTime,
 }
 
-/// What there is of a container on this machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Here {
-    /// A takeover of it was begun in this boot, and neither came to its end nor was given up.
-    pub taking: bool,
-    /// There are gates of it.
-    pub has_gates: bool,
-}
-
 impl Heir<'_> {
-    /// What there is to be done about a container that a majority of its disks showed.
-    pub fn duties(&self, model: &Model, here: Here) -> Vec<Duty> {
+    /// What there is to be done about a container that a majority of its disks showed; `taking`: a takeover of it was begun in this boot,
+    /// and neither came to its end nor was given up.
+    pub fn duties(&self, model: &Model, taking: bool) -> Vec<Duty> {
         let container = &model.container;
         if container.cluster != self.cluster {
             return Vec::new();
         }
         match (container.kind, &container.owner) {
             (ContainerKind::Private, Some(owner)) if owner.node == self.node => {
-                let unfinished = here.taking && !here.has_gates && self.is_admitted(container);
+                let unfinished = taking && self.is_admitted(container);
                 unfinished.then_some(Duty::Finish).into_iter().collect()
             }
             // What its owner had no gates of nobody was using.

@@ -98,7 +98,7 @@ impl Reign {
 /// What a container's disks say to a node that had gates open on it, lost its quorum, and has it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Regained {
-    /// Nobody else held it meanwhile: its gates may open, and what waits in front of them goes on.
+    /// It is this node's still, as far as was read: it is opened, and if that goes well its gates open, and what waits goes on.
     Held(Epoch),
     /// Another node held it, or nobody may: what waits must fail, for it was meant for what stood there before.
     Lost,

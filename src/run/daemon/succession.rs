@@ -8,32 +8,28 @@ use crate::base::gather::Gather;
 use crate::base::id::{NodeId, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::view::ViewNumber;
+use crate::engine::guard::duty::RANK_MS;
 use crate::format::control::AbsentLine;
 use crate::host::clock;
 use crate::host::keeper_process::{self, Beside};
+use crate::host::pending;
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::gates::start;
 
-/// Milliseconds by which each member of a view waits longer than the one before it: a takeover is done in less.
-const RANK_MS: u64 = 3000;
 /// Milliseconds until disks are read again, while somebody is absent: twice as long each time, between these.
 const AGAIN_MS: (u64, u64) = (2000, 60_000);
 
 /// What stands of it.
+#[derive(Default)]
 pub struct Succession {
     /// The term of the lease, and since when it is known of.
     term: Cell<Term>,
     /// Who reads the disks.
     reader: RefCell<Option<Beside>>,
+    /// When that is to be done next, and how long after it again.
     next: Cell<Option<(BootTime, u64)>>,
-}
-
-/// The daemon before this one may have been cut off in the middle of something: the first look is at once.
-impl Default for Succession {
-    fn default() -> Self {
-        let next = Cell::new(Some((BootTime::default(), AGAIN_MS.0)));
-        Succession { term: Cell::default(), reader: RefCell::default(), next }
-    }
+    /// When it is this node's turn to take what others had.
+    turn: Cell<BootTime>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,8 +42,6 @@ impl Engine {
     /// The lease is by this view in this term. Whatever was found in an earlier one counts no more (safety 5.4).
     pub fn note_term(&self, view: ViewNumber, term: u64) {
         let is_known = self.view().is_some_and(|known| known.number == view);
-        // Something may have been begun in the term before, and was cut off.
-        let may_be_unfinished = self.succession.next.take().is_some();
         let number = if is_known { term } else { 0 };
         let since = clock::boot_now();
         self.succession.term.set(Term { number, since });
@@ -56,13 +50,15 @@ impl Engine {
         }
         let timing = self.settings().roster.configuration.timing;
         let rank = self.members().iter().position(|node| *node == self.settings().node).unwrap_or(0) as u64;
+        let turn = since.plus_ms(timing.stopped_ms(timing.watchdog_ms) + rank * RANK_MS);
+        self.succession.turn.set(turn);
         // What was cut off is its own that began it.
-        let first = match (self.absentees().is_empty(), may_be_unfinished) {
-            (_, true) => since,
-            (true, false) => return,
-            (false, false) => since.plus_ms(timing.stopped_ms(timing.watchdog_ms) + rank * RANK_MS),
+        let first = match (pending::all().is_empty(), self.absentees().is_empty()) {
+            (false, _) => Some(since),
+            (true, false) => Some(turn),
+            (true, true) => None,
         };
-        self.succession.next.set(Some((first, AGAIN_MS.0)));
+        self.succession.next.set(first.map(|first| (first, AGAIN_MS.0)));
     }
 
     fn absentees(&self) -> Vec<NodeId> {
@@ -101,6 +97,8 @@ impl Engine {
         if now < at || !self.is_quorate() || !start(&self.succession.reader, keeper_process::SUCCESSION) {
             return;
         }
-        self.succession.next.set(Some((now.plus_ms(pause_ms), (pause_ms * 2).min(AGAIN_MS.1))));
+        let again = now.plus_ms(pause_ms);
+        let again = if pending::all().is_empty() { again.max(self.succession.turn.get()) } else { again };
+        self.succession.next.set(Some((again, (pause_ms * 2).min(AGAIN_MS.1))));
     }
 }

@@ -2,7 +2,7 @@
 
 use evms::base::epoch::Epoch;
 use evms::base::id::NodeUuid;
-use evms::engine::guard::duty::{Duty, Heir, Here};
+use evms::engine::guard::duty::{Duty, Heir};
 use evms::engine::guard::evidence::{self, Absence, Evidence};
 use evms::engine::guard::keeping::{Me, Regained, regained};
 use evms::engine::guard::{self, Act, Lease, Place, Warrant};
@@ -460,12 +460,9 @@ impl World {
             }
             let owner = chosen.model.container.owner.as_ref().map(|owner| owner.node);
             let others = chosen.committed && owner != Some(self.uuid(place));
-            let here = Here {
-                taking: self.machines[place].taking[c] && !others,
-                has_gates: self.has_gates(place, c),
-            };
-            let duties = self.judged(place, &chosen.model, warrant, &process.absent, here);
-            self.machines[place].taking[c] = here.taking;
+            let taking = self.machines[place].taking[c] && !others;
+            let duties = self.judged(place, &chosen.model, warrant, &process.absent, taking);
+            self.machines[place].taking[c] = taking;
             for duty in duties {
                 self.tell(|| format!("process {number} on machine {place}: container {c}: {duty:?}"));
                 todo.extend(self.fulfils(c, duty));
@@ -481,7 +478,7 @@ impl World {
         model: &Model,
         warrant: Warrant,
         absent: &[Absence],
-        here: Here,
+        taking: bool,
     ) -> Vec<Duty> {
         let mut timing = self.configuration.timing;
         let mut now = self.now_of(place);
@@ -500,7 +497,7 @@ impl World {
             timing: &timing,
             now,
         };
-        let duties = heir.duties(&model, here);
+        let duties = heir.duties(&model, taking);
         let word = |duty: Duty| match (self.rules.broken(), duty) {
             (Some(Mistake::TakesUnwatched), Duty::WordAlone(node)) => self.unwatched(&model, node),
             (Some(Mistake::WatchdogOfAnotherLife), Duty::Take(owner, evidence)) => {

@@ -1,7 +1,7 @@
 //! The world of one run: machines, the network between them, the disks that they share, and what is to happen, in one order that the
 //! seed decides.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evms::base::id::{ClusterId, NodeId};
@@ -25,11 +25,10 @@ use crate::gates::{founding, laws};
 use crate::laws::Broken;
 use crate::network::Network;
 use crate::plan::Plan;
+use crate::tale::Tale;
 
 pub const PRIVATE: usize = 0;
 pub const SHARED: usize = 1;
-/// Events that are kept to be shown when a law is broken.
-const TOLD_MAX: usize = 200;
 /// Events of one run at most: a run that goes on and on is broken.
 const EVENTS_MAX: u64 = 8_000_000;
 
@@ -75,8 +74,7 @@ pub struct World {
     pub landed: u64,
     numbers: u64,
     plan: Plan<Event>,
-    told: VecDeque<String>,
-    tells: bool,
+    tale: Tale,
 }
 
 fn configuration(chance: &mut Chance) -> Configuration {
@@ -130,8 +128,7 @@ impl World {
             landed: 0,
             numbers: 0,
             plan: Plan::default(),
-            told: VecDeque::new(),
-            tells,
+            tale: Tale::new(tells),
         };
         founding::found(&mut world);
         for place in 0..nodes {
@@ -161,17 +158,11 @@ impl World {
     }
 
     pub fn tell(&mut self, words: impl FnOnce() -> String) {
-        if self.tells {
-            if self.told.len() == TOLD_MAX {
-                self.told.pop_front();
-            }
-            let line = format!("{:>12.6} {}", self.now_us as f64 / 1e6, words());
-            self.told.push_back(line);
-        }
+        self.tale.tell(self.now_us, words);
     }
 
     pub fn told(&self) -> impl Iterator<Item = &String> {
-        self.told.iter()
+        self.tale.lines()
     }
 
     /// How things stand, for who replays a seed.

@@ -1,7 +1,7 @@
 //! The world of letters: machines that write to each other over one to three links, through channels whose sessions come and
 //! go, in one order that the seed decides.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use evms::cluster::mistake::{Mistake, Rules};
@@ -15,9 +15,8 @@ use crate::letters::office::{Office, node};
 use crate::letters::paths::Paths;
 use crate::letters::story::{self, Fault};
 use crate::plan::Plan;
+use crate::tale::Tale;
 
-/// Events that are kept to be shown when a law is broken.
-const TOLD_MAX: usize = 200;
 /// Events of one run at most: a run that goes on and on is broken.
 const EVENTS_MAX: u64 = 5_000_000;
 /// Between two looks whether two machines that should have a session have one.
@@ -65,8 +64,7 @@ pub struct World {
     /// Microseconds between two messages of a machine.
     gap_us: u64,
     plan: Plan<Event>,
-    told: VecDeque<String>,
-    tells: bool,
+    tale: Tale,
 }
 
 impl World {
@@ -90,8 +88,7 @@ impl World {
             blind: BTreeSet::new(),
             gap_us,
             plan: Plan::default(),
-            told: VecDeque::new(),
-            tells,
+            tale: Tale::new(tells),
         };
         for one in 0..machines {
             world.start(one);
@@ -107,16 +104,11 @@ impl World {
     }
 
     fn tell(&mut self, words: impl FnOnce() -> String) {
-        if self.tells {
-            if self.told.len() == TOLD_MAX {
-                self.told.pop_front();
-            }
-            self.told.push_back(format!("{:>12.6} {}", self.now_us as f64 / 1e6, words()));
-        }
+        self.tale.tell(self.now_us, words);
     }
 
     pub fn told(&self) -> impl Iterator<Item = &String> {
-        self.told.iter()
+        self.tale.lines()
     }
 
     /// How things stand, for who replays a seed.
