@@ -249,7 +249,7 @@ fn who_was_cut_off_finds_it_gone(bench: &mut Bench) -> Result<(), Trouble> {
 /// goes on without an error, or every write of his failed from the cut on.
 fn who_comes_back_in_the_middle(bench: &mut Bench) -> Result<(), Trouble> {
     let mut has = 0;
-    for late_ms in (0..5).map(|step| 10_200 + step * 700) {
+    for late_ms in (0..5).map(|step| 8_000 + step * 1_200) {
         let writer = write(&mut bench.nodes[has], &format!("n{}", has + 1), VOLUME, 0)?;
         bench.alone(has);
         bench.nodes[2].ok(&format!("usleep {late_ms}000"))?;
