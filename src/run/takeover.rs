@@ -59,7 +59,7 @@ impl Context {
             if scene.place_of(found) == Place::Images {
                 return Err(refused(format!(
                     "container {name} was not taken over because its disks are image files; nothing was written; change its owner with \
-                     --acting-as of that machine"
+                     --as of that machine"
                 )));
             }
             if container.kind == ContainerKind::Shared {
