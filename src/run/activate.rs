@@ -2,6 +2,7 @@
 //! first, by an opening; what is nobody's yet is claimed (safety 3.3).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::base::failure::{Failure, Kind};
 use crate::base::gather::Gather;
@@ -148,8 +149,10 @@ impl Context {
     /// that is in doubt may come out otherwise than it was read.
     fn ready_and_settled(&mut self, kept: &mut Option<Scene>, name: &str) -> Result<String, RunError> {
         let mut after = name.to_string();
+        let mut took = Duration::ZERO;
         for again in 0..OPENING_TRIES_MAX {
-            self.give_way(again);
+            self.give_way(again, took);
+            let begin = Instant::now();
             after = self.ready(kept, &after)?;
             let scene = match kept {
                 Some(scene) => scene,
@@ -160,6 +163,7 @@ impl Context {
                 return Ok(after);
             }
             *kept = None;
+            took = begin.elapsed();
         }
         let words = format!(
             "container {name} is changed by other nodes all the time, and what was read of it last is not settled; nothing was activated; \

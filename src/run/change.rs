@@ -2,12 +2,12 @@
 //! What was read without the lock is a hint only.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::failure::Kind;
 use crate::base::id::ClusterId;
 use crate::base::limits::OPENING_TRIES_MAX;
-use crate::engine::author::Planner;
+use crate::engine::author::{Planner, Why};
 use crate::engine::change::{Author, Change, Done, Halted, Joiner, Step};
 use crate::engine::guard::{Act, Mandate};
 use crate::format::model::ChangeKind;
@@ -30,9 +30,12 @@ use crate::volume::plan::{self, Outcome};
 use crate::volume::plugins::local_disk::Filter;
 use crate::volume::request::Request;
 
-/// Milliseconds, twice as many after each time of being outbid, below which a random time is waited for.
+/// Milliseconds, twice as many after each time of being outbid, below which a random time is waited for. Where an opening takes longer,
+/// its time is doubled instead: on slow disks a short pause is none.
 const GIVE_WAY_MS: u64 = 10;
 const GIVE_WAY_DOUBLINGS_MAX: u32 = 6;
+/// The longest of these pauses.
+const GIVE_WAY_MS_MAX: u64 = 3_000;
 
 /// A container and its disks, held open for a change.
 pub struct Held {
@@ -228,6 +231,25 @@ impl Held {
     }
 }
 
+impl Hands<'_> {
+    /// Whether others opened the container at the same time, and nothing is lost by asking again. Where no disk failed, doubt is
+    /// another sign of it: a slot that is being written reads as torn, and its disk does not count.
+    fn is_outbid(&self, why: &Halted<Why>, request: Option<&Request>) -> bool {
+        let nothing_failed = self.errors.is_empty() && self.denied.is_none();
+        nothing_failed
+            && match why {
+                // In the opening, which carries nothing of the request, or what is planned anew on what came of it.
+                Halted::Unopened(Unopened::Superseded(_) | Unopened::InDoubt(_)) => true,
+                // In the commit is another matter: it may have been adopted, and `--size +1G` must not be done twice. What speaks of
+                // the gates of this node alone may be said twice.
+                Halted::Superseded(_) | Halted::InDoubt(_) => {
+                    matches!(request, Some(Request::Admit { .. } | Request::Withdraw))
+                }
+                _ => false,
+            }
+    }
+}
+
 /// Lets hands carry out a change to its end.
 pub fn drive<A: Author>(change: &mut Change<A>, hands: &mut Hands<'_>) {
     loop {
@@ -272,8 +294,10 @@ impl Context {
         disks.extend(errand.joining.iter().filter_map(|(seen, _)| seen.open.as_ref().ok()));
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
         let me = self.me(place, chosen.model.container.cluster)?;
+        let mut took = Duration::ZERO;
         for again in 0..OPENING_TRIES_MAX {
-            self.give_way(again);
+            self.give_way(again, took);
+            let begin = Instant::now();
             let mandate: Mandate = self.may(&chosen.model, place, errand.act).map_err(RunError::Denied)?;
             let planner = self.planner(&errand);
             let mut hands = self.hands(disks.clone());
@@ -281,12 +305,15 @@ impl Context {
             let keep = errand.act != Act::Regain || chosen.model.change.kind != ChangeKind::Opening;
             let mut change = Change::new(held.members(), mandate, me.clone(), planner, keep, Rules::ALL);
             drive(&mut change, &mut hands);
+            took = begin.elapsed();
             let (planner, result) = change.finish();
             match result {
                 Some(Ok(done)) => return Ok(self.changed(held, &planner, &done, &hands, &paths)),
-                // Outbid in the opening, which carries nothing of the request. Outbid in the commit is another matter: it
-                // may have been adopted, and `--size +1G` must not be done twice.
-                Some(Err(Halted::Unopened(Unopened::Superseded(_)))) => continue,
+                Some(Err(why))
+                    if again + 1 < OPENING_TRIES_MAX && hands.is_outbid(&why, errand.request.as_ref()) =>
+                {
+                    // Once more.
+                }
                 Some(Err(_)) if hands.denied.is_some() => return Err(hands.stopped(&held.name)),
                 Some(Err(why)) => {
                     let errors = hands.errors.iter().map(|(_, error)| error.clone()).collect::<Vec<_>>();
@@ -299,11 +326,12 @@ impl Context {
         Err(RunError::Superseded { name: held.name.clone(), epoch, touched: self.mode() == Mode::Real })
     }
 
-    /// Outbid by another node that opens it too: who tries again at once outbids that one in turn, for ever.
-    pub(super) fn give_way(&mut self, again: u32) {
+    /// Outbid by another node that opens it too, in a try that took so long: who tries again at once outbids that one in turn, for ever.
+    pub(super) fn give_way(&mut self, again: u32, took: Duration) {
         if again > 0 {
-            let ms = self.dice.number() % (GIVE_WAY_MS << again.min(GIVE_WAY_DOUBLINGS_MAX));
-            std::thread::sleep(Duration::from_millis(ms));
+            let once = GIVE_WAY_MS.max(u64::try_from(took.as_millis()).unwrap_or(GIVE_WAY_MS_MAX));
+            let most = once.saturating_mul(1 << again.min(GIVE_WAY_DOUBLINGS_MAX)).min(GIVE_WAY_MS_MAX);
+            std::thread::sleep(Duration::from_millis(self.dice.number() % most));
         }
     }
 

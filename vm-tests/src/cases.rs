@@ -25,14 +25,15 @@ pub fn run<Shared>(shared: &mut Shared, cases: &[Case<Shared>]) -> Result<(), Tr
             Ok(()) => eprintln!("  case {name}: ok, {took:.1} s"),
             Err(trouble) => {
                 eprintln!("  case {name}: FAILED, {took:.1} s: {trouble}");
-                failed.push(*name);
+                // Said again at the end, for the consoles that are printed in between may be all that is left of the text.
+                failed.push(format!("{name}: {trouble}"));
             }
         }
     }
     if failed.is_empty() {
         Ok(())
     } else {
-        Err(Trouble::Unexpected(format!("failed: {}", failed.join(", "))))
+        Err(Trouble::Unexpected(format!("failed: {}", failed.join("; "))))
     }
 }
 

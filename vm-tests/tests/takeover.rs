@@ -18,6 +18,8 @@ const NOT_OWNER: i32 = 4;
 /// What is taken after a watchdog of 5 s, twice, and what is under way is taken by then, counted from the cut: the lease, 12.3 s, and
 /// what guests under emulation take for the rest, several at a time on two processors (15 s by a virtual clock; 14.6 s alone).
 const TAKEN_SECONDS: f64 = 30.0;
+/// Of all nodes up and down at once.
+const ROUNDS: usize = 4;
 const VOLUME: &str = "/dev/evms/data/home";
 const NO_GATES: &str = "evms-fence status --json | grep -q '\"gates\":\\[\\]'";
 /// The keeper opened one of them (what fails is not stopped either).
@@ -63,6 +65,7 @@ fn a_survivor_takes_over_by_itself() {
                 ("what_nobody_uses_is_left_alone", what_nobody_uses_is_left_alone),
                 ("f1_who_was_cut_off_finds_it_gone", who_was_cut_off_finds_it_gone),
                 ("f1_who_comes_back_in_the_middle", who_comes_back_in_the_middle),
+                ("all_bring_up_at_once_what_they_share", all_bring_up_at_once),
                 ("f27_what_is_shared_goes_on_without_who_is_gone", what_is_shared_goes_on),
                 ("f15_a_panic_of_the_owner", a_panic_of_the_owner),
             ],
@@ -270,6 +273,20 @@ fn who_comes_back_in_the_middle(bench: &mut Bench) -> Result<(), Trouble> {
         bench.nodes[has].ok("evms container modify data --owner n1")?;
     }
     Ok(())
+}
+
+/// Nodes that boot together open a container that they share at the same time, and give each other way: nobody is told to try again.
+fn all_bring_up_at_once(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.nodes[0].ok("evms container modify data --type shared")?;
+    for command in ["evms activate data", "evms deactivate data"].repeat(ROUNDS) {
+        let start = |guest: &mut Guest| Task::start(guest, "at-once", command);
+        let tasks = bench.nodes.iter_mut().map(start).collect::<Result<Vec<_>, _>>()?;
+        for (guest, task) in bench.nodes.iter_mut().zip(tasks) {
+            let said = task.end(guest)?;
+            assert!(said.code == 0 && !said.text().contains("counts on this node still"), "{}", said.text());
+        }
+    }
+    bench.nodes[0].ok("evms container modify data --owner n1").map(drop)
 }
 
 /// F27: all write, one is cut off: it stops, the others go on, and count it out. It comes back, finds what waited failed, and may have it again.
