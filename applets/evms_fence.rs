@@ -8,7 +8,8 @@ use evms::base::failure::{Failure, Kind};
 use evms::format::control::{GateLine, GatesLine};
 use evms::run::ask;
 use evms::run::context::{Context, Options};
-use evms::run::report::{TakeoverLine, Takeovers};
+use evms::run::live::aside;
+use evms::run::report::{DeadLine, TakeoverLine, Takeovers};
 use serde_json::{Value, json};
 
 use crate::evms::print_status::span;
@@ -28,6 +29,7 @@ usage: evms-fence status [--node NODE] [--json]
 
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
 who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
+Of this node also what was lost while it was in use: it is put aside, its I/O fails, and who has it open is told.
 history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
 To fence another node is not in this build: whatever else is asked is refused with code 7, and no node may be taken for
 fenced on the strength of it.
@@ -118,10 +120,29 @@ fn status(words: &Words) -> Exit {
         Ok(gates) => gates,
         Err(error) => return out::refuse(NAME, &error),
     };
+    // Of this machine's kernel: another one is not asked, for its evmsd waits for nothing.
+    let dead = if node.is_empty() { aside::volumes() } else { Vec::new() };
     if words.has("--json") {
-        return out::finish(NAME, out::json(&in_json(&gates)));
+        return out::finish(NAME, out::json(&in_json(&gates, &dead)));
     }
-    out::finish(NAME, out::text(&in_words(&gates)))
+    out::finish(NAME, out::text(&[in_words(&gates), dead_in_words(&dead)].concat()))
+}
+
+/// What was lost while somebody had it open.
+fn dead_in_words(dead: &[DeadLine]) -> String {
+    if dead.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["PUT ASIDE", "DEVICE", "EPOCH", "STILL OPEN FOR"]);
+    for line in dead {
+        let holders =
+            if line.holders.is_empty() { "somebody unknown".into() } else { line.holders.join(", ") };
+        table.row([clean(&line.volume), line.device.clone(), line.epoch.clone(), clean(&holders)]);
+    }
+    format!(
+        "\n{}their I/O fails; each goes when what has it open closes it; nothing waits for them\n",
+        table.text()
+    )
 }
 
 fn in_words(gates: &GatesLine) -> String {
@@ -151,7 +172,7 @@ fn in_words(gates: &GatesLine) -> String {
     text + &table.text()
 }
 
-fn in_json(gates: &GatesLine) -> Value {
+fn in_json(gates: &GatesLine, dead: &[DeadLine]) -> Value {
     let all = gates.gates.iter().map(|gate| {
         json!({
             "name": gate.name,
@@ -168,5 +189,6 @@ fn in_json(gates: &GatesLine) -> Value {
         "keeper": gates.keeper,
         "watchdog_ms": gates.watchdog_ms,
         "gates": all.collect::<Vec<_>>(),
+        "put_aside": dead,
     })
 }

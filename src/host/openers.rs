@@ -5,10 +5,19 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use crate::base::sorted::sort;
 use crate::host::device::DeviceNumber;
+use crate::host::sysfs::{self, Roots};
 use crate::host::udev;
 
 /// Processes that are named; the others are counted.
 const NAMED_MAX: usize = 8;
+
+/// Who uses a block device, one phrase each: what is mounted from it or stands on it, and processes.
+pub fn users(number: DeviceNumber) -> Vec<String> {
+    let uses = sysfs::uses_of(&Roots::default(), number);
+    let mut words = uses.map(|uses| uses.in_words()).unwrap_or_default();
+    words.extend(openers(number));
+    words
+}
 
 /// One phrase a process: `process 812 (fio)`.
 pub fn openers(number: DeviceNumber) -> Vec<String> {

@@ -19,13 +19,14 @@ use crate::run::activate::Wanted;
 use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
+use crate::run::live::aside;
 use crate::run::live::closing;
 use crate::run::live::keeping::{self, Closing};
 pub use crate::run::live::removal::Open;
 use crate::run::live::removal::{Going, Removal, Stays};
 use crate::run::live::{self, Live};
 use crate::run::report::Deactivated;
-use crate::volume::stack::{GATES, NAME_PREFIX, UUID_PREFIX, VOLUMES};
+use crate::volume::stack::{self, GATES, NAME_PREFIX, UUID_PREFIX, VOLUMES};
 
 /// A live volume of ours.
 struct Volume {
@@ -99,14 +100,17 @@ impl Context {
         // Who was admitted and has no gates is counted on all the same.
         kept.extend(down.iter().filter_map(|id| ContainerId::parse(id)));
         plan.end_takeovers(wanted, &down);
-        let stays = plan.take_down(&removal, &failing, closing, &mut answer);
+        let stay = plan.take_down(&removal, &failing, closing, &mut answer);
+        if open == Open::Fail {
+            put_aside(&mut dm, &live, &cookie, (&failing, &stay), &mut answer);
+        }
         if open == Open::Refuse {
             // Whose I/O is made to fail may have disks that hang, and is not to wait for them.
             let still = keeping::containers();
             answer.notes.extend(self.withdraw(kept.into_iter().filter(|one| !still.contains(one))));
         }
         live::sweep_nodes();
-        if stays.contains(&Stays::Hangs) {
+        if stay.iter().any(|(_, stays)| *stays == Stays::Hangs) {
             answer.notes.push(
                 "what waits for a disk ends by itself when the disk answers; see which with: evms list disks"
                     .into(),
@@ -114,8 +118,8 @@ impl Context {
         } else if cookie.wait().is_err() {
             answer.notes.push("udev was not done in time; the volumes are down".into());
         }
-        let wrong = |stays: &Stays| open == Open::Refuse || !stays.is_busy();
-        answer.failed = (!failing.open.is_empty() || stays.iter().any(wrong)).then_some(Kind::Device);
+        let wrong = |(_, stays): &(Going, Stays)| open == Open::Refuse || !stays.is_busy();
+        answer.failed = (!failing.open.is_empty() || stay.iter().any(wrong)).then_some(Kind::Device);
         Ok(answer)
     }
 
@@ -203,6 +207,13 @@ struct Failing {
 }
 
 impl Failing {
+    /// Does all that goes through this device of the container fail? What disks have not answered yet lands still.
+    fn is_all_of(&self, name: &str, container: &str) -> bool {
+        let gates = ContainerId::parse(container).map(stack::gate_names);
+        let is_under = |open: &str| gates.as_ref().is_none_or(|gates| open.starts_with(gates));
+        !self.open.iter().any(|(open, _)| open == name || is_under(open))
+    }
+
     fn words(&self) -> Vec<String> {
         self.open.iter().map(|(name, why)| format!("the device {name} {}", why.in_words())).collect()
     }
@@ -223,24 +234,23 @@ impl Plan {
         Ok(Failing { open: closing::fail(&names) })
     }
 
-    /// Takes volumes away, then the gates that nothing stands on any more; why those that stay do.
+    /// Takes volumes away, then the gates that nothing stands on any more; those that stay, with why.
     fn take_down(
         &self,
         removal: &Removal,
         failing: &Failing,
         closing: Option<Closing>,
         answer: &mut Deactivated,
-    ) -> Vec<Stays> {
-        let failed = removal.all(self.going.iter().map(Volume::going).collect());
+    ) -> Vec<(Going, Stays)> {
+        let mut stay = removal.all(self.going.iter().map(Volume::going).collect());
         for volume in &self.going {
-            match failed.iter().find(|(going, _)| going.name == volume.listed.name) {
+            match stay.iter().find(|(going, _)| going.name == volume.listed.name) {
                 None => answer.down.push(volume.path.to_string()),
                 Some((_, stays)) => answer.left.push(left(volume, stays, removal.open, failing)),
             }
         }
-        let mut stays = failed.into_iter().map(|(_, stays)| stays).collect::<Vec<_>>();
-        if stays.is_empty() || removal.open == Open::Fail {
-            let alone = stays.is_empty();
+        if stay.is_empty() || removal.open == Open::Fail {
+            let alone = stay.is_empty();
             let closing = closing.unwrap_or_else(|| Closing::of(&self.gates));
             let gates = self.gates.iter().map(|name| Going::plain(name, Role::Gate)).collect();
             if alone && self.going.is_empty() && !self.gates.is_empty() {
@@ -253,14 +263,42 @@ impl Plan {
             let fails =
                 |name: &str| removal.open == Open::Fail && failing.open.iter().all(|(open, _)| open != name);
             closing.forget(|name| left.iter().any(|(gate, _)| gate.name == name) && !fails(name));
-            for (gate, why) in left {
-                if alone {
-                    answer.left.push(why.in_words(&gate.name));
-                }
-                stays.push(why);
+            if alone {
+                answer.left.extend(left.iter().map(|(gate, why)| why.in_words(&gate.name)));
             }
+            stay.extend(left);
         }
-        stays
+        stay
+    }
+}
+
+/// Gives what is open still, and fails, another name: its container can be activated again beside it (safety 4.8).
+fn put_aside(
+    dm: &mut Dm,
+    live: &Live,
+    cookie: &Cookie,
+    (failing, stay): (&Failing, &[(Going, Stays)]),
+    answer: &mut Deactivated,
+) {
+    let mut names = Vec::new();
+    for (going, _) in stay.iter().filter(|(_, stays)| stays.is_busy()) {
+        let Some((uuid, _)) = live.beginning(UUID_PREFIX).find(|(_, listed)| listed.name == going.name)
+        else {
+            continue;
+        };
+        let container = container_in(uuid).unwrap_or_default();
+        if !failing.is_all_of(&going.name, container) {
+            continue;
+        }
+        let epoch = gates_of(live, container).filter_map(|gate| stack::epoch_in(&gate.name)).max();
+        let new = aside::put(dm, &going.name, epoch.unwrap_or("0.0"), cookie);
+        names.extend(new.filter(|_| going.role == Role::Volume));
+    }
+    if !names.is_empty() {
+        answer.notes.push(format!(
+            "what is still open was put aside as {}: nothing waits for it, and its container can be activated without it",
+            names.join(", ")
+        ));
     }
 }
 
@@ -292,9 +330,7 @@ fn gates_going(
 
 /// Who has a volume open, in words.
 fn holders(volume: &Volume) -> String {
-    let uses = sysfs::uses_of(&Roots::default(), volume.listed.number);
-    let mut words = uses.map(|uses| uses.in_words()).unwrap_or_default();
-    words.extend(openers::openers(volume.listed.number));
+    let words = openers::users(volume.listed.number);
     if words.is_empty() { "somebody who cannot be told from here".into() } else { words.join(", ") }
 }
 

@@ -19,8 +19,9 @@ use crate::host::nodes;
 use crate::host::udev::{self, Cookie, Role};
 use crate::run::live::failure::LiveError;
 use crate::volume::lines::DmLine;
-use crate::volume::stack::{Gate, NAME_PREFIX, UUID_PREFIX, volume_name};
+use crate::volume::stack::{self, Dead, Gate, NAME_PREFIX, UUID_PREFIX, volume_name};
 
+pub mod aside;
 pub mod closing;
 pub mod failure;
 pub mod keeping;
@@ -31,15 +32,18 @@ pub mod removal;
 /// How long one step of device-mapper may take.
 pub const STEP_LIMIT: Duration = Duration::from_millis(IO_DEADLINE_MS);
 
-/// Devices of ours that live in the kernel, by uuid.
+/// Devices of ours in the kernel: those that live, by uuid, and those that were put aside.
+#[derive(Default)]
 pub struct Live {
     by_uuid: BTreeMap<String, Listed>,
+    /// With their uuids as the kernel has them.
+    dead: Vec<(String, Listed)>,
 }
 
 impl Live {
     /// Asks the kernel. Kernels that do not tell uuids in a list (before 5.14) are asked for each of our names.
     pub fn look(dm: &mut Dm) -> Result<Live, DmError> {
-        let mut by_uuid = BTreeMap::new();
+        let mut all = Live::default();
         for listed in dm.list()? {
             let uuid = match (&listed.uuid, listed.name.starts_with(NAME_PREFIX)) {
                 (Some(uuid), _) => Some(uuid.clone()),
@@ -47,18 +51,39 @@ impl Live {
                 (None, false) => None,
             };
             if let Some(uuid) = uuid.filter(|uuid| uuid.starts_with(UUID_PREFIX)) {
-                by_uuid.insert(uuid, listed);
+                all.add(uuid, listed);
             }
         }
-        Ok(Live { by_uuid })
+        Ok(all)
     }
 
-    /// The device with this uuid.
+    fn add(&mut self, uuid: String, listed: Listed) {
+        if Dead::of(&listed.name).is_some() {
+            self.dead.push((uuid, listed));
+        } else {
+            self.by_uuid.insert(stack::plain_uuid(&uuid).into(), listed);
+        }
+    }
+
+    /// Those that were put aside, with their uuids.
+    pub fn dead(&self) -> impl Iterator<Item = (&str, &Listed)> {
+        self.dead.iter().map(|(uuid, listed)| (uuid.as_str(), listed))
+    }
+
+    /// A uuid for a device that is to be made, of which none with this one lives: those that were put aside keep theirs.
+    pub fn free_uuid(&self, plain: &str) -> String {
+        let is_taken = |uuid: &str| self.dead.iter().any(|(dead, _)| dead == uuid);
+        // One of so many more than there are is free.
+        let mut all = (0..=self.dead.len()).map(|nth| stack::nth_uuid(plain, nth));
+        all.find(|uuid| !is_taken(uuid)).unwrap_or_else(|| plain.into())
+    }
+
+    /// The device that lives with this uuid.
     pub fn of(&self, uuid: &str) -> Option<&Listed> {
         self.by_uuid.get(uuid)
     }
 
-    /// Devices whose uuid begins so, by uuid.
+    /// Devices that live and whose uuid begins so, by uuid.
     pub fn beginning<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a Listed)> + 'a {
         self.by_uuid.range(prefix.to_string()..).take_while(move |(uuid, _)| uuid.starts_with(prefix))
     }
@@ -149,4 +174,45 @@ pub fn sweep_nodes() {
 fn number_of(dm: &mut Dm, volume: &VolumePath) -> Result<Option<DeviceNumber>, DmError> {
     let state = dm.status(&volume_name(volume))?;
     Ok(state.filter(|state| state.uuid.starts_with(UUID_PREFIX)).map(|state| state.number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(devices: &[(&str, &str)]) -> Live {
+        let mut live = Live::default();
+        for (name, uuid) in devices {
+            let number = DeviceNumber { major: 253, minor: 5 };
+            live.add((*uuid).into(), Listed { name: (*name).into(), uuid: None, number });
+        }
+        live
+    }
+
+    /// Safety 4.8: the kernel refuses a second device of one uuid, and none is ever waited for.
+    #[test]
+    fn what_is_made_beside_the_dead_has_a_uuid_of_its_own() {
+        let dead = [
+            ("evms:dead:e7.1:5:data:home", "EVMS-volume-c-v"),
+            ("evms:dead:e9.1:6:data:home", "EVMS-volume-c-v.1"),
+        ];
+        assert_eq!(live(&[]).free_uuid("EVMS-volume-c-v"), "EVMS-volume-c-v");
+        let two = live(&dead);
+        assert_eq!(two.free_uuid("EVMS-volume-c-v"), "EVMS-volume-c-v.2");
+        // The first has gone with its user.
+        assert_eq!(live(&dead[1..]).free_uuid("EVMS-volume-c-v"), "EVMS-volume-c-v");
+        assert!(two.of("EVMS-volume-c-v").is_none() && two.beginning(UUID_PREFIX).next().is_none());
+        assert_eq!(two.dead().count(), 2);
+    }
+
+    #[test]
+    fn what_lives_beside_the_dead_is_found_as_if_it_were_alone() {
+        let both = live(&[
+            ("evms:dead:e7.1:5:data:home", "EVMS-volume-c-v"),
+            ("evms:data:home", "EVMS-volume-c-v.1"),
+        ]);
+        assert_eq!(both.of("EVMS-volume-c-v").map(|listed| listed.name.as_str()), Some("evms:data:home"));
+        // A container may have that name.
+        assert!(live(&[("evms:dead:home", "EVMS-volume-c-v")]).of("EVMS-volume-c-v").is_some());
+    }
 }

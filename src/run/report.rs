@@ -411,6 +411,21 @@ pub struct TakeoverLine {
     pub words: String,
 }
 
+/// A volume that was put aside: all its I/O fails, and it goes with its last user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeadLine {
+    /// What it was.
+    pub volume: String,
+    /// The epoch under which its I/O ended.
+    pub epoch: String,
+    /// Its device, `dm-3`.
+    pub device: String,
+    /// Its device-mapper name now.
+    pub name: String,
+    /// Who uses it still, one phrase each.
+    pub holders: Vec<String>,
+}
+
 /// The answer to `evms-fence history`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Takeovers {

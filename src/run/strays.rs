@@ -7,7 +7,8 @@ use crate::base::gather::Gather;
 use crate::format::model::Model;
 use crate::host::dm::wire::Listed;
 use crate::host::dm::{Dm, DmError};
-use crate::run::live::Live;
+use crate::run::live::{Live, aside};
+use crate::run::report::DeadLine;
 use crate::run::scene::Scene;
 use crate::volume::stack::{GATES, NAME_PREFIX, UUID_PREFIX, gate_uuids, volume_uuid};
 
@@ -25,7 +26,20 @@ pub fn of(scene: &Scene) -> Vec<(String, String)> {
         };
         told.extend(words.map(|words| (listed.name.clone(), words)));
     }
+    told.extend(aside::volumes().into_iter().map(dead));
     told
+}
+
+/// What was lost, or let fail, while somebody had it open.
+fn dead(line: DeadLine) -> (String, String) {
+    let DeadLine { volume, epoch, name, holders, .. } = line;
+    let by =
+        if holders.is_empty() { "somebody who cannot be told from here".into() } else { holders.join(", ") };
+    let words = format!(
+        "was {volume} until its I/O was made to fail (epoch {epoch}), and is open still: {by}; it goes when that closes it, and nothing \
+         waits for it"
+    );
+    (name, words)
 }
 
 /// What may be in the kernel.

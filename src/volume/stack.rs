@@ -23,6 +23,55 @@ pub const GATES: &str = "EVMS-gate-";
 /// What the uuid of every volume begins with.
 pub const VOLUMES: &str = "EVMS-volume-";
 
+/// What the name of every device begins with that was put aside: a container may be called `dead` too, see [`Dead::of`].
+const DEAD_PREFIX: &str = "evms:dead:";
+/// Bytes of a device-mapper name, without the zero behind it.
+const DM_NAME_MAX: usize = 127;
+/// What stands between the uuid of a device and its number where one that was put aside has that uuid still. No id has it.
+const NTH: char = '.';
+
+/// A device that was put aside: all its I/O fails, and it goes with its last user. What is made anew takes its place, so that
+/// nothing ever waits for that user (safety 4.8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dead {
+    /// The epoch under which its I/O ended, as people read it: `7.1`.
+    pub epoch: String,
+    /// What it was called, without our prefix: `data:home`. May be cut short.
+    pub was: String,
+}
+
+impl Dead {
+    /// Reads the name of one.
+    pub fn of(name: &str) -> Option<Dead> {
+        let mut parts = name.strip_prefix(DEAD_PREFIX)?.splitn(3, ':');
+        let epoch = parts.next()?.strip_prefix('e')?;
+        parts.next()?.parse::<u64>().ok()?;
+        Some(Dead { epoch: epoch.into(), was: parts.next()?.into() })
+    }
+
+    /// The name of one: of the device with this name and minor number, under this epoch.
+    pub fn name(was: &str, epoch: &str, minor: u64) -> String {
+        let was = was.trim_start_matches(NAME_PREFIX);
+        format!("{DEAD_PREFIX}e{epoch}:{minor}:{was}").chars().take(DM_NAME_MAX).collect()
+    }
+}
+
+/// The epoch in a gate's name, as people read it.
+pub fn epoch_in(gate: &str) -> Option<&str> {
+    gate.rsplit(':').next()?.strip_prefix('e')
+}
+
+/// A uuid as a model has it: the same for all that stand, or stood, for one thing.
+pub fn plain_uuid(uuid: &str) -> &str {
+    uuid.split(NTH).next().unwrap_or(uuid)
+}
+
+/// The uuid of the `nth` device that stands for one thing at the same time: the first has the plain one. The kernel has one device of
+/// each uuid, and lets none be changed.
+pub fn nth_uuid(plain: &str, nth: usize) -> String {
+    if nth == 0 { plain.into() } else { format!("{plain}{NTH}{nth}") }
+}
+
 /// One member disk as the volumes see it: its data area, behind a device that can be closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
@@ -81,6 +130,11 @@ pub fn gate_uuids(container: ContainerId) -> String {
     format!("{GATES}{container}-")
 }
 
+/// What the names of all gates of a container begin with that live.
+pub fn gate_names(container: ContainerId) -> String {
+    format!("{NAME_PREFIX}gate:{}:", container.short())
+}
+
 /// What the uuids of all volumes of a container begin with.
 pub fn volume_uuids(container: ContainerId) -> String {
     format!("{VOLUMES}{container}-")
@@ -95,7 +149,7 @@ fn gate(model: &Model, epoch: Epoch, disk: &Disk) -> Option<Gate> {
     let container = model.container.id;
     Some(Gate {
         disk: disk.number,
-        name: format!("{NAME_PREFIX}gate:{}:{}:e{epoch}", container.short(), disk.number),
+        name: format!("{}{}:e{epoch}", gate_names(container), disk.number),
         uuid: format!("{}{}", gate_uuids(container), disk.id),
         begin: disk.data_start,
         length: Geometry::of(model).sectors(disk.extents)?,
@@ -209,6 +263,38 @@ mod tests {
         assert_eq!((only.volumes.len(), only.gates.len()), (1, 2));
         let lone = super::stack(&model, Epoch(1 << 16), &disks(&[1, 2]), &[name("lin")]);
         assert_eq!(lone.gates.keys().copied().collect::<Vec<_>>(), [on], "no gate where nothing stands");
+    }
+
+    /// Safety 4.8, and names of the greatest length: 10 + 22 + 12 + 121 bytes do not fit into 127.
+    #[test]
+    fn what_is_put_aside_is_told_by_its_name() {
+        let name = Dead::name("evms:data:home", "7.1", 5);
+        assert_eq!(name, "evms:dead:e7.1:5:data:home");
+        assert_eq!(Dead::of(&name), Some(Dead { epoch: "7.1".into(), was: "data:home".into() }));
+        let long = Dead::name(
+            &format!("evms:{}:{}", "c".repeat(60), "v".repeat(60)),
+            "281474976710655.65535",
+            u64::from(u32::MAX),
+        );
+        assert_eq!(long.len(), 127);
+        assert!(Dead::of(&long).is_some_and(|dead| dead.was.starts_with(&"c".repeat(60))));
+        for living in [
+            "evms:dead:home",
+            "evms:dead:e7.1",
+            "evms:gate:09090909:2:e7.1",
+            "evms:data:home",
+            "evms:dead:e7.1:x:y",
+        ] {
+            assert_eq!(Dead::of(living), None, "{living}");
+        }
+        assert_eq!(epoch_in("evms:gate:09090909:2:e7.1"), Some("7.1"));
+    }
+
+    #[test]
+    fn a_second_device_of_one_thing_has_a_uuid_of_its_own() {
+        let uuids = (0..3).map(|nth| nth_uuid("EVMS-gate-a-b", nth)).collect::<Vec<_>>();
+        assert_eq!(uuids, ["EVMS-gate-a-b", "EVMS-gate-a-b.1", "EVMS-gate-a-b.2"]);
+        assert!(uuids.iter().all(|uuid| plain_uuid(uuid) == "EVMS-gate-a-b"));
     }
 
     #[test]

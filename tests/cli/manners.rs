@@ -122,6 +122,7 @@ usage: evms-fence status [--node NODE] [--json]
 
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
 who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
+Of this node also what was lost while it was in use: it is put aside, its I/O fails, and who has it open is told.
 history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
 To fence another node is not in this build: whatever else is asked is refused with code 7, and no node may be taken for
 fenced on the strength of it.

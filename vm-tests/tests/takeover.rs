@@ -6,6 +6,7 @@ use vm_tests::cases;
 use vm_tests::cluster::{self, QUORATE};
 use vm_tests::disk::Disk;
 use vm_tests::guest::Guest;
+use vm_tests::image::Image;
 use vm_tests::network::Network;
 use vm_tests::scene;
 use vm_tests::task::{Task, wait_until};
@@ -54,7 +55,9 @@ fn a_survivor_takes_over_by_itself() {
         let lan = scene.network("lan1");
         let disks = (0..DISKS).map(|number| scene.disk(&format!("shared{number}"), SIZE_MIB));
         let disks = disks.collect::<Result<Vec<_>, _>>()?;
-        let plan = |name: &str| scene.guest(name)?.nic(&lan).disks(&disks).power_on();
+        let image = Image::usual(scene.parts())?.program("/usr/sbin/mkfs.ext4")?;
+        let image = scene.image("takeover", image)?;
+        let plan = |name: &str| scene.guest(name)?.image(&image).nic(&lan).disks(&disks).power_on();
         let nodes = [plan("one")?, plan("two")?, plan("three")?];
         let mut bench = Bench { nodes, lan: lan.clone(), disks };
         bench.found()?;
@@ -64,6 +67,7 @@ fn a_survivor_takes_over_by_itself() {
                 ("f17_who_has_no_watchdog_is_not_taken_from", who_has_no_watchdog_is_not_taken_from),
                 ("what_nobody_uses_is_left_alone", what_nobody_uses_is_left_alone),
                 ("f1_who_was_cut_off_finds_it_gone", who_was_cut_off_finds_it_gone),
+                ("what_is_mounted_is_put_aside", what_is_mounted_is_put_aside),
                 ("f1_who_comes_back_in_the_middle", who_comes_back_in_the_middle),
                 ("all_bring_up_at_once_what_they_share", all_bring_up_at_once),
                 ("f27_what_is_shared_goes_on_without_who_is_gone", what_is_shared_goes_on),
@@ -246,6 +250,35 @@ fn who_was_cut_off_finds_it_gone(bench: &mut Bench) -> Result<(), Trouble> {
     // And back again: the life that was counted out is admitted anew.
     bench.nodes[1].ok("evms deactivate data")?;
     bench.give(1, 0)
+}
+
+/// Safety 4.8: what was lost with a file system on it is in nobody's way. Its node is free for what is brought up anew beside it, and it
+/// goes when it is unmounted.
+fn what_is_mounted_is_put_aside(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.nodes[0].ok(&format!(
+        "evms activate data && mkfs.ext4 -q {VOLUME} && mkdir -p /mnt /mnt2 && mount -t ext4 {VOLUME} /mnt && echo one >/mnt/file && sync"
+    ))?;
+    bench.alone(0);
+    wait_until(&mut bench.nodes[1], &format!("[ -e {VOLUME} ]"))?;
+    bench.heal()?;
+    let [one, two, _] = &mut bench.nodes;
+    wait_until(one, "evms-fence status | grep -q '^data/home .*/mnt'")?;
+    wait_until(one, NO_GATES)?;
+    one.ok("[ ! -e /dev/evms/data ] && evms check | grep -q 'was data/home until'")?;
+    let said = one.run("dd if=/dev/zero of=/mnt/more bs=4096 count=1 conv=fsync")?;
+    assert!(said.code != 0, "{}", said.text());
+    two.ok("evms deactivate data && evms container modify data --owner n1")?;
+    one.ok(&format!(
+        "evms activate data && mount -t ext4 {VOLUME} /mnt2 && [ \"$(cat /mnt2/file)\" = one ]"
+    ))?;
+    one.ok(&format!(
+        "{OPEN} && evms-fence status | grep -q '^data/home .*/mnt' && echo two >/mnt2/file && sync"
+    ))?;
+    eprintln!("{}", one.ok("evms-fence status")?);
+    one.ok("umount /mnt")?;
+    wait_until(one, "! evms-fence status | grep -q 'PUT ASIDE'")?;
+    wait_until(one, "! ls -d /sys/block/dm-*/dm | while read d; do cat $d/name; done | grep -q dead")?;
+    one.ok("umount /mnt2 && evms deactivate data && evms activate data").map(drop)
 }
 
 /// The owner is back while it is being taken over: afterwards it is up on one of both, whatever came first. Whoever wrote all the time

@@ -212,7 +212,8 @@ impl Raising<'_> {
     }
 
     fn new_gate(&mut self, gate: &Gate, table: &[Target]) -> Result<DeviceNumber, DmError> {
-        let number = self.making.create(self.dm, &gate.name, &gate.uuid, Role::Gate)?;
+        let uuid = self.live.free_uuid(&gate.uuid);
+        let number = self.making.create(self.dm, &gate.name, &uuid, Role::Gate)?;
         self.open_gate(&gate.name, gate, table)?;
         Ok(number)
     }
@@ -309,7 +310,8 @@ impl Raising<'_> {
             let table = table.ok_or_else(|| LiveError::NoLines { volume: mapped.path.to_string() })?;
             let (name, number) = match self.live.of(&mapped.uuid).cloned() {
                 None => {
-                    let made = self.making.create(self.dm, &mapped.name, &mapped.uuid, Role::Volume);
+                    let uuid = self.live.free_uuid(&mapped.uuid);
+                    let made = self.making.create(self.dm, &mapped.name, &uuid, Role::Volume);
                     (mapped.name.clone(), made.map_err(|error| not_made(error, &mapped.name))?)
                 }
                 Some(listed) => {
