@@ -20,6 +20,7 @@
 //!   `watchdog` is fed, `keeper_process` starts who does both;
 //! - `sys` is the only room with `unsafe`.
 
+pub mod agent;
 pub mod bell;
 pub mod blocks;
 pub mod clock;

@@ -5,7 +5,7 @@
 use nix::errno::Errno;
 use nix::libc;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::base::units::{BLOCK_BYTES, Bytes};
 
@@ -310,6 +310,17 @@ pub fn wait_for_child(child: i32) {
     let mut status = 0;
     // SAFETY: `status` outlives the call, which writes one int into it.
     while unsafe { libc::waitpid(child, &mut status, 0) } == -1 && Errno::last() == Errno::EINTR {}
+}
+
+/// A descriptor that has something to be read when this child has ended, which stays a child that nobody waited for until then.
+pub fn life_of(child: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes two numbers; what comes back is a new descriptor that nobody else has, or none.
+    unsafe {
+        let descriptor = libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(child), 0);
+        let descriptor = Errno::result(descriptor)?;
+        let descriptor = i32::try_from(descriptor).map_err(|_| Errno::EBADF)?;
+        Ok(OwnedFd::from_raw_fd(descriptor))
+    }
 }
 
 /// Ends this process here and now: nothing is flushed, freed or dropped.
