@@ -1,11 +1,11 @@
-//! `evms-fence`: what stops the I/O of this node's volumes, and why; and what was taken from whom. To fence another node is not in this
-//! build.
+//! `evms-fence`: what stops the I/O of this node's volumes, and why; which fence agents it has; and what was taken from whom. To fence
+//! another node by hand is not in this build.
 
 use std::fmt;
 
 use evms::base::epoch::Epoch;
 use evms::base::failure::{Failure, Kind};
-use evms::format::control::{GateLine, GatesLine};
+use evms::format::control::{AgentLine, GateLine, GatesLine};
 use evms::run::ask;
 use evms::run::context::{Context, Options};
 use evms::run::report::{TakeoverLine, Takeovers};
@@ -28,9 +28,10 @@ usage: evms-fence status [--node NODE] [--json]
 
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
 who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
+And which fence agents the node has for others, and what the last call of them came to; evmsd calls them (evmsd --help).
 history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
-To fence another node is not in this build: whatever else is asked is refused with code 7, and no node may be taken for
-fenced on the strength of it.
+To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be
+taken for fenced on the strength of it.
 
   --node NODE   ask the evmsd of that node
   --json        print it for programs
@@ -118,10 +119,26 @@ fn status(words: &Words) -> Exit {
         Ok(gates) => gates,
         Err(error) => return out::refuse(NAME, &error),
     };
+    let agents = match ask::agents(node) {
+        Ok(agents) => agents,
+        Err(error) => return out::refuse(NAME, &error),
+    };
     if words.has("--json") {
-        return out::finish(NAME, out::json(&in_json(&gates)));
+        return out::finish(NAME, out::json(&in_json(&gates, &agents)));
     }
-    out::finish(NAME, out::text(&in_words(&gates)))
+    out::finish(NAME, out::text(&[in_words(&gates), agents_in_words(&agents)].concat()))
+}
+
+fn agents_in_words(agents: &[AgentLine]) -> String {
+    if agents.is_empty() {
+        return "agents    none: this node can have nobody's power cut\n".into();
+    }
+    let mut table = Table::new(&["FENCE AGENT", "CUTS", ">AT MOST", "LAST CALL"]);
+    for AgentLine { node, agent, limit_ms, said } in agents {
+        let said = if said.is_empty() { "none in this boot".into() } else { clean(said) };
+        table.row([clean(agent), clean(node), span(*limit_ms), said]);
+    }
+    ["\n", &table.text()].concat()
 }
 
 fn in_words(gates: &GatesLine) -> String {
@@ -151,7 +168,7 @@ fn in_words(gates: &GatesLine) -> String {
     text + &table.text()
 }
 
-fn in_json(gates: &GatesLine) -> Value {
+fn in_json(gates: &GatesLine, agents: &[AgentLine]) -> Value {
     let all = gates.gates.iter().map(|gate| {
         json!({
             "name": gate.name,
@@ -163,10 +180,15 @@ fn in_json(gates: &GatesLine) -> Value {
             "why": gate.why,
         })
     });
+    let agents = agents.iter().map(|line| {
+        let AgentLine { node, agent, limit_ms, said } = line;
+        json!({ "node": node, "agent": agent, "limit_ms": limit_ms, "said": said })
+    });
     json!({
         "quorate": gates.quorate,
         "keeper": gates.keeper,
         "watchdog_ms": gates.watchdog_ms,
         "gates": all.collect::<Vec<_>>(),
+        "agents": agents.collect::<Vec<_>>(),
     })
 }

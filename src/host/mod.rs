@@ -34,6 +34,7 @@ mod disk_open;
 pub mod dm;
 pub mod door;
 pub mod entropy;
+pub mod fence_note;
 pub mod file_system;
 mod folder;
 pub mod front;

@@ -198,7 +198,10 @@ fn options(all: Table<'_>) -> Result<Vec<(String, String)>, Wrong> {
             (_, ValueInner::Integer(number)) => number.to_string(),
             (_, ValueInner::Boolean(is)) => u8::from(is).to_string(),
             (span, _) => {
-                return Err(wrong(span, format!("option '{name}' has to be a text, a number, true or false")));
+                return Err(wrong(
+                    span,
+                    format!("option '{name}' has to be a text, a number, true or false"),
+                ));
             }
         };
         // A line of its own would be another option. What it says is not shown.
