@@ -45,6 +45,8 @@ struct Bench {
     others: [Guest; 2],
     /// Who owns the container.
     victim: Option<Guest>,
+    /// Its evmsd.
+    daemon: Option<Task>,
     lan: Network,
     disks: Vec<Disk>,
 }
@@ -59,7 +61,7 @@ fn an_agents_word_is_good_when_its_status_reads_off() {
         let plan = |name: &str| scene.guest(name)?.nic(&lan).disks(&disks).power_on();
         let others = [plan("one")?, plan("two")?];
         let victim = Some(plan("three")?);
-        let mut bench = Bench { others, victim, lan: lan.clone(), disks };
+        let mut bench = Bench { others, victim, daemon: None, lan: lan.clone(), disks };
         bench.found()?;
         cases::run(
             &mut bench,
@@ -79,7 +81,7 @@ impl Bench {
         let victim = self.victim.as_mut().ok_or_else(gone)?;
         let own = format!("printf '{SECTION}' >>/etc/evms.conf");
         // Before there is a node of that name, and before the file is written anew with it.
-        let daemons = cluster::found(&mut [&mut *one, &mut *two, &mut *victim], &self.lan, &own)?;
+        let mut daemons = cluster::found(&mut [&mut *one, &mut *two, &mut *victim], &self.lan, &own)?;
         two.ok(&own)?;
         for (guest, daemon) in [&mut *one, &mut *two].into_iter().zip(&daemons) {
             guest.ok("mkdir -p /tmp/fence")?;
@@ -87,6 +89,7 @@ impl Bench {
             guest.ok(&format!("chmod 700 /tmp/fence_test && kill -HUP {}", daemon.pid()))?;
             wait_until(guest, "evms-fence status | grep -q '/tmp/fence_test *n3 '")?;
         }
+        self.daemon = daemons.pop();
         let said = one.ok("evmsd --check; cat /etc/evms.conf")?;
         assert!(said.contains("n3: /tmp/fence_test is told off") && said.contains("id = 3"), "{said}");
         let disks = self.disks.iter().map(|disk| victim.device(disk)).collect::<Result<Vec<_>, _>>()?;
@@ -123,6 +126,24 @@ impl Bench {
             wait_until(guest, QUORATE)?;
         }
         Ok(())
+    }
+
+    /// Takes the owner's watchdog away, which a keeper lets go of when there is no evmsd any more. Meanwhile it is absent and holds
+    /// nothing, and so nobody fences it.
+    fn unwatch(&mut self) -> Result<(), Trouble> {
+        let daemon = self.daemon.take().ok_or_else(gone)?;
+        let victim = self.victim.as_mut().ok_or_else(gone)?;
+        daemon.kill(victim)?;
+        daemon.end(victim)?;
+        wait_until(victim, "rmmod softdog")?;
+        for guest in &mut self.others {
+            wait_until(guest, "evms status | grep -q '^view .*: n1 n2$'")?;
+            wait_until(guest, QUORATE)?;
+        }
+        // That nothing happens for longer than an agent needs to be asked is what is proved.
+        self.others[0].ok("sleep 4 && [ ! -e /tmp/fence/log ]")?;
+        Task::start(self.victim()?, "evmsd", "evmsd")?;
+        self.heal()
     }
 
     fn nobody_took_it(&mut self) -> Result<(), Trouble> {
@@ -199,8 +220,8 @@ fn one_that_hangs(bench: &mut Bench) -> Result<(), Trouble> {
 /// Without a watchdog, and nobody swears anything.
 fn what_is_off_is_taken(bench: &mut Bench) -> Result<(), Trouble> {
     bench.become_("good")?;
+    bench.unwatch()?;
     let victim = bench.victim()?;
-    wait_until(victim, "rmmod softdog")?;
     victim.ok("evms activate data")?;
     victim.ok(&format!("echo mine | dd of={VOLUME} bs=4096 conv=notrunc,sync oflag=direct"))?;
     let _writer = Task::start(
