@@ -3,13 +3,14 @@
 //! there. So it runs in a group of processes of its own, which is gone when this returns, and what it writes is read and forgotten but
 //! for the end of it. What its answers are worth is not decided here.
 
+use core::ffi::CStr;
+use std::ffi::CString;
 use std::fs;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -20,8 +21,8 @@ use crate::host::{clock, sys};
 
 /// Where one is looked for that is named without a path.
 pub const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-/// What it finds as its own way to programs.
-const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// All that it finds around it.
+const ENVIRONMENT: [&CStr; 2] = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=C"];
 /// Milliseconds for what was killed to be gone; a process in the kernel's hands may not be.
 const KILL_MS: u64 = 1000;
 /// Bytes of what it wrote that are remembered.
@@ -72,63 +73,46 @@ pub fn call(program: &Path, input: &str, limit_ms: u64) -> Answer {
     let ends = clock::boot_now().plus_ms(limit_ms);
     let not_started =
         |error: io::Error| Answer { ended: Ended::NotStarted(error.to_string()), said: String::new() };
-    let (mut child, output) = match start(program) {
-        Ok(started) => started,
+    let (child, mut tail) = match start(program, input) {
+        Ok((child, output)) => (child, Tail { output, bytes: Vec::new(), is_over: false }),
         Err(error) => return not_started(error),
     };
-    if let Some(mut stdin) = child.stdin.take() {
-        // It may be gone already, or not want to know. All of it fits into the pipe, so this waits for nobody.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let mut tail = Tail { output, bytes: Vec::new(), is_over: false };
-    let by_itself = match sys::life_of(child.id()) {
-        Ok(life) => {
-            let by_itself = live(&life, &mut tail, ends);
-            // Not yet waited for, so that its number, which is that of the group, is nobody else's: whoever it left behind goes too.
-            kill(&child);
-            let gone = by_itself || live(&life, &mut tail, clock::boot_now().plus_ms(KILL_MS));
-            gone.then_some(by_itself)
-        }
+    let life = match sys::life_of(child) {
+        Ok(life) => life,
         Err(errno) => {
-            kill(&child);
-            let _ = child.wait();
+            kill(child);
+            sys::wait_for_child(child);
             return not_started(errno.into());
         }
     };
+    let by_itself = live(&life, &mut tail, ends);
+    // Not yet waited for, so that its number, which is that of the group, is nobody else's: whoever it left behind goes too.
+    kill(child);
     // Who is not gone though it was killed hangs in the kernel: nobody waits for that.
-    let status = by_itself.and_then(|_| child.wait().ok());
+    let gone = by_itself || live(&life, &mut tail, clock::boot_now().plus_ms(KILL_MS));
+    let how = gone.then(|| sys::how_it_ended(child));
     tail.rest();
-    let ended = match (by_itself, status) {
-        (Some(true), Some(status)) => match (status.code(), status.signal()) {
-            (Some(code), _) => Ended::Code(code),
-            (None, signal) => Ended::Signal(signal.unwrap_or_default()),
-        },
-        _ => Ended::TooLate,
+    let ended = match how.filter(|_| by_itself) {
+        Some(Ok(code)) => Ended::Code(code),
+        Some(Err(signal)) => Ended::Signal(signal),
+        None => Ended::TooLate,
     };
     Answer { ended, said: tail.last_line() }
 }
 
-/// In a group of its own, with nothing of this process's surroundings.
-fn start(program: &Path) -> io::Result<(Child, PipeReader)> {
-    let (output, write) = io::pipe()?;
-    let child = Command::new(program)
-        .env_clear()
-        .env("PATH", PATH)
-        .env("LC_ALL", "C")
-        .current_dir("/")
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(write.try_clone()?)
-        .stderr(write)
-        .spawn()?;
-    Ok((child, output))
+/// In a group of its own, with nothing of this process's surroundings; what it writes comes out of the pipe.
+fn start(program: &Path, input: &str) -> io::Result<(i32, PipeReader)> {
+    let (output, writes) = io::pipe()?;
+    let (reads, mut told) = io::pipe()?;
+    // All of it fits into the pipe: this waits for nobody, and who does not read it is nobody's trouble.
+    told.write_all(input.as_bytes())?;
+    let program = CString::new(program.as_os_str().as_bytes())?;
+    Ok((sys::start_in_group(&program, &ENVIRONMENT, &reads, &writes)?, output))
 }
 
 /// Ends it and all of its group. Who is gone already is no failure.
-fn kill(child: &Child) {
-    if let Ok(group) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
+fn kill(child: i32) {
+    let _ = killpg(Pid::from_raw(child), Signal::SIGKILL);
 }
 
 /// Reads what it writes until it has ended; false when it is time before that.
