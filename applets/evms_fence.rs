@@ -1,11 +1,11 @@
-//! `evms-fence`: what stops the I/O of this node's volumes, and why; and what was taken from whom. To fence another node is not in this
-//! build.
+//! `evms-fence`: what stops the I/O of this node's volumes, and why; which fence agents it has; and what was taken from whom. To fence
+//! another node by hand is not in this build.
 
 use std::fmt;
 
 use evms::base::epoch::Epoch;
 use evms::base::failure::{Failure, Kind};
-use evms::format::control::{GateLine, GatesLine};
+use evms::format::control::{AgentLine, GateLine, GatesLine};
 use evms::run::ask;
 use evms::run::context::{Context, Options};
 use evms::run::live::aside;
@@ -30,9 +30,10 @@ usage: evms-fence status [--node NODE] [--json]
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
 who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
 Of this node also what was lost while it was in use: it is put aside, its I/O fails, and who has it open is told.
+And which fence agents the node has for others, and what the last call of them came to; evmsd calls them (evmsd --help).
 history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
-To fence another node is not in this build: whatever else is asked is refused with code 7, and no node may be taken for
-fenced on the strength of it.
+To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be
+taken for fenced on the strength of it.
 
   --node NODE   ask the evmsd of that node
   --json        print it for programs
@@ -120,12 +121,17 @@ fn status(words: &Words) -> Exit {
         Ok(gates) => gates,
         Err(error) => return out::refuse(NAME, &error),
     };
+    let agents = match ask::agents(node) {
+        Ok(agents) => agents,
+        Err(error) => return out::refuse(NAME, &error),
+    };
     // Of this machine's kernel: another one is not asked, for its evmsd waits for nothing.
     let dead = if node.is_empty() { aside::volumes() } else { Vec::new() };
     if words.has("--json") {
-        return out::finish(NAME, out::json(&in_json(&gates, &dead)));
+        return out::finish(NAME, out::json(&in_json(&gates, &dead, &agents)));
     }
-    out::finish(NAME, out::text(&[in_words(&gates), dead_in_words(&dead)].concat()))
+    let text = [in_words(&gates), dead_in_words(&dead), agents_in_words(&agents)].concat();
+    out::finish(NAME, out::text(&text))
 }
 
 /// What was lost while somebody had it open.
@@ -143,6 +149,18 @@ fn dead_in_words(dead: &[DeadLine]) -> String {
         "\n{}their I/O fails; each goes when what has it open closes it; nothing waits for them\n",
         table.text()
     )
+}
+
+fn agents_in_words(agents: &[AgentLine]) -> String {
+    if agents.is_empty() {
+        return "agents    none: this node can have nobody's power cut\n".into();
+    }
+    let mut table = Table::new(&["FENCE AGENT", "CUTS", ">AT MOST", "LAST CALL"]);
+    for AgentLine { node, agent, limit_ms, said } in agents {
+        let said = if said.is_empty() { "none in this boot".into() } else { clean(said) };
+        table.row([clean(agent), clean(node), span(*limit_ms), said]);
+    }
+    ["\n", &table.text()].concat()
 }
 
 fn in_words(gates: &GatesLine) -> String {
@@ -172,7 +190,7 @@ fn in_words(gates: &GatesLine) -> String {
     text + &table.text()
 }
 
-fn in_json(gates: &GatesLine, dead: &[DeadLine]) -> Value {
+fn in_json(gates: &GatesLine, dead: &[DeadLine], agents: &[AgentLine]) -> Value {
     let all = gates.gates.iter().map(|gate| {
         json!({
             "name": gate.name,
@@ -184,11 +202,16 @@ fn in_json(gates: &GatesLine, dead: &[DeadLine]) -> Value {
             "why": gate.why,
         })
     });
+    let agents = agents.iter().map(|line| {
+        let AgentLine { node, agent, limit_ms, said } = line;
+        json!({ "node": node, "agent": agent, "limit_ms": limit_ms, "said": said })
+    });
     json!({
         "quorate": gates.quorate,
         "keeper": gates.keeper,
         "watchdog_ms": gates.watchdog_ms,
         "gates": all.collect::<Vec<_>>(),
         "put_aside": dead,
+        "agents": agents.collect::<Vec<_>>(),
     })
 }

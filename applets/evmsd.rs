@@ -10,7 +10,7 @@ use evms::run::ask::{self, AskError};
 use evms::run::context::front;
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
-use evms::run::{keeper, leave, regain, succession};
+use evms::run::{fencing, keeper, leave, regain, succession};
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
 use crate::exit::{self, Exit};
@@ -57,6 +57,20 @@ Options:
   --link ADDRESS    init, invite: an address of the node, one for each network, up to four
   --machine UUID    invite: the identity that the machine has already; else the token gives it one
   --wipe SIGNATURE  prepare: what was found on the disk and may be overwritten
+
+Fence agents are sections of the file that are this node's own: they are not agreed on, never sent to others and not logged. When
+a node is absent that has gates of a container, its agents here are told 'off' and then asked for their status, in the order of
+the file, until one reads off; then what that node held is taken. The first of the view begins. With options in it the file has
+to be root's alone (chmod 600). Read when evmsd starts, and at SIGHUP.
+
+  [[fence]]
+  node = \"n2\"               whose power it cuts; its own a node never does
+  agent = \"fence_ipmilan\"   a program that speaks the convention of fence agents: a path, or a name of one in /usr/sbin, /sbin,
+                            /usr/bin or /bin
+  timeout_s = 20            seconds that one call may take, 1 to 300 (20)
+  retries = 1               how often it is tried again, 0 to 5 (1)
+  [fence.options]           each is a line name=value on its standard input
+  ip = \"10.0.0.2\"
 ";
 
 const OPTIONS: &[Opt] = &[
@@ -117,6 +131,11 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
             Ok(beside(|| Ok(succession::run().map(|()| Exit::Done)?)))
         }
+        [verb, victim] if verb == "fence" => {
+            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
+            let victim = NodeUuid::parse(victim).ok_or_else(|| words.bad("MACHINE", &"it is no UUID"))?;
+            Ok(beside(|| Ok(fencing::run(&options.config, victim).map(|()| Exit::Done)?)))
+        }
         [verb] if verb == "keeper" => {
             logging::begin(logging::parse("kmsg").unwrap_or_default(), false);
             keeper::run()?;
@@ -164,7 +183,7 @@ fn refuse_strange_options(words: &Words) -> Result<(), BadWords> {
         "" => &["--config", "--log", "--debug"],
         "init" => &["--node", "--link"],
         "invite" => &["--link", "--machine"],
-        "force" => &["--config"],
+        "force" | "fence" => &["--config"],
         "prepare" => &["--config", "--wipe"],
         _ => &[],
     };

@@ -79,13 +79,19 @@ pub fn tenure(report: &Tenure) -> String {
     if report.holders.is_empty() {
         return top;
     }
+    let mut fence = Table::new(&["FENCE AGENT", "CUTS", "LAST CALL"]);
+    for line in &report.agents {
+        let said = if line.said.is_empty() { "none in this boot".into() } else { clean(&line.said) };
+        fence.row([clean(&line.agent), clean(&line.node), said]);
+    }
+    let fence = if report.agents.is_empty() { String::new() } else { fence.text() };
     let mut table = Table::new(&["NODE", "STATE", ">WATCHDOG", "MAY HAVE GATES"]);
     for holder in &report.holders {
         let watchdog = if holder.watchdog_ms == 0 { "none".into() } else { span(holder.watchdog_ms.into()) };
         let may = if holder.counted_out { "no: the others went on without it" } else { "yes" };
         table.row([clean(&holder.name), holder.state.clone(), watchdog, may.into()]);
     }
-    blocks(&[top, table.text()])
+    blocks(&[top, table.text(), fence])
 }
 
 fn container_facts(line: &ContainerLine, more: &[(&'static str, String)]) -> String {

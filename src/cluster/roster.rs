@@ -14,6 +14,7 @@ use crate::base::sorted::sort;
 use crate::cluster::configuration::Configuration;
 use crate::cluster::timing::BadTiming;
 
+pub mod agents;
 mod text;
 
 pub use text::BadText;

@@ -75,6 +75,8 @@ pub enum Request {
     Gates,
     /// Have the watchdog armed, before gates are made; how soon it bites.
     Watchdog,
+    /// The fence agents of the node, and what they said last.
+    Agents,
 }
 
 /// Gates of one container that are made and not open.
@@ -127,6 +129,21 @@ pub enum Reply {
     Gates(GatesLine),
     /// The watchdog that is armed bites after so many milliseconds; zero where there is none.
     Watchdog(u32),
+    /// The fence agents.
+    Agents(Vec<AgentLine>),
+}
+
+/// A fence agent that a node may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentLine {
+    /// Whose power it cuts.
+    pub node: String,
+    /// The program.
+    pub agent: String,
+    /// Milliseconds that all of its tries take at most.
+    pub limit_ms: u64,
+    /// What the last call of that node's agents came to in this boot; empty when there was none.
+    pub said: String,
 }
 
 /// The gates of a node, and what closes them.

@@ -18,12 +18,16 @@ pub const REGAIN: &CStr = c"regain";
 /// Who takes over what absent nodes held.
 pub const SUCCESSION: &CStr = c"succession";
 
+/// Who has the power of an absent node cut.
+pub const FENCE: &CStr = c"fence";
+
 /// A process that this one started.
 pub struct Beside(i32);
 
-/// Starts one by this word.
-pub fn start(word: &'static CStr) -> Result<Beside, &'static str> {
-    sys::start_again(&[c"evmsd", word]).map(Beside).map_err(nix::errno::Errno::desc)
+/// Starts one by these words.
+pub fn start(words: &[&CStr]) -> Result<Beside, &'static str> {
+    let words = [&[c"evmsd"], words].concat();
+    sys::start_again(&words).map(Beside).map_err(nix::errno::Errno::desc)
 }
 
 impl Beside {

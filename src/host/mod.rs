@@ -20,6 +20,7 @@
 //!   `watchdog` is fed, `keeper_process` starts who does both;
 //! - `sys` is the only room with `unsafe`.
 
+pub mod agent;
 pub mod bell;
 pub mod blocks;
 pub mod clock;
@@ -33,6 +34,7 @@ mod disk_open;
 pub mod dm;
 pub mod door;
 pub mod entropy;
+pub mod fence_note;
 pub mod file_system;
 mod folder;
 pub mod front;

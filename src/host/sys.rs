@@ -4,8 +4,9 @@
 
 use nix::errno::Errno;
 use nix::libc;
+use std::ffi::CStr;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::base::units::{BLOCK_BYTES, Bytes};
 
@@ -276,7 +277,7 @@ extern "C" fn begin_thread(life: *mut libc::c_void) -> *mut libc::c_void {
 }
 
 /// Starts this very program once more, by these words; the process. It has all descriptors that may be handed on.
-pub fn start_again(words: &[&core::ffi::CStr]) -> Result<i32, Errno> {
+pub fn start_again(words: &[&CStr]) -> Result<i32, Errno> {
     let mut arguments = words.iter().map(|word| word.as_ptr().cast_mut()).collect::<Vec<_>>();
     arguments.push(core::ptr::null_mut());
     let environment = [core::ptr::null_mut()];
@@ -295,6 +296,59 @@ pub fn start_again(words: &[&core::ffi::CStr]) -> Result<i32, Errno> {
     if code == 0 { Ok(child) } else { Err(Errno::from_raw(code)) }
 }
 
+/// Starts a program in a group of processes of its own, by no words but its path, with this environment, these as its standard input and
+/// output, and no signal blocked or ignored. (Not the library's way, which is as long as all that is called.)
+pub fn start_in_group(
+    program: &CStr,
+    environment: &[&CStr],
+    input: &impl AsRawFd,
+    output: &impl AsRawFd,
+) -> Result<i32, Errno> {
+    let words = [program.as_ptr().cast_mut(), core::ptr::null_mut()];
+    let mut surroundings = environment.iter().map(|one| one.as_ptr().cast_mut()).collect::<Vec<_>>();
+    surroundings.push(core::ptr::null_mut());
+    let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+    let mut child = 0;
+    // SAFETY: a zeroed attribute, list of actions or set of signals is a place for a value of it, which is made before it is used and not
+    // used behind its end; all that is pointed to outlives the calls, both lists end with a null, and nothing of them is written.
+    let code = unsafe {
+        let mut attributes: libc::posix_spawnattr_t = core::mem::zeroed();
+        let mut actions: libc::posix_spawn_file_actions_t = core::mem::zeroed();
+        let mut set: libc::sigset_t = core::mem::zeroed();
+        libc::posix_spawnattr_init(&mut attributes);
+        libc::posix_spawn_file_actions_init(&mut actions);
+        libc::sigemptyset(&mut set);
+        libc::posix_spawnattr_setsigmask(&mut attributes, &set);
+        libc::sigaddset(&mut set, libc::SIGPIPE);
+        libc::posix_spawnattr_setsigdefault(&mut attributes, &set);
+        libc::posix_spawnattr_setpgroup(&mut attributes, 0);
+        libc::posix_spawnattr_setflags(&mut attributes, flags as libc::c_short);
+        for (from, to) in [(input.as_raw_fd(), 0), (output.as_raw_fd(), 1), (output.as_raw_fd(), 2)] {
+            libc::posix_spawn_file_actions_adddup2(&mut actions, from, to);
+        }
+        let code = libc::posix_spawn(
+            &mut child,
+            program.as_ptr(),
+            &actions,
+            &attributes,
+            words.as_ptr(),
+            surroundings.as_ptr(),
+        );
+        libc::posix_spawn_file_actions_destroy(&mut actions);
+        libc::posix_spawnattr_destroy(&mut attributes);
+        code
+    };
+    if code == 0 { Ok(child) } else { Err(Errno::from_raw(code)) }
+}
+
+/// Waits until a child has ended: its exit code, or the signal that ended it.
+pub fn how_it_ended(child: i32) -> Result<i32, i32> {
+    let mut status = 0;
+    // SAFETY: `status` outlives the call, which writes one int into it.
+    while unsafe { libc::waitpid(child, &mut status, 0) } == -1 && Errno::last() == Errno::EINTR {}
+    if libc::WIFEXITED(status) { Ok(libc::WEXITSTATUS(status)) } else { Err(libc::WTERMSIG(status)) }
+}
+
 /// Has a child of this process ended, and by itself with code 0? Nothing while it lives; asked once too often it ended otherwise.
 pub fn ended_well(child: i32) -> Option<bool> {
     let mut status = 0;
@@ -310,6 +364,17 @@ pub fn wait_for_child(child: i32) {
     let mut status = 0;
     // SAFETY: `status` outlives the call, which writes one int into it.
     while unsafe { libc::waitpid(child, &mut status, 0) } == -1 && Errno::last() == Errno::EINTR {}
+}
+
+/// A descriptor that has something to be read when this child has ended, which stays a child that nobody waited for until then.
+pub fn life_of(child: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes two numbers; what comes back is a new descriptor that nobody else has, or none.
+    unsafe {
+        let descriptor = libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(child), 0);
+        let descriptor = Errno::result(descriptor)?;
+        let descriptor = i32::try_from(descriptor).map_err(|_| Errno::EBADF)?;
+        Ok(OwnedFd::from_raw_fd(descriptor))
+    }
 }
 
 /// Ends this process here and now: nothing is flushed, freed or dropped.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::base::failure::{Failure, Kind};
 use crate::format::control::{
-    self, BadFrame, GatesLine, LENGTH_BYTES, OpenGates, PingLine, Question, Refusal, Reply, Request, Status,
-    WarrantLine,
+    self, AgentLine, BadFrame, GatesLine, LENGTH_BYTES, OpenGates, PingLine, Question, Refusal, Reply,
+    Request, Status, WarrantLine,
 };
 use crate::host::door;
 
@@ -161,6 +161,18 @@ pub fn gates(node: &str) -> Result<GatesLine, AskError> {
     match asking.answer()? {
         Reply::Gates(gates) => Ok(gates),
         _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
+/// The fence agents of a node. A daemon of another release knows of none.
+pub fn agents(node: &str) -> Result<Vec<AgentLine>, AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask(node, Request::Agents)?;
+    match asking.answer() {
+        Ok(Reply::Agents(agents)) => Ok(agents),
+        Ok(_) => Err(AskError::Strange(BadFrame::Value)),
+        Err(AskError::Refused(Refusal::Unknown, _)) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

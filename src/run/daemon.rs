@@ -29,6 +29,7 @@ pub mod check;
 mod clients;
 mod engine;
 mod failure;
+mod fencing;
 pub mod founding;
 mod gates;
 mod heart;

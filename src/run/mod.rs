@@ -6,6 +6,7 @@
 pub mod activate;
 pub mod activity;
 mod admission;
+pub mod agents;
 pub mod ask;
 pub mod change;
 pub mod check;
@@ -16,6 +17,7 @@ pub mod daemon;
 pub mod deactivate;
 pub mod deletion;
 pub mod failure;
+pub mod fencing;
 pub mod grow;
 pub mod history;
 pub mod in_use;

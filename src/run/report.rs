@@ -487,8 +487,21 @@ pub struct Tenure {
     pub grade_why: String,
     /// Has this node gates of it?
     pub gates_here: bool,
+    /// Fence agents of this node for who may have gates of it.
+    pub agents: Vec<FenceLine>,
     /// What would have to happen for this node to have it.
     pub next: String,
+}
+
+/// A fence agent that this node may ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FenceLine {
+    /// Whose power it cuts.
+    pub node: String,
+    /// The program.
+    pub agent: String,
+    /// What the last call of that node's agents came to; empty when there was none in this boot.
+    pub said: String,
 }
 
 /// The answer to `activate`.

@@ -8,6 +8,7 @@ use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, NodeUuid};
 use crate::base::time::BootTime;
 use crate::engine::guard::duty::{Duty, Heir, RANK_MS};
+use crate::engine::guard::evidence::Receipt;
 use crate::engine::guard::{Act, Warrant};
 use crate::format::model::ContainerKind;
 use crate::host::{clock, pending};
@@ -31,10 +32,9 @@ pub fn run() -> Result<(), RunError> {
     };
     let duties = {
         let scene = context.look_for_members()?;
-        let duties = scene
-            .containers
-            .iter()
-            .flat_map(|found| duties(&context, cluster, found).into_iter().map(|duty| (found.id, duty)));
+        let duties = scene.containers.iter().flat_map(|found| {
+            duties(&context, cluster, found, Asked::default()).into_iter().map(|duty| (found.id, duty))
+        });
         duties.gather::<Vec<_>>()
     };
     let mut failed = Ok(());
@@ -51,7 +51,17 @@ pub fn run() -> Result<(), RunError> {
     failed
 }
 
-fn duties(context: &Context, cluster: &Cluster, found: &Found) -> Vec<Duty> {
+/// What fence agents may do, and did. Who waits for the watchdogs' time asks none: `run::fencing` does.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked<'a> {
+    /// Machines whose power is to be cut.
+    pub agents: &'a [NodeUuid],
+    /// What was done of it.
+    pub receipts: &'a [Receipt],
+}
+
+/// What there is to be done about a container, where a majority of its disks tells.
+pub(super) fn duties(context: &Context, cluster: &Cluster, found: &Found, asked: Asked<'_>) -> Vec<Duty> {
     let Ok(chosen) = &found.chosen else { return Vec::new() };
     if !chosen.majority_read {
         return Vec::new();
@@ -68,7 +78,16 @@ fn duties(context: &Context, cluster: &Cluster, found: &Found) -> Vec<Duty> {
     let now = BootTime { ms: clock::boot_now().ms.saturating_sub(waits_ms) };
     let Warrant { cluster: of, incarnation, .. } = cluster.warrant;
     let node = context.machine.node;
-    let heir = Heir { node, incarnation, cluster: of, absent: &cluster.absent, timing: &cluster.timing, now };
+    let heir = Heir {
+        node,
+        incarnation,
+        cluster: of,
+        absent: &cluster.absent,
+        agents: asked.agents,
+        receipts: asked.receipts,
+        timing: &cluster.timing,
+        now,
+    };
     heir.duties(&chosen.model, pending::is_pending(found.id))
 }
 
@@ -81,7 +100,8 @@ fn name_of(context: &Context, node: NodeUuid) -> String {
     name.map_or_else(|| node.short(), ToString::to_string)
 }
 
-fn carry_out(context: &mut Context, container: ContainerId, duty: Duty) -> Result<(), RunError> {
+/// Does it.
+pub(super) fn carry_out(context: &mut Context, container: ContainerId, duty: Duty) -> Result<(), RunError> {
     let id = container.to_string();
     match duty {
         Duty::Take(owner, evidence) => {
@@ -101,6 +121,8 @@ fn carry_out(context: &mut Context, container: ContainerId, duty: Duty) -> Resul
             log::warn!("{}", done.done);
             Ok(())
         }
+        // Who asks agents goes on with what came of that.
+        Duty::Fence(..) => Ok(()),
         Duty::WordAlone(node) => {
             log::warn!(
                 "container {}: {}, which has gates of it, is absent and had no watchdog: nothing proves that it cannot write any \

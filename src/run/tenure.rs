@@ -3,7 +3,7 @@
 
 use crate::base::id::NodeUuid;
 use crate::engine::guard::evidence::Prospect;
-use crate::format::control::{NodeLine, Status};
+use crate::format::control::{AgentLine, NodeLine, Status};
 use crate::format::model::{Container, ContainerKind, Holder, Owner};
 use crate::host::clock;
 use crate::run::ask;
@@ -12,7 +12,7 @@ use crate::run::company::Company;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
-use crate::run::report::{HolderLine, Tenure};
+use crate::run::report::{FenceLine, HolderLine, Tenure};
 use crate::run::takeover::{self, called};
 use crate::volume::check::kind_word;
 
@@ -26,6 +26,7 @@ impl Context {
         let status = if container.cluster.is_none() { None } else { ask::status("").ok() };
         let since = self.since(&scene, found, chosen);
         let order = chosen.image.header.order;
+        let agents = agents(container, &status);
         Ok(Tenure {
             container: container.name.to_string(),
             id: container.id.to_string(),
@@ -44,12 +45,13 @@ impl Context {
             grade: grade(container).into(),
             grade_why: grade_why(container).into(),
             gates_here: keeping::has_gates(container.id),
-            next: self.next_step(container, &status),
+            next: self.next_step(container, &status, &agents),
+            agents,
         })
     }
 
     /// What would have to happen for this node to have it.
-    fn next_step(&self, container: &Container, status: &Option<Status>) -> String {
+    fn next_step(&self, container: &Container, status: &Option<Status>, agents: &[FenceLine]) -> String {
         let name = &container.name;
         if !container.cluster.is_none() {
             match self.company() {
@@ -73,11 +75,17 @@ impl Context {
                 true => "this node owns it and has its gates".into(),
                 false => format!("this node owns it; bring its volumes up with: evms activate {name}"),
             },
-            (ContainerKind::Private, Some(owner)) => self.of_another(container, owner, status),
+            (ContainerKind::Private, Some(owner)) => self.of_another(container, owner, status, agents),
         }
     }
 
-    fn of_another(&self, container: &Container, owner: &Owner, status: &Option<Status>) -> String {
+    fn of_another(
+        &self,
+        container: &Container,
+        owner: &Owner,
+        status: &Option<Status>,
+        agents: &[FenceLine],
+    ) -> String {
         let name = &container.name;
         let who = called(owner);
         if container.cluster.is_none() {
@@ -86,6 +94,7 @@ impl Context {
             );
         }
         let seconds = |ms: u64| ms.div_ceil(1000);
+        let fenced = fenced(&who, agents);
         match self.prospect(container, owner.node) {
             None if !takeover::is_living(&state(owner.node, status)) => format!(
                 "{who} is not in the view; what there is against it is known in a moment, or say: evms container takeover {name} \
@@ -104,14 +113,41 @@ impl Context {
                  takeover {name} --reason WHY"
             ),
             Some(Prospect::At(at)) => format!(
-                "{who} is absent; in {} s the time of its watchdog is over, and then a node of the view takes it over by itself",
+                "{who} is absent; {fenced}in {} s the time of its watchdog is over, and then a node of the view takes it over by itself",
                 seconds(at.ms.saturating_sub(clock::boot_now().ms))
             ),
             Some(Prospect::ByWordAlone) => format!(
-                "{who} is absent and had no watchdog: nothing proves that it cannot write any more; make sure that it is off, and \
+                "{who} is absent and had no watchdog: {fenced}nothing proves that it cannot write any more; make sure that it is off, and \
                  say: evms container takeover {name} --reason WHY"
             ),
         }
+    }
+}
+
+/// Those of this node, for who may have gates of it. Without its evmsd there are none.
+fn agents(container: &Container, status: &Option<Status>) -> Vec<FenceLine> {
+    let names = container.holders.iter().filter(|holder| !holder.expelled);
+    let names = names.filter_map(|holder| line_of(holder.node, status)).map(|line| &line.name);
+    let names = names.collect::<Vec<_>>();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let own = status.as_ref().map(|status| status.node.as_str());
+    let all = ask::agents("").unwrap_or_default().into_iter();
+    let of_it = |line: &AgentLine| names.contains(&&line.node) && own != Some(line.node.as_str());
+    all.filter(of_it).map(|AgentLine { node, agent, said, .. }| FenceLine { node, agent, said }).collect()
+}
+
+/// What is done about its power, as the beginning of what follows.
+fn fenced(who: &str, agents: &[FenceLine]) -> String {
+    let all = agents.iter().filter(|line| line.node == who);
+    let names = all.clone().map(|line| line.agent.as_str()).collect::<Vec<_>>().join(", then ");
+    match all.map(|line| line.said.as_str()).find(|said| !said.is_empty()) {
+        _ if names.is_empty() => String::new(),
+        None => format!(
+            "this node asks {names} to cut its power when its turn comes, and takes what it had when that reads off; "
+        ),
+        Some(said) => format!("this node asks {names} to cut its power (last: {said}); "),
     }
 }
 

@@ -113,6 +113,20 @@ Options:
   --link ADDRESS    init, invite: an address of the node, one for each network, up to four
   --machine UUID    invite: the identity that the machine has already; else the token gives it one
   --wipe SIGNATURE  prepare: what was found on the disk and may be overwritten
+
+Fence agents are sections of the file that are this node's own: they are not agreed on, never sent to others and not logged. When
+a node is absent that has gates of a container, its agents here are told 'off' and then asked for their status, in the order of
+the file, until one reads off; then what that node held is taken. The first of the view begins. With options in it the file has
+to be root's alone (chmod 600). Read when evmsd starts, and at SIGHUP.
+
+  [[fence]]
+  node = \"n2\"               whose power it cuts; its own a node never does
+  agent = \"fence_ipmilan\"   a program that speaks the convention of fence agents: a path, or a name of one in /usr/sbin, /sbin,
+                            /usr/bin or /bin
+  timeout_s = 20            seconds that one call may take, 1 to 300 (20)
+  retries = 1               how often it is tried again, 0 to 5 (1)
+  [fence.options]           each is a line name=value on its standard input
+  ip = \"10.0.0.2\"
 ";
 
 const HELP_FENCE: &str = "\
@@ -123,9 +137,10 @@ usage: evms-fence status [--node NODE] [--json]
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
 who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
 Of this node also what was lost while it was in use: it is put aside, its I/O fails, and who has it open is told.
+And which fence agents the node has for others, and what the last call of them came to; evmsd calls them (evmsd --help).
 history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
-To fence another node is not in this build: whatever else is asked is refused with code 7, and no node may be taken for
-fenced on the strength of it.
+To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be
+taken for fenced on the strength of it.
 
   --node NODE   ask the evmsd of that node
   --json        print it for programs

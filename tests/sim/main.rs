@@ -264,6 +264,6 @@ fn main() {
     let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
     let seldom = name.is_some_and(|name| catch::named(gates::SELDOM, name).is_some());
     let of_gates = if seldom { gates::SELDOM } else { gates::TABLE };
-    let well = !wanted("--gates") || world(&words, gates::run, "writes", of_gates, |_, _| true);
+    let well = !wanted("--gates") || world(&words, gates::run, "writes", of_gates, gates::fits);
     std::process::exit(i32::from(failed > 0 || !well));
 }

@@ -16,7 +16,7 @@ use crate::cluster::roster::{ArbitrationDisk, Member, PORT_DEFAULT, Roster};
 use crate::cluster::timing::Timing;
 
 /// Bytes of a text at most: 64 nodes with four links each need a fourth of it.
-const TEXT_BYTES_MAX: usize = 64 * 1024;
+pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a text is no roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +34,20 @@ impl fmt::Display for BadText {
 }
 
 /// What is wrong, and where in the text it begins.
-struct Wrong {
+pub(super) struct Wrong {
     at: usize,
     what: String,
 }
 
-fn wrong(span: Span, what: impl Into<String>) -> Wrong {
+impl Wrong {
+    /// With its line.
+    pub(super) fn in_text(self, text: &str) -> BadText {
+        let before = text.as_bytes().get(..self.at).unwrap_or_default();
+        BadText { line: before.iter().filter(|&&byte| byte == b'\n').count() + 1, what: self.what }
+    }
+}
+
+pub(super) fn wrong(span: Span, what: impl Into<String>) -> Wrong {
     Wrong { at: span.start, what: what.into() }
 }
 
@@ -72,7 +80,7 @@ impl From<DeserError> for Wrong {
 }
 
 /// A text that has to be something.
-fn parsed<T>(
+pub(super) fn parsed<T>(
     table: &mut TableHelper<'_>,
     key: &'static str,
     what: &str,
@@ -135,7 +143,7 @@ fn arbitration_disk(value: Value<'_>) -> Result<ArbitrationDisk, Wrong> {
 }
 
 /// All tables of this name, which are written as `[[name]]`.
-fn tables<'a>(table: &mut TableHelper<'a>, name: &'static str) -> Result<Vec<Value<'a>>, Wrong> {
+pub(super) fn tables<'a>(table: &mut TableHelper<'a>, name: &'static str) -> Result<Vec<Value<'a>>, Wrong> {
     let Some((_, mut all)) = table.take(name) else { return Ok(Vec::new()) };
     match (all.span, all.take()) {
         (_, ValueInner::Array(all)) => Ok(all),
@@ -155,6 +163,8 @@ fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
     let arbitration_disks = u8::try_from(arbitration.len()).unwrap_or(u8::MAX);
     let timing = table.take("timing").map_or(Ok(Timing::default()), |(_, value)| timing(value))?;
     let (mut members, mut nodes) = (SmallMap::new(), SmallMap::new());
+    // Of the node whose file it is, and of nobody else: `agents` reads that.
+    let _ = table.take("fence");
     for value in tables(&mut table, "node")? {
         let span = value.span;
         let (id, member, voter) = node(value)?;
@@ -188,10 +198,7 @@ impl Roster {
             return Err(BadText { line: 1, what });
         }
         let read = toml_span::parse(text).map_err(Wrong::from).and_then(|mut value| roster(&mut value));
-        read.map_err(|Wrong { at, what }| {
-            let before = text.as_bytes().get(..at).unwrap_or_default();
-            BadText { line: before.iter().filter(|&&byte| byte == b'\n').count() + 1, what }
-        })
+        read.map_err(|wrong| wrong.in_text(text))
     }
 
     /// The text of it.

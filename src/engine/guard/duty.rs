@@ -5,8 +5,8 @@ use crate::base::gather::Gather;
 use crate::base::id::{ClusterId, Incarnation, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::timing::Timing;
-use crate::engine::guard::evidence::{Absence, Evidence, Prospect};
-use crate::format::model::{Container, ContainerKind, Model, Owner};
+use crate::engine::guard::evidence::{self, Absence, Evidence, Prospect, Receipt};
+use crate::format::model::{Container, ContainerKind, Holder, Model, Owner};
 
 /// Milliseconds by which each member of a view waits longer than the one before it: a takeover is done in less. Who misses disks of a
 /// container waits longer than all of those (F30).
@@ -21,6 +21,8 @@ pub enum Duty {
     Finish,
     /// A node that shared it is gone.
     Expel(Evidence),
+    /// A node that has gates of it is absent, and nothing proves yet that this life of it cannot write any more: its power is to be cut.
+    Fence(NodeUuid, Incarnation),
     /// A node that has gates of it is absent, and there is nothing but somebody's word to take it on.
     WordAlone(NodeUuid),
 }
@@ -36,6 +38,10 @@ pub struct Heir<'a> {
     pub cluster: ClusterId,
     /// Who is not in its view.
     pub absent: &'a [Absence],
+    /// Machines of these whose power it can have cut, and whose turn that is.
+    pub agents: &'a [NodeUuid],
+    /// What became of that.
+    pub receipts: &'a [Receipt],
     /// The times that evidence goes by.
     pub timing: &'a Timing,
     /// When it looks.
@@ -80,10 +86,34 @@ impl Heir<'_> {
         duty: impl FnOnce(Evidence) -> Duty,
     ) -> Option<Duty> {
         let absence = self.absent.iter().find(|absence| absence.node == node)?;
-        match absence.against(container, self.timing, self.now) {
-            Prospect::Now(evidence) => Some(duty(evidence)),
-            Prospect::At(_) => None,
-            Prospect::ByWordAlone => Some(Duty::WordAlone(node)),
+        let later = match absence.against(container, self.timing, self.now) {
+            Prospect::Now(evidence) => return Some(duty(evidence)),
+            later => later,
+        };
+        let holder = container.holder(node)?;
+        match self.proven(holder) {
+            Some(Prospect::Now(evidence)) => Some(duty(evidence)),
+            // It is off, and what was under way is waited for.
+            Some(_) => None,
+            None if self.may_cut(node) => Some(Duty::Fence(node, holder.incarnation)),
+            None => (later == Prospect::ByWordAlone).then_some(Duty::WordAlone(node)),
         }
     }
+
+    /// What agents proved of this very life of a node.
+    fn proven(&self, holder: &Holder) -> Option<Prospect> {
+        let of_it =
+            |receipt: &&Receipt| (receipt.victim, receipt.incarnation) == (holder.node, holder.incarnation);
+        let all = self.receipts.iter().filter(of_it);
+        let mut all = all.map(|receipt| evidence::off(receipt, self.timing, self.now));
+        all.find(|prospect| *prospect != Prospect::ByWordAlone)
+    }
+
+    /// Nobody cuts his own power.
+    fn may_cut(&self, node: NodeUuid) -> bool {
+        node != self.node && self.agents.contains(&node)
+    }
 }
+
+#[cfg(test)]
+mod tests;

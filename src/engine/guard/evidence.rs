@@ -17,6 +17,68 @@ enum Ground {
     /// This life of it had a watchdog, which has stopped it by now if its gates did not close. Good for machines whose clocks
     /// go; not for one that stood still as a whole and goes on (grade C, safety 5.1).
     Watchdog { incarnation: Incarnation, ms: u32 },
+    /// A fence agent cut its power, and said afterwards that it is off: good against all that this life of it could do, a clock that
+    /// stood still included. Of another life it tells nothing: who was off may have been started again.
+    Off { incarnation: Incarnation, agent: AgentName },
+}
+
+/// Bytes of an agent's name that evidence remembers.
+const AGENT_BYTES_MAX: usize = 40;
+
+/// What a fence agent is called, without the folders that it is in; short enough to go where the evidence goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentName {
+    bytes: [u8; AGENT_BYTES_MAX],
+    length: usize,
+}
+
+impl AgentName {
+    /// Of this program.
+    pub fn of(program: &str) -> AgentName {
+        let name = program.rsplit('/').next().unwrap_or_default();
+        let mut agent = AgentName { bytes: [0; AGENT_BYTES_MAX], length: 0 };
+        for (place, byte) in agent.bytes.iter_mut().zip(name.bytes().filter(u8::is_ascii_graphic)) {
+            *place = byte;
+            agent.length += 1;
+        }
+        agent
+    }
+
+    /// For people.
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.length).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+/// What a fence agent says of a node's power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// It is on.
+    On,
+    /// It is off.
+    Off,
+    /// It could not tell.
+    Unknown,
+}
+
+/// What happened when a fence agent was asked to cut a node's power, as whoever asked it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whose power.
+    pub victim: NodeUuid,
+    /// The life of it that the container named before the agent was called for the first time.
+    pub incarnation: Incarnation,
+    /// Who was asked.
+    pub agent: AgentName,
+    /// When its `off` came back, with whatever answer; nothing when it did not, and was killed.
+    pub off_returned: Option<BootTime>,
+    /// When its `status` was called, by itself.
+    pub status_asked: BootTime,
+    /// What that said.
+    pub status: Power,
+    /// When it said so.
+    pub status_read: BootTime,
 }
 
 /// Evidence against one node.
@@ -40,6 +102,7 @@ impl Evidence {
             (Some(holder), Ground::Watchdog { incarnation, ms }) => {
                 holder.incarnation == incarnation && (1..=ms).contains(&holder.watchdog_ms)
             }
+            (Some(holder), Ground::Off { incarnation, .. }) => holder.incarnation == incarnation,
         }
     }
 
@@ -50,6 +113,9 @@ impl Evidence {
             Ground::NoGates => "by its absence, and it had no gates of it".into(),
             Ground::Watchdog { ms, .. } => {
                 format!("by its absence, and its watchdog of {ms} ms is over")
+            }
+            Ground::Off { agent, .. } => {
+                format!("by the fence agent {}, whose status read off", agent.as_str())
             }
         }
     }
@@ -63,6 +129,22 @@ pub fn oath(owner: &str) -> String {
 /// An administrator's word against the machine that people call so. Nothing when it is not the whole of [`oath`].
 pub fn word(victim: NodeUuid, called: &str, sworn: &str) -> Option<Evidence> {
     (sworn.trim() == oath(called)).then_some(Evidence { victim, ground: Ground::Word })
+}
+
+/// What a fence agent's run is worth: nothing but a `status` that was called when `off` had come back, and reads off, whatever `off`
+/// itself said (safety 5.5). What was under way to the disks when the power went is waited for (a machine's queue may be in a switch).
+pub fn off(receipt: &Receipt, timing: &Timing, now: BootTime) -> Prospect {
+    let Receipt { victim, incarnation, agent, off_returned, status_asked, status, status_read } = *receipt;
+    let in_order =
+        off_returned.is_some_and(|returned| returned <= status_asked && status_asked <= status_read);
+    if status != Power::Off || !in_order {
+        return Prospect::ByWordAlone;
+    }
+    let at = status_read.plus_ms(timing.stopped_ms(0));
+    if now < at {
+        return Prospect::At(at);
+    }
+    Prospect::Now(Evidence { victim, ground: Ground::Off { incarnation, agent } })
 }
 
 /// A node that is not in the view of this one, as long as this one's lease goes on: it has no lease itself. For whoever gave it the
@@ -156,6 +238,60 @@ mod tests {
         assert_eq!(judged(&container, u64::MAX), Prospect::ByWordAlone);
         let evidence = word(VICTIM, "n1", "n1 is off").unwrap();
         assert!(evidence.covers(&container));
+    }
+
+    fn receipt(life: u8, off_returned: Option<u64>, status: Power) -> Receipt {
+        Receipt {
+            victim: VICTIM,
+            incarnation: Incarnation([life; 16]),
+            agent: AgentName::of("/usr/sbin/fence_ipmilan"),
+            off_returned: off_returned.map(|ms| BootTime { ms }),
+            status_asked: BootTime { ms: 5000 },
+            status,
+            status_read: BootTime { ms: 5500 },
+        }
+    }
+
+    fn cut(receipt: &Receipt, now: u64) -> Prospect {
+        off(receipt, &Timing::default(), BootTime { ms: now })
+    }
+
+    /// Safety 5.5; and what is under way: 2000 ms by clocks that are wrong by 1 %: 2040.4, rounded up, and one for each clock.
+    #[test]
+    fn an_agents_word_is_proof_when_its_status_reads_off() {
+        let proven = receipt(7, Some(4999), Power::Off);
+        assert_eq!(cut(&proven, 5500), Prospect::At(BootTime { ms: 7543 }));
+        assert_eq!(cut(&proven, 7542), Prospect::At(BootTime { ms: 7543 }));
+        let Prospect::Now(evidence) = cut(&proven, 7543) else { panic!() };
+        assert_eq!(evidence.victim(), VICTIM);
+        assert!(evidence.in_words().contains("fence_ipmilan, whose status read off"));
+        for watchdog_ms in [0, 5000, u32::MAX] {
+            assert!(evidence.covers(&held(watchdog_ms, 7)), "whatever watches a machine that is off");
+        }
+        // Off, and started again, and admitted: that is another life.
+        assert!(!evidence.covers(&held(5000, 8)));
+        assert!(!evidence.covers(&held(0, 8)));
+    }
+
+    #[test]
+    fn an_agents_word_without_that_is_none() {
+        for status in [Power::On, Power::Unknown] {
+            assert_eq!(cut(&receipt(7, Some(4999), status), u64::MAX), Prospect::ByWordAlone, "{status:?}");
+        }
+        // Killed while it was asked to; or asked how it is before it had done it.
+        assert_eq!(cut(&receipt(7, None, Power::Off), u64::MAX), Prospect::ByWordAlone);
+        assert_eq!(cut(&receipt(7, Some(5001), Power::Off), u64::MAX), Prospect::ByWordAlone);
+    }
+
+    #[test]
+    fn an_agents_name_is_that_of_its_program() {
+        for (program, name) in
+            [("/opt/x/fence_pdu", "fence_pdu"), ("fence_pdu", "fence_pdu"), ("/", ""), ("", "")]
+        {
+            assert_eq!(AgentName::of(program).as_str(), name);
+        }
+        assert_eq!(AgentName::of(&"x".repeat(99)).as_str().len(), AGENT_BYTES_MAX);
+        assert_eq!(AgentName::of("a\u{e9}b\n").as_str(), "ab");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use core::fmt::Write;
 use std::path::Path;
 
 use crate::cluster::accord::{self, Accord};
-use crate::cluster::roster::Roster;
+use crate::cluster::roster::{Roster, agents};
 use crate::format::arbitration::Ballot;
 use crate::host::secret::{self, BadFile};
 use crate::run::daemon::DaemonError;
@@ -84,6 +84,12 @@ pub(super) fn kept() -> Result<Option<(Roster, bool)>, DaemonError> {
 /// The configuration that this node goes by.
 pub fn going_by() -> Result<Option<Roster>, DaemonError> {
     Ok(kept()?.map(|(roster, _)| roster))
+}
+
+/// The text of the file that says this; what is the node's own in it stays.
+fn anew(config: &Path, roster: &Roster) -> String {
+    let own = secret::text(config).map(|text| agents::own_part(&text)).unwrap_or_default();
+    [roster.to_text(), own].concat()
 }
 
 /// This node goes by it from now on.
@@ -216,7 +222,7 @@ pub fn force(config: &Path, file: &Roster) -> Result<Forced, DaemonError> {
         // It was about a generation that is passed, and would stop every start. Not before: what it said counts until then.
         keep_accord(&Accord::of(&roster, None))?;
     }
-    let written = if *file == roster { Ok(()) } else { secret::replace(config, &roster.to_text()) };
+    let written = if *file == roster { Ok(()) } else { secret::replace(config, &anew(config, &roster)) };
     Ok(Forced {
         roster,
         before: Some(before.configuration.generation),
@@ -330,7 +336,7 @@ pub fn adopt(config: &Path, before: &Roster, roster: &Roster) -> Result<Option<S
     aside.push(".old");
     let aside = Path::new(&aside);
     let kept = edited.map_or(Ok(None), |text| secret::replace(aside, &text).map(|()| Some(aside)));
-    let written = kept.and_then(|kept| secret::replace(config, &roster.to_text()).map(|()| kept));
+    let written = kept.and_then(|kept| secret::replace(config, &anew(config, roster)).map(|()| kept));
     Ok(match written {
         Ok(None) => None,
         Ok(Some(aside)) => Some(format!(

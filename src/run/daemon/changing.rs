@@ -19,7 +19,7 @@ use crate::host::udp::Udp;
 use crate::run::daemon::agreed::{self, Following};
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::pulse::Order;
-use crate::run::daemon::{DaemonError, settings};
+use crate::run::daemon::{DaemonError, fencing, settings};
 
 mod proposing;
 mod turn;
@@ -350,12 +350,22 @@ impl Engine {
     /// Reads the file anew: what it says may be wanted next.
     async fn read_anew(&self) {
         let config = self.changing.config.clone();
+        self.read_agents(config.clone()).await;
         match turn::in_turn(move || agreed::follow(settings::roster(&config)?)).await {
             Ok(Following { wish: Some(wish), .. }) => drop(self.changing.wishes.0.try_send(wish)),
             Ok(Following { words, .. }) => {
                 log::info!("{}", words.unwrap_or_else(|| "/etc/evms.conf says what is gone by".into()))
             }
             Err(error) => log::error!("/etc/evms.conf was not put in force: {error}"),
+        }
+    }
+
+    /// And which fence agents this node has, which is nobody else's business.
+    async fn read_agents(&self, config: PathBuf) {
+        let roster = self.before().clone();
+        match turn::aside(move || Ok(fencing::read(&config, &roster))).await {
+            Ok(agents) => self.fencing.set(agents),
+            Err(error) => log::error!("the fence agents in /etc/evms.conf were not read: {error}"),
         }
     }
 

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use crate::cluster::mistake::Rules;
 use crate::cluster::roster::Roster;
+use crate::cluster::roster::agents::Agent;
 use crate::host::disk::Want;
 use crate::host::interface::{self, Interface};
 use crate::host::udp::{self, Udp};
-use crate::host::{clock, door, identity, sys};
+use crate::host::{agent, clock, door, identity, sys};
+use crate::run::agents;
 use crate::run::daemon::settings::{self, KEY};
 use crate::run::daemon::{agreed, arbitration, heart};
 
@@ -119,6 +121,40 @@ fn of_roster(roster: &Roster, config: &Path, lines: &mut Vec<Line>) {
     }));
     lines.push(timing(roster));
     lines.push(takeover(roster));
+    let own = node.map(|node| roster.name_of(node)).unwrap_or_default();
+    fences(roster, config, &own, lines);
+}
+
+/// Whose power this node may have cut, by what, and when that would be.
+fn fences(roster: &Roster, config: &Path, own: &str, lines: &mut Vec<Line>) {
+    let agents = match agents::read(config, |name| roster.node_named(name).is_some()) {
+        Ok(agents) => agents,
+        Err(why) => return lines.push(line(Grade::Bad, "fence", why)),
+    };
+    lines.extend(agents.all.iter().map(|agent| {
+        let Agent { node, program, timeout_s, retries, .. } = agent;
+        let node_name = node.as_str();
+        let Some(found) = agent::find(program) else {
+            return line(Grade::Warning, "fence", agents::missing(program, node));
+        };
+        if node_name == own {
+            return line(Grade::Good, "fence", format!("{node} is this node: {program} is never asked here"));
+        }
+        let before = agents.of(node_name).take_while(|other| *other != agent).count();
+        let when = match before {
+            0 => "when it is absent and has gates of a container: by the first of the view at once".to_string(),
+            _ => "when what stands before it in the file proved nothing".to_string(),
+        };
+        let words = format!(
+            "{node}: {} is told off, and then asked for its status, {when}; up to {} times, {timeout_s} s a call; each of the view \
+             waits {} s longer than the one before",
+            found.display(),
+            retries + 1,
+            agents.limit_ms(node_name).div_ceil(1000)
+        );
+        line(Grade::Good, "fence", words)
+    }));
+    lines.extend(agents::troubles(config, &agents).map(|words| line(Grade::Bad, "fence", words)));
 }
 
 fn link(roster: &Roster, address: core::net::IpAddr) -> Line {

@@ -12,6 +12,7 @@ use crate::cluster::roster::Roster;
 use crate::cluster::view::View;
 use crate::format::control::{PingLine, Question, Refusal, Reply, Request, Status, WarrantLine};
 use crate::run::daemon::changing::Changing;
+use crate::run::daemon::fencing::Fencing;
 use crate::run::daemon::gates::Gates;
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::{Order, Pulse, Word};
@@ -37,6 +38,8 @@ pub struct Engine {
     pub gates: Gates,
     /// Who is missing, and who sees to what they held.
     pub succession: Succession,
+    /// Who has their power cut.
+    pub fencing: Fencing,
     settings: Settings,
     view: RefCell<Option<View>>,
     quorate: Cell<bool>,
@@ -58,6 +61,7 @@ impl Engine {
             mail,
             gates,
             succession: Succession::default(),
+            fencing: Fencing::new(settings.agents.clone()),
             changing: Changing::new(settings.config.clone(), settings.wish.clone()),
             settings,
             view: RefCell::new(None),
@@ -200,6 +204,7 @@ impl Engine {
             Request::Warrant => self.warrant().await,
             Request::OpenGates(wanted) => self.open_gates(wanted).await,
             Request::Gates => Reply::Gates(self.gates.lines()),
+            Request::Agents => Reply::Agents(self.agent_lines()),
             Request::Watchdog => self.arm_watchdog().await,
             Request::Ping { node, bytes, count, at_once } => {
                 self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await
@@ -283,7 +288,9 @@ impl Engine {
             // What they may ask of this one through another is not handed on once more, and nobody leaves by another's word.
             let reply = match &asked.request {
                 Request::Status | Request::Watch => self.answer(&Request::Status).await,
-                Request::Configuration | Request::Gates => self.answer(&asked.request).await,
+                Request::Configuration | Request::Gates | Request::Agents => {
+                    self.answer(&asked.request).await
+                }
                 _ => Reply::Refused(Refusal::Refused, "this can only be asked on the node itself".into()),
             };
             self.mail.answer(&asked, reply);

@@ -221,6 +221,7 @@ impl Engine {
             self.gates.see_to_keeper();
             self.gates.see_to_closed();
             self.see_to_absent();
+            self.see_to_fencing();
             let changed = async {
                 let _ = changes.recv().await;
             };
@@ -246,7 +247,7 @@ pub(super) fn start(beside: &RefCell<Option<Beside>>, word: &'static core::ffi::
     if beside.as_mut().is_some_and(|one| !one.has_ended()) {
         return false;
     }
-    match keeper_process::start(word) {
+    match keeper_process::start(&[word]) {
         Ok(process) => *beside = Some(process),
         Err(why) => log::error!("evmsd {} cannot be started: {why}", word.to_string_lossy()),
     }

@@ -7,12 +7,14 @@ use crate::base::id::{NodeId, NodeUuid};
 use crate::cluster::channel::Common;
 use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::Roster;
+use crate::cluster::roster::agents::Agents;
 use crate::format::greeting::VERSIONS;
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::secret;
 pub use crate::run::company::CONFIG;
 use crate::run::daemon::DaemonError;
 use crate::run::daemon::agreed::{self, Following};
+use crate::run::daemon::fencing;
 
 /// Where the cluster's key is.
 pub const KEY: &str = "/etc/evms/key";
@@ -30,6 +32,8 @@ pub struct Settings {
     pub undecided: bool,
     /// What the file wants to follow on it.
     pub wish: Option<Roster>,
+    /// The fence agents that this node may call.
+    pub agents: Agents,
     /// Its keys; the first one seals.
     pub keys: Vec<ClusterKey>,
     /// This machine.
@@ -69,8 +73,10 @@ impl Settings {
         // Not in the file: what that says is no more than a wish.
         let stranger = || DaemonError::Stranger(agreed::AGREED.into(), machine);
         let node = roster.node_of(machine).ok_or_else(stranger)?;
+        let agents = fencing::read(config, &roster);
         Ok(Settings {
             config: config.into(),
+            agents,
             roster,
             in_force,
             undecided,

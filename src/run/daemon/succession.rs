@@ -17,7 +17,7 @@ use crate::run::daemon::engine::Engine;
 use crate::run::daemon::gates::start;
 
 /// Milliseconds until disks are read again, while somebody is absent: twice as long each time, between these.
-const AGAIN_MS: (u64, u64) = (2000, 60_000);
+pub(super) const AGAIN_MS: (u64, u64) = (2000, 60_000);
 
 /// What stands of it.
 #[derive(Default)]
@@ -46,10 +46,11 @@ impl Engine {
         let since = clock::boot_now();
         self.succession.term.set(Term { number, since });
         if number == 0 {
-            return;
+            return self.plan_fencing(0, since, 0);
         }
         let timing = self.settings().roster.configuration.timing;
         let rank = self.members().iter().position(|node| *node == self.settings().node).unwrap_or(0) as u64;
+        self.plan_fencing(number, since, rank);
         let turn = since.plus_ms(timing.stopped_ms(timing.watchdog_ms) + rank * RANK_MS);
         self.succession.turn.set(turn);
         // What was cut off is its own that began it.
@@ -61,7 +62,8 @@ impl Engine {
         self.succession.next.set(first.map(|first| (first, AGAIN_MS.0)));
     }
 
-    fn absentees(&self) -> Vec<NodeId> {
+    /// Who is in the configuration and not in the view.
+    pub fn absentees(&self) -> Vec<NodeId> {
         let members = self.members();
         let all = self.settings().roster.members.keys().copied();
         all.filter(|node| !members.contains(node)).gather()

@@ -3,7 +3,7 @@
 use evms::base::epoch::Epoch;
 use evms::base::id::NodeUuid;
 use evms::engine::guard::duty::{Duty, Heir};
-use evms::engine::guard::evidence::{self, Absence, Evidence};
+use evms::engine::guard::evidence::{self, Absence, Evidence, Receipt};
 use evms::engine::guard::keeping::{Me, Regained, regained};
 use evms::engine::guard::{self, Act, Lease, Place, Warrant};
 use evms::format::model::{Container, Model};
@@ -81,6 +81,13 @@ fn activate(c: usize) -> Vec<Do> {
     vec![Do::Lock(c, 0), Do::Look(vec![c]), Do::Ready(c)]
 }
 
+/// What a process knows of who is absent.
+struct Known<'a> {
+    absent: &'a [Absence],
+    agents: &'a [NodeUuid],
+    receipts: &'a [Receipt],
+}
+
 fn sworn(victim: NodeUuid) -> Option<Evidence> {
     evidence::word(victim, "it", &evidence::oath("it"))
 }
@@ -121,6 +128,11 @@ impl World {
             Do::Judge(c, held) => self.judges(number, place, c, held),
             Do::Order(c) => self.orders(number, place, c),
             Do::Duties => self.has_duties(number, place),
+            Do::Named(victim) => self.is_named(number, place, victim),
+            Do::Off(victim) => self.is_told_off(number, place, victim),
+            Do::Status(victim) => self.tells_status(number, place, victim),
+            Do::Drained(victim) => self.is_drained(number, place, victim),
+            Do::Fenced(victim) => self.is_fenced(number, place, victim),
             Do::TakeFrom(from, act) => {
                 self.machines[place].taking[PRIVATE] = true;
                 self.takes_from(number, from, act)
@@ -129,7 +141,7 @@ impl World {
         })
     }
 
-    fn first(&mut self, number: u64, todo: Vec<Do>) -> Next {
+    pub fn first(&mut self, number: u64, todo: Vec<Do>) -> Next {
         if let Some(process) = self.processes.get_mut(&number) {
             todo.into_iter().rev().for_each(|what| process.todo.push_front(what));
         }
@@ -452,6 +464,17 @@ impl World {
     /// What there is to be done, by the product's own judgement.
     fn has_duties(&mut self, number: u64, place: usize) -> Next {
         let mut todo = Vec::new();
+        for (c, duty) in self.all_duties(number, place, &[]) {
+            self.tell(|| format!("process {number} on machine {place}: container {c}: {duty:?}"));
+            todo.extend(self.fulfils(c, duty));
+            todo.push(Do::Mark);
+        }
+        self.first(number, todo)
+    }
+
+    /// The same of each container, with these machines' power to be cut.
+    pub fn all_duties(&mut self, number: u64, place: usize, agents: &[NodeUuid]) -> Vec<(usize, Duty)> {
+        let mut all = Vec::new();
         for c in [0, 1] {
             let process = &self.processes[&number];
             let (Some(chosen), Some(warrant)) = (&process.seen[c], process.warrant) else { continue };
@@ -461,15 +484,12 @@ impl World {
             let owner = chosen.model.container.owner.as_ref().map(|owner| owner.node);
             let others = chosen.committed && owner != Some(self.uuid(place));
             let taking = self.machines[place].taking[c] && !others;
-            let duties = self.judged(place, &chosen.model, warrant, &process.absent, taking);
+            let known = Known { absent: &process.absent, agents, receipts: &process.receipts };
+            let duties = self.judged(place, &chosen.model, warrant, known, taking);
             self.machines[place].taking[c] = taking;
-            for duty in duties {
-                self.tell(|| format!("process {number} on machine {place}: container {c}: {duty:?}"));
-                todo.extend(self.fulfils(c, duty));
-                todo.push(Do::Mark);
-            }
+            all.extend(duties.into_iter().map(|duty| (c, duty)));
         }
-        self.first(number, todo)
+        all
     }
 
     fn judged(
@@ -477,7 +497,7 @@ impl World {
         place: usize,
         model: &Model,
         warrant: Warrant,
-        absent: &[Absence],
+        known: Known<'_>,
         taking: bool,
     ) -> Vec<Duty> {
         let mut timing = self.configuration.timing;
@@ -489,11 +509,22 @@ impl World {
             Some(Mistake::WatchdogOfAnotherLife) => self.shorten(&mut model.container),
             _ => (),
         }
+        let Known { absent, agents, receipts } = known;
+        let mut receipts = receipts.to_vec();
+        if self.makes(Mistake::OffCoversTheNextLife) {
+            receipts.extend(self.machines[place].proven.iter().cloned());
+            for receipt in &mut receipts {
+                let holder = model.container.holder(receipt.victim);
+                receipt.incarnation = holder.map_or(receipt.incarnation, |holder| holder.incarnation);
+            }
+        }
         let heir = Heir {
             node: self.uuid(place),
             incarnation: warrant.incarnation,
             cluster: warrant.cluster,
             absent,
+            agents,
+            receipts: &receipts,
             timing: &timing,
             now,
         };
@@ -545,7 +576,7 @@ impl World {
                 let request = Request::Expel { node: evidence.victim(), words: "it is gone".into() };
                 [hold(c, act), vec![Do::Run(c, act, Some(request)), Do::Unlock(c)]].concat()
             }
-            Duty::WordAlone(_) => Vec::new(),
+            Duty::WordAlone(_) | Duty::Fence(..) => Vec::new(),
         }
     }
 

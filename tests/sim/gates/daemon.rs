@@ -189,6 +189,7 @@ impl World {
         self.see_to_keeper(place, false);
         self.see_to_closed(place);
         self.see_to_absent(place);
+        self.see_to_fencing(place);
     }
 
     fn note_term(&mut self, place: usize, view: ViewNumber, term: u64) {
@@ -199,11 +200,13 @@ impl World {
         let may_be_unfinished = engine.next.take().is_some();
         engine.term = if is_known { term } else { 0 };
         engine.since = now;
+        self.machines[place].engine.fences.clear();
         if !is_known {
             return;
         }
         let members = self.members(place);
         let rank = members.iter().position(|node| *node == self.machines[place].node).unwrap_or(0) as u64;
+        self.plan_fencing(place, now, rank);
         let absentees = self.absentees(place);
         for other in &absentees {
             self.machines[place].absent_first[*other].get_or_insert(now);

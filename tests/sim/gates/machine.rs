@@ -11,6 +11,7 @@ use evms::base::time::BootTime;
 use evms::cluster::beat::Beat;
 use evms::cluster::membership::{Membership, Memory};
 use evms::cluster::view::{View, ViewNumber};
+use evms::engine::guard::evidence::Receipt;
 use evms::engine::guard::keeping::{Leased, Reign};
 
 use crate::clock::Clock;
@@ -173,6 +174,16 @@ pub struct Engine {
     pub read_pause_ms: u64,
     pub succession: u64,
     pub keeper_begins: u64,
+    pub fences: Vec<Fence>,
+}
+
+/// Who is to have his power cut, and who is at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Fence {
+    pub victim: usize,
+    /// When, and how long after that again; nothing when it is done.
+    pub next: Option<(BootTime, u64)>,
+    pub process: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -234,6 +245,8 @@ pub struct Machine {
     pub wanted: [bool; 2],
     /// Takeovers that were begun in this boot and are not at their end (`host::pending`).
     pub taking: [bool; 2],
+    /// What agents proved in this boot, for who makes the mistake of believing it of another life.
+    pub proven: Vec<Receipt>,
     /// Writes by container that were under way when its power went, and may still land.
     pub ghosts: [usize; 2],
 }
@@ -277,6 +290,7 @@ impl Machine {
             absent_first: vec![None; nodes],
             wanted: [true; 2],
             taking: [false; 2],
+            proven: Vec::new(),
             ghosts: [0; 2],
         }
     }

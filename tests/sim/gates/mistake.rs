@@ -30,6 +30,8 @@ pub enum Mistake {
     BystanderStops,
     LooksBeforeAsking,
     OneEndIsEnough,
+    OffBelievedWithoutStatus,
+    OffCoversTheNextLife,
 }
 
 /// The rules by which a run is made.
@@ -57,6 +59,8 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::WithdrawsFirst, "a node withdraws before its gates are gone"),
     (Mistake::WithdrawsUnlooked, "a node withdraws though it has gates again"),
     (Mistake::NewLifeAdoptsGates, "a new life takes gates over as they are"),
+    (Mistake::OffBelievedWithoutStatus, "an agent's `off` is believed without its status"),
+    (Mistake::OffCoversTheNextLife, "what an agent proved of one life is believed of the next"),
     (Mistake::BystanderStops, "a dead node that never held a container stops it"),
 ];
 

@@ -4,8 +4,9 @@
 //! L7, L10), and that all of it comes to a good end.
 //!
 //! What is not pure in the product is played step by step: the page of the gates and its keeper (`keeper`, `kernel`), evmsd (`daemon`),
-//! commands (`process`, `command`, `removal`, `opening`). Machines whose clocks stop are grade C (safety 5.1) and not here.
+//! commands (`process`, `command`, `removal`, `opening`), fence agents (`agents`). Machines whose clocks stop are grade C (safety 5.1) and not here.
 
+mod agents;
 mod command;
 mod daemon;
 mod disk;
@@ -22,6 +23,7 @@ mod removal;
 mod story;
 mod world;
 
+pub use agents::fits;
 pub use mistake::{Mistake, Rules, SELDOM, TABLE};
 
 use crate::laws::Broken;

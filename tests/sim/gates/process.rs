@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 
 use evms::base::epoch::Epoch;
-use evms::base::id::NodeUuid;
-use evms::engine::guard::evidence::Absence;
+use evms::base::id::{Incarnation, NodeUuid};
+use evms::base::time::BootTime;
+use evms::engine::guard::evidence::{Absence, Receipt};
 use evms::engine::guard::{Act, Principal, Warrant};
 use evms::volume::choose::{Chosen, DiskCopies};
 use evms::volume::request::Request;
@@ -25,6 +26,8 @@ pub enum Kind {
     Switch(usize),
     Regain,
     Succession,
+    /// Has this machine's power cut.
+    Fence(usize),
 }
 
 /// One thing to do.
@@ -52,6 +55,11 @@ pub enum Do {
     Judge(usize, Epoch),
     Order(usize),
     Duties,
+    Named(usize),
+    Off(usize),
+    Status(usize),
+    Drained(usize),
+    Fenced(usize),
     TakeFrom(NodeUuid, Act),
     CloseApp(usize),
     AwaitIdle(usize, u64),
@@ -80,6 +88,10 @@ pub struct Process {
     pub todo: VecDeque<Do>,
     pub warrant: Option<Warrant>,
     pub absent: Vec<Absence>,
+    /// What it fences: the lives that are named, when `off` came back, and what is proven.
+    pub lives: Vec<Incarnation>,
+    pub off_returned: Option<BootTime>,
+    pub receipts: Vec<Receipt>,
     /// What was read last of each container.
     pub seen: [Option<Chosen>; 2],
     /// Does every disk that was read hold it at both ends?
@@ -113,6 +125,7 @@ fn todo(world: &World, kind: Kind) -> Vec<Do> {
         Kind::Fail(c) => super::command::fail(c),
         Kind::Switch(to) => super::command::switch(world, to),
         Kind::Regain => vec![Do::Ask(0), Do::ListClosed],
+        Kind::Fence(victim) => vec![Do::Ask(0), Do::Look(both()), Do::Named(victim)],
         Kind::Succession => vec![Do::Ask(0), Do::Look(both()), Do::Duties],
     }
 }
@@ -127,6 +140,9 @@ impl World {
             todo,
             warrant: None,
             absent: Vec::new(),
+            lives: Vec::new(),
+            off_returned: None,
+            receipts: Vec::new(),
             seen: [None, None],
             sound: [false; 2],
             looked: Vec::new(),

@@ -416,7 +416,7 @@ impl World {
                 let about = match process.kind {
                     Kind::Activate(c) | Kind::Deactivate(c) | Kind::Fail(c) => c == container,
                     Kind::Switch(_) => container == PRIVATE,
-                    Kind::Regain | Kind::Succession => false,
+                    Kind::Regain | Kind::Succession | Kind::Fence(_) => false,
                 };
                 about && process.machine == place
             });

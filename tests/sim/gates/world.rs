@@ -21,7 +21,7 @@ use crate::gates::machine::{Engine, Machine, Page};
 use crate::gates::mistake::{Mistake, Rules, makes};
 use crate::gates::process::Process;
 use crate::gates::story::{self, Fault, Style};
-use crate::gates::{founding, laws};
+use crate::gates::{agents, founding, laws};
 use crate::laws::Broken;
 use crate::network::Network;
 use crate::plan::Plan;
@@ -71,6 +71,8 @@ pub struct World {
     /// In how many of a thousand steps a command is stopped for a while, or killed.
     pub nervous: u64,
     pub calm: bool,
+    /// Have all machines fence agents for all others?
+    pub agents: bool,
     pub landed: u64,
     numbers: u64,
     plan: Plan<Event>,
@@ -125,6 +127,7 @@ impl World {
             style,
             nervous: if style == Style::Quiet { 0 } else { nervous },
             calm: false,
+            agents: agents::are_there(seed) && style != Style::Quiet,
             landed: 0,
             numbers: 0,
             plan: Plan::default(),
@@ -167,8 +170,13 @@ impl World {
 
     /// How things stand, for who replays a seed.
     pub fn standing(&self) -> Vec<String> {
-        let mut lines =
-            vec![format!("{:?}, {} disks each, {} nodes", self.style, self.each, self.machines.len())];
+        let mut lines = vec![format!(
+            "{:?}, {} disks each, {} nodes, agents: {}",
+            self.style,
+            self.each,
+            self.machines.len(),
+            self.agents
+        )];
         for (place, machine) in self.machines.iter().enumerate() {
             let now = machine.now(self.now_us);
             lines.push(format!(
@@ -246,6 +254,7 @@ impl World {
         machine.engine = Engine::default();
         machine.absent_first = vec![None; nodes];
         machine.taking = [false; 2];
+        machine.proven.clear();
         self.tell(|| format!("machine {place} comes up"));
         self.start(place, false);
     }

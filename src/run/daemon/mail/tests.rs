@@ -28,6 +28,7 @@ fn settings(node: u16, port: u16) -> Settings {
     let roster = Roster::parse(&text).unwrap();
     let machine = roster.configuration.nodes.get(&NodeId(node)).unwrap().uuid;
     Settings {
+        agents: Default::default(),
         config: PathBuf::new(),
         roster,
         in_force: false,

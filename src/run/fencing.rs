@@ -1,0 +1,316 @@
+//! Has the power of an absent node cut, and goes on to take what it held. A process of its own for each node, which evmsd starts: an
+//! agent may take minutes, or hang, and meanwhile that process waits for it and nothing else does. The takeover that the watchdog's
+//! evidence allows is another process's (`run::succession`), which comes at its own time whatever this one is about; when both are at
+//! it, the locks on the disks let one after the other have a go, and the second finds nothing left to do.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use crate::base::failure::Kind;
+use crate::base::gather::Gather;
+use crate::base::id::{ContainerId, Incarnation, NodeUuid};
+use crate::base::time::BootTime;
+use crate::cluster::roster::agents::{Agent, Agents, PAUSE_MS};
+use crate::cluster::timing::Timing;
+use crate::engine::guard::duty::{Duty, RANK_MS};
+use crate::engine::guard::evidence::{self, AgentName, Power, Prospect, Receipt};
+use crate::host::agent::{self, Answer, Ended};
+use crate::host::{clock, fence_note};
+use crate::run::agents;
+use crate::run::company::{Cluster, Company};
+use crate::run::context::{Context, Options};
+use crate::run::failure::RunError;
+use crate::run::succession::{Asked, carry_out, duties};
+use crate::volume::choose::Chosen;
+
+/// What an exit code of `status` means (FenceAgentAPI of ClusterLabs).
+const STATUS_ON: i32 = 0;
+const STATUS_OFF: i32 = 2;
+
+/// What the victim holds now, as somebody sees it who is quorate without it.
+struct Look {
+    context: Context,
+    /// The term of the lease in which that is so.
+    term: u64,
+    /// The lives of it that containers name.
+    lives: Vec<Incarnation>,
+    /// Is there a container whose disks do not tell?
+    unclear: bool,
+}
+
+/// Has it cut, by this node's agents for it, and takes what it held. An error is one after which this is to be tried again.
+pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
+    let Some(look) = Look::take(victim)? else { return Ok(()) };
+    if look.lives.is_empty() {
+        return nothing_held(&look);
+    }
+    let name = look.name_of(victim);
+    let agents = look.agents(config)?;
+    let agents = agents.of(&name).cloned().collect::<Vec<_>>();
+    let Some((look, receipts)) = cut(&agents, &name, victim, look.term)? else { return Ok(()) };
+    take(look, victim, &receipts)
+}
+
+/// Who holds nothing is not fenced (safety 3.4).
+fn nothing_held(look: &Look) -> Result<(), RunError> {
+    match look.unclear {
+        false => Ok(()),
+        true => Err(RunError::say(
+            Kind::Refused,
+            "no fence agent was asked: the disks of a container do not tell who has gates of it; they are read again",
+        )),
+    }
+}
+
+impl Look {
+    /// Looks in the term that is; nothing when the victim is in the view.
+    fn take(victim: NodeUuid) -> Result<Option<Look>, RunError> {
+        let context = Context::new(Options::default())?;
+        // Asked for before anything is read: what follows counts in this term alone.
+        let (term, lives, unclear) = {
+            let cluster = of(&context)?;
+            if cluster.absence_of(victim).is_none() {
+                return Ok(None);
+            }
+            let (lives, unclear) = named(&context, cluster, victim)?;
+            (cluster.warrant.lease.term(), lives, unclear)
+        };
+        Ok(Some(Look { context, term, lives, unclear }))
+    }
+
+    fn name_of(&self, victim: NodeUuid) -> String {
+        let name = of(&self.context).ok().and_then(|cluster| cluster.name_of(victim));
+        name.map_or_else(|| victim.short(), ToString::to_string)
+    }
+
+    fn agents(&self, config: &Path) -> Result<Agents, RunError> {
+        let cluster = of(&self.context)?;
+        let knows = |name: &str| cluster.machine_of(name).is_some();
+        agents::read(config, knows).map_err(|why| RunError::say(Kind::Refused, why))
+    }
+}
+
+/// The cluster in which this node is quorate.
+fn of(context: &Context) -> Result<&Cluster, RunError> {
+    match context.company() {
+        Company::Of(cluster) => Ok(cluster),
+        Company::None => Err(RunError::say(Kind::NotOwner, "this machine is in no cluster")),
+        Company::NotNow(why) => Err(RunError::say(Kind::NotOwner, why.clone())),
+    }
+}
+
+/// The lives of the victim by which it holds something that this node may take; and, is there a container that does not tell?
+fn named(
+    context: &Context,
+    cluster: &Cluster,
+    victim: NodeUuid,
+) -> Result<(Vec<Incarnation>, bool), RunError> {
+    let scene = context.look_for_members()?;
+    let victims = [victim];
+    let asked = Asked { agents: &victims, receipts: &[] };
+    let all = scene.containers.iter().flat_map(|found| duties(context, cluster, found, asked));
+    let life = |duty| match duty {
+        Duty::Fence(node, incarnation) if node == victim => Some(incarnation),
+        _ => None,
+    };
+    let lives: Vec<Incarnation> = all.filter_map(life).gather();
+    let tells = |chosen: &Chosen| chosen.majority_read;
+    let unclear = scene.containers.iter().any(|found| !found.chosen.as_ref().is_ok_and(tells));
+    Ok((lives, unclear))
+}
+
+/// Tries one agent after the other until one proves that it is off; nothing when there is no reason any more to fence it.
+fn cut(
+    agents: &[Agent],
+    name: &str,
+    victim: NodeUuid,
+    term: u64,
+) -> Result<Option<(Look, Vec<Receipt>)>, RunError> {
+    for agent in agents {
+        let Some(program) = agent::find(&agent.program) else {
+            let words = agents::missing(&agent.program, &agent.node);
+            log::error!("{words}");
+            fence_note::write(victim, &words);
+            continue;
+        };
+        for more in 0..=agent.retries {
+            if more > 0 {
+                // What cut the power may take a moment to say so; nothing tells when it will.
+                thread::sleep(Duration::from_millis(PAUSE_MS));
+            }
+            // Read anew each time: it may be back, or another node was quicker; and what counts is what is named before `off`.
+            let Some(look) = Look::take(victim)?.filter(|look| look.term == term && !look.lives.is_empty())
+            else {
+                log::info!("{name} is not fenced: it is back, or what it held was taken");
+                return Ok(None);
+            };
+            log::warn!(
+                "{name} is absent and has gates of a container: {} is asked to cut its power",
+                agent.program
+            );
+            fence_note::write(victim, &format!("{} is being asked", agent.program));
+            let tried = Tried::once(agent, &program);
+            let words = tried.in_words(agent);
+            fence_note::write(victim, &words);
+            let receipts = look.lives.iter().map(|life| tried.receipt(agent, victim, *life));
+            let receipts = receipts.collect::<Vec<_>>();
+            if tried.is_proof(&receipts) {
+                log::warn!("{name} is off: {words}");
+                return Ok(Some((look, receipts)));
+            }
+            log::error!("{name} is not proven off: {words}");
+        }
+    }
+    Err(RunError::say(
+        Kind::Refused,
+        format!(
+            "no fence agent of this node proved that {name} is off; nothing was taken on their word; they are asked again, and what has a \
+             watchdog is taken when that one's time is over"
+        ),
+    ))
+}
+
+/// What one try came to.
+struct Tried {
+    off: Answer,
+    /// When it came back; nothing when it did not.
+    returned: Option<BootTime>,
+    /// Asked only then: when, what it answered, and when that was.
+    status: Option<(BootTime, Answer, BootTime)>,
+}
+
+impl Tried {
+    /// `off`, and then, whatever that answered, `status`. Never `reboot`: who is started again is not off.
+    fn once(agent: &Agent, program: &Path) -> Tried {
+        let limit_ms = agent.timeout_s * 1000;
+        let off = agent::call(program, &agent.input("off"), limit_ms);
+        let came_back = matches!(off.ended, Ended::Code(_) | Ended::Signal(_));
+        let returned = came_back.then(clock::boot_now);
+        let status = returned.map(|_| {
+            let asked = clock::boot_now();
+            (asked, agent::call(program, &agent.input("status"), limit_ms), clock::boot_now())
+        });
+        Tried { off, returned, status }
+    }
+
+    fn receipt(&self, agent: &Agent, victim: NodeUuid, incarnation: Incarnation) -> Receipt {
+        let (status_asked, power, status_read) = match &self.status {
+            Some((asked, answer, read)) => (*asked, power(answer), *read),
+            None => (BootTime::FOREVER, Power::Unknown, BootTime::FOREVER),
+        };
+        Receipt {
+            victim,
+            incarnation,
+            agent: AgentName::of(&agent.program),
+            off_returned: self.returned,
+            status_asked,
+            status: power,
+            status_read,
+        }
+    }
+
+    /// By the one rule that there is for that.
+    fn is_proof(&self, receipts: &[Receipt]) -> bool {
+        let timing = Timing::default();
+        let is = |receipt| evidence::off(receipt, &timing, clock::boot_now()) != Prospect::ByWordAlone;
+        !receipts.is_empty() && receipts.iter().all(is)
+    }
+
+    fn in_words(&self, agent: &Agent) -> String {
+        let one = |what: &str, answer: &Answer, meaning: &str| {
+            let said = match agent.hush(&answer.said) {
+                said if said.is_empty() => said,
+                said => format!(", last line '{said}'"),
+            };
+            let ended = match &answer.ended {
+                Ended::Code(code) => format!("ended with {code}{meaning}"),
+                Ended::Signal(signal) => format!("was ended by signal {signal}"),
+                Ended::TooLate => format!("was killed after {} s", agent.timeout_s),
+                Ended::NotStarted(why) => format!("was not started: {why}"),
+            };
+            format!("{what} {ended}{said}")
+        };
+        let off = one("off", &self.off, "");
+        let status = match &self.status {
+            None => "status was not asked".into(),
+            Some((_, answer, _)) => one(
+                "status",
+                answer,
+                match power(answer) {
+                    Power::On => " (on)",
+                    Power::Off => " (off)",
+                    Power::Unknown => " (it cannot tell)",
+                },
+            ),
+        };
+        format!("{}: {off}; {status}", agent.program)
+    }
+}
+
+fn power(status: &Answer) -> Power {
+    match status.ended {
+        Ended::Code(STATUS_ON) => Power::On,
+        Ended::Code(STATUS_OFF) => Power::Off,
+        _ => Power::Unknown,
+    }
+}
+
+/// Takes what it held, when nothing of it is under way any more; what this node sees not all disks of it leaves to the others for a
+/// while, as always (F30).
+fn take(mut look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<(), RunError> {
+    let (drained, late_ms) = {
+        let cluster = of(&look.context)?;
+        let read = receipts.iter().map(|receipt| receipt.status_read).max().unwrap_or_default();
+        (read.plus_ms(cluster.timing.stopped_ms(0)), RANK_MS * cluster.size())
+    };
+    for round_ms in [0, late_ms] {
+        wait_until(drained.plus_ms(round_ms));
+        let owed = owed(&look.context, victim, receipts)?;
+        for (container, duty) in owed {
+            carry_out(&mut look.context, container, duty)?;
+        }
+        let cluster = of(&look.context)?;
+        if named(&look.context, cluster, victim)?.0.is_empty() {
+            return Ok(());
+        }
+    }
+    let name = look.name_of(victim);
+    Err(RunError::say(
+        Kind::Refused,
+        format!("{name} is off, and not all that it held is taken; that is tried again"),
+    ))
+}
+
+/// What is to be done on the agents' word.
+fn owed(
+    context: &Context,
+    victim: NodeUuid,
+    receipts: &[Receipt],
+) -> Result<Vec<(ContainerId, Duty)>, RunError> {
+    let cluster = of(context)?;
+    let scene = context.look_for_members()?;
+    let asked = Asked { agents: &[], receipts };
+    let all = scene
+        .containers
+        .iter()
+        .flat_map(|found| duties(context, cluster, found, asked).into_iter().map(|duty| (found.id, duty)));
+    let of_it = |(_, duty): &(ContainerId, Duty)| match duty {
+        Duty::Take(_, evidence) | Duty::Expel(evidence) => evidence.victim() == victim,
+        _ => false,
+    };
+    Ok(all.filter(of_it).gather())
+}
+
+/// Nothing tells when it is so far but the clock.
+fn wait_until(at: BootTime) {
+    loop {
+        match at.ms.saturating_sub(clock::boot_now().ms) {
+            0 => return,
+            ms => thread::sleep(Duration::from_millis(ms)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
