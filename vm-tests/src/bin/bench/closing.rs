@@ -11,6 +11,7 @@ use vm_tests::scene::{self, Scene};
 use vm_tests::task::{Task, wait_until};
 use vm_tests::trouble::Trouble;
 
+use crate::container;
 use crate::measure::{COUNTING, ROUND, Values, image, ratio};
 
 const DISKS: usize = 4;
@@ -19,8 +20,6 @@ const VOLUME_MIB: u64 = 1;
 const MEMORY_MIB: u32 = 1024;
 /// Closings of each kind, in turn, so that what disturbs disturbs both.
 const ROUNDS: usize = 9;
-/// Volumes that are made by one command of the guest.
-const MADE_AT_ONCE: u64 = 50;
 /// How many times as long as the least closing may take.
 const TIMES_MAX: f64 = 1.3;
 /// `DM_SUSPEND_FLAG`: without it the question is for letting go on.
@@ -125,26 +124,16 @@ fn bench_of(scene: &Scene, count: u64, programs: &Path) -> Result<Bench, Trouble
     let plan = scene.guest(&format!("closing{count}"))?.image(&image).nic(&lan).disks(&ours).disks(&theirs);
     let mut guest = plan.memory_mib(MEMORY_MIB).machine_words(&COUNTING).power_on()?;
     let evmsd = cluster::found(&mut [&mut guest], &lan, "")?.remove(0);
+    let node = guest.ok("cat /etc/evms/node")?;
+    let cluster = guest.ok("evms status --json | sed 's/.*\"cluster_id\":\"\\([^\"]*\\)\".*/\\1/'")?;
+    container::fill(&scene.parts().evms, &ours, node.trim(), (count, VOLUME_MIB), true)?;
+    container::give_to_cluster(&ours, cluster.trim())?;
     let devices = |guest: &mut Guest, disks: &[Disk]| {
         disks.iter().map(|disk| guest.device(disk)).collect::<Result<Vec<_>, _>>()
     };
-    let (ours, theirs) = (devices(&mut guest, &ours)?, devices(&mut guest, &theirs)?);
-    guest.ok(&format!("evms container create data --private --owner n1 --extent 1M {}", ours.join(" ")))?;
-    let mut made = 0;
-    while made < count {
-        let end = count.min(made + MADE_AT_ONCE);
-        let said = guest.run_within(
-            &format!(
-                "i={made}; while [ $i -lt {end} ]; do evms volume create data/v$i --size {VOLUME_MIB}M || exit 1; i=$((i + 1)); done"
-            ),
-            ROUND,
-        )?;
-        if said.code != 0 {
-            return Err(Trouble::Unexpected(said.text()));
-        }
-        made = end;
-    }
-    guest.run_within("evms activate data", ROUND)?;
+    let theirs = devices(&mut guest, &theirs)?;
+    let said = guest.run_within("evms activate data", ROUND)?;
+    assert_eq!(said.code, 0, "{}", said.text());
     for (number, disk) in theirs.iter().enumerate() {
         guest.ok(&format!(
             "echo 0 $(blockdev --getsz {disk}) linear {disk} 0 | dmsetup create bgate-{number}"

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod activation;
 mod closing;
+mod container;
 mod discovery;
 mod lvm;
 mod measure;
