@@ -238,8 +238,9 @@ fn a_machine_that_stood_still(bench: &mut Bench) -> Result<(), Trouble> {
 fn one_that_goes_on_behind_a_cut(bench: &mut Bench) -> Result<(), Trouble> {
     let writer = bench.begin()?;
     bench.nodes[0].pause()?;
-    let taken = bench.taken_meanwhile();
+    // From here on: what came meanwhile would wait in its card, and tell it.
     bench.lan.partition(&[&["one"], &["two", "three"]]);
+    let taken = bench.taken_meanwhile();
     bench.nodes[0].resume()?;
     let sum = taken?;
     wait_until(&mut bench.nodes[0], &format!("[ \"$({GATES})\" = 1 ]"))?;
@@ -270,8 +271,8 @@ fn killed_with_its_keeper(bench: &mut Bench) -> Result<(), Trouble> {
     let keeper = bench.nodes[0].ok(KEEPER)?;
     // In this order: one that lives would start another keeper.
     let evmsd = bench.daemons[0].pid();
-    bench.nodes[0].ok(&format!("kill -9 {evmsd} {}", keeper.trim()))?;
     let begin = Instant::now();
+    bench.nodes[0].ok(&format!("kill -9 {evmsd} {}", keeper.trim()))?;
     bench.nodes[0].wait_for_off(BITE)?;
     let bit = begin.elapsed();
     let sum = bench.taken()?;
