@@ -314,7 +314,7 @@ vm() {
 }
 
 # Clusters of guests: one of these at a time, for each has three guests that must hear each other in time.
-VM_CLUSTERS="takeover gates owners agents"
+VM_CLUSTERS="takeover stopped gates owners agents two"
 
 # All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end.
 vm_all() {
@@ -360,7 +360,7 @@ demo_guest() {
 
 # ---- bench
 
-GUEST_BENCHES="activation discovery throughput"
+GUEST_BENCHES="activation closing discovery throughput"
 
 bench_names() {
   { find tests/bench -name '*.py' -printf '%f\n' | sed 's/\.py$//'; if has vm; then printf '%s\n' $GUEST_BENCHES; fi; } | sort

@@ -69,6 +69,8 @@ pub enum Change {
     Quorate(ViewNumber),
     /// Not quorate any more.
     Inquorate,
+    /// Others count in this view, without this node, while its lease seems to run: it is over.
+    PassedOver(ViewNumber),
     /// A beat was refused in a way that somebody should know of.
     Refused(NodeId, Unheard),
     /// Others know another boot of this node as the living one: this one closes its gates, and begins anew as another

@@ -97,6 +97,7 @@ fn live(options: &DaemonOptions) -> Result<Ended, DaemonError> {
         settings: settings.clone(),
         room,
         page,
+        gates: gates.page(),
         left,
         dice: entropy::dice().map_err(DaemonError::Entropy)?,
         pulse: pulse.of_heart(),
@@ -211,6 +212,10 @@ fn tell(settings: &Settings, change: &Change) {
         Change::Installed(view) => log::info!("view {}: {}", view.number, names(view.nodes())),
         Change::Quorate(number) => log::info!("quorate by view {number}"),
         Change::Inquorate => log::warn!("not quorate any more; see 'evms why'"),
+        Change::PassedOver(number) => log::warn!(
+            "the others went on without this node in view {number}: it did not hear them, or stood still with its clock; its lease \
+             is over, and its gates close now"
+        ),
         Change::Replaced(boot) => {
             log::error!(
                 "others know another boot of this node ({}): began anew as another incarnation",

@@ -18,6 +18,8 @@ use vm_tests::trouble::Trouble;
 const BITE: Limit = Limit::seconds("the watchdog bites", 60);
 /// I/O of who is cut off has stopped by then (a lease of 1.5 s, and half a second for the gates; safety 6).
 const STOPS_SECONDS: f64 = 2.0;
+/// A gate is closed so many milliseconds after the lease's end (safety 6).
+const GATE_MS_MAX: i64 = 500;
 const SIZE_MIB: u64 = 32;
 const DISKS: usize = 3;
 /// `evms` says so of what is another's (design section 8).
@@ -79,6 +81,7 @@ fn io_of_a_cluster_stops_and_goes_with_the_lease() {
                 ("f17_a_stopped_evmsd_stops_io", a_stopped_evmsd_stops_io),
                 ("a_killed_keeper_is_started_anew", a_killed_keeper_is_started_anew),
                 ("f33_a_hung_disk_holds_no_shutdown", a_hung_disk_holds_no_shutdown),
+                ("t2_a_hung_disk_delays_no_other_gate", a_hung_disk_delays_no_other_gate),
                 ("f33_a_hung_disk_of_others_holds_no_gate", a_hung_disk_of_others_holds_no_gate),
                 ("what_waits_can_be_given_up", what_waits_can_be_given_up),
                 ("who_leaves_takes_its_volumes_down_first", who_leaves_takes_its_volumes_down_first),
@@ -164,6 +167,25 @@ impl Bench {
     fn restart(&mut self) -> Result<(), Trouble> {
         self.evmsd = Some(Task::start(&mut self.one, "evmsd", "evmsd")?);
         Ok(())
+    }
+
+    /// The volume is up on disks that can be told to go wrong, and something writes to it.
+    fn write_on_faulty_disks(&mut self) -> Result<Vec<Faulty>, Trouble> {
+        self.one.ok("evms deactivate data")?;
+        let raw = self.disks.iter().map(|disk| self.one.device(disk)).collect::<Result<Vec<_>, _>>()?;
+        let faults =
+            (1..).zip(&raw).map(|(number, disk)| Faulty::over(&mut self.one, &format!("f{number}"), disk));
+        let faults = faults.collect::<Result<Vec<_>, _>>()?;
+        let nodes = faults.iter().map(Faulty::node).collect::<Vec<_>>().join(":");
+        self.one.ok(&format!("EVMS_DISKS={nodes} evms activate data"))?;
+        self.write()?;
+        Ok(faults)
+    }
+
+    /// Something of the volume is under way to a disk that does not answer.
+    fn wait_for_what_hangs(&mut self) -> Result<(), Trouble> {
+        let home = "$(basename $(grep -l '^evms:data:home$' /sys/block/dm-*/dm/name | sed 's,/dm/name,,'))";
+        wait_until(&mut self.one, &format!("grep -q '[1-9]' /sys/block/{home}/inflight"))
     }
 
     fn keeper(&mut self) -> Result<String, Trouble> {
@@ -272,17 +294,9 @@ fn a_killed_keeper_is_started_anew(bench: &mut Bench) -> Result<(), Trouble> {
 
 /// F33: the keeper and the command stop one gate at one time, and neither comes to its end before the disk answers. Then what waits fails.
 fn a_hung_disk_holds_no_shutdown(bench: &mut Bench) -> Result<(), Trouble> {
-    bench.one.ok("evms deactivate data")?;
-    let raw = bench.disks.iter().map(|disk| bench.one.device(disk)).collect::<Result<Vec<_>, _>>()?;
-    let faults =
-        (1..).zip(&raw).map(|(number, disk)| Faulty::over(&mut bench.one, &format!("f{number}"), disk));
-    let faults = faults.collect::<Result<Vec<_>, _>>()?;
-    let nodes = faults.iter().map(Faulty::node).collect::<Vec<_>>().join(":");
-    bench.one.ok(&format!("EVMS_DISKS={nodes} evms activate data"))?;
-    bench.write()?;
+    let faults = bench.write_on_faulty_disks()?;
     faults[1].becomes(&mut bench.one, Way::Hangs)?;
-    let home = "$(basename $(grep -l '^evms:data:home$' /sys/block/dm-*/dm/name | sed 's,/dm/name,,'))";
-    wait_until(&mut bench.one, &format!("grep -q '[1-9]' /sys/block/{home}/inflight"))?;
+    bench.wait_for_what_hangs()?;
     let said = bench.one.run("evms deactivate --fail data")?;
     assert!(said.code == 6 && said.text().contains("not answer"), "{}", said.text());
     let status = bench.one.ok("evms-fence status")?;
@@ -295,6 +309,44 @@ fn a_hung_disk_holds_no_shutdown(bench: &mut Bench) -> Result<(), Trouble> {
     wait_until(&mut bench.one, "evms-fence status --json | grep -q '\"gates\":\\[\\]'")?;
     bench.one.ok("dmsetup remove_all && evms activate data")?;
     bench.wait_for_gates(0)
+}
+
+/// T2: what is under way behind the first gate hangs with its disk when the lease ends; the other gates are closed as soon as ever.
+fn a_hung_disk_delays_no_other_gate(bench: &mut Bench) -> Result<(), Trouble> {
+    let faults = bench.write_on_faulty_disks()?;
+    faults[0].becomes(&mut bench.one, Way::Hangs)?;
+    bench.wait_for_what_hangs()?;
+    bench.cut();
+    let closed = "evms-fence status --json | grep -o '\"state\":\"closed\"' | wc -l";
+    wait_until(&mut bench.one, &format!("[ $({closed}) = {} ]", DISKS - 1))?;
+    let status = bench.one.ok("evms-fence status --json")?;
+    // In time: gates that are not closed half a second later are the watchdog's.
+    faults[0].becomes(&mut bench.one, Way::Well)?;
+    let since = ages(&status, "draining");
+    assert_eq!(since.len(), 1, "{status}");
+    let late = ages(&status, "closed").into_iter().map(|age_ms| since[0] - age_ms).collect::<Vec<_>>();
+    eprintln!("  the other gates were closed {late:?} ms after the first began to");
+    assert!(late.len() == DISKS - 1 && late.iter().all(|ms| *ms <= GATE_MS_MAX), "{status}");
+    bench.wait_for_gates(1)?;
+    bench.one.ok("evms deactivate --fail data")?;
+    let said = taken(&mut bench.writer)?.end(&mut bench.one)?;
+    assert_eq!(said.code, 1, "{}", said.text());
+    bench.lan.heal();
+    wait_until(&mut bench.one, QUORATE)?;
+    wait_until(&mut bench.one, "! grep -qs '^evms:' /sys/block/dm-*/dm/name")?;
+    bench.one.ok("dmsetup remove_all && evms activate data")?;
+    bench.wait_for_gates(0)
+}
+
+/// Milliseconds since when gates are in this state, as a status says it in JSON.
+fn ages(status: &str, state: &str) -> Vec<i64> {
+    let state = format!("\"state\":\"{state}\"");
+    let gates = status.split('{').filter(|gate| gate.contains(&state));
+    let age = |gate: &str| {
+        let digits = gate.split("\"since_ms\":").nth(1)?.chars();
+        digits.take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+    };
+    gates.filter_map(age).collect()
 }
 
 /// F33: whoever reads the disks for evmsd is left standing at one that hangs and is nobody's, each time; and each time the gates open.

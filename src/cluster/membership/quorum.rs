@@ -80,7 +80,24 @@ impl Membership {
         view.members.iter().any(beyond)
     }
 
+    /// The view that a member of the promised one counts in now, later and without this node. Who is in that one waited until this
+    /// node's lease was over: so it is, whatever a clock says that stood still with its machine (T6, safety 5.1).
+    fn passed_over(&self) -> Option<ViewNumber> {
+        let (view, _) = self.view.as_ref()?;
+        let others = view.members.iter().filter(|(node, _)| **node != self.node);
+        let rows = others.filter_map(|(node, boot)| self.hearing.beat_of(*node, *boot)?.rows.get(node));
+        rows.filter(|row| row.view > view.number && !row.members.has(self.node)).map(|row| row.view).max()
+    }
+
+    /// Takes the lease back that others have waited out, however long it seems to run.
+    fn end_lease_waited_out(&mut self, now: BootTime) {
+        let Some(number) = self.passed_over().filter(|_| now < self.lease_until) else { return };
+        self.lease_until = BootTime::default();
+        self.tell(Change::PassedOver(number));
+    }
+
     pub(super) fn extend_lease(&mut self, now: BootTime) {
+        self.end_lease_waited_out(now);
         let counts = self.counts || breaks!(self.rules, QuorateWithoutInstalled);
         let sure = counts && !self.is_silent(now) && !self.rival.is_doubtful(now);
         let view = self.view.as_ref().filter(|_| sure).map(|(view, _)| view);

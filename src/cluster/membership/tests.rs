@@ -4,6 +4,7 @@ use super::*;
 use crate::base::id::{ClusterId, NodeUuid};
 use crate::base::units::BLOCK_BYTES;
 use crate::cluster::arbiter::{Act, Answer};
+use crate::cluster::beat::Row;
 use crate::cluster::configuration::Voter;
 use crate::cluster::timing::Timing;
 use crate::format::arbitration::{ArbitrationBlock, Ballot, ViewRecord, place};
@@ -303,4 +304,46 @@ fn a_view_that_a_member_left_makes_nobody_quorate_any_longer() {
             break;
         }
     }
+}
+
+/// F16, T6: who was stopped with its clock believes its lease when it goes on. The first word of the others, who waited that out, ends
+/// it; what was on its way to it from before brings nothing back.
+#[test]
+fn f16_who_stood_still_with_its_clock_has_no_lease_once_it_hears_the_others() {
+    let mut world = World::new(3, &[1, 2, 3]);
+    world.run(10_000);
+    let mut third = world.nodes.pop().unwrap();
+    let stopped = world.now;
+    let before = Arc::new(world.nodes[1].say(world.now, true));
+    world.run(20_000);
+    assert_eq!(world.quorate(), [1, 2]);
+    assert!(third.quorate(stopped).is_some(), "no time went by on its clock");
+    while third.change().is_some() {}
+    third.hear(stopped, &Arc::new(world.nodes[0].say(world.now, true)));
+    assert_eq!(third.quorate(stopped), None);
+    let passed = Change::PassedOver(world.nodes[0].promised());
+    assert_eq!([third.change(), third.change()], [Some(passed), Some(Change::Inquorate)]);
+    third.hear(stopped.plus_ms(STEP_MS), &before);
+    third.tick(stopped.plus_ms(STEP_MS));
+    assert_eq!((third.quorate(stopped.plus_ms(STEP_MS)), third.change()), (None, None));
+}
+
+/// Of who is no member nobody waited for anything: who was alone and counted itself comes back and ends no lease.
+#[test]
+fn who_was_alone_and_comes_back_ends_no_lease() {
+    let mut world = World::new(3, &[1, 2, 3]);
+    world.run(10_000);
+    let third = world.nodes.pop().unwrap();
+    world.run(5000);
+    let mut said = third.say(world.now, false);
+    said.promised.counter = world.nodes[0].promised().counter + 5;
+    said.number.counter += 100;
+    let row =
+        Row { view: said.promised, members: NodeSet::of(NodeId(3)), ..*said.rows.get(&NodeId(3)).unwrap() };
+    said.rows.insert(NodeId(3), row);
+    let said = Arc::new(said);
+    for node in &mut world.nodes {
+        node.hear(world.now, &said);
+    }
+    assert_eq!(world.quorate(), [1, 2]);
 }

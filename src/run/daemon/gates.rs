@@ -57,6 +57,11 @@ impl Gates {
         Ok(Gates { page, words, keeper, reader, read })
     }
 
+    /// Where the keeper hears a bell.
+    pub fn page(&self) -> GatePage {
+        self.page
+    }
+
     fn reign(&self) -> Reign {
         Reign::of(self.words)
     }

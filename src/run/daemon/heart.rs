@@ -17,8 +17,9 @@ use crate::cluster::keys::Purpose;
 use crate::cluster::membership::{Change, Kept, Membership};
 use crate::cluster::mistake::Rules;
 use crate::cluster::status;
-use crate::engine::guard::keeping::Leased;
+use crate::engine::guard::keeping::{Leased, Reign};
 use crate::format::frame::DATAGRAM_BYTES_MAX;
+use crate::host::gate_page::GatePage;
 use crate::host::lease_page::LeasePage;
 use crate::host::run_dir::RunDir;
 use crate::host::udp::{self, Udp};
@@ -50,6 +51,8 @@ pub struct Life {
     pub room: RunDir,
     /// Where the lease is told.
     pub page: LeasePage,
+    /// Where the keeper hears a bell.
+    pub gates: GatePage,
     /// What the one before left.
     pub left: Option<Vec<u8>>,
     /// Random numbers of its own.
@@ -63,6 +66,7 @@ pub struct Heart {
     settings: Settings,
     room: RunDir,
     page: LeasePage,
+    gates: GatePage,
     dice: Dice,
     pulse: OfHeart,
     detector: Detector,
@@ -97,7 +101,7 @@ impl Beating {
 impl Heart {
     /// Binds its sockets; nothing is sent yet.
     pub fn new(life: Life) -> Result<Heart, DaemonError> {
-        let Life { settings, room, page, left, mut dice, pulse } = life;
+        let Life { settings, room, page, gates, left, mut dice, pulse } = life;
         let pulse = pulse.ok_or(DaemonError::Differs("the detector was begun twice".into()))?;
         let now = clock::boot_now();
         let links = settings.roster.members.get(&settings.node).map(|member| member.links.clone());
@@ -115,6 +119,7 @@ impl Heart {
             settings,
             room,
             page,
+            gates,
             dice,
             pulse,
             detector,
@@ -179,7 +184,13 @@ impl Heart {
 
     /// Whoever writes in this machine knows that the lease is over before anybody else is told that it is not needed any more.
     fn tell_lease(&mut self, now: BootTime) {
-        self.leased.tell(self.page.words(), self.detector.membership().quorate(now), now);
+        let words = self.page.words();
+        let before = Reign::of(words);
+        self.leased.tell(words, self.detector.membership().quorate(now), now);
+        // The keeper waits for the end of a lease by itself, but not for one that is taken back before.
+        if before.lasts(now) && !Reign::of(words).covers(before.term, now) {
+            self.gates.ring();
+        }
     }
 
     /// A daemon that goes on where the one before was has a view that it need not agree on.

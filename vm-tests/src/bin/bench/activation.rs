@@ -2,15 +2,14 @@
 //! and beside `vgchange`; and deactivation beside `vgchange -an`.
 
 use std::path::Path;
-use std::process::Command;
 
 use vm_tests::disk::Disk;
 use vm_tests::guest::Guest;
 use vm_tests::scene::{self, Scene};
 use vm_tests::trouble::Trouble;
 
-use crate::lvm;
 use crate::measure::{COUNTING, NODE, ROUND, ROUNDS, Values, cost, image, ratio};
+use crate::{container, lvm};
 
 const DISK_MIB: u64 = 320;
 const VOLUME_MIB: u64 = 1;
@@ -37,26 +36,10 @@ pub fn bench(programs: &Path) {
 }
 
 /// Four disks with a container of so many volumes, made here on the image files.
-fn container(scene: &Scene, count: u64) -> Result<Vec<Disk>, Trouble> {
+fn filled(scene: &Scene, count: u64) -> Result<Vec<Disk>, Trouble> {
     let names = ["a", "b", "c", "d"].map(|name| format!("{name}{count}"));
     let disks = names.iter().map(|name| scene.disk(name, DISK_MIB)).collect::<Result<Vec<_>, _>>()?;
-    let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
-    let evms = |words: &[&str]| {
-        let mut command = Command::new(&scene.parts().evms);
-        command.args(["--as", NODE]).args(words).env("EVMS_DISKS", paths.join(":"));
-        let said = command.output().map_err(Trouble::io("running evms"))?;
-        if said.status.success() {
-            return Ok(());
-        }
-        Err(Trouble::Unexpected(String::from_utf8_lossy(&said.stderr).into_owned()))
-    };
-    let mut create = vec!["container", "create", "data", "--private", "--owner", "me", "--extent", "1M"];
-    create.extend(paths.iter().map(String::as_str));
-    evms(&create)?;
-    for number in 0..count {
-        let name = format!("data/v{number}");
-        evms(&["volume", "create", &name, "--size", &format!("{VOLUME_MIB}M")])?;
-    }
+    container::fill(&scene.parts().evms, &disks, NODE, (count, VOLUME_MIB), false)?;
     Ok(disks)
 }
 
@@ -67,7 +50,7 @@ fn numbers(guest: &mut Guest, devices: &[String]) -> Result<String, Trouble> {
 }
 
 fn row(scene: &Scene, count: u64, programs: &Path) -> Result<(Values, Values), Trouble> {
-    let disks = container(scene, count)?;
+    let disks = filled(scene, count)?;
     let theirs = ["e", "f", "g", "h"].map(|name| format!("{name}{count}"));
     let theirs = theirs.iter().map(|name| scene.disk(name, DISK_MIB)).collect::<Result<Vec<_>, _>>()?;
     let image = scene.image(&format!("bench{count}"), image(scene.parts(), programs, &["bare", "span"])?)?;

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod activation;
+mod closing;
+mod container;
 mod discovery;
 mod lvm;
 mod measure;
@@ -14,8 +16,12 @@ mod throughput;
 /// A bench and the folder of its programs.
 type Bench = fn(&Path);
 
-const NAMES: &[(&str, Bench)] =
-    &[("activation", activation::bench), ("discovery", discovery::bench), ("throughput", throughput::bench)];
+const NAMES: &[(&str, Bench)] = &[
+    ("activation", activation::bench),
+    ("closing", closing::bench),
+    ("discovery", discovery::bench),
+    ("throughput", throughput::bench),
+];
 
 fn main() -> ExitCode {
     let words = env::args().skip(1).collect::<Vec<_>>();
