@@ -223,6 +223,7 @@ impl Engine {
                 reap(one);
             }
             self.gates.page.sweep(keeper_process::lives);
+            self.pulse.tell_holds(self.gates.page.kept().next().is_some());
             self.gates.see_to_keeper();
             self.gates.see_to_closed();
             self.see_to_absent();

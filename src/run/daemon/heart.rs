@@ -224,6 +224,7 @@ impl Heart {
         self.ran = now;
         let stamp = self.pulse.stamp();
         self.detector.membership_mut().stamp(stamp);
+        self.detector.membership_mut().hold_containers(self.pulse.holds());
         let stood = now.ms.saturating_sub(stamp.ms);
         let stands = stood > STAMP_MS_MAX;
         if stands && !self.engine_stood {

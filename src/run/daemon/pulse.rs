@@ -51,6 +51,8 @@ struct Between {
     to_heart: Bell,
     to_engine: Arc<Bell>,
     stamp_ms: AtomicU64,
+    /// This node has gates.
+    holds: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -80,7 +82,13 @@ impl Pulse {
         // An engine that never goes round is one that stands.
         let (stamp_ms, stopped) = (AtomicU64::new(now.ms), AtomicBool::new(false));
         Ok(Pulse {
-            between: Arc::new(Between { to_heart, to_engine, stamp_ms, stopped }),
+            between: Arc::new(Between {
+                to_heart,
+                to_engine,
+                stamp_ms,
+                holds: AtomicBool::new(false),
+                stopped,
+            }),
             orders,
             words,
             other: std::cell::RefCell::new(Some((heard_orders, said))),
@@ -103,6 +111,11 @@ impl Pulse {
     /// The engine lives.
     pub fn stamp(&self, now: BootTime) {
         self.between.stamp_ms.store(now.ms, Ordering::Release);
+    }
+
+    /// Does this node run containers? The others hear it with the next beat: its side goes first where there is a tie (R14).
+    pub fn tell_holds(&self, holds: bool) {
+        self.between.holds.store(holds, Ordering::Release);
     }
 
     /// The detector is to end.
@@ -145,6 +158,11 @@ impl OfHeart {
     /// When the engine lived last.
     pub fn stamp(&self) -> BootTime {
         BootTime { ms: self.between.stamp_ms.load(Ordering::Acquire) }
+    }
+
+    /// Does this node run containers?
+    pub fn holds(&self) -> bool {
+        self.between.holds.load(Ordering::Acquire)
     }
 
     /// Is it to end?
