@@ -69,6 +69,8 @@ pub enum Change {
     Quorate(ViewNumber),
     /// Not quorate any more.
     Inquorate,
+    /// The machine stood still with its clock: whatever its lease seems to have left is over.
+    StoodStill,
     /// Others count in this view, without this node, while its lease seems to run: it is over.
     PassedOver(ViewNumber),
     /// A beat was refused in a way that somebody should know of.
@@ -125,6 +127,8 @@ pub struct Membership {
     sent: Sent,
     /// Until when the promised view makes quorate.
     lease_until: BootTime,
+    /// When it was told last that it had stood still: what it wrote for a tie before counts no more.
+    stood: BootTime,
     was_quorate: bool,
     /// The view by which it was quorate last.
     quorate_by: ViewNumber,
@@ -203,6 +207,7 @@ impl Membership {
             promises: Promises::default(),
             sent: Sent::default(),
             lease_until: BootTime::default(),
+            stood: BootTime::default(),
             was_quorate: false,
             quorate_by: ViewNumber::default(),
             last_majority: NodeSet::EMPTY,
@@ -295,15 +300,31 @@ impl Membership {
     /// others for a window. Where it was alone nobody else could go on by that view.
     fn wake_up(&mut self, now: BootTime) {
         let alone = self.view.as_ref().is_some_and(|(view, _)| view.nodes() == NodeSet::of(self.node));
-        if alone {
-            return;
+        if !alone {
+            self.begin_silent(now);
         }
+    }
+
+    fn begin_silent(&mut self, now: BootTime) {
         self.floor = self.promised();
         (self.view, self.woke) = (None, Some(now));
         (self.tie, self.counts) = (false, false);
         (self.lease_until, self.tie_until) = (BootTime::default(), BootTime::default());
         self.proposes_from = self.proposes_from.max(now.plus_ms(self.configuration.timing.window_ms));
         self.urgent = true;
+    }
+
+    /// The machine stood still, and its clock with it: whoever waited for the end of its lease, or of its tie, has waited for it by
+    /// now (T6, safety 5.1).
+    pub fn stood_still(&mut self, now: BootTime) {
+        let had = self.quorate(now).is_some();
+        self.stood = now;
+        // Alone too: where that was by a tie the other half may have it by now, and to renew it would be to fight for it.
+        self.begin_silent(now);
+        if had {
+            self.tell(Change::StoodStill);
+        }
+        self.extend_lease(now);
     }
 
     /// When to call [`Membership::tick`] at the latest.

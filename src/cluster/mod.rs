@@ -28,6 +28,7 @@ pub mod rival;
 pub mod roster;
 pub mod sealing;
 pub mod status;
+pub mod stillness;
 pub mod timing;
 pub mod token;
 pub mod transport;

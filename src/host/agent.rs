@@ -68,13 +68,14 @@ pub fn find(program: &str) -> Option<PathBuf> {
     FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(runs)
 }
 
-/// Calls it, with this on its standard input, for at most so many milliseconds and those that killing takes.
-pub fn call(program: &Path, input: &str, limit_ms: u64) -> Answer {
+/// Calls it, with this on its standard input, for at most so many milliseconds and those that killing takes. What it wrote goes through
+/// `hush` before anything is cut off it: half of a secret is one too.
+pub fn call(program: &Path, input: &str, limit_ms: u64, hush: impl Fn(&str) -> String) -> Answer {
     let ends = clock::boot_now().plus_ms(limit_ms);
     let not_started =
         |error: io::Error| Answer { ended: Ended::NotStarted(error.to_string()), said: String::new() };
     let (child, mut tail) = match start(program, input) {
-        Ok((child, output)) => (child, Tail { output, bytes: Vec::new(), is_over: false }),
+        Ok((child, output)) => (child, Tail { output, bytes: Vec::new(), is_cut: false, is_over: false }),
         Err(error) => return not_started(error),
     };
     let life = match sys::life_of(child) {
@@ -97,7 +98,7 @@ pub fn call(program: &Path, input: &str, limit_ms: u64) -> Answer {
         Some(Err(signal)) => Ended::Signal(signal),
         None => Ended::TooLate,
     };
-    Answer { ended, said: tail.last_line() }
+    Answer { ended, said: tail.last_line(hush) }
 }
 
 /// In a group of its own, with nothing of this process's surroundings; what it writes comes out of the pipe.
@@ -138,6 +139,8 @@ fn live(life: &impl AsFd, tail: &mut Tail, ends: BootTime) -> bool {
 struct Tail {
     output: PipeReader,
     bytes: Vec<u8>,
+    /// Is it more than is kept?
+    is_cut: bool,
     is_over: bool,
 }
 
@@ -149,6 +152,7 @@ impl Tail {
         self.is_over = length == 0;
         self.bytes.extend_from_slice(read.get(..length).unwrap_or_default());
         let surplus = self.bytes.len().saturating_sub(TAIL_BYTES);
+        self.is_cut |= surplus > 0;
         self.bytes.drain(..surplus);
     }
 
@@ -164,8 +168,11 @@ impl Tail {
         }
     }
 
-    fn last_line(&self) -> String {
+    fn last_line(&self, hush: impl Fn(&str) -> String) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
+        // Of a line whose beginning is gone nobody knows what the rest of it was.
+        let whole = if self.is_cut { text.split_once('\n').map_or("", |(_, whole)| whole) } else { &text };
+        let text = hush(whole);
         let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
         let seen = line.chars().map(|one| if one.is_control() { '?' } else { one });
         let mut said = String::new();

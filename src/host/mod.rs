@@ -23,6 +23,7 @@
 pub mod agent;
 pub mod bell;
 pub mod blocks;
+pub mod board_clock;
 pub mod clock;
 pub mod crew;
 pub mod device;

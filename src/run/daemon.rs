@@ -39,6 +39,7 @@ mod mail;
 pub mod preparing;
 mod pulse;
 pub mod settings;
+mod stillness;
 mod succession;
 mod turns;
 
@@ -105,6 +106,7 @@ fn live(options: &DaemonOptions) -> Result<Ended, DaemonError> {
     let mail = Mail::new(&settings, heart.myself(), entropy::dice().map_err(DaemonError::Entropy)?)?;
     let door = door::open().map_err(DaemonError::Door)?;
     let beating = heart.begin()?;
+    stillness::begin(pulse.of_clock());
     let ended = serve(&settings, Rc::new(Engine::new(pulse, mail, gates, settings.clone())), door, stops);
     door::close();
     // Its thread ends when it was told to, or when the engine's end is gone.
@@ -212,6 +214,9 @@ fn tell(settings: &Settings, change: &Change) {
         Change::Installed(view) => log::info!("view {}: {}", view.number, names(view.nodes())),
         Change::Quorate(number) => log::info!("quorate by view {number}"),
         Change::Inquorate => log::warn!("not quorate any more; see 'evms why'"),
+        Change::StoodStill => log::warn!(
+            "this machine stood still with its clock, or somebody set the one on its board: its lease is over, and its gates close now"
+        ),
         Change::PassedOver(number) => log::warn!(
             "the others went on without this node in view {number}: it did not hear them, or stood still with its clock; its lease \
              is over, and its gates close now"

@@ -282,16 +282,14 @@ fn put_aside(
 ) {
     let mut names = Vec::new();
     for (going, _) in stay.iter().filter(|(_, stays)| stays.is_busy()) {
-        let Some((uuid, _)) = live.beginning(UUID_PREFIX).find(|(_, listed)| listed.name == going.name)
-        else {
-            continue;
-        };
+        let mut all = live.beginning(UUID_PREFIX);
+        let Some((uuid, device)) = all.find(|(_, listed)| listed.name == going.name) else { continue };
         let container = container_in(uuid).unwrap_or_default();
         if !failing.is_all_of(&going.name, container) {
             continue;
         }
         let epoch = gates_of(live, container).filter_map(|gate| stack::epoch_in(&gate.name)).max();
-        let new = aside::put(dm, &going.name, epoch.unwrap_or("0.0"), cookie);
+        let new = aside::put(dm, device, epoch.unwrap_or("0.0"), cookie);
         names.extend(new.filter(|_| going.role == Role::Volume));
     }
     if !names.is_empty() {

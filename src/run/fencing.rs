@@ -24,6 +24,11 @@ use crate::run::failure::RunError;
 use crate::run::succession::{Asked, carry_out, duties};
 use crate::volume::choose::Chosen;
 
+/// Tries of taking what a node held that is proven off; and milliseconds between two of them at most.
+const TAKES_MAX: usize = 30;
+const TAKE_PAUSE_MS_MAX: u64 = 60_000;
+/// The exit code of `off` that did it, or had nothing to do.
+const DONE: i32 = 0;
 /// What an exit code of `status` means (FenceAgentAPI of ClusterLabs).
 const STATUS_ON: i32 = 0;
 const STATUS_OFF: i32 = 2;
@@ -35,8 +40,8 @@ struct Look {
     term: u64,
     /// The lives of it that containers name.
     lives: Vec<Incarnation>,
-    /// Is there a container whose disks do not tell?
-    unclear: bool,
+    /// Containers of this cluster whose disks do not tell.
+    unclear: Vec<ContainerId>,
 }
 
 /// Has it cut, by this node's agents for it, and takes what it held. An error is one after which this is to be tried again.
@@ -54,13 +59,14 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
 
 /// Who holds nothing is not fenced (safety 3.4).
 fn nothing_held(look: &Look) -> Result<(), RunError> {
-    match look.unclear {
-        false => Ok(()),
-        true => Err(RunError::say(
-            Kind::Refused,
-            "no fence agent was asked: the disks of a container do not tell who has gates of it; they are read again",
-        )),
-    }
+    let [unclear, ..] = look.unclear.as_slice() else { return Ok(()) };
+    Err(RunError::say(
+        Kind::Refused,
+        format!(
+            "no fence agent was asked: no majority of the disks of container {unclear} tells who has gates of it; they are read again; \
+             bring its disks back, see: evms check {unclear}"
+        ),
+    ))
 }
 
 impl Look {
@@ -100,12 +106,12 @@ fn of(context: &Context) -> Result<&Cluster, RunError> {
     }
 }
 
-/// The lives of the victim by which it holds something that this node may take; and, is there a container that does not tell?
+/// The lives of the victim by which it holds something that this node may take; and containers of the cluster that do not tell.
 fn named(
     context: &Context,
     cluster: &Cluster,
     victim: NodeUuid,
-) -> Result<(Vec<Incarnation>, bool), RunError> {
+) -> Result<(Vec<Incarnation>, Vec<ContainerId>), RunError> {
     let scene = context.look_for_members()?;
     let victims = [victim];
     let asked = Asked { agents: &victims, receipts: &[] };
@@ -115,8 +121,10 @@ fn named(
         _ => None,
     };
     let lives: Vec<Incarnation> = all.filter_map(life).gather();
-    let tells = |chosen: &Chosen| chosen.majority_read;
-    let unclear = scene.containers.iter().any(|found| !found.chosen.as_ref().is_ok_and(tells));
+    let of = cluster.warrant.cluster;
+    let is_silent = |chosen: &Chosen| !chosen.majority_read && chosen.model.container.cluster == of;
+    let unclear = scene.containers.iter().filter(|found| found.chosen.as_ref().is_ok_and(is_silent));
+    let unclear = unclear.map(|found| found.id).gather();
     Ok((lives, unclear))
 }
 
@@ -184,12 +192,13 @@ impl Tried {
     /// `off`, and then, whatever that answered, `status`. Never `reboot`: who is started again is not off.
     fn once(agent: &Agent, program: &Path) -> Tried {
         let limit_ms = agent.timeout_s * 1000;
-        let off = agent::call(program, &agent.input("off"), limit_ms);
+        let call = |action| agent::call(program, &agent.input(action), limit_ms, |said| agent.hush(said));
+        let off = call("off");
         let came_back = matches!(off.ended, Ended::Code(_) | Ended::Signal(_));
         let returned = came_back.then(clock::boot_now);
         let status = returned.map(|_| {
             let asked = clock::boot_now();
-            (asked, agent::call(program, &agent.input("status"), limit_ms), clock::boot_now())
+            (asked, call("status"), clock::boot_now())
         });
         Tried { off, returned, status }
     }
@@ -203,7 +212,9 @@ impl Tried {
             victim,
             incarnation,
             agent: AgentName::of(&agent.program),
-            off_returned: self.returned,
+            // A program that does nothing at all, for its text is broken or its words are, ends with 2 as often as not: whoever says
+            // that it is off has said first that it did it.
+            off_done: self.returned.filter(|_| self.off.ended == Ended::Code(DONE)),
             status_asked,
             status: power,
             status_read,
@@ -219,8 +230,8 @@ impl Tried {
 
     fn in_words(&self, agent: &Agent) -> String {
         let one = |what: &str, answer: &Answer, meaning: &str| {
-            let said = match agent.hush(&answer.said) {
-                said if said.is_empty() => said,
+            let said = match answer.said.as_str() {
+                "" => String::new(),
                 said => format!(", last line '{said}'"),
             };
             let ended = match &answer.ended {
@@ -257,29 +268,69 @@ fn power(status: &Answer) -> Power {
 }
 
 /// Takes what it held, when nothing of it is under way any more; what this node sees not all disks of it leaves to the others for a
-/// while, as always (F30).
-fn take(mut look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<(), RunError> {
-    let (drained, late_ms) = {
+/// while, as always (F30). What cannot be taken now is tried again, with what was proven once: whoever switches that machine on again
+/// must not find it switched off by this.
+fn take(look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<(), RunError> {
+    let (drained, mut pause_ms) = {
         let cluster = of(&look.context)?;
         let read = receipts.iter().map(|receipt| receipt.status_read).max().unwrap_or_default();
         (read.plus_ms(cluster.timing.stopped_ms(0)), RANK_MS * cluster.size())
     };
-    for round_ms in [0, late_ms] {
-        wait_until(drained.plus_ms(round_ms));
-        let owed = owed(&look.context, victim, receipts)?;
-        for (container, duty) in owed {
-            carry_out(&mut look.context, container, duty)?;
-        }
-        let cluster = of(&look.context)?;
-        if named(&look.context, cluster, victim)?.0.is_empty() {
+    wait_until(drained);
+    let mut next = Some(look);
+    for _ in 0..TAKES_MAX {
+        if let Some(look) = next.take()
+            && take_once(look, victim, receipts)? == Taken::All
+        {
             return Ok(());
         }
+        wait_until(clock::boot_now().plus_ms(pause_ms));
+        pause_ms = (pause_ms * 2).min(TAKE_PAUSE_MS_MAX);
+        next = match Look::take(victim) {
+            Ok(Some(look)) => Some(look),
+            // It is back, as another life: what of it that one holds is its own.
+            Ok(None) => return Ok(()),
+            // Not quorate now.
+            Err(why) => {
+                log::warn!("{why}");
+                None
+            }
+        };
     }
-    let name = look.name_of(victim);
     Err(RunError::say(
         Kind::Refused,
-        format!("{name} is off, and not all that it held is taken; that is tried again"),
+        "what a node held that is proven off is not taken after many tries; see the log for why; that is tried again",
     ))
+}
+
+/// What one try of taking it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// Nothing is left.
+    All,
+    /// Something is, or the disks of a container do not tell.
+    NotAll,
+}
+
+/// One container that cannot be taken keeps no other.
+fn take_once(mut look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<Taken, RunError> {
+    for (container, duty) in owed(&look.context, victim, receipts)? {
+        if let Err(why) = carry_out(&mut look.context, container, duty) {
+            log::error!("container {}: {why}", container.short());
+        }
+    }
+    let cluster = of(&look.context)?;
+    let (lives, unclear) = named(&look.context, cluster, victim)?;
+    let is_proven = |life: &Incarnation| receipts.iter().any(|receipt| receipt.incarnation == *life);
+    match lives.iter().all(is_proven) {
+        true if lives.is_empty() && unclear.is_empty() => Ok(Taken::All),
+        true => Ok(Taken::NotAll),
+        // Of another life nothing was proven: it was switched on since.
+        false => Err(RunError::say(
+            Kind::Refused,
+            "the node was started again since it was proven off, and is absent again; that is looked at anew",
+        )),
+    }
 }
 
 /// What is to be done on the agents' word.

@@ -69,8 +69,8 @@ pub(super) fn duties(context: &Context, cluster: &Cluster, found: &Found, asked:
     let container = &chosen.model.container;
     let mine = container.owner.as_ref().is_some_and(|owner| owner.node == context.machine.node);
     if chosen.committed && !mine {
-        // Somebody else was quicker.
-        pending::end(container.id);
+        // Somebody else was quicker, unless this look is older than what another process of this node does.
+        pending::end_if_idle(container.id);
     }
     // Who sees all of its disks comes before who does not (F30).
     let waits = container.kind == ContainerKind::Private && !found.missing().is_empty();
@@ -106,8 +106,10 @@ pub(super) fn carry_out(context: &mut Context, container: ContainerId, duty: Dut
     match duty {
         Duty::Take(owner, evidence) => {
             let watchdog_ms = context.watchdog(&id)?;
-            pending::begin(container).map_err(|error| {
-                RunError::say(Kind::Refused, format!("it was not taken: /run/evms takes no file: {error}"))
+            let _pending = pending::begin(container).map_err(|error| {
+                let words =
+                    "it was not taken: another process of this node is at it, or /run/evms takes no file";
+                RunError::say(Kind::Refused, format!("{words}: {error}"))
             })?;
             let done = context.take_over(&id, &owner, evidence, (REASON, Some(watchdog_ms)))?;
             log::warn!("{}", done.done);

@@ -61,3 +61,4 @@ pub mod trouble;
 pub mod udev;
 pub mod volatile;
 pub mod work;
+pub mod writer;

@@ -11,6 +11,7 @@ use vm_tests::network::Network;
 use vm_tests::scene;
 use vm_tests::task::{Task, wait_until};
 use vm_tests::trouble::Trouble;
+use vm_tests::writer::{Writer, goes_on};
 
 const SIZE_MIB: u64 = 32;
 const DISKS: usize = 3;
@@ -27,20 +28,6 @@ const NO_GATES: &str = "evms-fence status --json | grep -q '\"gates\":\\[\\]'";
 const OPEN: &str = "evms-fence status --json | grep -q '\"state\":\"open\"'";
 /// As the kernel has it: of every gate, whether it is stopped.
 const GATES: &str = "for d in /sys/block/dm-*/dm; do case $(cat $d/name) in evms:gate:*) cat $d/suspended;; esac; done 2>/dev/null | sort -u";
-/// Writes one block after the other from the block `$3` on, each with who wrote it; ends at the first error.
-const WRITER: &str = "#!/bin/sh
-i=0
-while [ ! -e /tmp/enough ]; do
-    i=$((i + 1))
-    printf '%-4095s\\n' \"$1 $i\" >/tmp/block
-    dd if=/tmp/block of=$2 bs=4096 seek=$(($3 + i % 128)) oflag=direct conv=notrunc 2>/tmp/dd || {
-        echo \"write $i failed: $(cat /tmp/dd)\"
-        exit 1
-    }
-    echo $i >/tmp/count.new
-    mv /tmp/count.new /tmp/count
-done
-";
 
 struct Bench {
     nodes: [Guest; 3],
@@ -82,9 +69,6 @@ impl Bench {
     fn found(&mut self) -> Result<(), Trouble> {
         let [one, two, three] = &mut self.nodes;
         cluster::found(&mut [&mut *one, &mut *two, &mut *three], &self.lan, "")?;
-        for guest in [&mut *one, two, three] {
-            guest.push("/tmp/writer", WRITER.as_bytes())?;
-        }
         let disks = self.disks.iter().map(|disk| one.device(disk)).collect::<Result<Vec<_>, _>>()?;
         one.ok(&format!("evms container create data --private --owner n1 {}", disks.join(" ")))?;
         one.ok("evms volume create data/home --size 8M --stripes 3").map(drop)
@@ -155,34 +139,6 @@ impl Bench {
     }
 }
 
-fn write(guest: &mut Guest, name: &str, device: &str, from: u32) -> Result<Task, Trouble> {
-    guest.ok("rm -f /tmp/enough /tmp/count")?;
-    let task = Task::start(guest, "writer", &format!("sh /tmp/writer {name} {device} {from}"))?;
-    goes_on(guest)?;
-    Ok(task)
-}
-
-/// More is written than there was.
-fn goes_on(guest: &mut Guest) -> Result<(), Trouble> {
-    wait_until(guest, "[ -s /tmp/count ]")?;
-    let count = guest.ok("cat /tmp/count")?;
-    wait_until(guest, &format!("[ $(cat /tmp/count) -gt $(({} + 3)) ]", count.trim()))
-}
-
-/// It ends without an error in all its time.
-fn enough(guest: &mut Guest, writer: Task) -> Result<(), Trouble> {
-    guest.ok("touch /tmp/enough")?;
-    let said = writer.end(guest)?;
-    assert_eq!((said.code, said.text().as_str()), (0, ""));
-    Ok(())
-}
-
-fn fails(guest: &mut Guest, writer: Task) -> Result<(), Trouble> {
-    let said = writer.end(guest)?;
-    assert!(said.code == 1 && said.text().contains("Input/output error"), "{}", said.text());
-    Ok(())
-}
-
 fn seconds(guest: &mut Guest) -> Result<f64, Trouble> {
     let text = guest.ok("cut -d' ' -f1 /proc/uptime")?;
     text.trim().parse().map_err(|_| Trouble::Unexpected(format!("'{text}' is no number of seconds")))
@@ -229,7 +185,7 @@ fn what_nobody_uses_is_left_alone(bench: &mut Bench) -> Result<(), Trouble> {
 /// F1: it lives and is cut off; its gates are closed, and what waits in front of them fails when it is back.
 fn who_was_cut_off_finds_it_gone(bench: &mut Bench) -> Result<(), Trouble> {
     bench.nodes[0].ok("evms activate data")?;
-    let writer = write(&mut bench.nodes[0], "n1", VOLUME, 0)?;
+    let writer = Writer::start(&mut bench.nodes[0], "n1", VOLUME, 0)?;
     let before = seconds(&mut bench.nodes[1])?;
     bench.alone(0);
     wait_until(&mut bench.nodes[1], &format!("[ -e {VOLUME} ]"))?;
@@ -243,7 +199,7 @@ fn who_was_cut_off_finds_it_gone(bench: &mut Bench) -> Result<(), Trouble> {
     // The third one waited for its turn, and found nothing to do.
     bench.nodes[2].ok("sleep 5 && [ ! -e /dev/evms/data ]")?;
     bench.heal()?;
-    fails(&mut bench.nodes[0], writer)?;
+    writer.fails(&mut bench.nodes[0])?;
     wait_until(&mut bench.nodes[0], NO_GATES)?;
     assert_eq!(bench.sum(1)?, sum);
     assert!(bench.nodes[0].run("evms activate data")?.code == NOT_OWNER);
@@ -286,7 +242,7 @@ fn what_is_mounted_is_put_aside(bench: &mut Bench) -> Result<(), Trouble> {
 fn who_comes_back_in_the_middle(bench: &mut Bench) -> Result<(), Trouble> {
     let mut has = 0;
     for late_ms in (0..5).map(|step| 8_000 + step * 1_200) {
-        let writer = write(&mut bench.nodes[has], &format!("n{}", has + 1), VOLUME, 0)?;
+        let writer = Writer::start(&mut bench.nodes[has], &format!("n{}", has + 1), VOLUME, 0)?;
         bench.alone(has);
         bench.nodes[2].ok(&format!("usleep {late_ms}000"))?;
         bench.heal()?;
@@ -295,9 +251,9 @@ fn who_comes_back_in_the_middle(bench: &mut Bench) -> Result<(), Trouble> {
         eprintln!("  back after {late_ms} ms: {}", if goes_on_here { "kept" } else { "taken over" });
         if goes_on_here {
             goes_on(&mut bench.nodes[has])?;
-            enough(&mut bench.nodes[has], writer)?;
+            writer.enough(&mut bench.nodes[has])?;
         } else {
-            fails(&mut bench.nodes[has], writer)?;
+            writer.fails(&mut bench.nodes[has])?;
         }
         has = holder;
     }
@@ -328,7 +284,7 @@ fn what_is_shared_goes_on(bench: &mut Bench) -> Result<(), Trouble> {
     let mut writers = Vec::new();
     for (node, guest) in (0u32..).zip(&mut bench.nodes) {
         guest.ok("evms activate data")?;
-        writers.push(write(guest, &format!("n{}", node + 1), VOLUME, node * 128)?);
+        writers.push(Writer::start(guest, &format!("n{}", node + 1), VOLUME, node * 128)?);
     }
     let said = bench.nodes[0].run("evms volume delete data/home")?;
     assert!(said.code != 0, "{}", said.text());
@@ -339,13 +295,13 @@ fn what_is_shared_goes_on(bench: &mut Bench) -> Result<(), Trouble> {
         goes_on(guest)?;
     }
     bench.heal()?;
-    fails(&mut bench.nodes[2], writers.remove(2))?;
+    writers.remove(2).fails(&mut bench.nodes[2])?;
     wait_until(&mut bench.nodes[2], NO_GATES)?;
     bench.nodes[2].ok("evms activate data")?;
-    let writer = write(&mut bench.nodes[2], "n3", VOLUME, 256)?;
+    let writer = Writer::start(&mut bench.nodes[2], "n3", VOLUME, 256)?;
     writers.push(writer);
     for (guest, writer) in bench.nodes.iter_mut().zip(writers) {
-        enough(guest, writer)?;
+        writer.enough(guest)?;
     }
     // What each wrote is what the others read.
     for (node, guest) in bench.nodes.iter_mut().enumerate() {
@@ -369,7 +325,7 @@ fn what_is_shared_goes_on(bench: &mut Bench) -> Result<(), Trouble> {
 
 /// F15.
 fn a_panic_of_the_owner(bench: &mut Bench) -> Result<(), Trouble> {
-    let _writer = write(&mut bench.nodes[1], "n2", VOLUME, 0)?;
+    let _writer = Writer::start(&mut bench.nodes[1], "n2", VOLUME, 0)?;
     let before = seconds(&mut bench.nodes[0])?;
     Task::start(
         &mut bench.nodes[1],

@@ -80,13 +80,17 @@ impl Membership {
         view.members.iter().any(beyond)
     }
 
-    /// The view that a member of the promised one counts in now, later and without this node. Who is in that one waited until this
-    /// node's lease was over: so it is, whatever a clock says that stood still with its machine (T6, safety 5.1).
+    /// The view that a member of the promised one counts in now, later and without this node, and that may make quorate: half of all
+    /// votes are in it. Who is quorate by that waited until this node's lease was over: so it is, whatever a clock says that stood
+    /// still with its machine (T6, safety 5.1). A few who hear nobody else wait for nothing.
     fn passed_over(&self) -> Option<ViewNumber> {
         let (view, _) = self.view.as_ref()?;
         let others = view.members.iter().filter(|(node, _)| **node != self.node);
         let rows = others.filter_map(|(node, boot)| self.hearing.beat_of(*node, *boot)?.rows.get(node));
-        rows.filter(|row| row.view > view.number && !row.members.has(self.node)).map(|row| row.view).max()
+        let rows = rows.filter(|row| row.view > view.number && !row.members.has(self.node));
+        rows.filter(|row| self.configuration.votes(row.members) * 2 >= self.all_votes)
+            .map(|row| row.view)
+            .max()
     }
 
     /// Takes the lease back that others have waited out, however long it seems to run.

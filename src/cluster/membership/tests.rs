@@ -328,6 +328,63 @@ fn f16_who_stood_still_with_its_clock_has_no_lease_once_it_hears_the_others() {
     assert_eq!((third.quorate(stopped.plus_ms(STEP_MS)), third.change()), (None, None));
 }
 
+/// F16, T6 behind a cut: nobody tells it but the clock on its board, and nothing that it heard or sent before counts after that.
+#[test]
+fn f16_who_knows_that_it_stood_still_has_no_lease() {
+    let mut world = World::new(3, &[1, 2, 3]);
+    world.run(10_000);
+    let mut third = world.nodes.pop().unwrap();
+    let stopped = world.now;
+    let before = Arc::new(world.nodes[1].say(world.now, true));
+    while third.change().is_some() {}
+    third.stood_still(stopped);
+    assert_eq!(third.quorate(stopped), None);
+    assert_eq!([third.change(), third.change()], [Some(Change::StoodStill), Some(Change::Inquorate)]);
+    third.hear(stopped, &before);
+    for ms in (0..5000).step_by(STEP_MS as usize) {
+        third.stamp(stopped.plus_ms(ms));
+        third.tick(stopped.plus_ms(ms));
+        assert_eq!(third.quorate(stopped.plus_ms(ms)), None, "after {ms} ms");
+    }
+    // And with the others it goes on as ever.
+    world.nodes.push(third);
+    world.now = stopped.plus_ms(5000);
+    world.run(10_000);
+    assert_eq!(world.quorate(), [1, 2, 3]);
+}
+
+/// The same of who won a tie and is alone: by its own clock its last write on the disk is new, and the other one has waited that out.
+#[test]
+fn f16_who_knows_that_it_stood_still_holds_no_tie() {
+    let mut world = World::new(2, &[1, 2]);
+    world.run(10_000);
+    world.cut = true;
+    // What both had before the cut ends first.
+    world.run(5000);
+    while world.quorate() != [1] {
+        world.step();
+        assert!(world.now.ms < 300_000, "nobody takes the tie");
+    }
+    world.run(2000);
+    let mut first = world.nodes.remove(0);
+    let stopped = world.now;
+    while world.quorate() != [2] {
+        world.step();
+        assert!(world.now.ms < 300_000, "nobody takes over the tie");
+    }
+    assert!(first.quorate(stopped).is_some(), "no time went by on its clock");
+    first.stood_still(stopped);
+    for ms in (0..5000).step_by(STEP_MS as usize) {
+        let now = stopped.plus_ms(ms);
+        assert_eq!(first.quorate(now), None, "after {ms} ms");
+        first.stamp(now);
+        first.tick(now);
+        World::serve(&mut world.disk, &mut first, now);
+        world.step();
+        assert_eq!(world.quorate(), [2]);
+    }
+}
+
 /// Of who is no member nobody waited for anything: who was alone and counted itself comes back and ends no lease.
 #[test]
 fn who_was_alone_and_comes_back_ends_no_lease() {

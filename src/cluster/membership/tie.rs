@@ -161,7 +161,8 @@ impl Membership {
                 .filter(|beat| beat.is_at(view.number, Stage::Installed))?;
             Some(self.sent.at(beat.stands_by(self.node, self.incarnation)?)?.plus_ms(lease))
         });
-        own.into_iter().chain(told).max()
+        let until = own.into_iter().chain(told).max();
+        until.filter(|until| *until >= self.stood.plus_ms(lease))
     }
 
     /// Until when the arbiter holds the promised view, where that is a tie.

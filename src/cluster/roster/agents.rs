@@ -106,6 +106,13 @@ impl Agents {
             agents.bad.push(bad.in_text(text));
             Vec::new()
         });
+        // Whoever writes the rest of the file anew keeps these lines and no others.
+        let kept = own_part(text).lines().filter(|line| line.trim_start().starts_with("[[")).count();
+        if kept != sections.len() {
+            let words = "fence agents are written as sections of their own, each under a line [[fence]]; none of them is used";
+            agents.bad.push(BadText { line: 1, what: words.into() });
+            return agents;
+        }
         for section in sections {
             agents.secret |= section.has_key("options");
             match agents.read(section, &knows) {
@@ -327,6 +334,9 @@ votes = 1
         assert_eq!((agents.all.len(), agents.bad.len()), (AGENTS_PER_NODE_MAX, 1));
         assert_eq!(agents.bad[0].to_string(), "line 25: node 'n2' has 8 agents already, the most");
         assert!(parse("fence = 1\n").bad[0].what.contains("[[fence]]"));
+        // It would be lost with the next change that the nodes agree on.
+        let inline = parse("fence = [{node = \"n2\", agent = \"a\"}]\n");
+        assert!(inline.all.is_empty() && inline.bad[0].what.contains("under a line [[fence]]"), "{inline:?}");
     }
 
     #[test]

@@ -71,8 +71,8 @@ pub struct Receipt {
     pub incarnation: Incarnation,
     /// Who was asked.
     pub agent: AgentName,
-    /// When its `off` came back, with whatever answer; nothing when it did not, and was killed.
-    pub off_returned: Option<BootTime>,
+    /// When its `off` came back and said that it was done; nothing when it did not say so.
+    pub off_done: Option<BootTime>,
     /// When its `status` was called, by itself.
     pub status_asked: BootTime,
     /// What that said.
@@ -131,12 +131,10 @@ pub fn word(victim: NodeUuid, called: &str, sworn: &str) -> Option<Evidence> {
     (sworn.trim() == oath(called)).then_some(Evidence { victim, ground: Ground::Word })
 }
 
-/// What a fence agent's run is worth: nothing but a `status` that was called when `off` had come back, and reads off, whatever `off`
-/// itself said (safety 5.5). What was under way to the disks when the power went is waited for (a machine's queue may be in a switch).
+/// What a fence agent's run is worth: nothing but a `status` that was called when `off` had come back and was done, and reads off (safety 5.5). What was under way to the disks when the power went is waited for (a machine's queue may be in a switch).
 pub fn off(receipt: &Receipt, timing: &Timing, now: BootTime) -> Prospect {
-    let Receipt { victim, incarnation, agent, off_returned, status_asked, status, status_read } = *receipt;
-    let in_order =
-        off_returned.is_some_and(|returned| returned <= status_asked && status_asked <= status_read);
+    let Receipt { victim, incarnation, agent, off_done, status_asked, status, status_read } = *receipt;
+    let in_order = off_done.is_some_and(|returned| returned <= status_asked && status_asked <= status_read);
     if status != Power::Off || !in_order {
         return Prospect::ByWordAlone;
     }
@@ -240,12 +238,12 @@ mod tests {
         assert!(evidence.covers(&container));
     }
 
-    fn receipt(life: u8, off_returned: Option<u64>, status: Power) -> Receipt {
+    fn receipt(life: u8, off_done: Option<u64>, status: Power) -> Receipt {
         Receipt {
             victim: VICTIM,
             incarnation: Incarnation([life; 16]),
             agent: AgentName::of("/usr/sbin/fence_ipmilan"),
-            off_returned: off_returned.map(|ms| BootTime { ms }),
+            off_done: off_done.map(|ms| BootTime { ms }),
             status_asked: BootTime { ms: 5000 },
             status,
             status_read: BootTime { ms: 5500 },

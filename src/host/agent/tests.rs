@@ -25,7 +25,8 @@ impl Room {
     fn call(&self, text: &str, limit_ms: u64) -> Answer {
         let path = self.script(text);
         loop {
-            match call(&path, "action=off\nip=10.0.0.2\n", limit_ms) {
+            match call(&path, "action=off\nip=10.0.0.2\n", limit_ms, |said| said.replace("top secret", "***"))
+            {
                 // Another test's thread forked while the script was open for writing.
                 Answer { ended: Ended::NotStarted(why), .. } if why.contains("os error 26") => (),
                 answer => return answer,
@@ -106,8 +107,10 @@ fn of_megabytes_the_last_line_is_told_as_far_as_anybody_reads() {
     let room = Room::new("writes");
     let text = "head -c 5000000 /dev/urandom; printf '\\n\\033[1mdone\\n'; exit 2";
     assert_eq!(room.call(text, LONG_MS), answer(Ended::Code(2), "?[1mdone"));
-    let said = room.call("head -c 3000000 /dev/zero | tr '\\0' 'x'", LONG_MS);
+    let said = room.call("head -c 900 /dev/zero | tr '\\0' 'x'", LONG_MS);
     assert_eq!(said, answer(Ended::Code(0), &"x".repeat(LINE_BYTES_MAX)));
+    // What such a line began with nobody knows any more.
+    assert_eq!(room.call("head -c 3000000 /dev/zero | tr '\\0' 'x'", LONG_MS), answer(Ended::Code(0), ""));
     // Without an end, it is killed as one that hangs.
     assert_eq!(room.call("exec yes", 500), answer(Ended::TooLate, "y"));
 }
@@ -129,7 +132,7 @@ fn what_cannot_be_run_is_said() {
     assert_eq!(find(&path.display().to_string()), Some(path.clone()));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(find(&path.display().to_string()), None);
-    let why = |path: &Path| match call(path, "", LONG_MS) {
+    let why = |path: &Path| match call(path, "", LONG_MS, str::to_string) {
         Answer { ended: Ended::NotStarted(why), said } if said.is_empty() => why,
         other => panic!("{other:?}"),
     };
@@ -140,4 +143,15 @@ fn what_cannot_be_run_is_said() {
     assert_eq!(find(&room.0.display().to_string()), None, "a folder");
     assert!(find("sh").is_some_and(|sh| sh.ends_with("sh")));
     assert_eq!(find("evms-no-such-agent"), None);
+}
+
+/// Hushed before anything is cut off: half of what was said in confidence is a secret too.
+#[test]
+fn what_is_cut_off_was_hushed_before() {
+    let room = Room::new("hush");
+    let said = room.call("printf 'x%.0s' $(seq 195); echo 'top secret'", LONG_MS).said;
+    assert_eq!(said, format!("{}***", "x".repeat(195)));
+    // Its beginning is gone with what is not kept, and so nobody knows it.
+    let said = room.call("printf 'top secret'; printf 'y%.0s' $(seq 1020); echo; echo", LONG_MS).said;
+    assert_eq!(said, "");
 }

@@ -364,7 +364,7 @@ impl Engine {
     async fn read_agents(&self, config: PathBuf) {
         let roster = self.before().clone();
         match turn::aside(move || Ok(fencing::read(&config, &roster))).await {
-            Ok(agents) => self.fencing.set(agents),
+            Ok(agents) => self.set_agents(agents),
             Err(error) => log::error!("the fence agents in /etc/evms.conf were not read: {error}"),
         }
     }

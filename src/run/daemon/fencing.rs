@@ -4,11 +4,12 @@
 
 use core::ffi::CStr;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::base::id::NodeUuid;
+use crate::base::id::{NodeId, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::roster::Roster;
 use crate::cluster::roster::agents::{Agent, Agents};
@@ -20,9 +21,14 @@ use crate::run::agents;
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::succession::AGAIN_MS;
 
+/// Milliseconds for which a node that was in the view may be absent before its power is cut.
+const GRACE_MS: u64 = 2000;
+
 /// What stands of it.
 pub struct Fencing {
     agents: RefCell<Agents>,
+    /// Who was in a view with this node since this evmsd began.
+    seen: RefCell<BTreeSet<NodeId>>,
     turns: RefCell<Turns<Beside>>,
 }
 
@@ -46,24 +52,38 @@ pub fn read(config: &Path, roster: &Roster) -> Agents {
 impl Fencing {
     /// With these.
     pub fn new(agents: Agents) -> Fencing {
-        Fencing { agents: RefCell::new(agents), turns: RefCell::new(Turns { all: Vec::new(), term: 0 }) }
-    }
-
-    /// The file says this now; who is absent already is fenced by it from the next term on.
-    pub fn set(&self, agents: Agents) {
-        *self.agents.borrow_mut() = agents;
+        Fencing {
+            agents: RefCell::new(agents),
+            seen: RefCell::default(),
+            turns: RefCell::new(Turns { all: Vec::new(), term: 0 }),
+        }
     }
 }
 
 impl Engine {
-    /// A term of the lease began, in which this node has that rank.
+    /// The file says this now, of who is absent already too.
+    pub fn set_agents(&self, agents: Agents) {
+        *self.fencing.agents.borrow_mut() = agents;
+        self.plan_fencing_of_now();
+    }
+
+    /// A term of the lease began, in which this node has that rank. Who was here a moment ago may be back in one, and who was not here
+    /// yet may be in the middle of its boot: nobody switches it on again.
     pub fn plan_fencing(&self, term: u64, since: BootTime, rank: u64) {
+        let timing = self.settings().roster.configuration.timing;
+        let mut seen = self.fencing.seen.borrow_mut();
+        seen.extend(self.members());
+        let grace_ms = |node: &NodeId| match seen.contains(node) {
+            true => GRACE_MS,
+            false => timing.stopped_ms(timing.watchdog_ms),
+        };
         let agents = self.fencing.agents.borrow();
         let configuration = &self.settings().roster.configuration;
         let victims = self.absentees().into_iter().filter_map(|node| {
             let limit_ms = agents.limit_ms(&self.settings().roster.name_of(node));
             let machine = configuration.nodes.get(&node)?.uuid;
-            (limit_ms > 0).then_some((machine, since.plus_ms(rank.saturating_mul(limit_ms))))
+            let at = since.plus_ms(grace_ms(&node)).plus_ms(rank.saturating_mul(limit_ms));
+            (limit_ms > 0).then_some((machine, at))
         });
         self.fencing.turns.borrow_mut().begin(term, victims);
     }

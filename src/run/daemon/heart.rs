@@ -216,6 +216,10 @@ impl Heart {
     }
 
     fn notice_gaps(&mut self, now: BootTime) {
+        // Told before anything is believed or said by a clock that stood.
+        if self.pulse.stood_ms().is_some() {
+            self.detector.membership_mut().stood_still(now);
+        }
         let gap = now.ms.saturating_sub(self.ran.ms);
         let beat_ms = self.settings.roster.configuration.timing.beat_ms;
         if gap > beat_ms * LATE_BEATS {

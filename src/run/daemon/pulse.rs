@@ -53,7 +53,32 @@ struct Between {
     stamp_ms: AtomicU64,
     /// This node has gates.
     holds: AtomicBool,
+    /// Milliseconds for which this machine stood still since the detector took note of that last; 0 for not at all.
+    stood_ms: AtomicU64,
     stopped: AtomicBool,
+}
+
+/// The end of who looks at the clock on the board.
+pub struct OfClock {
+    between: Arc<Between>,
+}
+
+impl OfClock {
+    /// Does this node run containers?
+    pub fn holds(&self) -> bool {
+        self.between.holds.load(Ordering::Acquire)
+    }
+
+    /// Tells the detector that this machine stood still for so many milliseconds.
+    pub fn stood_still(&self, ms: u64) {
+        self.between.stood_ms.store(ms, Ordering::Release);
+        self.between.to_heart.ring();
+    }
+
+    /// Is it to end?
+    pub fn is_stopped(&self) -> bool {
+        self.between.stopped.load(Ordering::Acquire)
+    }
 }
 
 /// The engine's end.
@@ -87,6 +112,7 @@ impl Pulse {
                 to_engine,
                 stamp_ms,
                 holds: AtomicBool::new(false),
+                stood_ms: AtomicU64::new(0),
                 stopped,
             }),
             orders,
@@ -99,6 +125,11 @@ impl Pulse {
     pub fn of_heart(&self) -> Option<OfHeart> {
         let (orders, words) = self.other.borrow_mut().take()?;
         Some(OfHeart { between: Arc::clone(&self.between), orders, words })
+    }
+
+    /// For who looks at the clock on the board.
+    pub fn of_clock(&self) -> OfClock {
+        OfClock { between: Arc::clone(&self.between) }
     }
 
     /// Tells the detector something.
@@ -158,6 +189,11 @@ impl OfHeart {
     /// When the engine lived last.
     pub fn stamp(&self) -> BootTime {
         BootTime { ms: self.between.stamp_ms.load(Ordering::Acquire) }
+    }
+
+    /// For how many milliseconds this machine stood still, told once.
+    pub fn stood_ms(&self) -> Option<u64> {
+        Some(self.between.stood_ms.swap(0, Ordering::AcqRel)).filter(|ms| *ms > 0)
     }
 
     /// Does this node run containers?

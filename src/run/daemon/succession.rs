@@ -49,7 +49,7 @@ impl Engine {
             return self.plan_fencing(0, since, 0);
         }
         let timing = self.settings().roster.configuration.timing;
-        let rank = self.members().iter().position(|node| *node == self.settings().node).unwrap_or(0) as u64;
+        let rank = self.turn_in_view();
         self.plan_fencing(number, since, rank);
         let turn = since.plus_ms(timing.stopped_ms(timing.watchdog_ms) + rank * RANK_MS);
         self.succession.turn.set(turn);
@@ -60,6 +60,19 @@ impl Engine {
             (true, true) => None,
         };
         self.succession.next.set(first.map(|first| (first, AGAIN_MS.0)));
+    }
+
+    /// What is known of the term that is, said once more: other agents are there by now.
+    pub fn plan_fencing_of_now(&self) {
+        let Term { number, since } = self.succession.term.get();
+        if number != 0 {
+            self.plan_fencing(number, since, self.turn_in_view());
+        }
+    }
+
+    /// How many come before this node in the view.
+    fn turn_in_view(&self) -> u64 {
+        self.members().iter().position(|node| *node == self.settings().node).unwrap_or(0) as u64
     }
 
     /// Who is in the configuration and not in the view.

@@ -55,8 +55,10 @@ fn only_a_status_that_reads_off_is_proof() {
             "echo no route; exit 1",
             "exit 2",
             "off ended with 1, last line 'no route'; status ended with 2 (off)",
-            true,
+            false,
         ),
+        // A text that the shell cannot read, or words that a program does not know, end with 2 as well.
+        ("broken", "exit 2", "exit 2", "off ended with 2; status ended with 2 (off)", false),
         ("lies", "exit 0", "exit 0", "off ended with 0; status ended with 0 (on)", false),
         ("off-says-off", "exit 2", "exit 1", "off ended with 2; status ended with 1 (it cannot tell)", false),
         ("killed", "exit 0", "kill -9 $$", "off ended with 0; status was ended by signal 9", false),

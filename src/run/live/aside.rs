@@ -9,9 +9,11 @@ use crate::run::live::Live;
 use crate::run::report::DeadLine;
 use crate::volume::stack::{Dead, VOLUMES};
 
-/// Gives a device the name of the dead, under this epoch; that name, or nothing where it kept its own.
-pub fn put(dm: &mut Dm, name: &str, epoch: &str, cookie: &Cookie) -> Option<String> {
-    let state = dm.status(name).ok().flatten()?;
+/// Gives a device the name of the dead, under this epoch; that name, or nothing where it kept its own, or has gone and another one has its
+/// name by now.
+pub fn put(dm: &mut Dm, device: &Listed, epoch: &str, cookie: &Cookie) -> Option<String> {
+    let name = &device.name;
+    let state = dm.status(name).ok().flatten().filter(|state| state.number == device.number)?;
     let new = Dead::name(name, epoch, state.number.minor);
     // Whatever it was: nothing is to be looked for on it any more, and no link is to point at it (safety 4.9).
     let told = dm.rename(name, &new, cookie.event(Role::Gate));

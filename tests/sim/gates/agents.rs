@@ -89,7 +89,7 @@ impl World {
             self.after(us, Event::PowerOn(victim));
         }
         if let Some(process) = self.processes.get_mut(&number) {
-            process.off_returned = comes_back.then_some(now);
+            process.off_done = comes_back.then_some(now);
         }
         let us = self.chance.between(20_000, 1_500_000);
         Next::Again(Do::Status(victim), us)
@@ -106,12 +106,12 @@ impl World {
         };
         let uuid = self.uuid(victim);
         let Some(process) = self.processes.get_mut(&number) else { return Next::Go };
-        let off_returned = process.off_returned;
+        let off_done = process.off_done;
         let receipt = |life| Receipt {
             victim: uuid,
             incarnation: life,
             agent: AgentName::of("fence_sim"),
-            off_returned,
+            off_done,
             status_asked: now,
             status,
             status_read: now,

@@ -90,7 +90,7 @@ pub struct Process {
     pub absent: Vec<Absence>,
     /// What it fences: the lives that are named, when `off` came back, and what is proven.
     pub lives: Vec<Incarnation>,
-    pub off_returned: Option<BootTime>,
+    pub off_done: Option<BootTime>,
     pub receipts: Vec<Receipt>,
     /// What was read last of each container.
     pub seen: [Option<Chosen>; 2],
@@ -141,7 +141,7 @@ impl World {
             warrant: None,
             absent: Vec::new(),
             lives: Vec::new(),
-            off_returned: None,
+            off_done: None,
             receipts: Vec::new(),
             seen: [None, None],
             sound: [false; 2],

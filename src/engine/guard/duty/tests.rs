@@ -60,7 +60,7 @@ fn cut(life: u8, status: Power) -> [Receipt; 1] {
         victim: VICTIM,
         incarnation: Incarnation([life; 16]),
         agent: AgentName::of("fence_x"),
-        off_returned: Some(BootTime { ms: 2000 }),
+        off_done: Some(BootTime { ms: 2000 }),
         status_asked: BootTime { ms: 2000 },
         status,
         status_read: BootTime { ms: 2000 },
