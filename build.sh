@@ -314,7 +314,7 @@ vm() {
 }
 
 # Clusters of guests: one of these at a time, for each has three guests that must hear each other in time.
-VM_CLUSTERS="takeover stopped gates owners agents"
+VM_CLUSTERS="takeover stopped gates owners agents two"
 
 # All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end.
 vm_all() {

@@ -93,6 +93,9 @@ fn missing(now: BootTime, detector: &Detector, roster: &Roster) -> String {
 fn why(now: BootTime, standing: Standing, detector: &Detector, roster: &Roster) -> String {
     let (votes, needed, all) = detector.membership().votes();
     match standing {
+        Standing::Quorate(_) if detector.membership().tied().is_some() => {
+            "the view has half of the votes, and the arbitration disks are held for it".into()
+        }
         Standing::Quorate(_) => format!("members with {votes} of {all} votes echo this node, {needed} are needed"),
         Standing::Leaving => "this node leaves".into(),
         Standing::Outdated(nodes) => outdated_words(nodes, roster),
