@@ -109,7 +109,7 @@ impl Agents {
         // Whoever writes the rest of the file anew keeps these lines and no others.
         let kept = own_part(text).lines().filter(|line| line.trim_start().starts_with("[[")).count();
         if kept != sections.len() {
-            let words = "fence agents are written as sections of their own, each under a line [[fence]]; none of them is used";
+            let words = "fence agents have to be sections of their own, each under a line [[fence]]";
             agents.bad.push(BadText { line: 1, what: words.into() });
             return agents;
         }
