@@ -317,13 +317,10 @@ impl Membership {
     /// The machine stood still, and its clock with it: whoever waited for the end of its lease, or of its tie, has waited for it by
     /// now (T6, safety 5.1).
     pub fn stood_still(&mut self, now: BootTime) {
-        let had = self.quorate(now).is_some();
         self.stood = now;
         // Alone too: where that was by a tie the other half may have it by now, and to renew it would be to fight for it.
         self.begin_silent(now);
-        if had {
-            self.tell(Change::StoodStill);
-        }
+        self.tell(Change::StoodStill);
         self.extend_lease(now);
     }
 

@@ -22,11 +22,6 @@ impl Stillness {
         let ahead_ms = board_ms.saturating_sub(now.ms.saturating_sub(then.ms));
         (ahead_ms > AHEAD_MS_MAX).then_some(ahead_ms)
     }
-
-    /// Nobody looked for a while.
-    pub fn forget(&mut self) {
-        self.last = None;
-    }
 }
 
 #[cfg(test)]
@@ -57,7 +52,5 @@ mod tests {
         still.look(1000, at(5_000));
         assert_eq!(still.look(10, at(5_100)), None, "somebody set it");
         assert_eq!(still.look(70, at(65_100)), None, "nobody looked for a minute");
-        still.forget();
-        assert_eq!(still.look(1000, at(65_200)), None);
     }
 }

@@ -19,6 +19,9 @@ use crate::host::wait;
 const LINE_BYTES_MAX: usize = 900;
 /// Facility "daemon" of syslog, shifted as it is sent.
 const FACILITY: u8 = 3 << 3;
+/// Lines that the kernel takes from one opening of its log within five seconds (DEFAULT_RATELIMIT_BURST): what comes after them it takes
+/// without a word and forgets. The words of a bad moment come at once, and all of them are wanted.
+const KERNEL_LINES: u8 = 10;
 
 /// Where lines go.
 enum Sink {
@@ -27,7 +30,14 @@ enum Sink {
         levels: bool,
     },
     Syslog(UnixDatagram),
-    Kernel(File),
+    Kernel(KernelLog),
+}
+
+/// The kernel's log, opened anew before it forgets what is written.
+struct KernelLog {
+    file: File,
+    /// That this opening took.
+    lines: u8,
 }
 
 /// The log.
@@ -62,9 +72,21 @@ fn again(socket: &UnixDatagram, bytes: &[u8]) -> bool {
     socket.connect("/dev/log").is_ok() && socket.send(bytes).is_ok()
 }
 
-fn kernel() -> Option<Sink> {
-    let flags = libc::O_NONBLOCK;
-    OpenOptions::new().write(true).custom_flags(flags).open("/dev/kmsg").ok().map(Sink::Kernel)
+impl KernelLog {
+    fn open() -> Option<KernelLog> {
+        let file = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").ok()?;
+        Some(KernelLog { file, lines: 0 })
+    }
+
+    fn write(&mut self, line: &[u8]) -> bool {
+        if self.lines >= KERNEL_LINES
+            && let Some(anew) = KernelLog::open()
+        {
+            *self = anew;
+        }
+        self.lines = self.lines.saturating_add(1);
+        self.file.write_all(line).is_ok()
+    }
 }
 
 fn stderr() -> Sink {
@@ -77,10 +99,10 @@ impl Journal {
         let read = std::io::stderr().is_terminal() || std::env::var_os("JOURNAL_STREAM").is_some();
         let sink = match wanted {
             Wanted::Any if read => None,
-            Wanted::Any => syslog().or_else(kernel),
+            Wanted::Any => syslog().or_else(|| KernelLog::open().map(Sink::Kernel)),
             Wanted::Stderr => None,
             Wanted::Syslog => syslog(),
-            Wanted::Kernel => kernel(),
+            Wanted::Kernel => KernelLog::open().map(Sink::Kernel),
         };
         Journal { sink: Mutex::new(sink.unwrap_or_else(stderr)), dropped: AtomicU64::new(0) }
     }
@@ -110,7 +132,9 @@ impl Sink {
         let _ = match self {
             Sink::Stderr { levels: true } => writeln!(line, "<{severity}>{words}"),
             Sink::Stderr { levels: false } => writeln!(line, "evmsd: {words}"),
-            Sink::Syslog(_) | Sink::Kernel(_) => write!(line, "<{}>evmsd: {words}", FACILITY | severity),
+            Sink::Syslog(_) => write!(line, "<{}>evmsd: {words}", FACILITY | severity),
+            // One without an end is kept back for what may be added to it, until somebody else writes.
+            Sink::Kernel(_) => writeln!(line, "<{}>evmsd: {words}", FACILITY | severity),
         };
         let bytes = line.as_bytes();
         match self {
@@ -119,7 +143,7 @@ impl Sink {
                 wait::is_writable(&std::io::stderr()) && std::io::stderr().write_all(bytes).is_ok()
             }
             Sink::Syslog(socket) => socket.send(bytes).is_ok() || again(socket, bytes),
-            Sink::Kernel(file) => file.write_all(bytes).is_ok(),
+            Sink::Kernel(log) => log.write(bytes),
         }
     }
 }
@@ -155,6 +179,8 @@ impl Log for Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
     use super::*;
 
     #[test]
@@ -163,5 +189,27 @@ mod tests {
         assert_eq!(cut(&long).len(), LINE_BYTES_MAX);
         assert_eq!(cut("short"), "short");
         assert_eq!(cut(&format!("x{long}")).len(), LINE_BYTES_MAX - 1);
+    }
+
+    /// As the kernel's own log has it, which forgets what comes after ten lines of one opening.
+    #[test]
+    fn the_kernel_forgets_none_of_many_lines() {
+        let read = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg");
+        let (Ok(mut read), Some(mut log)) = (read, KernelLog::open()) else {
+            eprintln!("NOT RUN: this machine shows nobody its kernel's log");
+            return;
+        };
+        read.seek(SeekFrom::End(0)).unwrap();
+        let told = usize::from(KERNEL_LINES) * 3;
+        let mark = format!("evms-journal-test-{}", std::process::id());
+        for number in 0..told {
+            assert!(log.write(format!("<{}>{mark} {number}\n", FACILITY | 7).as_bytes()));
+        }
+        let mut record = [0; 8192];
+        let mut found = 0;
+        while let Ok(length) = read.read(&mut record) {
+            found += usize::from(String::from_utf8_lossy(&record[..length]).contains(&mark));
+        }
+        assert_eq!(found, told);
     }
 }

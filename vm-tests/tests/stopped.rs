@@ -105,6 +105,8 @@ impl Bench {
 
     /// The first node has it up, and writes from now on; what its safety rests on is said before anything happens.
     fn begin(&mut self) -> Result<Task, Trouble> {
+        // What failed before this may have left it cut.
+        self.lan.heal();
         self.nodes[0].ok("evms activate data")?;
         let epoch = self.epoch(0)?;
         let why = self.nodes[0].ok("evms why data")?;

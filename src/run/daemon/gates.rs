@@ -196,6 +196,8 @@ impl Engine {
                 }
             }
         }
+        // Before anything passes: a machine that stands still from now on is to know it when it goes on.
+        self.pulse.tell_holds(true);
         slots.iter().for_each(|slot| slot.order(wanted.term));
         gates.page.ring();
         let ends = now.ms + LIMIT_MS;

@@ -10,6 +10,8 @@ use crate::run::daemon::pulse::OfClock;
 
 /// A beat: so long who stood still may go on.
 const LOOK: Duration = Duration::from_millis(100);
+/// Looks of which a node without gates takes one: the first one with them has something to compare with.
+const IDLE_LOOKS: u32 = 10;
 /// Below the detector, whom it tells.
 const PRIORITY: i32 = 19;
 const STACK_BYTES: usize = 64 << 10;
@@ -33,17 +35,19 @@ fn look(board: &BoardClock, pulse: &OfClock) {
     // Without it a busy processor may make this late, as it does the detector, who says so.
     let _ = sys::run_first(PRIORITY);
     let mut still = Stillness::default();
+    let mut looks = 0;
     while !pulse.is_stopped() {
         std::thread::sleep(LOOK);
+        looks = (looks + 1) % IDLE_LOOKS;
         // What this node has no gates for nobody can take from it.
-        let seconds = if pulse.holds() { board.seconds() } else { None };
-        match seconds {
-            None => still.forget(),
-            Some(seconds) => {
-                if let Some(ms) = still.look(seconds, clock::boot_now()) {
-                    pulse.stood_still(ms);
-                }
-            }
+        let holds = pulse.holds();
+        if !holds && looks != 0 {
+            continue;
+        }
+        // One that cannot be read right now is compared when it can.
+        let Some(seconds) = board.seconds() else { continue };
+        if let Some(ms) = still.look(seconds, clock::boot_now()).filter(|_| holds) {
+            pulse.stood_still(ms);
         }
     }
 }
