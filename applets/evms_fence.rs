@@ -5,7 +5,7 @@ use std::fmt;
 
 use evms::base::epoch::Epoch;
 use evms::base::failure::{Failure, Kind};
-use evms::format::control::{AgentLine, GateLine, GatesLine};
+use evms::format::control::{AgentLine, BeatLine, GateLine, GatesLine};
 use evms::run::ask;
 use evms::run::context::{Context, Options};
 use evms::run::live::aside;
@@ -22,6 +22,11 @@ use crate::usage;
 /// The applet's name.
 pub const NAME: &str = "evms-fence";
 
+/// Milliseconds of a beat from which on its disk is slow: as many as there are between two.
+const SLOW_MS: u64 = 1000;
+/// Milliseconds without a beat, and without one under way, from which on something is wrong.
+const SILENT_MS: u64 = 10_000;
+
 const HELP: &str = "\
 usage: evms-fence status [--node NODE] [--json]
        evms-fence history [CONTAINER] [--json]
@@ -29,8 +34,10 @@ usage: evms-fence status [--node NODE] [--json]
 
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
 who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
-Of this node also what was lost while it was in use: it is put aside, its I/O fails, and who has it open is told.
-And which fence agents the node has for others, and what the last call of them came to; evmsd calls them (evmsd --help).
+How each disk under them takes the node's beats: one small write in a second, by which it answers there when the others
+do not hear it on the network. Of this node also what was lost while it was in use: it is put aside, its I/O fails, and
+who has it open is told. And which fence agents the node has for others, and what the last call of them came to; evmsd
+calls them (evmsd --help).
 history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
 To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be
 taken for fenced on the strength of it.
@@ -187,7 +194,31 @@ fn in_words(gates: &GatesLine) -> String {
         table.row([clean(name), state.clone(), span(*since_ms), times, epoch.to_string(), clean(why)]);
     }
     text.push('\n');
-    text + &table.text()
+    text + &table.text() + &beats_in_words(&gates.beats)
+}
+
+/// A disk that is slow, or does not answer, stops nothing by itself; somebody should know.
+fn beats_in_words(beats: &[BeatLine]) -> String {
+    if beats.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["DISK BEATS", ">LAST", ">TOOK", ">AT MOST", "HOW"]);
+    for line in beats {
+        let BeatLine { disk, since_ms, took_ms, worst_ms, .. } = line;
+        let last = since_ms.map_or_else(|| "none".into(), span);
+        table.row([clean(disk), last, span(*took_ms), span(*worst_ms), how(line)]);
+    }
+    ["\n", &table.text()].concat()
+}
+
+fn how(line: &BeatLine) -> String {
+    let BeatLine { since_ms, took_ms, waits_ms, .. } = *line;
+    match (waits_ms, since_ms.unwrap_or_default()) {
+        (SLOW_MS.., _) => format!("DOES NOT ANSWER for {}; see the kernel's log", span(waits_ms)),
+        (_, SILENT_MS..) => "NOBODY BEATS; evmsd starts who does, see its log".into(),
+        _ if took_ms >= SLOW_MS => "slow".into(),
+        _ => "well".into(),
+    }
 }
 
 fn in_json(gates: &GatesLine, dead: &[DeadLine], agents: &[AgentLine]) -> Value {
@@ -202,6 +233,18 @@ fn in_json(gates: &GatesLine, dead: &[DeadLine], agents: &[AgentLine]) -> Value 
             "why": gate.why,
         })
     });
+    let beats = gates.beats.iter().map(|line| {
+        let BeatLine { disk, container, since_ms, took_ms, worst_ms, waits_ms } = line;
+        let container = container.to_string();
+        json!({
+            "disk": disk,
+            "container": container,
+            "since_ms": since_ms,
+            "took_ms": took_ms,
+            "worst_ms": worst_ms,
+            "waits_ms": waits_ms,
+        })
+    });
     let agents = agents.iter().map(|line| {
         let AgentLine { node, agent, limit_ms, said } = line;
         json!({ "node": node, "agent": agent, "limit_ms": limit_ms, "said": said })
@@ -211,6 +254,7 @@ fn in_json(gates: &GatesLine, dead: &[DeadLine], agents: &[AgentLine]) -> Value 
         "keeper": gates.keeper,
         "watchdog_ms": gates.watchdog_ms,
         "gates": all.collect::<Vec<_>>(),
+        "beats": beats.collect::<Vec<_>>(),
         "put_aside": dead,
         "agents": agents.collect::<Vec<_>>(),
     })

@@ -155,6 +155,35 @@ fn the_incompat_mask_is_where_it_is_told() {
     assert_eq!(block[at..at + 8], le64(features.incompat));
 }
 
+fn words_are_as_told() {
+    let beat = specimen::disk_beat();
+    let fields = vec![
+        ("magic", b"EVMSBEAT".to_vec()),
+        ("version", le16(1)),
+        ("id", le16(1)),
+        ("answers", le32(2)),
+        ("node", beat.node.0.to_vec()),
+        ("cluster", beat.cluster.0.to_vec()),
+        ("container", beat.container.0.to_vec()),
+        ("incarnation", beat.incarnation.0.to_vec()),
+        ("counter", le64(beat.counter)),
+        ("shut", beat.shut.iter().flat_map(|nonce| nonce.0).collect()),
+    ];
+    compare("disk beat", &beat.encode(), &fields, &[("N", 2)]);
+    let question = specimen::disk_question();
+    let fields = vec![
+        ("magic", b"EVMSQUES".to_vec()),
+        ("version", le16(1)),
+        ("id", le16(1)),
+        ("cluster", question.cluster.0.to_vec()),
+        ("container", question.container.0.to_vec()),
+        ("asked", question.asked.0.to_vec()),
+        ("incarnation", question.incarnation.0.to_vec()),
+        ("nonce", question.nonce.0.to_vec()),
+    ];
+    compare("question", &question.encode(), &fields, &[]);
+}
+
 #[test]
 fn node_blocks_and_intents_are_as_told() {
     let block = specimen::node_block(9);
@@ -170,6 +199,7 @@ fn node_blocks_and_intents_are_as_told() {
         ("counter", le64(9)),
     ];
     compare("node block", &block.encode(), &fields, &[]);
+    words_are_as_told();
     arbitration_blocks_are_as_told();
     let intent = specimen::intent();
     let fields = vec![

@@ -20,6 +20,7 @@ use evms::base::bits::{Access, Features};
 use evms::base::id::NodeId;
 use evms::base::units::{BLOCK_BYTES, Bytes};
 use evms::format::damage::{Fault, What};
+use evms::format::disk_beat::Words;
 use evms::format::first_block;
 use evms::format::history::{Ring, RingEnd};
 use evms::format::intent::Intent;
@@ -111,6 +112,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("label-incompat", with_features(incompat)),
         ("label-flipped", flipped()),
         ("node-blocks", node_area()),
+        ("disk-words", [specimen::disk_beat().encode(), specimen::disk_question().encode()].concat()),
         ("intent", specimen::intent().encode()),
         ("slot", specimen::image().encode()),
         ("slot-first", slot(&specimen::model_first())),
@@ -212,6 +214,15 @@ fn promises_are_read_as_they_were_meant() {
     let found = NodeBlocks::decode(&area);
     assert_eq!(found.of(NodeId(2)), Some(&specimen::node_block(8)));
     assert_eq!(found.damaged, [NodeId(3), NodeId(4)]);
+}
+
+#[test]
+fn words_on_a_disk_are_read_as_they_were_meant() {
+    let words = Words::decode(&hex::read("disk-words"));
+    assert_eq!(
+        (words.beats, words.questions),
+        (vec![specimen::disk_beat()], vec![specimen::disk_question()])
+    );
 }
 
 #[test]

@@ -157,6 +157,25 @@ pub struct GatesLine {
     pub watchdog_ms: u64,
     /// All that are kept.
     pub gates: Vec<GateLine>,
+    /// How the disks under them take this node's beats.
+    pub beats: Vec<BeatLine>,
+}
+
+/// How a disk takes beats. Milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeatLine {
+    /// The disk, as its node calls it.
+    pub disk: String,
+    /// The container whose it is.
+    pub container: ContainerId,
+    /// Since its last beat was written; nothing before the first.
+    pub since_ms: Option<u64>,
+    /// That one took so long.
+    pub took_ms: u64,
+    /// And one at most.
+    pub worst_ms: u64,
+    /// For so long one is under way.
+    pub waits_ms: u64,
 }
 
 /// A gate.

@@ -14,6 +14,10 @@ pub enum What {
     Label,
     /// A node's own block.
     NodeBlock,
+    /// A node's beat on a member disk.
+    DiskBeat,
+    /// A node's question on a member disk.
+    Question,
     /// A node's own block on an arbitration disk.
     Arbitration,
     /// A slot's header.
@@ -34,6 +38,8 @@ impl fmt::Display for What {
             What::FirstBlock => write!(f, "first block"),
             What::Label => write!(f, "label"),
             What::NodeBlock => write!(f, "node block"),
+            What::DiskBeat => write!(f, "disk beat"),
+            What::Question => write!(f, "question"),
             What::Arbitration => write!(f, "arbitration block"),
             What::SlotHeader => write!(f, "slot header"),
             What::SlotBody => write!(f, "slot body"),

@@ -5,6 +5,7 @@ pub mod arbitration;
 pub mod control;
 pub mod cursor;
 pub mod damage;
+pub mod disk_beat;
 pub mod first_block;
 pub mod frame;
 pub mod greeting;

@@ -1,11 +1,13 @@
-//! A node's own block on a member disk: its promise (the epoch it mints or holds) and, later, its beat. Two blocks
-//! per node are written in turn, so a torn write never takes the promise before it away (safety 2.6).
+//! A node's own block on a member disk: its promise (the epoch it mints or holds). Two blocks per node are written in turn, so a torn
+//! write never takes the promise before it away (safety 2.6). What stands behind those of all nodes is [`crate::format::disk_beat`].
 
 use crate::base::epoch::Epoch;
 use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId, NodeUuid};
+use crate::base::limits::NODE_ID_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::format::cursor::{Reader, Writer, is_zero};
 use crate::format::damage::{Damage, Fault, What};
+use crate::format::disk_beat;
 use crate::format::layout::Area;
 use crate::format::seal;
 
@@ -14,7 +16,8 @@ const MAGIC: &[u8; 8] = b"EVMSNODE";
 /// Is there nothing in these blocks but whole node blocks and zeroes? That is what a wipe leaves that a crash cut short:
 /// the label goes first.
 pub fn are_all(bytes: &[u8]) -> bool {
-    bytes.chunks(seal::BLOCK).all(|block| is_zero(block) || seal::open(block, MAGIC, What::NodeBlock).is_ok())
+    let is_ours = |block| seal::open(block, MAGIC, What::NodeBlock).is_ok() || disk_beat::is_one(block);
+    bytes.chunks(seal::BLOCK).all(|block| is_zero(block) || is_ours(block))
 }
 const VERSION: u16 = 1;
 /// Blocks per node.
@@ -108,6 +111,11 @@ impl NodeBlocks {
             // A whole block in another node's place is a misplaced write: it speaks for nobody.
             let whole =
                 blocks.iter().flatten().filter(|block| block.id == id).max_by_key(|block| block.counter);
+            // Behind as many as there are nodes stands what is no promise; what a later program promises there is heard.
+            if id.0 > NODE_ID_MAX {
+                found.newest.extend(whole.cloned());
+                continue;
+            }
             if blocks.iter().any(|block| block.as_ref().is_err_and(Damage::is_newer)) {
                 found.newer.push(id);
                 continue;

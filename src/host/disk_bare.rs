@@ -2,6 +2,7 @@
 //! crew goes on without.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,9 @@ pub struct BareDisk {
     /// What one answer after another is read into.
     scratch: RefCell<AlignedBuffer>,
 }
+
+/// That nobody changes a disk as long as this lives.
+pub struct Turn(#[expect(dead_code, reason = "the lock ends with it")] File);
 
 /// Grows with the first answer.
 fn no_scratch() -> RefCell<AlignedBuffer> {
@@ -140,6 +144,11 @@ impl BareDisk {
         let file = &self.opened.file;
         file.write_all_at(bytes, at.0).map_err(|error| DiskError::from_io(&self.path, doing, &error))?;
         file.sync_data().map_err(|error| DiskError::from_io(&self.path, Doing::Flush, &error))
+    }
+
+    /// Keeps away who would change the disk, until it is dropped; refused while somebody does.
+    pub fn share(&self) -> Result<Turn, DiskError> {
+        disk_open::share(&self.path, self.opened.measured.number).map(Turn)
     }
 
     /// The same disk, every answer of which is told.

@@ -24,6 +24,9 @@ pub enum Want {
     /// To write this node's own blocks on a disk that all nodes write, each its own (an arbitration disk): nobody is kept
     /// away but who would change all of it.
     OwnBlocks,
+    /// To write what this node says to others, on a member disk that gates of ours may hold: locked for each such write alone, as with
+    /// [`Want::OwnBlocks`], so that it keeps nobody away who changes the disk meanwhile.
+    OwnWords,
 }
 
 impl Want {
@@ -34,7 +37,7 @@ impl Want {
 
     /// Is it opened for writing?
     pub fn writes(self) -> bool {
-        self.is_alone() || self == Want::OwnBlocks
+        self.is_alone() || matches!(self, Want::OwnBlocks | Want::OwnWords)
     }
 }
 

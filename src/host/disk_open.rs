@@ -142,7 +142,7 @@ fn lock(
     number: Option<DeviceNumber>,
     want: Want,
 ) -> Result<Option<File>, DiskError> {
-    if want == Want::Look {
+    if matches!(want, Want::Look | Want::OwnWords) {
         return Ok(None);
     }
     let other = number.and_then(|number| kernels_node(path, number));
@@ -150,6 +150,15 @@ fn lock(
     let locked = if want.is_alone() { file.try_lock() } else { file.try_lock_shared() };
     locked.map_err(|_| DiskError::Locked { path: path.into() })?;
     Ok(other)
+}
+
+/// The lock of a moment, on a disk that is open: nobody changes it before this is dropped. On a descriptor of its own, which only reads:
+/// to close one that may write would wake whoever watches disks.
+pub(super) fn share(path: &Path, number: Option<DeviceNumber>) -> Result<File, DiskError> {
+    let (file, _) = open_file(path, false, 0, Medium::BlockDevice)?;
+    let file = number.and_then(|number| kernels_node(path, number)).unwrap_or(file);
+    file.try_lock_shared().map_err(|_| DiskError::Locked { path: path.into() })?;
+    Ok(file)
 }
 
 /// A lock is on a node and not on the disk, and a disk may have several nodes (dmsetup makes some, where no udev runs): so

@@ -14,6 +14,9 @@
 //!     9  keeper: the last such wish upon which
 //!        it tried to arm one
 //!    10  keeper: 1 while this one has it
+//!    11  evmsd: this node's number, and in the   12-13  evmsd: its incarnation
+//!        upper half the highest of any node      14-15  evmsd: its cluster
+//!    16  who beats on disks: when it looked last, in milliseconds of boot time
 //!  from 32 on, 32 words for each gate:
 //!     0  in use: 0 no, 1 yes, 2 going            8  keeper: how it has it, see [`Standing`]
 //!     1  may be open in this term; 0 is closed   9  keeper: since when, in milliseconds of boot time
@@ -38,7 +41,7 @@ use std::time::Duration;
 use nix::fcntl::posix_fallocate;
 
 use crate::base::epoch::Epoch;
-use crate::base::id::ContainerId;
+use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::base::units::Sectors;
 use crate::engine::guard::keeping::is_watched;
@@ -65,6 +68,10 @@ const WANTED_AT: usize = 7;
 const ARM_AT: usize = 8;
 const TRIED_AT: usize = 9;
 const WATCHED_AT: usize = 10;
+const NODES_AT: usize = 11;
+const INCARNATION_AT: usize = 12;
+const CLUSTER_AT: usize = 14;
+const BEATS_AT: usize = 16;
 
 const USE_AT: usize = 0;
 const TERM_AT: usize = 1;
@@ -88,6 +95,22 @@ const GOING: u64 = 2;
 
 /// A keeper that has not looked for so long is none: it looks ten times in a second.
 const KEEPER_MS_MAX: u64 = 1000;
+
+/// Who beats on disks looks once in a second.
+const BEATS_MS_MAX: u64 = 4000;
+
+/// Which node of which cluster this machine is, for who speaks for it over disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its number.
+    pub id: NodeId,
+    /// The highest number of any node.
+    pub highest: NodeId,
+    /// This life of it.
+    pub incarnation: Incarnation,
+    /// Its cluster.
+    pub cluster: ClusterId,
+}
 
 /// How the keeper has a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,6 +337,44 @@ impl GatePage {
     pub fn set_daemon(self, process: u32, watchdog_ms: u64) {
         self.set(DAEMON_AT, process.into());
         self.set(WANTED_AT, watchdog_ms);
+    }
+
+    /// evmsd says which node this is.
+    pub fn set_member(self, member: &Member) {
+        let Member { id, highest, incarnation, cluster } = *member;
+        self.set(NODES_AT, u64::from(highest.0) << 32 | u64::from(id.0));
+        self.set_bytes(INCARNATION_AT, incarnation.0);
+        self.set_bytes(CLUSTER_AT, cluster.0);
+    }
+
+    /// Which node this is; what is read while that changes is nobody.
+    pub fn member(self) -> Option<Member> {
+        let nodes = self.get(NODES_AT);
+        let (id, highest) = (nodes as u16, (nodes >> 32) as u16);
+        let incarnation = Incarnation(self.bytes(INCARNATION_AT));
+        let cluster = ClusterId(self.bytes(CLUSTER_AT));
+        (id != 0).then_some(Member { id: NodeId(id), highest: NodeId(highest), incarnation, cluster })
+    }
+
+    fn set_bytes(self, at: usize, bytes: [u8; 16]) {
+        for (place, half) in bytes.as_chunks::<8>().0.iter().enumerate() {
+            self.set(at + place, u64::from_le_bytes(*half));
+        }
+    }
+
+    fn bytes(self, at: usize) -> [u8; 16] {
+        (u128::from(self.get(at + 1)) << 64 | u128::from(self.get(at))).to_le_bytes()
+    }
+
+    /// Who beats on disks lives, and looks now.
+    pub fn beats_look(self, now: BootTime) {
+        self.set(BEATS_AT, now.ms);
+    }
+
+    /// Does anybody?
+    pub fn has_beats(self, now: BootTime) -> bool {
+        let looked = self.get(BEATS_AT);
+        looked != 0 && now.ms.saturating_sub(looked) <= BEATS_MS_MAX
     }
 
     /// The process of the last evmsd of this boot.

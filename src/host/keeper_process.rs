@@ -21,6 +21,9 @@ pub const SUCCESSION: &CStr = c"succession";
 /// Who has the power of an absent node cut.
 pub const FENCE: &CStr = c"fence";
 
+/// Who beats on disks, and answers there.
+pub const BEATS: &CStr = c"beats";
+
 /// A process that this one started.
 pub struct Beside(i32);
 
@@ -42,7 +45,7 @@ impl Beside {
     }
 }
 
-/// What only one keeper of a machine has.
+/// What only one process of a machine has that keeps gates, or beats on disks.
 pub struct KeeperLock {
     _held: File,
 }
@@ -50,7 +53,16 @@ pub struct KeeperLock {
 impl KeeperLock {
     /// Takes it; nothing while another keeper lives.
     pub fn take() -> io::Result<Option<KeeperLock>> {
-        let path = Path::new(RUN).join("keeper");
+        KeeperLock::of("keeper")
+    }
+
+    /// That of who beats on disks; nothing while another one lives, or a write of it hangs.
+    pub fn of_beats() -> io::Result<Option<KeeperLock>> {
+        KeeperLock::of("beats")
+    }
+
+    fn of(name: &str) -> io::Result<Option<KeeperLock>> {
+        let path = Path::new(RUN).join(name);
         let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = open?;
         Ok(file.try_lock().is_ok().then_some(KeeperLock { _held: file }))
@@ -67,6 +79,12 @@ pub fn become_keeper(priority: i32) -> Vec<String> {
     let first =
         sys::run_first(priority).err().map(|errno| format!("no real-time priority: {}", errno.desc()));
     lock.into_iter().chain(first).collect()
+}
+
+/// Goes on by itself from now on, and whoever waits for the end of what evmsd was given does not wait for this one.
+pub fn stay_behind() {
+    sys::outlive_the_caller();
+    sys::close_standard();
 }
 
 /// Does this process live?

@@ -17,10 +17,11 @@
 //! - `door` is where a daemon is asked, `secret` reads and makes its files, `journal` is its log, `notify` tells a service
 //!   manager how it is, `stops` are the signals that end it, `bell` and `wait` wake its threads;
 //! - `lease_page` and `gate_page` are what evmsd, its keeper and commands have in common; `gate_hand` closes and opens one gate,
-//!   `watchdog` is fed, `keeper_process` starts who does both;
+//!   `watchdog` is fed, `keeper_process` starts who does both; `beat_note` says how disks take beats;
 //! - `sys` is the only room with `unsafe`.
 
 pub mod agent;
+pub mod beat_note;
 pub mod bell;
 pub mod blocks;
 pub mod board_clock;

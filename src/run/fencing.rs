@@ -1,5 +1,6 @@
-//! Has the power of an absent node cut, and goes on to take what it held. A process of its own for each node, which evmsd starts: an
-//! agent may take minutes, or hang, and meanwhile that process waits for it and nothing else does. The takeover that the watchdog's
+//! Sees to an absent node that holds something: asks it over the disks whether its gates are closed, has the power of one cut that does
+//! not say so, where there are agents for it, and goes on to take what it held. A process of its own for each node, which evmsd starts:
+//! an agent may take minutes, or hang, and meanwhile that process waits for it and nothing else does. The takeover that the watchdog's
 //! evidence allows is another process's (`run::succession`), which comes at its own time whatever this one is about; when both are at
 //! it, the locks on the disks let one after the other have a go, and the second finds nothing left to do.
 
@@ -13,7 +14,7 @@ use crate::base::id::{ContainerId, Incarnation, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::roster::agents::{Agent, Agents, PAUSE_MS};
 use crate::cluster::timing::Timing;
-use crate::engine::guard::duty::{Duty, RANK_MS};
+use crate::engine::guard::duty::{Answered, Duty, RANK_MS};
 use crate::engine::guard::evidence::{self, AgentName, Power, Prospect, Receipt};
 use crate::host::agent::{self, Answer, Ended};
 use crate::host::{clock, fence_note};
@@ -21,6 +22,7 @@ use crate::run::agents;
 use crate::run::company::{Cluster, Company};
 use crate::run::context::{Context, Options};
 use crate::run::failure::RunError;
+use crate::run::inquiry;
 use crate::run::succession::{Asked, carry_out, duties};
 use crate::volume::choose::Chosen;
 
@@ -44,17 +46,67 @@ struct Look {
     unclear: Vec<ContainerId>,
 }
 
-/// Has it cut, by this node's agents for it, and takes what it held. An error is one after which this is to be tried again.
+/// Asks it, or has it cut by this node's agents for it, and takes what it held. An error is one after which this is to be tried again.
 pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
     let Some(look) = Look::take(victim)? else { return Ok(()) };
-    if look.lives.is_empty() {
-        return nothing_held(&look);
-    }
     let name = look.name_of(victim);
     let agents = look.agents(config)?;
     let agents = agents.of(&name).cloned().collect::<Vec<_>>();
+    if look.lives.is_empty() {
+        // What is unclear is looked at again by who waits for watchdogs.
+        return if agents.is_empty() { Ok(()) } else { nothing_held(&look) };
+    }
+    let heard = inquiry::ask(&look.context, of(&look.context)?, victim)?;
+    let look = match heard.answers.as_slice() {
+        [] => look,
+        answers => {
+            log::warn!(
+                "{name} is cut off and says over the disks that its gates are closed: what it owned is taken"
+            );
+            match take_answered(look, victim, answers)? {
+                Some(look) => look,
+                None => return Ok(()),
+            }
+        }
+    };
+    if agents.is_empty() {
+        return if heard.answers.len() < heard.asked { Err(is_silent(&name)) } else { Ok(()) };
+    }
     let Some((look, receipts)) = cut(&agents, &name, victim, look.term)? else { return Ok(()) };
     take(look, victim, &receipts)
+}
+
+fn is_silent(name: &str) -> RunError {
+    let words = format!(
+        "{name} does not say over its disks that its gates are closed; it is asked again, and what it owned is taken when its watchdog's \
+         time is over, or on a word: evms container takeover"
+    );
+    RunError::say(Kind::Refused, words)
+}
+
+/// Takes that of which it said so; what this node sees not all disks of it leaves to the others for a while (F30). The look behind it,
+/// when something is left that it holds.
+fn take_answered(mut look: Look, victim: NodeUuid, answers: &[Answered]) -> Result<Option<Look>, RunError> {
+    let waits_ms = RANK_MS * of(&look.context)?.size();
+    for pause_ms in [0, waits_ms] {
+        wait_until(clock::boot_now().plus_ms(pause_ms));
+        let asked = Asked { answers, ..Asked::default() };
+        for (container, duty) in owed(&look.context, victim, asked)? {
+            if let Err(why) = carry_out(&mut look.context, container, duty) {
+                log::error!("container {}: {why}", container.short());
+            }
+        }
+        let taken = |look: &Look| look.lives.is_empty() && look.unclear.is_empty();
+        match Look::take(victim)? {
+            Some(next) if !taken(&next) => look = next,
+            _ => return Ok(None),
+        }
+        let left = owed(&look.context, victim, Asked { answers, ..Asked::default() })?;
+        if left.is_empty() && pause_ms > 0 {
+            break;
+        }
+    }
+    Ok(Some(look))
 }
 
 /// Who holds nothing is not fenced (safety 3.4).
@@ -114,7 +166,7 @@ fn named(
 ) -> Result<(Vec<Incarnation>, Vec<ContainerId>), RunError> {
     let scene = context.look_for_members()?;
     let victims = [victim];
-    let asked = Asked { agents: &victims, receipts: &[] };
+    let asked = Asked { agents: &victims, ..Asked::default() };
     let all = scene.containers.iter().flat_map(|found| duties(context, cluster, found, asked));
     let life = |duty| match duty {
         Duty::Fence(node, incarnation) if node == victim => Some(incarnation),
@@ -314,7 +366,7 @@ enum Taken {
 
 /// One container that cannot be taken keeps no other.
 fn take_once(mut look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<Taken, RunError> {
-    for (container, duty) in owed(&look.context, victim, receipts)? {
+    for (container, duty) in owed(&look.context, victim, Asked { receipts, ..Asked::default() })? {
         if let Err(why) = carry_out(&mut look.context, container, duty) {
             log::error!("container {}: {why}", container.short());
         }
@@ -333,15 +385,10 @@ fn take_once(mut look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<T
     }
 }
 
-/// What is to be done on the agents' word.
-fn owed(
-    context: &Context,
-    victim: NodeUuid,
-    receipts: &[Receipt],
-) -> Result<Vec<(ContainerId, Duty)>, RunError> {
+/// What is to be done on the agents' word, or its own.
+fn owed(context: &Context, victim: NodeUuid, asked: Asked<'_>) -> Result<Vec<(ContainerId, Duty)>, RunError> {
     let cluster = of(context)?;
     let scene = context.look_for_members()?;
-    let asked = Asked { agents: &[], receipts };
     let all = scene
         .containers
         .iter()

@@ -7,7 +7,7 @@ use crate::base::failure::Kind;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, NodeUuid};
 use crate::base::time::BootTime;
-use crate::engine::guard::duty::{Duty, Heir, RANK_MS};
+use crate::engine::guard::duty::{Answered, Duty, Heir, RANK_MS};
 use crate::engine::guard::evidence::Receipt;
 use crate::engine::guard::{Act, Warrant};
 use crate::format::model::ContainerKind;
@@ -58,6 +58,8 @@ pub(super) struct Asked<'a> {
     pub agents: &'a [NodeUuid],
     /// What was done of it.
     pub receipts: &'a [Receipt],
+    /// What was said over disks.
+    pub answers: &'a [Answered],
 }
 
 /// What there is to be done about a container, where a majority of its disks tells.
@@ -85,6 +87,7 @@ pub(super) fn duties(context: &Context, cluster: &Cluster, found: &Found, asked:
         absent: &cluster.absent,
         agents: asked.agents,
         receipts: asked.receipts,
+        answers: asked.answers,
         timing: &cluster.timing,
         now,
     };

@@ -113,12 +113,13 @@ impl Context {
                  takeover {name} --reason WHY"
             ),
             Some(Prospect::At(at)) => format!(
-                "{who} is absent; {fenced}in {} s the time of its watchdog is over, and then a node of the view takes it over by itself",
+                "{who} is absent; {fenced}a node of the view takes it over by itself: as soon as {who} says over the disks that its gates \
+                 are closed, or in {} s, when the time of its watchdog is over",
                 seconds(at.ms.saturating_sub(clock::boot_now().ms))
             ),
             Some(Prospect::ByWordAlone) => format!(
-                "{who} is absent and had no watchdog: {fenced}nothing proves that it cannot write any more; make sure that it is off, and \
-                 say: evms container takeover {name} --reason WHY"
+                "{who} is absent and had no watchdog: {fenced}nothing proves that it cannot write any more, and it does not say over the \
+                 disks that its gates are closed; make sure that it is off, and say: evms container takeover {name} --reason WHY"
             ),
         }
     }

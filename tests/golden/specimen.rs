@@ -11,6 +11,7 @@ use evms::base::id::{
 use evms::base::name::Name;
 use evms::base::time::WallTime;
 use evms::base::units::{Bytes, Extents, MIB, Sectors};
+use evms::format::disk_beat::{DiskBeat, DiskQuestion, Nonce};
 use evms::format::history::Record;
 use evms::format::intent::Intent;
 use evms::format::label::Label;
@@ -91,6 +92,29 @@ pub fn node_block(counter: u64) -> NodeBlock {
         incarnation: LIFE,
         epoch: Epoch(0x0001_0203_0405_0002 + (counter << 16)),
         counter,
+    }
+}
+
+pub fn disk_beat() -> DiskBeat {
+    DiskBeat {
+        id: NodeId(1),
+        node: NODE,
+        cluster: CLUSTER,
+        container: CONTAINER,
+        incarnation: LIFE,
+        counter: 0x0102_0304_0506_0708,
+        shut: vec![Nonce(*b"the first nonce."), Nonce(*b"the second one..")],
+    }
+}
+
+pub fn disk_question() -> DiskQuestion {
+    DiskQuestion {
+        id: NodeId(1),
+        cluster: CLUSTER,
+        container: CONTAINER,
+        asked: NODE,
+        incarnation: LIFE,
+        nonce: Nonce(*b"the first nonce."),
     }
 }
 

@@ -36,3 +36,21 @@ pub fn found(guests: &mut [&mut Guest], lan: &Network, before: &str) -> Result<V
     }
     Ok(daemons)
 }
+
+/// Stops, or lets go on, who speaks for a node over disks, once there is anybody.
+fn signal_beats(guest: &mut Guest, signal: &str) -> Result<(), Trouble> {
+    let one =
+        "for p in $(pidof evmsd); do tr '\\0' ' ' </proc/$p/cmdline | grep -q 'evmsd beats' && echo $p; done";
+    wait_until(guest, &format!("[ \"$({one})\" ]"))?;
+    guest.ok(&format!("kill -{signal} $({one})")).map(drop)
+}
+
+/// From now on a node with gates says nothing over disks: who asks it there has no answer, as if it were dead.
+pub fn mute(guest: &mut Guest) -> Result<(), Trouble> {
+    signal_beats(guest, "STOP")
+}
+
+/// It speaks again.
+pub fn unmute(guest: &mut Guest) -> Result<(), Trouble> {
+    signal_beats(guest, "CONT")
+}

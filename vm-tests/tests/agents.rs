@@ -1,5 +1,5 @@
-//! Fence agents: the owner of a container is cut off and has no watchdog, so that nothing but the word of an agent can prove that it
-//! writes no more. The agent is a script that asks this test to pull the owner's cord; it waits until that is done, or lies, or hangs.
+//! Fence agents: the owner of a container is cut off, says nothing over its disks either, and has no watchdog, so that nothing but the
+//! word of an agent can prove that it writes no more. The agent is a script that asks this test to pull the owner's cord; it waits until that is done, or lies, or hangs.
 
 use vm_tests::cases;
 use vm_tests::cluster::{self, QUORATE};
@@ -119,6 +119,13 @@ impl Bench {
         Ok(())
     }
 
+    /// It has its container up, and nobody hears it over the disks.
+    fn up_and_mute(&mut self) -> Result<(), Trouble> {
+        let victim = self.victim()?;
+        victim.ok("evms activate data")?;
+        cluster::mute(victim)
+    }
+
     fn heal(&mut self) -> Result<(), Trouble> {
         self.lan.heal();
         for guest in self.others.iter_mut().chain(self.victim.as_mut()) {
@@ -167,7 +174,8 @@ fn seconds(guest: &mut Guest) -> Result<f64, Trouble> {
 /// `off` says that it is done, and `status` that it runs: nothing is taken, whatever `off` said.
 fn one_that_lies(bench: &mut Bench) -> Result<(), Trouble> {
     bench.become_("lies")?;
-    bench.victim()?.ok("rmmod softdog && evms activate data")?;
+    bench.victim()?.ok("rmmod softdog")?;
+    bench.up_and_mute()?;
     bench.cut_off()?;
     let one = &mut bench.others[0];
     // It is asked once more after a while, by the first of the view; the second one waits for its turn.
@@ -187,13 +195,14 @@ fn one_that_lies(bench: &mut Bench) -> Result<(), Trouble> {
     // It goes on as it was.
     let victim = bench.victim()?;
     wait_until(victim, "evms-fence status --json | grep -q '\"state\":\"open\"'")?;
+    cluster::unmute(victim)?;
     victim.ok("evms deactivate data && modprobe softdog").map(drop)
 }
 
 /// With a watchdog it is taken when that one's time is over, while the agent hangs still; which is ended at its limit, and all of it.
 fn one_that_hangs(bench: &mut Bench) -> Result<(), Trouble> {
     bench.become_("hangs")?;
-    bench.victim()?.ok("evms activate data")?;
+    bench.up_and_mute()?;
     let before = seconds(&mut bench.others[0])?;
     bench.lan.partition(&[&["three"], &["one", "two"]]);
     let one = &mut bench.others[0];
@@ -210,6 +219,7 @@ fn one_that_hangs(bench: &mut Bench) -> Result<(), Trouble> {
     wait_until(one, "evms-fence status | grep -q 'off was killed after 40 s; status was not asked'")?;
     bench.heal()?;
     wait_until(bench.victim()?, NO_GATES)?;
+    cluster::unmute(bench.victim()?)?;
     bench.others[0].ok("evms deactivate data && evms container modify data --owner n3").map(drop)
 }
 
@@ -217,8 +227,8 @@ fn one_that_hangs(bench: &mut Bench) -> Result<(), Trouble> {
 fn what_is_off_is_taken(bench: &mut Bench) -> Result<(), Trouble> {
     bench.become_("good")?;
     bench.unwatch()?;
+    bench.up_and_mute()?;
     let victim = bench.victim()?;
-    victim.ok("evms activate data")?;
     victim.ok(&format!("echo mine | dd of={VOLUME} bs=4096 conv=notrunc,sync oflag=direct"))?;
     let _writer = Task::start(
         victim,

@@ -2,7 +2,7 @@
 //! that the product and its simulator decide by the same words.
 
 use crate::base::gather::Gather;
-use crate::base::id::{ClusterId, Incarnation, NodeUuid};
+use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::timing::Timing;
 use crate::engine::guard::evidence::{self, Absence, Evidence, Prospect, Receipt};
@@ -27,6 +27,17 @@ pub enum Duty {
     WordAlone(NodeUuid),
 }
 
+/// What an absent node said of one container, over a disk of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The container.
+    pub container: ContainerId,
+    /// What that is worth.
+    pub evidence: Evidence,
+    /// When it was read.
+    pub read: BootTime,
+}
+
 /// Who looks: this node, as long as one term of its lease goes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Heir<'a> {
@@ -42,6 +53,8 @@ pub struct Heir<'a> {
     pub agents: &'a [NodeUuid],
     /// What became of that.
     pub receipts: &'a [Receipt],
+    /// What absent nodes said over disks of containers.
+    pub answers: &'a [Answered],
     /// The times that evidence goes by.
     pub timing: &'a Timing,
     /// When it looks.
@@ -90,6 +103,9 @@ impl Heir<'_> {
             Prospect::Now(evidence) => return Some(duty(evidence)),
             later => later,
         };
+        if let Some(evidence) = self.answered(container, node) {
+            return Some(duty(evidence));
+        }
         let holder = container.holder(node)?;
         match self.proven(holder) {
             Some(Prospect::Now(evidence)) => Some(duty(evidence)),
@@ -98,6 +114,13 @@ impl Heir<'_> {
             None if self.may_cut(node) => Some(Duty::Fence(node, holder.incarnation)),
             None => (later == Prospect::ByWordAlone).then_some(Duty::WordAlone(node)),
         }
+    }
+
+    /// What it said itself, of this very life of it and this container.
+    fn answered(&self, container: &Container, node: NodeUuid) -> Option<Evidence> {
+        let about = |answer: &&Answered| answer.container == container.id && answer.evidence.victim() == node;
+        let answer = self.answers.iter().find(about).filter(|answer| answer.read <= self.now);
+        answer.map(|answer| answer.evidence).filter(|evidence| evidence.covers(container))
     }
 
     /// What agents proved of this very life of a node.

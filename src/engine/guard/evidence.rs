@@ -2,9 +2,10 @@
 //! such a value, and there is no other way to one than the functions of this file (safety 5.1, law L8). It speaks of what the
 //! container said when it was judged, and so is held against the container once more when that is opened.
 
-use crate::base::id::{Incarnation, NodeUuid};
+use crate::base::id::{ContainerId, Incarnation, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::timing::Timing;
+use crate::format::disk_beat::{DiskBeat, Nonce};
 use crate::format::model::Container;
 
 /// What it rests on.
@@ -20,6 +21,9 @@ enum Ground {
     /// A fence agent cut its power, and said afterwards that it is off: good against all that this life of it could do, a clock that
     /// stood still included. Of another life it tells nothing: who was off may have been started again.
     Off { incarnation: Incarnation, agent: AgentName },
+    /// It said so itself, over a disk of the container, when it was asked without a lease of its own: nothing passes its gates. Good
+    /// against a clock that stood still too, for gates do not open by themselves.
+    Shut { incarnation: Incarnation },
 }
 
 /// Bytes of an agent's name that evidence remembers.
@@ -81,6 +85,21 @@ pub struct Receipt {
     pub status_read: BootTime,
 }
 
+/// A question to a node that is silent on the network, as it was put on the container's disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who is asked.
+    pub victim: NodeUuid,
+    /// The life of it that the container names.
+    pub incarnation: Incarnation,
+    /// The container.
+    pub container: ContainerId,
+    /// What no other question has.
+    pub nonce: Nonce,
+    /// When it was made.
+    pub asked: BootTime,
+}
+
 /// Evidence against one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
@@ -102,7 +121,9 @@ impl Evidence {
             (Some(holder), Ground::Watchdog { incarnation, ms }) => {
                 holder.incarnation == incarnation && (1..=ms).contains(&holder.watchdog_ms)
             }
-            (Some(holder), Ground::Off { incarnation, .. }) => holder.incarnation == incarnation,
+            (Some(holder), Ground::Off { incarnation, .. } | Ground::Shut { incarnation }) => {
+                holder.incarnation == incarnation
+            }
         }
     }
 
@@ -111,6 +132,7 @@ impl Evidence {
         match self.ground {
             Ground::Word => "by an administrator's word that it is off".into(),
             Ground::NoGates => "by its absence, and it had no gates of it".into(),
+            Ground::Shut { .. } => "by its own word, over a disk, that its gates are closed".into(),
             Ground::Watchdog { ms, .. } => {
                 format!("by its absence, and its watchdog of {ms} ms is over")
             }
@@ -143,6 +165,17 @@ pub fn off(receipt: &Receipt, timing: &Timing, now: BootTime) -> Prospect {
         return Prospect::At(at);
     }
     Prospect::Now(Evidence { victim, ground: Ground::Off { incarnation, agent } })
+}
+
+/// What a beat on a disk of the container is worth as an answer. Only one that was made behind the question counts, and so repeats what no
+/// other question has; and only a question that was made in this absence: from then on, for as long as this node has its lease, the one
+/// who answers has none, and opens nothing (safety 5.1).
+pub fn shut(question: &Question, answer: &DiskBeat, absence: Absence) -> Option<Evidence> {
+    let Question { victim, incarnation, container, nonce, asked } = *question;
+    let of_this = (answer.node, answer.incarnation, answer.container) == (victim, incarnation, container);
+    let in_this_absence = absence.node == victim && absence.since <= asked;
+    let answers = of_this && in_this_absence && answer.shut.contains(&nonce);
+    answers.then_some(Evidence { victim, ground: Ground::Shut { incarnation } })
 }
 
 /// A node that is not in the view of this one, as long as this one's lease goes on: it has no lease itself. For whoever gave it the
@@ -189,6 +222,7 @@ impl Absence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::{ClusterId, NodeId};
     use crate::format::model::Holder;
     use crate::volume::plan::fixture;
 
@@ -290,6 +324,43 @@ mod tests {
         }
         assert_eq!(AgentName::of(&"x".repeat(99)).as_str().len(), AGENT_BYTES_MAX);
         assert_eq!(AgentName::of("a\u{e9}b\n").as_str(), "ab");
+    }
+
+    /// Safety 5.1: closed gates hold; an answer is to this question, of this life, about this container, in this absence, or it is none.
+    #[test]
+    fn who_says_that_its_gates_are_closed_is_not_waited_for() {
+        let question = Question {
+            victim: VICTIM,
+            incarnation: Incarnation([7; 16]),
+            container: ContainerId([9; 16]),
+            nonce: Nonce([1; 16]),
+            asked: ABSENT.since,
+        };
+        let answer = DiskBeat {
+            id: NodeId(3),
+            node: VICTIM,
+            cluster: ClusterId([5; 16]),
+            container: question.container,
+            incarnation: question.incarnation,
+            counter: 1,
+            shut: vec![Nonce([2; 16]), question.nonce],
+        };
+        let evidence = shut(&question, &answer, ABSENT).unwrap();
+        assert!(evidence.covers(&held(0, 7)), "whether it has a watchdog or not");
+        assert!(!evidence.covers(&held(5000, 8)), "another life of it");
+        let early = Question { asked: BootTime { ms: ABSENT.since.ms - 1 }, ..question };
+        assert_eq!(shut(&early, &answer, ABSENT), None);
+        let other = Absence { node: NodeUuid([4; 16]), ..ABSENT };
+        assert_eq!(shut(&question, &answer, other), None);
+        for not in [
+            DiskBeat { node: NodeUuid([4; 16]), ..answer.clone() },
+            DiskBeat { incarnation: Incarnation([8; 16]), ..answer.clone() },
+            DiskBeat { container: ContainerId([8; 16]), ..answer.clone() },
+            DiskBeat { shut: vec![Nonce([2; 16])], ..answer.clone() },
+            DiskBeat { shut: Vec::new(), ..answer.clone() },
+        ] {
+            assert_eq!(shut(&question, &not, ABSENT), None, "{not:?}");
+        }
     }
 
     #[test]

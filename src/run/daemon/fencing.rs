@@ -1,5 +1,5 @@
-//! When fence agents are asked: for each node that is absent and has any here, once in a term of the lease; by who comes first in the
-//! view at once, by the others each so much later that the one before has tried all that it has. Another process does it
+//! When an absent node is seen to, over its disks and by the fence agents that this node has for it: once in a term of the lease; by who
+//! comes first in the view at once, by the others each so much later that the one before has tried all that it has. Another process does it
 //! (`run::fencing`), one for each node, and nothing else waits for them.
 
 use core::ffi::CStr;
@@ -13,6 +13,7 @@ use crate::base::id::{NodeId, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::roster::Roster;
 use crate::cluster::roster::agents::{Agent, Agents};
+use crate::engine::guard::duty::RANK_MS;
 use crate::format::control::AgentLine;
 use crate::host::agent;
 use crate::host::keeper_process::{self, Beside};
@@ -21,7 +22,8 @@ use crate::run::agents;
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::succession::AGAIN_MS;
 
-/// Milliseconds for which a node that was in the view may be absent before its power is cut.
+/// Milliseconds for which a node that was in the view may be absent before it is asked, and its power cut: a cut of two seconds costs
+/// nobody anything (F56).
 const GRACE_MS: u64 = 2000;
 
 /// What stands of it.
@@ -82,8 +84,8 @@ impl Engine {
         let victims = self.absentees().into_iter().filter_map(|node| {
             let limit_ms = agents.limit_ms(&self.settings().roster.name_of(node));
             let machine = configuration.nodes.get(&node)?.uuid;
-            let at = since.plus_ms(grace_ms(&node)).plus_ms(rank.saturating_mul(limit_ms));
-            (limit_ms > 0).then_some((machine, at))
+            let limit_ms = limit_ms.saturating_add(RANK_MS);
+            Some((machine, since.plus_ms(grace_ms(&node)).plus_ms(rank.saturating_mul(limit_ms))))
         });
         self.fencing.turns.borrow_mut().begin(term, victims);
     }

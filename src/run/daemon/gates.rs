@@ -9,10 +9,11 @@ use smol::Timer;
 
 use crate::base::time::BootTime;
 use crate::engine::guard::keeping::Reign;
-use crate::format::control::{GateLine, GatesLine, OpenGates, Refusal, Reply};
+use crate::format::control::{BeatLine, GateLine, GatesLine, OpenGates, Refusal, Reply};
+use crate::host::beat_note::{self, BeatNote};
 use crate::host::clock;
 use crate::host::gate_hand;
-use crate::host::gate_page::{Gate, GatePage, NotKept, Slot, Standing};
+use crate::host::gate_page::{Gate, GatePage, Member, NotKept, Slot, Standing};
 use crate::host::identity::BootId;
 use crate::host::keeper_process::{self, Beside};
 use crate::host::lease_page::Words;
@@ -27,6 +28,8 @@ const STEP: Duration = Duration::from_millis(2);
 const LOOK: Duration = Duration::from_millis(500);
 /// Milliseconds before disks that told nothing are read again: twice as long each time, between these.
 const AGAIN_MS: (u64, u64) = (500, 60_000);
+/// Milliseconds between two starts of who beats on disks: the one before may hang with one.
+const BEATS_PAUSE_MS: u64 = 5000;
 
 /// What stands of them.
 pub struct Gates {
@@ -37,6 +40,9 @@ pub struct Gates {
     /// Who reads disks for gates that are closed, in which term, and when that is tried again.
     reader: RefCell<Option<Beside>>,
     read: Cell<Tried>,
+    /// Who this daemon started to beat on disks, and when another one may be at the earliest.
+    beats: RefCell<Option<Beside>>,
+    beats_next: Cell<BootTime>,
 }
 
 /// When disks were read last.
@@ -54,7 +60,8 @@ impl Gates {
         let page = GatePage::make(boot)?;
         page.set_daemon(std::process::id(), settings.roster.configuration.timing.watchdog_ms);
         let (keeper, reader, read) = Default::default();
-        Ok(Gates { page, words, keeper, reader, read })
+        let (beats, beats_next) = Default::default();
+        Ok(Gates { page, words, keeper, reader, read, beats, beats_next })
     }
 
     /// Where the keeper hears a bell.
@@ -81,6 +88,15 @@ impl Gates {
     fn see_to_keeper_if(&self, needed: bool) {
         if needed && !self.page.has_keeper(clock::boot_now()) {
             start(&self.keeper, keeper_process::KEEPER);
+        }
+    }
+
+    /// Starts who beats on disks where nobody does, and something is kept.
+    fn see_to_beats(&self) {
+        let now = clock::boot_now();
+        let needed = self.page.kept().next().is_some() && !self.page.has_beats(now);
+        if needed && now >= self.beats_next.get() && start(&self.beats, keeper_process::BEATS) {
+            self.beats_next.set(now.plus_ms(BEATS_PAUSE_MS));
         }
     }
 
@@ -136,8 +152,17 @@ impl Gates {
             keeper: self.page.has_keeper(now),
             watchdog_ms: self.page.watchdog_ms(),
             gates: self.page.all().map(|slot| self.line(slot)).collect(),
+            beats: beat_note::read().into_iter().map(|note| beat_line(note, now)).collect(),
         }
     }
+}
+
+fn beat_line(note: BeatNote, now: BootTime) -> BeatLine {
+    let since = |then: u64| now.ms.saturating_sub(then);
+    let BeatNote { disk, container, last, took_ms, worst_ms, under_way } = note;
+    let since_ms = (last != 0).then(|| since(last));
+    let waits_ms = if under_way == 0 { 0 } else { since(under_way) };
+    BeatLine { disk, container, since_ms, took_ms, worst_ms, waits_ms }
 }
 
 fn word_of(standing: Standing) -> &'static str {
@@ -217,16 +242,24 @@ impl Engine {
         Reply::Done("the gates are open".into())
     }
 
+    fn member(&self) -> Member {
+        let Settings { roster, node, .. } = self.settings();
+        let cluster = roster.configuration.cluster;
+        Member { id: *node, highest: roster.highest(), incarnation: self.mail.incarnation(), cluster }
+    }
+
     /// For ever: sees to the keeper, and to gates that may open again.
     pub async fn tend_gates(&self) {
         let changes = self.watch();
         loop {
-            for one in [&self.gates.keeper, &self.gates.reader] {
+            for one in [&self.gates.keeper, &self.gates.reader, &self.gates.beats] {
                 reap(one);
             }
             self.gates.page.sweep(keeper_process::lives);
             self.pulse.tell_holds(self.gates.page.kept().next().is_some());
+            self.gates.page.set_member(&self.member());
             self.gates.see_to_keeper();
+            self.gates.see_to_beats();
             self.gates.see_to_closed();
             self.see_to_absent();
             self.see_to_fencing();

@@ -525,6 +525,7 @@ impl World {
             absent,
             agents,
             receipts: &receipts,
+            answers: &[],
             timing: &timing,
             now,
         };

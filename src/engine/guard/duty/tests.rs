@@ -1,7 +1,9 @@
 //! What is owed to a container of a node that is absent, with agents and without.
 
 use super::*;
-use crate::engine::guard::evidence::{AgentName, Power};
+use crate::base::id::NodeId;
+use crate::engine::guard::evidence::{AgentName, Power, Question};
+use crate::format::disk_beat::{DiskBeat, Nonce};
 use crate::format::model::Holder;
 use crate::volume::plan::fixture;
 
@@ -34,6 +36,7 @@ struct Sees<'a> {
     absent: &'a [NodeUuid],
     agents: &'a [NodeUuid],
     receipts: &'a [Receipt],
+    answers: &'a [Answered],
 }
 
 /// At so many milliseconds, by a lease that began at 1000.
@@ -46,14 +49,15 @@ fn duties(model: &Model, sees: &Sees, now: u64) -> Vec<Duty> {
         absent: &sees.absent.iter().map(absence).collect::<Vec<_>>(),
         agents: sees.agents,
         receipts: sees.receipts,
+        answers: sees.answers,
         timing: &Timing::default(),
         now: BootTime { ms: now },
     };
     heir.duties(model, false)
 }
 
-const ALONE: Sees = Sees { absent: &[VICTIM], agents: &[], receipts: &[] };
-const AGENT: Sees = Sees { absent: &[VICTIM], agents: &[VICTIM, ME], receipts: &[] };
+const ALONE: Sees = Sees { absent: &[VICTIM], agents: &[], receipts: &[], answers: &[] };
+const AGENT: Sees = Sees { absent: &[VICTIM], agents: &[VICTIM, ME], receipts: &[], answers: &[] };
 
 fn cut(life: u8, status: Power) -> [Receipt; 1] {
     [Receipt {
@@ -126,4 +130,50 @@ fn what_an_agent_did_not_prove_changes_nothing() {
         let sees = Sees { receipts: &receipts, ..AGENT };
         assert_eq!(duties(&private(5000), &sees, 9000), fence, "{receipts:?}");
     }
+}
+
+/// What it says of one container, at 3000 ms by this clock.
+fn said_shut(container: ContainerId, life: u8) -> [Answered; 1] {
+    let (victim, incarnation) = (VICTIM, Incarnation([life; 16]));
+    let asked = BootTime { ms: 2000 };
+    let question = Question { victim, incarnation, container, nonce: Nonce([1; 16]), asked };
+    let beat = DiskBeat {
+        id: NodeId(1),
+        node: victim,
+        cluster: CLUSTER,
+        container,
+        incarnation,
+        counter: 1,
+        shut: vec![question.nonce],
+    };
+    let absence = Absence { node: victim, since: BootTime { ms: 1000 } };
+    let evidence = evidence::shut(&question, &beat, absence).unwrap();
+    [Answered { container, evidence, read: BootTime { ms: 3000 } }]
+}
+
+/// Safety 5.1: closed gates are evidence, with a watchdog and without, and nobody is switched off for what he says himself.
+#[test]
+fn who_says_that_it_is_shut_is_taken_from_and_not_cut() {
+    for watchdog_ms in [0, 5000] {
+        let model = private(watchdog_ms);
+        let said = said_shut(model.container.id, 7);
+        let sees = Sees { answers: &said, ..AGENT };
+        let taken = duties(&model, &sees, 3000);
+        let [Duty::Take(owner, evidence)] = &taken[..] else { panic!("{taken:?}") };
+        assert_eq!((owner.node, evidence.victim()), (VICTIM, VICTIM));
+        // Who misses disks of it looks as if it were earlier, and leaves it to the others for so long (F30).
+        assert!(matches!(duties(&model, &sees, 2999)[..], [Duty::Fence(..)]));
+    }
+}
+
+#[test]
+fn what_it_says_is_of_that_container_and_of_that_life() {
+    let model = private(5000);
+    for said in [said_shut(ContainerId([77; 16]), 7), said_shut(model.container.id, 8)] {
+        let sees = Sees { answers: &said, ..ALONE };
+        assert_eq!(duties(&model, &sees, 9000), [], "{said:?}");
+    }
+    let said = said_shut(model.container.id, 7);
+    let here = Sees { absent: &[OTHER], answers: &said, ..ALONE };
+    assert_eq!(duties(&model, &here, 9000), [], "it is in the view again");
 }

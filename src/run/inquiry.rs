@@ -1,0 +1,156 @@
+//! Asking a node that is silent on the network, over the disks of what it owns, whether its gates let anything through: who is cut off
+//! and lives closes them, says so, and is neither waited for nor switched off. Of each disk a thread, for any of them may hang (R8); one
+//! answer on one disk is enough.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::base::failure::Kind;
+use crate::base::gather::Gather;
+use crate::base::id::{Incarnation, NodeId, NodeUuid};
+use crate::base::limits::NODE_ID_MAX;
+use crate::base::time::BootTime;
+use crate::engine::guard::Warrant;
+use crate::engine::guard::duty::Answered;
+use crate::engine::guard::evidence::{self, Absence, Evidence, Question};
+use crate::format::disk_beat::{DiskQuestion, Nonce};
+use crate::format::model::ContainerKind;
+use crate::host::{clock, entropy};
+use crate::run::company::Cluster;
+use crate::run::context::Context;
+use crate::run::disk_beats::BEAT_MS;
+use crate::run::disk_beats::disk::{Stand, Unfit};
+use crate::run::failure::RunError;
+use crate::run::scene::Scene;
+use crate::volume::discover::Found;
+
+/// Milliseconds in which an answer may come: two beats, and as much as a disk may take for it.
+const LIMIT_MS: u64 = 3 * BEAT_MS;
+/// Between two looks for it.
+const LOOK: Duration = Duration::from_millis(200);
+/// Bytes of a thread's stack.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// What came of it.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// About so many containers was asked.
+    pub(super) asked: usize,
+    /// What was answered.
+    pub(super) answers: Vec<Answered>,
+}
+
+/// Asks about every container that the victim owns and has gates of. What does not answer in time says nothing.
+pub(super) fn ask(context: &Context, cluster: &Cluster, victim: NodeUuid) -> Result<Heard, RunError> {
+    let mut heard = Heard::default();
+    let Some(absence) = cluster.absence_of(victim) else { return Ok(heard) };
+    let scene = context.look_for_members()?;
+    let mut dice = entropy::dice().map_err(|error| RunError::say(Kind::Device, error.to_string()))?;
+    let told = Arc::new(Told::default());
+    for found in scene.containers.iter() {
+        let Some(incarnation) = owned(found, cluster, victim) else { continue };
+        let (container, nonce) = (found.id, Nonce(dice.bytes16()));
+        let question = Question { victim, incarnation, container, nonce, asked: clock::boot_now() };
+        let asker = Asker { warrant: cluster.warrant, question, absence };
+        heard.asked += 1;
+        paths(&scene, found).into_iter().for_each(|path| begin(path, asker, Arc::clone(&told)));
+    }
+    // Nothing of it is held open meanwhile.
+    drop(scene);
+    let ends = clock::boot_now().plus_ms(LIMIT_MS);
+    // Who still waits for an answer holds the other end of this.
+    while Arc::strong_count(&told) > 1 && told.count() < heard.asked && clock::boot_now() < ends {
+        thread::sleep(LOOK);
+    }
+    heard.answers = told.take();
+    Ok(heard)
+}
+
+/// What is answered, one for each container.
+#[derive(Default)]
+struct Told(Mutex<Vec<Answered>>);
+
+impl Told {
+    fn tell(&self, answer: Answered) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.iter().all(|known| known.container != answer.container) {
+            all.push(answer);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn take(&self) -> Vec<Answered> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// By which life the victim owns a container and has gates of it, where a majority of its disks tells.
+fn owned(found: &Found, cluster: &Cluster, victim: NodeUuid) -> Option<Incarnation> {
+    let chosen = found.chosen.as_ref().ok().filter(|chosen| chosen.majority_read)?;
+    let container = &chosen.model.container;
+    let is_its = container.owner.as_ref().is_some_and(|owner| owner.node == victim);
+    let ours = container.cluster == cluster.warrant.cluster && container.kind == ContainerKind::Private;
+    container.holder(victim).filter(|_| ours && is_its).map(|holder| holder.incarnation)
+}
+
+fn paths(scene: &Scene, found: &Found) -> Vec<PathBuf> {
+    found.disks.iter().filter_map(|disk| Some(scene.disks.get(disk.place)?.path.clone())).gather()
+}
+
+/// Who asks on one disk.
+#[derive(Clone, Copy)]
+struct Asker {
+    warrant: Warrant,
+    question: Question,
+    absence: Absence,
+}
+
+/// That nobody can be started for it is the same as no answer.
+fn begin(path: PathBuf, asker: Asker, told: Arc<Told>) {
+    let thread = thread::Builder::new().name("asks".into()).stack_size(STACK_BYTES);
+    let _ = thread.spawn(move || match asker.ask(&path) {
+        Ok(Some(evidence)) => {
+            let container = asker.question.container;
+            told.tell(Answered { container, evidence, read: clock::boot_now() });
+        }
+        Err(Unfit::NotNow(error)) => log::debug!("not asked on a disk: {error}"),
+        Ok(None) | Err(Unfit::NotIt) => (),
+    });
+}
+
+impl Asker {
+    fn ask(&self, path: &std::path::Path) -> Result<Option<Evidence>, Unfit> {
+        let Question { container, victim, incarnation, nonce, .. } = self.question;
+        let stand = Stand::open(path, container)?;
+        let (_, at) = stand.places(self.warrant.node);
+        if !self.may(clock::boot_now()) {
+            return Ok(None);
+        }
+        let Warrant { cluster, node: id, .. } = self.warrant;
+        let question = DiskQuestion { id, cluster, container, asked: victim, incarnation, nonce };
+        stand.say(at, &question.encode())?;
+        let ends = clock::boot_now().plus_ms(LIMIT_MS);
+        loop {
+            thread::sleep(LOOK);
+            let words = stand.hear(NodeId(NODE_ID_MAX))?;
+            let worth = |beat| evidence::shut(&self.question, beat, self.absence);
+            if let Some(evidence) = words.beats.iter().find_map(worth) {
+                return Ok(Some(evidence));
+            }
+            let now = clock::boot_now();
+            if now >= ends || !self.may(now) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Does the lease go on in which it asks?
+    fn may(&self, now: BootTime) -> bool {
+        now < self.warrant.lease.end()
+    }
+}
