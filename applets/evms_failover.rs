@@ -11,12 +11,13 @@ const FAILOVER: Later = Later {
     help: "\
 usage: evms-failover --help | --version
 
-Moves containers to another node, or back. This build has no cluster daemon yet: whatever else is asked is refused
-with code 7.
+Moves containers to another node, or back, by a policy. That is not in this build: whatever is asked is refused with
+code 7. A private container whose owner is gone is taken over by itself (evms why NAME); to move one by hand:
+evms deactivate NAME on its owner, then evms container modify NAME --owner NODE.
 ",
     options: &[],
-    refusal: "this build of evms has no cluster daemon yet and cannot move a container between nodes; \
-              nothing was moved; deport it with evms on this node and import it on the other",
+    refusal: "policies of failover are not in this build; nothing was moved; move a private container with: evms deactivate NAME \
+              on its owner, then evms container modify NAME --owner NODE",
 };
 
 /// Runs it.

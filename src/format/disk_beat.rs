@@ -6,10 +6,10 @@ use crate::base::gather::Gather;
 use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId, NodeUuid};
 use crate::base::limits::NODE_ID_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes};
-use crate::format::cursor::{Reader, Writer};
+use crate::format::cursor::{Reader, Writer, is_zero};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::layout::Area;
-use crate::format::node_block::BLOCKS_PER_NODE;
+use crate::format::node_block::{self, BLOCKS_PER_NODE};
 use crate::format::seal;
 
 const BEAT_MAGIC: &[u8; 8] = b"EVMSBEAT";
@@ -134,9 +134,11 @@ fn opened<'a>(block: &'a [u8], magic: &[u8], what: What) -> Result<Reader<'a>, D
     }
 }
 
-/// Is this one of them, whole?
-pub fn is_one(block: &[u8]) -> bool {
-    DiskBeat::decode(block).is_ok() || DiskQuestion::decode(block).is_ok()
+/// Is there nothing in these blocks but whole promises and words of nodes, and zeroes? That is what a wipe leaves that a crash cut short:
+/// the label goes first.
+pub fn are_all(bytes: &[u8]) -> bool {
+    let is_word = |block: &[u8]| DiskBeat::decode(block).is_ok() || DiskQuestion::decode(block).is_ok();
+    bytes.chunks(seal::BLOCK).all(|block| is_zero(block) || node_block::is_one(block) || is_word(block))
 }
 
 /// Where on the disk the words of all nodes begin, [`WORDS_BYTES`] long: behind the promises of as many nodes. `None` where the area

@@ -1,23 +1,20 @@
 //! A node's own block on a member disk: its promise (the epoch it mints or holds). Two blocks per node are written in turn, so a torn
-//! write never takes the promise before it away (safety 2.6). What stands behind those of all nodes is [`crate::format::disk_beat`].
+//! write never takes the promise before it away (safety 2.6). Behind those of all nodes stands what is no promise.
 
 use crate::base::epoch::Epoch;
 use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId, NodeUuid};
 use crate::base::limits::NODE_ID_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes};
-use crate::format::cursor::{Reader, Writer, is_zero};
+use crate::format::cursor::{Reader, Writer};
 use crate::format::damage::{Damage, Fault, What};
-use crate::format::disk_beat;
 use crate::format::layout::Area;
 use crate::format::seal;
 
 const MAGIC: &[u8; 8] = b"EVMSNODE";
 
-/// Is there nothing in these blocks but whole node blocks and zeroes? That is what a wipe leaves that a crash cut short:
-/// the label goes first.
-pub fn are_all(bytes: &[u8]) -> bool {
-    let is_ours = |block| seal::open(block, MAGIC, What::NodeBlock).is_ok() || disk_beat::is_one(block);
-    bytes.chunks(seal::BLOCK).all(|block| is_zero(block) || is_ours(block))
+/// Is this one, whole?
+pub(super) fn is_one(block: &[u8]) -> bool {
+    seal::open(block, MAGIC, What::NodeBlock).is_ok()
 }
 const VERSION: u16 = 1;
 /// Blocks per node.

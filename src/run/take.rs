@@ -10,9 +10,9 @@ use crate::base::limits::{DEEP_LOOK_BYTES, NODE_ID_MAX};
 use crate::base::sorted::sort;
 use crate::base::units::Bytes;
 use crate::engine::change::Joiner;
+use crate::format::disk_beat;
 use crate::format::label::Label;
 use crate::format::layout::{Layout, Recipe};
-use crate::format::node_block;
 use crate::host::clock;
 use crate::host::disk::{OpenDisk, Want};
 use crate::host::disk_error::DiskError;
@@ -181,7 +181,7 @@ impl Taking {
         let Some(at) = foreign::unknown_content(&head).filter(|_| found.is_empty() && !ours) else {
             return Ok(());
         };
-        let (what, word) = match node_block::are_all(&head) {
+        let (what, word) = match disk_beat::are_all(&head) {
             true => ("what is left of a disk of evms", WIPE_EVMS),
             false => ("data that no known signature explains", WIPE_UNKNOWN),
         };

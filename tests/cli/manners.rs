@@ -115,8 +115,9 @@ Options:
   --wipe SIGNATURE  prepare: what was found on the disk and may be overwritten
 
 Fence agents are sections of the file that are this node's own: they are not agreed on, and their options are never sent to others
-and not logged. When a node is absent that has gates of a container, its agents here are told 'off' (which has to end with 0) and
-then asked for their status, in the order of the file, until one reads off; then what that node held is taken. So EACH of them has
+and not logged. When a node is absent that has gates of a container, and does not say over the container's disks that they are
+closed, its agents here are told 'off' (which has to end with 0) and then asked for their status, in the order of the file, until
+one reads off; then what that node held is taken. So EACH of them has
 to cut ALL power of its node by itself: a node with two supplies needs one that cuts both. Nobody switches it on again. The first
 of the view begins, 2 s after the node was seen last; a node that was never seen yet is given the time of its watchdog, to boot.
 With options in it the file has to be root's alone (chmod 600). Read when evmsd starts, and at SIGHUP.
@@ -138,8 +139,10 @@ usage: evms-fence status [--node NODE] [--json]
 
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
 who closes them: the keeper, a process that sees the node's lease end though evmsd is gone, and the watchdog behind it.
-Of this node also what was lost while it was in use: it is put aside, its I/O fails, and who has it open is told.
-And which fence agents the node has for others, and what the last call of them came to; evmsd calls them (evmsd --help).
+How each disk under them takes the node's beats: one small write in a second, by which it answers there when the others
+do not hear it on the network. Of this node also what was lost while it was in use: it is put aside, its I/O fails, and
+who has it open is told. And which fence agents the node has for others, and what the last call of them came to; evmsd
+calls them (evmsd --help).
 history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
 To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be
 taken for fenced on the strength of it.
@@ -151,8 +154,9 @@ taken for fenced on the strength of it.
 const HELP_FAILOVER: &str = "\
 usage: evms-failover --help | --version
 
-Moves containers to another node, or back. This build has no cluster daemon yet: whatever else is asked is refused
-with code 7.
+Moves containers to another node, or back, by a policy. That is not in this build: whatever is asked is refused with
+code 7. A private container whose owner is gone is taken over by itself (evms why NAME); to move one by hand:
+evms deactivate NAME on its owner, then evms container modify NAME --owner NODE.
 ";
 
 /// Questions that are answered on stdout with code 0.
