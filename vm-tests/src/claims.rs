@@ -190,6 +190,17 @@ pub fn check_epochs(writers: &[Writer]) -> Vec<String> {
     writers.windows(2).filter(falls).map(words).collect()
 }
 
+/// Does a history (`evms history`) say these words of a node, in a line of a later epoch than this one?
+pub fn is_told(history: &str, since: u64, words: &str, node: &str) -> bool {
+    let epoch = |line: &str| {
+        let (round, minter) = line.split_whitespace().nth(1)?.split_once('.')?;
+        Some((round.parse::<u64>().ok()? << 16) | minter.parse::<u64>().ok()?)
+    };
+    let is_meant =
+        |line: &str| line.contains(&format!("{words} {node} ")) || line.contains(&format!("{node} {words} "));
+    history.lines().any(|line| epoch(line).is_some_and(|at| at > since) && is_meant(line))
+}
+
 /// What of a log that is gone can be told from what stands: all before the newest write that is there had come back.
 fn with_lost_logs(writers: &[Writer], seen: &[Block]) -> Vec<Writer> {
     let newest = |writer: &Writer| {
@@ -384,6 +395,18 @@ mod tests {
         assert!(check_epochs(&[one.clone(), again.clone(), two.clone()]).is_empty());
         assert_eq!(check_epochs(&[two.clone(), one.clone()]).len(), 1);
         assert_eq!(check_epochs(&[one, writer("n3.2", 4, 0)]).len(), 1);
+    }
+
+    #[test]
+    fn a_history_tells_who_was_taken_from_since_then() {
+        let history = "GENERATION  EPOCH  WHEN  BY  CHANGE\n\
+                       9  8.2  now  n2  taken over from n1 by its absence: it is gone\n\
+                       8  7.1  now  n1  opening\n";
+        let since = |round: u64| (round << 16) | 1;
+        assert!(is_told(history, since(7), "taken over from", "n1"));
+        assert!(is_told("9 8.2 n3 counted out by its absence", since(7), "counted out", "n3"));
+        assert!(!is_told(history, since(7), "taken over from", "n2"));
+        assert!(!is_told(history, since(9), "taken over from", "n1"));
     }
 
     #[test]

@@ -25,7 +25,8 @@
 //! [`guest`], [`plan`], [`task`], [`tables`], [`udev`], [`fault`], [`clock`], [`san`], [`lio`], [`scene`], [`cases`]. For looking at
 //! disks without a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`steps`], [`work`];
 //! and [`volatile`], a disk that forgets when the cord is pulled. Faults by chance:
-//! [`script`], for the machines of [`crew`], and [`claims`], what writers say they wrote, who are [`stampers`].
+//! [`script`], for the machines of [`crew`], and [`claims`], what writers say they wrote, who are [`stampers`]; [`score`] is their
+//! ledger.
 
 pub mod archive;
 pub mod cases;
@@ -55,6 +56,7 @@ pub mod parts;
 pub mod plan;
 pub mod san;
 pub mod scene;
+pub mod score;
 pub mod script;
 pub mod stampers;
 pub mod states;

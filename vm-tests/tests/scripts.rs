@@ -8,24 +8,20 @@
 //! from a fresh seed on. `EVMS_VM_SEED`: the first seed, one script if no count is given.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use vm_tests::claims::{self, Findings, Writer};
 use vm_tests::cluster::QUORATE;
 use vm_tests::crew::{Machine, Yard};
-use vm_tests::dice::{Dice, SEED_VARIABLE};
+use vm_tests::dice::SEED_VARIABLE;
 use vm_tests::fabric::Rule;
 use vm_tests::image::Image;
 use vm_tests::limits::Limit;
 use vm_tests::scene;
+use vm_tests::score::{self, Score};
 use vm_tests::script::{self, Chore, Fault, Moment, NODES, Round, Script};
 use vm_tests::stampers::{self, Part};
 use vm_tests::task::{Task, wait_until};
@@ -36,9 +32,6 @@ const SIZE_MIB: u64 = 32;
 /// Disks of the private container, and of the shared one.
 const DISKS: usize = 3;
 const POOL_DISKS: usize = 2;
-const SCRIPTS_LONG: u64 = 24;
-const SCRIPTS_VARIABLE: &str = "EVMS_VM_SCRIPTS";
-const LONG_VARIABLE: &str = "EVMS_VM_LONG";
 const HOME: &str = "/dev/evms/data/home";
 const BOARD: &str = "/dev/evms/pool/board";
 /// Blocks of the private volume that are written, and of each node's part of the shared one.
@@ -76,25 +69,13 @@ struct Bench<'a> {
     /// A reading of the private volume while its newest writer goes on, and what the writers claimed when it began.
     reading: Option<(usize, Task, Vec<Writer>)>,
     begin: Instant,
-    counts: Counts,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    rounds: usize,
-    takeovers: usize,
-    counted_out: usize,
-    boots: usize,
-    writes: u64,
-    errors: usize,
-    readings: usize,
-    late_blocks: usize,
+    score: Score,
 }
 
 /// Proves that whatever comes over a cluster leaves one writer, all that was acknowledged, and a cluster that comes whole again.
 #[test]
 fn no_law_is_broken_by_any_script() {
-    let (first, count) = seeds();
+    let (first, count) = score::seeds();
     scene::play("scripts", |scene| {
         let lan = scene.network("lan1");
         let disks = (0..DISKS + POOL_DISKS).map(|number| scene.disk(&format!("shared{number}"), SIZE_MIB));
@@ -104,11 +85,11 @@ fn no_law_is_broken_by_any_script() {
         let mut bench = Bench::found(Yard { scene, image, lan, disks })?;
         for seed in first..first + count {
             let begin = Instant::now();
-            bench.counts = Counts::default();
+            bench.score = Score::default();
             // An assertion is what broke too, and belongs into the ledger as well.
             let end = panic::catch_unwind(AssertUnwindSafe(|| bench.play(&Script::of(seed))));
             let end = end.unwrap_or_else(|_| Err(Trouble::Unexpected("a panic: see above".into())));
-            note(seed, &bench.counts, begin.elapsed(), end.as_ref().err())?;
+            score::note(seed, &bench.score, begin.elapsed(), end.as_ref().err())?;
             end.map_err(|trouble| {
                 let replay = format!("{SEED_VARIABLE}={seed} plays it again");
                 Trouble::Unexpected(format!("{replay}\n{}{trouble}", Script::of(seed)))
@@ -116,49 +97,6 @@ fn no_law_is_broken_by_any_script() {
         }
         Ok(())
     });
-}
-
-/// The first seed, and how many.
-fn seeds() -> (u64, u64) {
-    let count = env::var(SCRIPTS_VARIABLE).ok().and_then(|text| text.parse().ok());
-    let is_given = env::var_os(SEED_VARIABLE).is_some();
-    match count {
-        Some(count) if !is_given => (last_seed() + 1, count),
-        None if env::var_os(LONG_VARIABLE).is_some() => (Dice::seed(), SCRIPTS_LONG),
-        _ => (Dice::seed(), count.unwrap_or(1)),
-    }
-}
-
-fn ledger() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("SCRIPTS.md")
-}
-
-fn last_seed() -> u64 {
-    let text = fs::read_to_string(ledger()).unwrap_or_default();
-    let seed = |line: &str| line.strip_prefix("| ")?.split(" | ").nth(2)?.trim().parse().ok();
-    text.lines().rev().find_map(seed).unwrap_or_default()
-}
-
-/// Says what a script came to, and writes it down where a count was asked for.
-fn note(seed: u64, counts: &Counts, took: Duration, trouble: Option<&Trouble>) -> Result<(), Trouble> {
-    let findings = trouble.map_or("none".into(), |trouble| trouble.to_string().replace(['\n', '|'], " "));
-    let findings = findings.chars().take(300).collect::<String>();
-    eprintln!("  script {seed}: {:.0} s, {counts:?}, findings: {findings}", took.as_secs_f32());
-    if env::var_os(SCRIPTS_VARIABLE).is_none() {
-        return Ok(());
-    }
-    let date = Command::new("date").args(["-u", "+%F"]).output();
-    let date = date.map_err(Trouble::io("asking for the date"))?.stdout;
-    let commit = env::var("EVMS_COMMIT").unwrap_or_else(|_| "unknown".into());
-    let Counts { rounds, takeovers, counted_out, boots, writes, errors, readings, late_blocks } = counts;
-    let row = format!(
-        "| {} | {commit} | {seed} | {rounds} | {takeovers}, {counted_out} | {boots} | {writes} | {errors} | {readings} | {late_blocks} | {:.0} | {findings} |\n",
-        String::from_utf8_lossy(&date).trim(),
-        took.as_secs_f32()
-    );
-    let file = OpenOptions::new().append(true).open(ledger());
-    let written = file.and_then(|mut file| file.write_all(row.as_bytes()));
-    written.map_err(Trouble::file("writing", &ledger()))
 }
 
 impl<'a> Bench<'a> {
@@ -188,7 +126,7 @@ impl<'a> Bench<'a> {
             volumes: BTreeSet::new(),
             reading: None,
             begin: Instant::now(),
-            counts: Counts::default(),
+            score: Score::default(),
         })
     }
 
@@ -201,7 +139,7 @@ impl<'a> Bench<'a> {
         eprint!("{script}");
         self.begin = Instant::now();
         for round in &script.rounds {
-            self.counts.rounds += 1;
+            self.score.rounds += 1;
             self.begin_writers()?;
             self.suffer(round)?;
             self.come_whole()?;
@@ -294,14 +232,10 @@ impl<'a> Bench<'a> {
                 self.parts().for_each(|part| part.note_sleep(victim));
                 self.machines[victim].pause()
             }
-            Fault::Off(_) => {
-                self.lose(victim);
-                self.machines[victim].cut_power()
-            }
             _ => {
-                self.machines[victim].kill_both()?;
                 self.lose(victim);
-                Ok(())
+                let machine = &mut self.machines[victim];
+                if matches!(fault, Fault::Off(_)) { machine.cut_power() } else { machine.kill_both() }
             }
         }
     }
@@ -313,7 +247,7 @@ impl<'a> Bench<'a> {
             Fault::Stopped(_) => machine.signal_evmsd(true),
             Fault::Paused(_) => machine.resume(),
             _ => {
-                self.counts.boots += 1;
+                self.score.boots += 1;
                 machine.boot(&self.yard)
             }
         }
@@ -396,7 +330,7 @@ impl<'a> Bench<'a> {
             let said = task.end(self.machines[node].guest()?)?;
             // Its volume may have gone meanwhile.
             if said.code == 0 {
-                self.counts.readings += 1;
+                self.score.readings += 1;
                 let findings = claims::check_alone(&claims, &claims::blocks(&said.text())?);
                 self.judge("on the private volume, while it is written", findings)?;
             }
@@ -426,7 +360,7 @@ impl<'a> Bench<'a> {
         let holder = self.the_one_holder()?;
         self.say(&format!("the private volume is up on n{}", holder + 1));
         if holder != self.holder {
-            self.counts.takeovers += 1;
+            self.score.takeovers += 1;
         }
         self.holder = holder;
         for machine in &mut self.machines {
@@ -548,14 +482,14 @@ impl<'a> Bench<'a> {
         let mut findings = claims::check(&claims, &seen);
         findings.broken.extend(claims::check_epochs(&claims));
         findings.broken.extend(self.unjust_errors()?);
-        self.counts.writes += claims.iter().map(|writer| writer.acked).sum::<u64>();
-        self.counts.late_blocks += findings.late_blocks;
+        self.score.writes += claims.iter().map(|writer| writer.acked).sum::<u64>();
+        self.score.late_blocks += findings.late_blocks;
         self.judge("on the private volume", findings)?;
         for node in 0..NODES {
             // As another node reads it.
             let seen = self.shared[node].read(self.machines[(node + 1) % NODES].guest()?)?;
             let claims = self.shared[node].claims();
-            self.counts.writes += claims.iter().map(|writer| writer.acked).sum::<u64>();
+            self.score.writes += claims.iter().map(|writer| writer.acked).sum::<u64>();
             self.judge(&format!("on the part of n{}", node + 1), claims::check(&claims, &seen))?;
         }
         self.reading = None;
@@ -586,13 +520,11 @@ impl<'a> Bench<'a> {
             runs.chain(self.shared.iter().flat_map(Part::runs).map(|run| (run, &pool, "counted out")))
         {
             let Some(failed) = &run.failed else { continue };
-            self.counts.errors += 1;
+            self.score.errors += 1;
             let name = NAMES[run.node];
-            let is_just = lines_since(history, run.writer.epoch).any(|line| {
-                line.contains(&format!("{words} {name}")) || line.contains(&format!("{name} {words}"))
-            });
+            let is_just = claims::is_told(history, run.writer.epoch, words, name);
             if words == "counted out" {
-                self.counts.counted_out += 1;
+                self.score.counted_out += 1;
             }
             if !is_just || !failed.contains("Input/output error") {
                 unjust.push(format!("{} failed: {failed}; but: {history}", run.writer.name));
@@ -637,13 +569,4 @@ impl<'a> Bench<'a> {
         }
         Ok(())
     }
-}
-
-/// What a history says of later epochs than this one.
-fn lines_since(history: &str, epoch: u64) -> impl Iterator<Item = &str> {
-    history.lines().skip(1).filter(move |line| {
-        let said = line.split_whitespace().nth(1).and_then(|word| word.split_once('.'));
-        let number = |text: &str| text.parse::<u64>().ok();
-        said.and_then(|(round, node)| Some(number(round)? << 16 | number(node)?)).is_some_and(|at| at > epoch)
-    })
 }
