@@ -162,10 +162,12 @@ impl<'a> Bench<'a> {
     /// What `evms why` says of a container.
     fn tenure(&mut self, node: usize, container: &str) -> Result<(String, u64), Trouble> {
         let said = self.machines[node].guest()?.ok(&format!("evms why {container} --json"))?;
-        let strange = |_| Trouble::Unexpected(format!("evms why said {said}"));
-        let value: serde_json::Value = serde_json::from_str(&said).map_err(strange)?;
-        let owner = value["owner"].as_str().unwrap_or_default().to_string();
-        Ok((owner, value["epoch"].as_u64().unwrap_or_default()))
+        let value: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+        let answer = &value["result"];
+        match (answer["owner"].as_str(), answer["epoch"].as_u64()) {
+            (Some(owner), Some(epoch)) => Ok((owner.to_string(), epoch)),
+            _ => Err(Trouble::Unexpected(format!("evms why said {said}"))),
+        }
     }
 
     /// Every block is written anew, and somebody writes everywhere.
@@ -302,7 +304,10 @@ impl<'a> Bench<'a> {
                 continue;
             }
             // On its way, or on its way down.
-            let Ok((owner, epoch)) = self.tenure(node, "data") else { continue };
+            let (owner, epoch) = match self.tenure(node, "data") {
+                Err(Trouble::Code { .. }) => continue,
+                tenure => tenure?,
+            };
             if owner == node_name {
                 let name = self.name(node);
                 self.say(&format!("{HOME} is up on {owner}, by epoch {epoch}: {name} writes"));
