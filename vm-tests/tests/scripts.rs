@@ -24,7 +24,7 @@ use vm_tests::scene;
 use vm_tests::score::{self, Score};
 use vm_tests::script::{self, Chore, Fault, Moment, NODES, Round, Script};
 use vm_tests::stampers::{self, Part};
-use vm_tests::task::{Task, wait_until};
+use vm_tests::task::{Task, until_done, wait_until};
 use vm_tests::trouble::Trouble;
 
 const NAMES: [&str; NODES] = ["n1", "n2", "n3"];
@@ -50,6 +50,9 @@ const TRIES_MAX: usize = 60;
 const VIEW: &str = "evms status | grep -q '^view .*: n1 n2 n3$'";
 /// No gate is anything but open.
 const ALL_OPEN: &str = "evms-fence status --json >/tmp/gates && ! grep -qE '\"state\":\"(closed|draining|unknown|refused|gone)\"' /tmp/gates";
+
+/// Nothing is to be mended.
+const CHECKED: &str = "evms check data pool && evms check data pool | grep -q 'all is well'";
 
 struct Bench<'a> {
     yard: Yard<'a>,
@@ -369,14 +372,10 @@ impl<'a> Bench<'a> {
         }
         self.holder = holder;
         for machine in &mut self.machines {
-            wait_until(machine.guest()?, "evms activate pool >/tmp/said 2>&1")?;
-            wait_until(machine.guest()?, ALL_OPEN)?;
+            until_done(machine.guest()?, &format!("evms activate pool && {ALL_OPEN}"))?;
         }
         for machine in &mut self.machines {
-            let said = machine.guest()?.run("evms check data pool")?;
-            if said.code != 0 || !said.text().contains("all is well") {
-                return Err(Trouble::Unexpected(format!("{}: evms check: {}", machine.name(), said.text())));
-            }
+            until_done(machine.guest()?, CHECKED)?;
         }
         self.say("the shared volume is up on all, no gate is closed, and check finds nothing");
         Ok(())
@@ -453,7 +452,7 @@ impl<'a> Bench<'a> {
                 let said = task.end(guest)?;
                 (said, guest.ok("evms list volumes")?)
             };
-            let is_there = listed.contains(&format!("pool/{name}"));
+            let is_there = listed.contains(&format!("pool/{name} "));
             let first = said.text().lines().last().unwrap_or_default().to_string();
             self.say(&format!("n{} was asked for pool/{name}: {} {first}", node + 1, said.code));
             if said.code == 0 && !is_there {
@@ -467,7 +466,7 @@ impl<'a> Bench<'a> {
             let listed = machine.guest()?.ok("evms list volumes")?;
             for name in &self.volumes {
                 assert!(
-                    listed.contains(&format!("pool/{name}")),
+                    listed.contains(&format!("pool/{name} ")),
                     "pool/{name} is gone on {}",
                     machine.name()
                 );
@@ -538,40 +537,40 @@ impl<'a> Bench<'a> {
         Ok(unjust)
     }
 
-    /// What an administrator does between two rounds.
+    /// What an administrator does between two rounds; said again when a machine that stood still for a moment cost the quorum.
     fn see_to(&mut self, chore: Chore) -> Result<(), Trouble> {
         self.say(&format!("then: {chore}"));
         match chore {
             Chore::Rest => {}
             Chore::Give(part) => {
                 let next = self.node(part);
-                let words =
-                    format!("evms deactivate data && evms container modify data --owner {}", NAMES[next]);
-                self.machines[self.holder].guest()?.ok(&words)?;
-                wait_until(self.machines[next].guest()?, "evms activate data >/tmp/said 2>&1")?;
+                let give = format!("evms container modify data --owner {}", NAMES[next]);
+                self.until_done(self.holder, "evms deactivate data")?;
+                self.until_done(self.holder, &give)?;
+                self.until_done(next, "evms activate data")?;
                 self.holder = next;
             }
             Chore::DownAndUp => {
-                self.machines[self.holder].guest()?.ok("evms deactivate data && evms activate data")?;
+                self.until_done(self.holder, "evms deactivate data")?;
+                self.until_done(self.holder, "evms activate data")?;
             }
             Chore::Make(part) => {
-                let node = self.node(part);
-                self.ask(node)?;
+                self.ask(self.node(part))?;
                 self.end_what_was_asked()?;
             }
             Chore::Remove(part) => {
-                for machine in &mut self.machines {
-                    machine.guest()?.ok("evms deactivate pool")?;
-                }
-                let node = self.node(part);
+                (0..NODES).try_for_each(|node| self.until_done(node, "evms deactivate pool"))?;
                 for name in std::mem::take(&mut self.volumes) {
-                    self.machines[node].guest()?.ok(&format!("evms volume delete pool/{name}"))?;
+                    let gone = format!("! evms list volumes | grep -q 'pool/{name} '");
+                    self.until_done(self.node(part), &format!("evms volume delete pool/{name} || {gone}"))?;
                 }
-                for machine in &mut self.machines {
-                    wait_until(machine.guest()?, "evms activate pool >/tmp/said 2>&1")?;
-                }
+                (0..NODES).try_for_each(|node| self.until_done(node, "evms activate pool"))?;
             }
         }
         Ok(())
+    }
+
+    fn until_done(&mut self, node: usize, command: &str) -> Result<(), Trouble> {
+        until_done(self.machines[node].guest()?, command)
     }
 }
