@@ -23,7 +23,7 @@ use vm_tests::limits::Limit;
 use vm_tests::scene;
 use vm_tests::score::{self, Score};
 use vm_tests::script::{self, Chore, Fault, Moment, NODES, Round, Script};
-use vm_tests::stampers::{self, Part};
+use vm_tests::stampers::{self, Part, Run};
 use vm_tests::task::{Task, until_done, wait_until};
 use vm_tests::trouble::Trouble;
 
@@ -43,6 +43,10 @@ const LOOK: Duration = Duration::from_millis(300);
 const WHOLE: Limit = Limit::seconds("one view of all nodes", 60);
 /// What takes longer is told: who was lost several times in a minute is waited for longer each time, 16 s at most (F7).
 const LONG: Duration = Duration::from_secs(20);
+/// What is to be mended waits so long at most for a reading behind a takeover.
+const READ_MAX: Duration = Duration::from_secs(12);
+/// Of many findings so many are told.
+const SHOWN: usize = 8;
 /// Volumes beside the board at most.
 const VOLUMES_MAX: usize = 6;
 /// Tries to find the one node that has the private volume up; another one may just be taking it.
@@ -71,6 +75,8 @@ struct Bench<'a> {
     volumes: BTreeSet<String>,
     /// A reading of the private volume while its newest writer goes on, and what the writers claimed when it began.
     reading: Option<(usize, Task, Vec<Writer>)>,
+    /// Was it read since the newest writer began?
+    is_read: bool,
     begin: Instant,
     score: Score,
 }
@@ -128,6 +134,7 @@ impl<'a> Bench<'a> {
             asked: Vec::new(),
             volumes: BTreeSet::new(),
             reading: None,
+            is_read: false,
             begin: Instant::now(),
             score: Score::default(),
         })
@@ -204,10 +211,26 @@ impl<'a> Bench<'a> {
                 thread::sleep(left.min(LOOK));
                 self.look()?;
             }
+            if moment.is_end {
+                self.read_behind_a_takeover()?;
+            }
             let fault = &round.acts[moment.act].fault;
             let how = if moment.is_end { "over" } else { "now" };
             self.say(&format!("{how}: {fault} (n{} has the container)", self.holder + 1));
             self.change(moment, fault)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is mended yet: whoever took it over is to be seen alone on it while the old one would still write, if it could.
+    fn read_behind_a_takeover(&mut self) -> Result<(), Trouble> {
+        let deadline = Instant::now() + READ_MAX;
+        let is_alone = |run: &Run| run.node != self.holder && self.machines[run.node].is_well();
+        if !self.private.runs().last().is_some_and(is_alone) {
+            return Ok(());
+        }
+        while !self.is_read && Instant::now() < deadline {
+            self.look()?;
         }
         Ok(())
     }
@@ -315,6 +338,7 @@ impl<'a> Bench<'a> {
                 let name = self.name(node);
                 self.say(&format!("{HOME} is up on {owner}, by epoch {epoch}: {name} writes"));
                 self.private.start(self.machines[node].guest()?, node, &name, epoch)?;
+                self.is_read = false;
             }
         }
         self.read_along()
@@ -339,6 +363,7 @@ impl<'a> Bench<'a> {
             // Its volume may have gone meanwhile.
             if said.code == 0 {
                 self.score.readings += 1;
+                self.is_read = true;
                 let findings = claims::check_alone(&claims, &claims::blocks(&said.text())?);
                 self.judge("on the private volume, while it is written", findings)?;
             }
@@ -510,7 +535,10 @@ impl<'a> Bench<'a> {
         }
         match findings.broken.as_slice() {
             [] => Ok(()),
-            broken => Err(Trouble::Unexpected(format!("{place}: {}", broken.join("\n  ")))),
+            broken => {
+                let (count, first) = (broken.len(), &broken[..broken.len().min(SHOWN)]);
+                Err(Trouble::Unexpected(format!("{place}, {count} findings:\n  {}", first.join("\n  "))))
+            }
         }
     }
 
