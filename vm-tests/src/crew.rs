@@ -9,6 +9,7 @@ use crate::guest::Guest;
 use crate::limits::Limit;
 use crate::network::Network;
 use crate::scene::Scene;
+use crate::script::Fault;
 use crate::task::{Task, wait_until};
 use crate::trouble::Trouble;
 
@@ -107,8 +108,31 @@ impl Machine {
         self.answers() && !self.is_leaderless
     }
 
+    /// Comes to this harm.
+    pub fn suffer(&mut self, fault: &Fault) -> Result<(), Trouble> {
+        match fault {
+            Fault::Killed(_) => self.kill_evmsd(),
+            Fault::Stopped(_) => self.signal_evmsd(false),
+            Fault::Paused(_) => self.pause(),
+            Fault::Off(_) => self.cut_power(),
+            Fault::Bitten(_) => self.kill_both(),
+            _ => Ok(()),
+        }
+    }
+
+    /// It is over.
+    pub fn recover(&mut self, fault: &Fault, yard: &Yard) -> Result<(), Trouble> {
+        match fault {
+            Fault::Killed(_) => self.start_evmsd(),
+            Fault::Stopped(_) => self.signal_evmsd(true),
+            Fault::Paused(_) => self.resume(),
+            Fault::Off(_) | Fault::Bitten(_) => self.boot(yard),
+            _ => Ok(()),
+        }
+    }
+
     /// Kills its evmsd alone.
-    pub fn kill_evmsd(&mut self) -> Result<(), Trouble> {
+    fn kill_evmsd(&mut self) -> Result<(), Trouble> {
         self.is_leaderless = true;
         match self.evmsd.take() {
             Some(evmsd) => evmsd.kill(self.guest()?),
@@ -117,7 +141,7 @@ impl Machine {
     }
 
     /// Starts it.
-    pub fn start_evmsd(&mut self) -> Result<(), Trouble> {
+    fn start_evmsd(&mut self) -> Result<(), Trouble> {
         self.starts += 1;
         // The end of the one before is written down behind the start of the next: by a name of its own.
         let name = format!("evmsd-{}", self.starts);
@@ -140,7 +164,7 @@ impl Machine {
     }
 
     /// Lets its evmsd stand still, or go on.
-    pub fn signal_evmsd(&mut self, goes_on: bool) -> Result<(), Trouble> {
+    fn signal_evmsd(&mut self, goes_on: bool) -> Result<(), Trouble> {
         let Some(pid) = self.evmsd.as_ref().map(Task::pid) else { return Ok(()) };
         self.guest()?.ok(&format!("kill -{} {pid}", if goes_on { "CONT" } else { "STOP" }))?;
         self.is_leaderless = !goes_on;
@@ -148,20 +172,20 @@ impl Machine {
     }
 
     /// Lets all of it stand still.
-    pub fn pause(&mut self) -> Result<(), Trouble> {
+    fn pause(&mut self) -> Result<(), Trouble> {
         self.guest()?.pause()?;
         self.is_away = true;
         Ok(())
     }
 
     /// And go on.
-    pub fn resume(&mut self) -> Result<(), Trouble> {
+    fn resume(&mut self) -> Result<(), Trouble> {
         self.is_away = false;
         self.guest()?.resume()
     }
 
     /// Pulls its cord.
-    pub fn cut_power(&mut self) -> Result<(), Trouble> {
+    fn cut_power(&mut self) -> Result<(), Trouble> {
         self.evmsd = None;
         match self.guest.take() {
             Some(guest) => guest.cut_power(),
@@ -170,7 +194,7 @@ impl Machine {
     }
 
     /// Kills evmsd and its keeper: nobody feeds the watchdog from now on.
-    pub fn kill_both(&mut self) -> Result<(), Trouble> {
+    fn kill_both(&mut self) -> Result<(), Trouble> {
         let pid = self.evmsd.take().map(|evmsd| evmsd.pid().to_string()).unwrap_or_default();
         let guest = self.guest()?;
         let is_bitten = guest.run(OPEN)?.code == 0;
@@ -182,7 +206,7 @@ impl Machine {
     }
 
     /// It boots, off by whatever it was; and has its evmsd.
-    pub fn boot(&mut self, yard: &Yard) -> Result<(), Trouble> {
+    fn boot(&mut self, yard: &Yard) -> Result<(), Trouble> {
         if let Some(mut guest) = self.guest.take() {
             // With no gate open nobody needs it to be off, and it has no evmsd.
             if self.is_bitten {

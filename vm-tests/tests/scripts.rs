@@ -254,31 +254,16 @@ impl<'a> Bench<'a> {
     fn harm(&mut self, victim: usize, fault: &Fault) -> Result<(), Trouble> {
         self.look_at(victim)?;
         match fault {
-            Fault::Killed(_) => self.machines[victim].kill_evmsd(),
-            Fault::Stopped(_) => self.machines[victim].signal_evmsd(false),
-            Fault::Paused(_) => {
-                self.parts().for_each(|part| part.note_sleep(victim));
-                self.machines[victim].pause()
-            }
-            _ => {
-                self.lose(victim);
-                let machine = &mut self.machines[victim];
-                if matches!(fault, Fault::Off(_)) { machine.cut_power() } else { machine.kill_both() }
-            }
+            Fault::Paused(_) => self.parts().for_each(|part| part.note_sleep(victim)),
+            Fault::Off(_) | Fault::Bitten(_) => self.lose(victim),
+            _ => {}
         }
+        self.machines[victim].suffer(fault)
     }
 
     fn mend(&mut self, victim: usize, fault: &Fault) -> Result<(), Trouble> {
-        let machine = &mut self.machines[victim];
-        match fault {
-            Fault::Killed(_) => machine.start_evmsd(),
-            Fault::Stopped(_) => machine.signal_evmsd(true),
-            Fault::Paused(_) => machine.resume(),
-            _ => {
-                self.score.boots += 1;
-                machine.boot(&self.yard)
-            }
-        }
+        self.score.boots += usize::from(matches!(fault, Fault::Off(_) | Fault::Bitten(_)));
+        self.machines[victim].recover(fault, &self.yard)
     }
 
     /// What goes with a machine.
@@ -472,11 +457,8 @@ impl<'a> Bench<'a> {
     /// A change that was acknowledged is there; what was not, may be.
     fn end_what_was_asked(&mut self) -> Result<(), Trouble> {
         for (node, task, name) in std::mem::take(&mut self.asked) {
-            let (said, listed) = {
-                let guest = self.machines[node].guest()?;
-                let said = task.end(guest)?;
-                (said, guest.ok("evms list volumes")?)
-            };
+            let guest = self.machines[node].guest()?;
+            let (said, listed) = (task.end(guest)?, guest.ok("evms list volumes")?);
             let is_there = listed.contains(&format!("pool/{name} "));
             let first = said.text().lines().last().unwrap_or_default().to_string();
             self.say(&format!("n{} was asked for pool/{name}: {} {first}", node + 1, said.code));
@@ -489,13 +471,8 @@ impl<'a> Bench<'a> {
         }
         for machine in &mut self.machines {
             let listed = machine.guest()?.ok("evms list volumes")?;
-            for name in &self.volumes {
-                assert!(
-                    listed.contains(&format!("pool/{name} ")),
-                    "pool/{name} is gone on {}",
-                    machine.name()
-                );
-            }
+            let lost = self.volumes.iter().find(|name| !listed.contains(&format!("pool/{name} ")));
+            assert_eq!(lost, None, "as {} lists the shared container's volumes", machine.name());
         }
         Ok(())
     }
