@@ -35,7 +35,7 @@ pub struct Score {
     pub errors: usize,
     /// Of the private volume while its next owner wrote.
     pub readings: usize,
-    /// Blocks that who stood still with its clocks wrote behind its successor.
+    /// Blocks that who stood still with its clocks wrote behind its successor, as often as they were seen.
     pub late_blocks: usize,
 }
 
@@ -54,9 +54,10 @@ fn ledger() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("SCRIPTS.md")
 }
 
+/// One that was played again stands below later ones.
 fn last_seed(text: &str) -> u64 {
     let seed = |line: &str| line.strip_prefix("| ")?.split(" | ").nth(SEED_COLUMN)?.trim().parse().ok();
-    text.lines().rev().find_map(seed).unwrap_or_default()
+    text.lines().filter_map(seed).max().unwrap_or_default()
 }
 
 /// Says what a script came to, and writes it down where a count was asked for.
@@ -89,9 +90,9 @@ mod tests {
     fn a_ledger_goes_on_where_it_ended() {
         let head = "# Scripts\n\n| date | commit | seed | rounds |\n|---|---|---|---|\n";
         assert_eq!(last_seed(head), 0);
-        assert_eq!(
-            last_seed(&format!("{head}| 2026-11-26 | abc | 7 | 2 |\n| 2026-11-26 | abc | 9 | 3 |\n")),
-            9
-        );
+        for (one, other) in [(7, 9), (9, 7)] {
+            let rows = format!("| 2026-11-26 | abc | {one} | 2 |\n| 2026-11-26 | abc | {other} | 3 |\n");
+            assert_eq!(last_seed(&format!("{head}{rows}")), 9);
+        }
     }
 }

@@ -489,7 +489,6 @@ impl<'a> Bench<'a> {
         findings.broken.extend(claims::check_epochs(&claims));
         findings.broken.extend(self.unjust_errors()?);
         self.score.writes += claims.iter().map(|writer| writer.acked).sum::<u64>();
-        self.score.late_blocks += findings.late_blocks;
         self.judge("on the private volume", findings)?;
         for node in 0..NODES {
             // As another node reads it.
@@ -503,8 +502,9 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    fn judge(&self, place: &str, findings: Findings) -> Result<(), Trouble> {
+    fn judge(&mut self, place: &str, findings: Findings) -> Result<(), Trouble> {
         if findings.late_blocks > 0 {
+            self.score.late_blocks += findings.late_blocks;
             self.say(&format!(
                 "{place}: {} blocks of who stood still, over {} us",
                 findings.late_blocks, findings.late_us
