@@ -220,6 +220,7 @@ test_long() {
   stage "a million changes of the view" model sim --views
   EVMS_CLUSTER_LONG=1 stage "ten minutes of busy processors" cargo test --locked --test cluster -- f24_
   EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
+  EVMS_VM_LONG=1 stage "24 scripts of faults" vm_cargo test --test scripts -- --nocapture
 }
 
 # The crash model of disks, or the simulator of clusters, with its deliberate mistakes, at full speed and with every assertion.
@@ -309,12 +310,13 @@ vm() {
   vm-tests/parts.sh
   vm_programs
   for name in "${names[@]}"; do
-    stage "guest tests: $name" vm_cargo test --test "$name" -- --test-threads=1 --nocapture
+    EVMS_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
+      stage "guest tests: $name" vm_cargo test --test "$name" -- --test-threads=1 --nocapture
   done
 }
 
 # Clusters of guests: one of these at a time, for each has three guests that must hear each other in time.
-VM_CLUSTERS="takeover stopped gates owners agents two"
+VM_CLUSTERS="takeover stopped gates owners agents two scripts"
 
 # All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end.
 vm_all() {

@@ -1,11 +1,16 @@
 /* Blocks that say who wrote them, past the page cache, and whose sectors stand on a device. Every sector of a block has the
  * same line: "NODE EPOCH COUNTER MICROSECONDS", the last one when the write began, by CLOCK_BOOTTIME.
- * usage: stamps write NODE EPOCH DEVICE BLOCKS LOG   one block behind the other, round and round, always one under way; when
- *                                        one fails: "write COUNTER failed: WHY; the last one ended at MICROSECONDS", and 1.
- *                                        The newest COUNTER that came back stands in LOG. Ends well when LOG.enough is there
- *        stamps fill NODE EPOCH DEVICE BLOCKS        each of them once
+ * usage: stamps write NODE EPOCH DEVICE BLOCKS LOG [FIRST [PAUSE]]   one block behind the other, round and round, always one
+ *                                        under way; when one fails: "write COUNTER failed: WHY; the last one ended at
+ *                                        MICROSECONDS", and 1. The newest COUNTER that came back stands in LOG. Ends well when
+ *                                        LOG.enough is there. COUNTER stands in the block COUNTER % BLOCKS, counted from the
+ *                                        block FIRST of the device; PAUSE microseconds are between two
+ *        stamps fill NODE EPOCH DEVICE BLOCKS [FIRST]   each of them once
  *        stamps read DEVICE BLOCKS       for each writer "NODE EPOCH SECTORS COUNTER COUNTER MICROSECONDS MICROSECONDS": the
- *                                        lowest and the highest that is there */
+ *                                        lowest and the highest that is there
+ *        stamps runs DEVICE BLOCKS [FIRST]   "BLOCK COUNT NODE EPOCH COUNTER MICROSECONDS MICROSECONDS" for each run of blocks of
+ *                                        one writer whose counters rise by one; "BLOCK mixed NODE EPOCH COUNTER MICROSECONDS"
+ *                                        for each write of which a part stands in one block */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +41,7 @@ static void stamp(const char *node, const char *epoch, long long counter)
 		snprintf(block + at, SECTOR, "%s %s %lld %lld\n", node, epoch, counter, now_us());
 }
 
-static int write_all(char **words, long blocks, const char *log)
+static int write_all(char **words, long blocks, const char *log, long long from, long pause_us)
 {
 	int device = open(words[2], O_WRONLY | O_DIRECT);
 	char enough[256];
@@ -52,7 +57,7 @@ static int write_all(char **words, long blocks, const char *log)
 	}
 	for (long long counter = 1; log ? access(enough, F_OK) : counter <= blocks; counter++) {
 		stamp(words[0], words[1], counter);
-		ssize_t done = pwrite(device, block, BLOCK, counter % blocks * BLOCK);
+		ssize_t done = pwrite(device, block, BLOCK, (from + counter % blocks) * BLOCK);
 		if (done != BLOCK) {
 			printf("write %lld failed: %s; the last one ended at %lld\n", counter,
 			       done < 0 ? strerror(errno) : "not all of it", last_us);
@@ -61,6 +66,8 @@ static int write_all(char **words, long blocks, const char *log)
 		last_us = now_us();
 		if (newest)
 			*newest = counter;
+		if (pause_us)
+			usleep(pause_us);
 	}
 	return 0;
 }
@@ -122,15 +129,88 @@ static int read_all(const char *path, long blocks)
 	return 0;
 }
 
+struct mark {
+	char node[32], epoch[32];
+	long long counter, us;
+};
+
+static struct mark mark_of(const char *text)
+{
+	struct mark mark = { "nobody", "0", 0, 0 }, read;
+	return sscanf(text, "%31s %31s %lld %lld", read.node, read.epoch, &read.counter, &read.us) == 4 ? read : mark;
+}
+
+static int is_of(const struct mark *one, const struct mark *other)
+{
+	return !strcmp(one->node, other->node) && !strcmp(one->epoch, other->epoch);
+}
+
+/* The marks of a block, each once; how many there are. */
+static int marks_of_block(struct mark *marks)
+{
+	int count = 0;
+	for (int at = 0; at < BLOCK; at += SECTOR) {
+		int i = 0;
+		block[at + SECTOR - 1] = 0;
+		struct mark mark = mark_of(block + at);
+		while (i < count && !(is_of(&marks[i], &mark) && marks[i].counter == mark.counter))
+			i++;
+		if (i == count)
+			marks[count++] = mark;
+	}
+	return count;
+}
+
+static void print_run(long at, long long count, const struct mark *first, const struct mark *last)
+{
+	if (count)
+		printf("%ld %lld %s %s %lld %lld %lld\n", at, count, first->node, first->epoch, first->counter, first->us, last->us);
+}
+
+static int read_runs(const char *path, long blocks, long long from)
+{
+	int device = open(path, O_RDONLY | O_DIRECT);
+	struct mark first = { 0 }, last = { 0 }, marks[BLOCK / SECTOR];
+	long at = 0, count = 0;
+	if (device < 0)
+		return perror(path), 2;
+	for (long i = 0; i < blocks; i++) {
+		if (pread(device, block, BLOCK, (from + i) * BLOCK) != BLOCK)
+			return perror(path), 2;
+		int parts = marks_of_block(marks);
+		if (parts == 1 && count && is_of(&last, marks) && marks->counter == last.counter + (last.counter > 0)) {
+			count++;
+			last = *marks;
+			continue;
+		}
+		print_run(at, count, &first, &last);
+		count = parts == 1;
+		at = i;
+		first = last = *marks;
+		for (int part = 0; parts > 1 && part < parts; part++)
+			printf("%ld mixed %s %s %lld %lld\n", i, marks[part].node, marks[part].epoch, marks[part].counter,
+			       marks[part].us);
+	}
+	print_run(at, count, &first, &last);
+	return 0;
+}
+
+static long long number_or(int argc, char **argv, int at, long long other)
+{
+	return at < argc ? atoll(argv[at]) : other;
+}
+
 int main(int argc, char **argv)
 {
 	block = aligned_alloc(BLOCK, BLOCK);
-	if (argc == 7 && !strcmp(argv[1], "write") && atol(argv[5]) > 0)
-		return write_all(argv + 2, atol(argv[5]), argv[6]);
-	if (argc == 6 && !strcmp(argv[1], "fill") && atol(argv[5]) > 0)
-		return write_all(argv + 2, atol(argv[5]), NULL);
+	if (argc >= 7 && argc <= 9 && !strcmp(argv[1], "write") && atol(argv[5]) > 0)
+		return write_all(argv + 2, atol(argv[5]), argv[6], number_or(argc, argv, 7, 0), number_or(argc, argv, 8, 0));
+	if (argc >= 6 && argc <= 7 && !strcmp(argv[1], "fill") && atol(argv[5]) > 0)
+		return write_all(argv + 2, atol(argv[5]), NULL, number_or(argc, argv, 6, 0), 0);
 	if (argc == 4 && !strcmp(argv[1], "read"))
 		return read_all(argv[2], atol(argv[3]));
-	fprintf(stderr, "usage: stamps write|fill|read ...\n");
+	if (argc >= 4 && argc <= 5 && !strcmp(argv[1], "runs"))
+		return read_runs(argv[2], atol(argv[3]), number_or(argc, argv, 4, 0));
+	fprintf(stderr, "usage: stamps write|fill|read|runs ...\n");
 	return 2;
 }

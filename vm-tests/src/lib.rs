@@ -24,16 +24,20 @@
 //! [`nbd`], [`disk`], [`stream`], [`events`], [`dice`], [`fabric`], [`network`], [`console`], [`control`], `cord`,
 //! [`guest`], [`plan`], [`task`], [`tables`], [`udev`], [`fault`], [`clock`], [`san`], [`lio`], [`scene`], [`cases`]. For looking at
 //! disks without a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`steps`], [`work`];
-//! and [`volatile`], a disk that forgets when the cord is pulled.
+//! and [`volatile`], a disk that forgets when the cord is pulled. Faults by chance:
+//! [`script`], for the machines of [`crew`], and [`claims`], what writers say they wrote, who are [`stampers`]; [`score`] is their
+//! ledger.
 
 pub mod archive;
 pub mod cases;
+pub mod claims;
 pub mod clock;
 pub mod cluster;
 pub mod console;
 pub mod content;
 pub mod control;
 mod cord;
+pub mod crew;
 pub mod dice;
 pub mod disk;
 pub mod events;
@@ -52,6 +56,9 @@ pub mod parts;
 pub mod plan;
 pub mod san;
 pub mod scene;
+pub mod score;
+pub mod script;
+pub mod stampers;
 pub mod states;
 pub mod steps;
 pub mod stream;

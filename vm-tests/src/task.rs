@@ -21,6 +21,15 @@ pub fn wait_until(guest: &mut Guest, condition: &str) -> Result<(), Trouble> {
     }
 }
 
+/// Says a command again until it succeeds. When it never does, what it said last is told.
+pub fn until_done(guest: &mut Guest, command: &str) -> Result<(), Trouble> {
+    let Err(trouble) = wait_until(guest, &format!("{{ {command}; }} >/tmp/until-done 2>&1")) else {
+        return Ok(());
+    };
+    let said = guest.run("cat /tmp/until-done")?.text();
+    Err(Trouble::Unexpected(format!("{trouble}; it said: {said}")))
+}
+
 /// A command that was started and not waited for.
 #[derive(Debug)]
 pub struct Task {
