@@ -14,8 +14,9 @@ use crate::cluster::node_set::NodeSet;
 use crate::cluster::rival::Rival;
 use crate::cluster::timing::Timing;
 
-/// Losses that make the wait longer; each doubles it.
-const FLAPS_MAX: u32 = 5;
+/// Losses that make the wait longer; each doubles it. Who is heard again and waits is not to lose meanwhile what it holds: with the
+/// defaults 8 s, and a watchdog is waited for 12.3 s.
+const FLAPS_MAX: u32 = 4;
 /// Windows without a loss after which one of them is forgotten.
 const FLAP_WINDOWS: u64 = 30;
 /// Former boots of a node that are not believed for a while.
@@ -218,6 +219,11 @@ impl Hearing {
         self.peers.iter().map(one).collect::<Vec<_>>().join("; ")
     }
 
+    /// All peers that are heard, whether they count yet or not.
+    pub fn heard(&self) -> NodeSet {
+        self.peers.iter().filter(|(_, peer)| peer.heard).map(|(node, _)| *node).collect()
+    }
+
     /// All peers that count.
     pub fn row(&self, now: BootTime) -> NodeSet {
         self.peers.keys().copied().filter(|node| self.counts(*node, now)).collect()
@@ -390,6 +396,7 @@ mod tests {
                 *now += timing.beat_ms;
                 hearing.tick(ms(*now));
                 hearing.hear(ms(*now), &Arc::new(Beat::unknown(NodeId(1), mine, number(*now)))).unwrap();
+                assert_eq!(hearing.heard(), NodeSet::of(NodeId(1)), "before it counts");
                 if hearing.counts(NodeId(1), ms(*now)) {
                     return *now - began;
                 }
@@ -402,7 +409,7 @@ mod tests {
                 *now += timing.beat_ms;
                 hearing.tick(ms(*now));
             }
-            assert!(!hearing.counts(NodeId(1), ms(*now)));
+            assert!(!hearing.counts(NodeId(1), ms(*now)) && hearing.heard().is_empty());
         };
         let mut waits = Vec::new();
         for _ in 0..8 {
@@ -410,11 +417,15 @@ mod tests {
             waits.push((hear(&mut hearing, &mut now) - timing.beat_ms) / timing.window_ms);
             silence(&mut hearing, &mut now);
         }
+        assert!(
+            timing.window_ms * 8 < timing.stopped_ms(timing.watchdog_ms),
+            "it is back before it is taken from"
+        );
         // To be lost once is no flapping.
-        assert_eq!(waits, [1, 1, 2, 4, 8, 16, 16, 16]);
+        assert_eq!(waits, [1, 1, 2, 4, 8, 8, 8, 8]);
         // Calm for as many times thirty windows as there were losses: what is lost then is lost once.
         hear(&mut hearing, &mut now);
-        for _ in 0..(5 + 1) * 30 * timing.window_ms / timing.beat_ms {
+        for _ in 0..(4 + 1) * 30 * timing.window_ms / timing.beat_ms {
             now += timing.beat_ms;
             hearing.tick(ms(now));
             hearing.hear(ms(now), &Arc::new(Beat::unknown(NodeId(1), mine, number(now)))).unwrap();

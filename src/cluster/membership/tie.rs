@@ -148,6 +148,11 @@ impl Membership {
         self.holds = holds;
     }
 
+    /// Whom this node hears now, whether they count yet or not.
+    pub fn heard(&self) -> NodeSet {
+        self.hearing.heard()
+    }
+
     /// Until when the arbiter makes this view quorate: by this node's own writes, or by another member's, counted from the
     /// newest beat of this node that it had heard when it began to write.
     fn tied_until(&self, view: &View) -> Option<BootTime> {

@@ -97,7 +97,8 @@ impl Engine {
         turns.note_ended(now, Beside::ended_well);
         let is_quorate = self.is_quorate();
         turns.start_due(now, |victim| {
-            if !is_quorate {
+            // Whoever is heard again is not silent: a cable that was mended costs nobody his power (F7).
+            if !is_quorate || self.is_coming_back(victim, now) {
                 return None;
             }
             start(&self.settings().config, victim)

@@ -229,6 +229,7 @@ impl Heart {
         let stamp = self.pulse.stamp();
         self.detector.membership_mut().stamp(stamp);
         self.detector.membership_mut().hold_containers(self.pulse.holds());
+        self.pulse.tell_heard(self.detector.membership().heard());
         let stood = now.ms.saturating_sub(stamp.ms);
         let stands = stood > STAMP_MS_MAX;
         if stands && !self.engine_stood {

@@ -62,6 +62,16 @@ impl Engine {
         self.succession.next.set(first.map(|first| (first, AGAIN_MS.0)));
     }
 
+    /// Is an absent machine heard again, and so on its way back? Where that takes longer than a watchdog's time it is not (F6: one of the
+    /// view does not hear it).
+    pub(super) fn is_coming_back(&self, machine: NodeUuid, now: BootTime) -> bool {
+        let configuration = &self.settings().roster.configuration;
+        let mut heard = self.pulse.heard().iter().filter_map(|node| configuration.nodes.get(&node));
+        let timing = configuration.timing;
+        let until = self.succession.term.get().since.plus_ms(timing.stopped_ms(timing.watchdog_ms));
+        now < until && heard.any(|voter| voter.uuid == machine)
+    }
+
     /// What is known of the term that is, said once more: other agents are there by now.
     pub fn plan_fencing_of_now(&self) {
         let Term { number, since } = self.succession.term.get();
