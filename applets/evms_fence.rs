@@ -160,7 +160,7 @@ fn dead_in_words(dead: &[DeadLine]) -> String {
 
 fn agents_in_words(agents: &[AgentLine]) -> String {
     if agents.is_empty() {
-        return "agents    none: this node can have nobody's power cut\n".into();
+        return "\nagents    none: this node can have nobody's power cut\n".into();
     }
     let mut table = Table::new(&["FENCE AGENT", "CUTS", ">AT MOST", "LAST CALL"]);
     for AgentLine { node, agent, limit_ms, said } in agents {
@@ -194,11 +194,11 @@ fn in_words(gates: &GatesLine) -> String {
         table.row([clean(name), state.clone(), span(*since_ms), times, epoch.to_string(), clean(why)]);
     }
     text.push('\n');
-    text + &table.text() + &beats_in_words(&gates.beats)
+    text + &table.text() + &beats_in_words(&gates.beats, gates.quorate)
 }
 
 /// A disk that is slow, or does not answer, stops nothing by itself; somebody should know.
-fn beats_in_words(beats: &[BeatLine]) -> String {
+fn beats_in_words(beats: &[BeatLine], quorate: bool) -> String {
     if beats.is_empty() {
         return String::new();
     }
@@ -206,16 +206,24 @@ fn beats_in_words(beats: &[BeatLine]) -> String {
     for line in beats {
         let BeatLine { disk, since_ms, took_ms, worst_ms, .. } = line;
         let last = since_ms.map_or_else(|| "none".into(), span);
-        table.row([clean(disk), last, span(*took_ms), span(*worst_ms), how(line)]);
+        table.row([clean(disk), last, millis(*took_ms), millis(*worst_ms), how(line, quorate)]);
     }
     ["\n", &table.text()].concat()
 }
 
-fn how(line: &BeatLine) -> String {
+fn millis(ms: u64) -> String {
+    format!("{ms} ms")
+}
+
+fn how(line: &BeatLine, quorate: bool) -> String {
     let BeatLine { since_ms, took_ms, waits_ms, .. } = *line;
-    match (waits_ms, since_ms.unwrap_or_default()) {
+    match (waits_ms, since_ms) {
         (SLOW_MS.., _) => format!("DOES NOT ANSWER for {}; see the kernel's log", span(waits_ms)),
-        (_, SILENT_MS..) => "NOBODY BEATS; evmsd starts who does, see its log".into(),
+        (_, None) => "no beat yet; see the kernel's log for why".into(),
+        _ if !quorate => "answers only: this node is not quorate".into(),
+        (_, Some(SILENT_MS..)) => {
+            "TAKES NO BEAT, or nobody beats; see the kernel's log, and that of evmsd".into()
+        }
         _ if took_ms >= SLOW_MS => "slow".into(),
         _ => "well".into(),
     }

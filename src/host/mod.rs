@@ -55,7 +55,7 @@ pub mod pending;
 pub mod run_dir;
 pub mod secret;
 pub mod stops;
-mod stragglers;
+pub mod stragglers;
 pub mod sys;
 pub mod sysfs;
 pub mod turn;

@@ -215,7 +215,7 @@ fn tell(settings: &Settings, change: &Change) {
         Change::Quorate(number) => log::info!("quorate by view {number}"),
         Change::Inquorate => log::warn!("not quorate any more; see 'evms why'"),
         Change::StoodStill => log::warn!(
-            "this machine stood still with its clock, or somebody set the one on its board: its lease is over, and its gates close now"
+            "this machine stood still with its clock, or somebody set the one on its board: a lease that it had is over, and its gates close now"
         ),
         Change::PassedOver(number) => log::warn!(
             "the others went on without this node in view {number}: it did not hear them, or stood still with its clock; its lease \

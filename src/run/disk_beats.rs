@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::base::failure::{Failure, Kind};
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, NodeUuid};
+use crate::base::time::BootTime;
 use crate::engine::guard::keeping::Reign;
 use crate::host::beat_note::{self, BeatNote};
 use crate::host::device::DeviceNumber;
@@ -91,10 +92,11 @@ pub fn run() -> Result<(), NoBeats> {
     let mut all = All { page, words, node, answers, threads: Vec::new() };
     let daemon = page.daemon();
     let (mut idle, mut lived) = (0, clock::boot_now());
-    while idle < IDLE_LOOKS_MAX && page.daemon() == daemon {
+    // Another evmsd starts another program for this; while a disk has not answered that one could not begin, and this one goes on.
+    while idle < IDLE_LOOKS_MAX && (page.daemon() == daemon || all.waits_for_any()) {
         let now = clock::boot_now();
         page.beats_look(now);
-        let lives = keeper_process::lives(daemon);
+        let lives = keeper_process::lives(page.daemon());
         lived = if lives { now } else { lived };
         all.answers.store(lives || now.ms.saturating_sub(lived.ms) > RESTART_MS, Ordering::Release);
         idle = if page.all().next().is_some() { 0 } else { idle + 1 };
@@ -132,6 +134,10 @@ impl All {
         }
         let notes: Vec<BeatNote> = self.threads.iter().map(note).gather();
         beat_note::write(&notes);
+    }
+
+    fn waits_for_any(&self) -> bool {
+        self.threads.iter().any(|one| one.standing.under_way.load(Ordering::Acquire) != 0)
     }
 
     fn begin(&mut self, place: Place) {
@@ -207,9 +213,11 @@ impl Gates {
         let (names, uuids) = (stack::gate_names(self.container), stack::gate_uuids(self.container));
         let mut dm = Dm::open().ok()?;
         for listed in dm.list().ok()? {
-            let Some(state) = dm.status(&listed.name).ok()? else { continue };
+            // Renamed or taken away between the two: the next beat tells.
+            let state = dm.status(&listed.name).ok()??;
             let is_gate = state.name.starts_with(&names) || state.uuid.starts_with(&uuids);
-            if !is_gate || state.is_suspended() || !state.is_live() {
+            // One that is not armed would go on with anybody's resume (T3).
+            if !is_gate || state.is_suspended() && state.is_armed() || !state.is_live() && !state.is_armed() {
                 continue;
             }
             if dm.table(&listed.name).ok()?.iter().any(|line| line.kind != "error") {
@@ -217,6 +225,24 @@ impl Gates {
             }
         }
         Some(true)
+    }
+
+    /// May this node act now?
+    fn have_lease(self) -> bool {
+        Reign::of(self.words).lasts(clock::boot_now())
+    }
+
+    /// Until then, or until there are none any more: who took them away finds the disks closed.
+    fn wait_while_there(self, until: BootTime) {
+        loop {
+            // Before it is looked: whoever frees a place rings behind that.
+            let bell = self.page.bell();
+            let left_ms = until.ms.saturating_sub(clock::boot_now().ms);
+            if left_ms == 0 || !self.are_there() {
+                return;
+            }
+            self.page.wait(bell, Duration::from_millis(left_ms));
+        }
     }
 
     /// Is there any?

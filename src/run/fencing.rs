@@ -57,20 +57,15 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
         return if agents.is_empty() { Ok(()) } else { nothing_held(&look) };
     }
     let heard = inquiry::ask(&look.context, of(&look.context)?, victim)?;
-    let look = match heard.answers.as_slice() {
-        [] => look,
-        answers => {
-            log::warn!(
-                "{name} is cut off and says over the disks that its gates are closed: what it owned is taken"
-            );
-            match take_answered(look, victim, answers)? {
-                Some(look) => look,
-                None => return Ok(()),
-            }
-        }
-    };
+    let mut left = heard.answers.len() < heard.asked;
+    if !heard.answers.is_empty() {
+        log::warn!(
+            "{name} is cut off and says over the disks that its gates are closed: what it owned is taken"
+        );
+        left |= take_answered(&look, victim, &heard.answers)?;
+    }
     if agents.is_empty() {
-        return if heard.answers.len() < heard.asked { Err(is_silent(&name)) } else { Ok(()) };
+        return if left { Err(is_silent(&name)) } else { Ok(()) };
     }
     let Some((look, receipts)) = cut(&agents, &name, victim, look.term)? else { return Ok(()) };
     take(look, victim, &receipts)
@@ -78,35 +73,36 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
 
 fn is_silent(name: &str) -> RunError {
     let words = format!(
-        "{name} does not say over its disks that its gates are closed; it is asked again, and what it owned is taken when its watchdog's \
-         time is over, or on a word: evms container takeover"
+        "not all that {name} owned was taken: it does not say over the disks that its gates are closed, or it is told above; it is asked \
+         again; what had a watchdog is taken when that one's time is over; see: evms why CONTAINER"
     );
     RunError::say(Kind::Refused, words)
 }
 
-/// Takes that of which it said so; what this node sees not all disks of it leaves to the others for a while (F30). The look behind it,
-/// when something is left that it holds.
-fn take_answered(mut look: Look, victim: NodeUuid, answers: &[Answered]) -> Result<Option<Look>, RunError> {
-    let waits_ms = RANK_MS * of(&look.context)?.size();
-    for pause_ms in [0, waits_ms] {
-        wait_until(clock::boot_now().plus_ms(pause_ms));
-        let asked = Asked { answers, ..Asked::default() };
-        for (container, duty) in owed(&look.context, victim, asked)? {
+/// Takes that of which it said so, when nothing of it can be under way any more, and says whether something is left of that; what this
+/// node sees not all disks of it leaves to the others for a while (F30). All in the term of the lease in which it was asked: in another
+/// one the victim may have had a lease in between, and its answer is void (safety 5.4).
+fn take_answered(asked: &Look, victim: NodeUuid, answers: &[Answered]) -> Result<bool, RunError> {
+    let (drained, waits_ms) = {
+        let cluster = of(&asked.context)?;
+        let read = answers.iter().map(|answer| answer.read).max().unwrap_or_default();
+        (read.plus_ms(cluster.timing.stopped_ms(0)), RANK_MS * cluster.size())
+    };
+    for at in [drained, drained.plus_ms(waits_ms)] {
+        wait_until(at);
+        let Some(mut look) = Look::take(victim)?.filter(|look| look.term == asked.term) else {
+            return Ok(false);
+        };
+        for (container, duty) in owed(&look.context, victim, Asked { answers, ..Asked::default() })? {
             if let Err(why) = carry_out(&mut look.context, container, duty) {
                 log::error!("container {}: {why}", container.short());
             }
         }
-        let taken = |look: &Look| look.lives.is_empty() && look.unclear.is_empty();
-        match Look::take(victim)? {
-            Some(next) if !taken(&next) => look = next,
-            _ => return Ok(None),
-        }
-        let left = owed(&look.context, victim, Asked { answers, ..Asked::default() })?;
-        if left.is_empty() && pause_ms > 0 {
-            break;
+        if !inquiry::is_any_its(&look.context, of(&look.context)?, victim, answers)? {
+            return Ok(false);
         }
     }
-    Ok(Some(look))
+    Ok(true)
 }
 
 /// Who holds nothing is not fenced (safety 3.4).

@@ -2,7 +2,7 @@
 //! and lives closes them, says so, and is neither waited for nor switched off. Of each disk a thread, for any of them may hang (R8); one
 //! answer on one disk is enough.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::engine::guard::duty::Answered;
 use crate::engine::guard::evidence::{self, Absence, Evidence, Question};
 use crate::format::disk_beat::{DiskQuestion, Nonce};
 use crate::format::model::ContainerKind;
-use crate::host::{clock, entropy};
+use crate::host::{clock, entropy, stragglers};
 use crate::run::company::Cluster;
 use crate::run::context::Context;
 use crate::run::disk_beats::BEAT_MS;
@@ -64,8 +64,23 @@ pub(super) fn ask(context: &Context, cluster: &Cluster, victim: NodeUuid) -> Res
     while Arc::strong_count(&told) > 1 && told.count() < heard.asked && clock::boot_now() < ends {
         thread::sleep(LOOK);
     }
+    if Arc::strong_count(&told) > 1 {
+        stragglers::leave();
+    }
     heard.answers = told.take();
     Ok(heard)
+}
+
+/// Is any container of which it answered the victim's still?
+pub(super) fn is_any_its(
+    context: &Context,
+    cluster: &Cluster,
+    victim: NodeUuid,
+    answers: &[Answered],
+) -> Result<bool, RunError> {
+    let scene = context.look_for_members()?;
+    let mut its = scene.containers.iter().filter(|found| owned(found, cluster, victim).is_some());
+    Ok(its.any(|found| answers.iter().any(|answer| answer.container == found.id)))
 }
 
 /// What is answered, one for each container.
@@ -124,29 +139,40 @@ fn begin(path: PathBuf, asker: Asker, told: Arc<Told>) {
 }
 
 impl Asker {
-    fn ask(&self, path: &std::path::Path) -> Result<Option<Evidence>, Unfit> {
+    /// Until it is answered, or the time is over: somebody may change the disk for a moment, or a path come back.
+    fn ask(&self, path: &Path) -> Result<Option<Evidence>, Unfit> {
+        let ends = clock::boot_now().plus_ms(LIMIT_MS);
+        let mut asked = None;
+        loop {
+            let tried = match &asked {
+                None => self.put(path).map(|stand| {
+                    asked = Some(stand);
+                    None
+                }),
+                Some(stand) => self.listen(stand),
+            };
+            let now = clock::boot_now();
+            match tried {
+                Ok(None) | Err(Unfit::NotNow(_)) if now < ends && self.may(now) => thread::sleep(LOOK),
+                done => return done,
+            }
+        }
+    }
+
+    fn put(&self, path: &Path) -> Result<Stand, Unfit> {
         let Question { container, victim, incarnation, nonce, .. } = self.question;
         let stand = Stand::open(path, container)?;
-        let (_, at) = stand.places(self.warrant.node);
-        if !self.may(clock::boot_now()) {
-            return Ok(None);
-        }
         let Warrant { cluster, node: id, .. } = self.warrant;
         let question = DiskQuestion { id, cluster, container, asked: victim, incarnation, nonce };
+        let (_, at) = stand.places(id);
         stand.say(at, &question.encode())?;
-        let ends = clock::boot_now().plus_ms(LIMIT_MS);
-        loop {
-            thread::sleep(LOOK);
-            let words = stand.hear(NodeId(NODE_ID_MAX))?;
-            let worth = |beat| evidence::shut(&self.question, beat, self.absence);
-            if let Some(evidence) = words.beats.iter().find_map(worth) {
-                return Ok(Some(evidence));
-            }
-            let now = clock::boot_now();
-            if now >= ends || !self.may(now) {
-                return Ok(None);
-            }
-        }
+        Ok(stand)
+    }
+
+    fn listen(&self, stand: &Stand) -> Result<Option<Evidence>, Unfit> {
+        let words = stand.hear(NodeId(NODE_ID_MAX))?;
+        let worth = |beat| evidence::shut(&self.question, beat, self.absence);
+        Ok(words.beats.iter().find_map(worth))
     }
 
     /// Does the lease go on in which it asks?

@@ -115,9 +115,9 @@ Options:
   --wipe SIGNATURE  prepare: what was found on the disk and may be overwritten
 
 Fence agents are sections of the file that are this node's own: they are not agreed on, and their options are never sent to others
-and not logged. When a node is absent that has gates of a container, and does not say over the container's disks that they are
-closed, its agents here are told 'off' (which has to end with 0) and then asked for their status, in the order of the file, until
-one reads off; then what that node held is taken. So EACH of them has
+and not logged. When a node is absent that has gates of a container (and does not say over the disks of all that it owns that they
+are closed; of shared ones it is not asked), its agents here are told 'off' (which has to end with 0) and then asked for their
+status, in the order of the file, until one reads off; then what that node held is taken. So EACH of them has
 to cut ALL power of its node by itself: a node with two supplies needs one that cuts both. Nobody switches it on again. The first
 of the view begins, 2 s after the node was seen last; a node that was never seen yet is given the time of its watchdog, to boot.
 With options in it the file has to be root's alone (chmod 600). Read when evmsd starts, and at SIGHUP.

@@ -103,7 +103,7 @@ impl Heir<'_> {
             Prospect::Now(evidence) => return Some(duty(evidence)),
             later => later,
         };
-        if let Some(evidence) = self.answered(container, node) {
+        if let Some(evidence) = self.answered(container, absence) {
             return Some(duty(evidence));
         }
         let holder = container.holder(node)?;
@@ -116,11 +116,14 @@ impl Heir<'_> {
         }
     }
 
-    /// What it said itself, of this very life of it and this container.
-    fn answered(&self, container: &Container, node: NodeUuid) -> Option<Evidence> {
-        let about = |answer: &&Answered| answer.container == container.id && answer.evidence.victim() == node;
-        let answer = self.answers.iter().find(about).filter(|answer| answer.read <= self.now);
-        answer.map(|answer| answer.evidence).filter(|evidence| evidence.covers(container))
+    /// What it said itself, of this very life of it and this container, in this absence and no other; when what it had under way is waited
+    /// for, as it is for a machine that is off: it may be in a switch, though the kernel has it back.
+    fn answered(&self, container: &Container, absence: &Absence) -> Option<Evidence> {
+        let about =
+            |answer: &&Answered| answer.container == container.id && answer.evidence.victim() == absence.node;
+        let answer = self.answers.iter().find(about).filter(|answer| answer.read >= absence.since)?;
+        let is_drained = answer.read.plus_ms(self.timing.stopped_ms(0)) <= self.now;
+        Some(answer.evidence).filter(|evidence| is_drained && evidence.covers(container))
     }
 
     /// What agents proved of this very life of a node.

@@ -26,6 +26,9 @@ use crate::run::daemon::succession::AGAIN_MS;
 /// nobody anything (F56).
 const GRACE_MS: u64 = 2000;
 
+/// Milliseconds that asking a node takes, and taking what it answers of.
+const ASKED_MS: u64 = 3 * RANK_MS;
+
 /// What stands of it.
 pub struct Fencing {
     agents: RefCell<Agents>,
@@ -84,7 +87,7 @@ impl Engine {
         let victims = self.absentees().into_iter().filter_map(|node| {
             let limit_ms = agents.limit_ms(&self.settings().roster.name_of(node));
             let machine = configuration.nodes.get(&node)?.uuid;
-            let limit_ms = limit_ms.saturating_add(RANK_MS);
+            let limit_ms = limit_ms.saturating_add(ASKED_MS);
             Some((machine, since.plus_ms(grace_ms(&node)).plus_ms(rank.saturating_mul(limit_ms))))
         });
         self.fencing.turns.borrow_mut().begin(term, victims);

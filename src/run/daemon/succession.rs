@@ -92,12 +92,14 @@ impl Engine {
         all.filter(|node| !members.contains(node)).gather()
     }
 
-    /// Who is not in the view.
+    /// Who is not in the view, and not on its way back.
     pub fn absent(&self) -> AbsentLine {
         let Term { number, since } = self.succession.term.get();
         let configuration = &self.settings().roster.configuration;
         let machine = |node: &NodeId| configuration.nodes.get(node).map(|voter| voter.uuid);
-        let machines: Vec<NodeUuid> = self.absentees().iter().filter_map(machine).gather();
+        let now = clock::boot_now();
+        let is_gone = |machine: &NodeUuid| !self.is_coming_back(*machine, now);
+        let machines: Vec<NodeUuid> = self.absentees().iter().filter_map(machine).filter(is_gone).gather();
         let timing = &configuration.timing;
         AbsentLine {
             term: number,

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use crate::base::gather::Gather;
 use crate::base::id::{ClusterId, ContainerId, NodeId, NodeUuid};
@@ -19,6 +17,11 @@ use crate::host::disk::{BareDisk, Blocks, Want};
 use crate::host::disk_error::DiskError;
 use crate::host::gate_page::Member;
 use crate::run::disk_beats::{BEAT_MS, Gates, Standing};
+
+/// Without a lease nothing is written but answers, and each so often: a disk that took it shows it, and questions stand for ever.
+const ANSWERS_EACH: u8 = 3;
+/// Milliseconds before a disk that is not the container's is looked at again.
+const NOT_IT_MS: u64 = 60_000;
 
 /// Beats for which another machine's word in this node's place has to stand still before it is overwritten (safety 2.8).
 const STILL_BEATS: u32 = 10;
@@ -76,12 +79,15 @@ impl Stand {
         Ok(Words::decode(&self.disk.read(at, bytes)?))
     }
 
-    /// Writes one block, if the disk is what it was, and nobody changes it now: who wiped it did so before, or does it behind this.
+    /// Writes one block, if the disk is what it was a moment ago, and nobody changes it then. The lock is not held across the write: a
+    /// disk that takes none would keep away whoever goes on without it (R8). What hangs there may land late, on what is no member any
+    /// more: against that there is nothing but reservations.
     pub(in crate::run) fn say(&self, at: Option<Bytes>, block: &[u8]) -> Result<(), Unfit> {
-        let _turn = self.disk.share()?;
+        let turn = self.disk.share()?;
         if self.disk.read(HEAD_LABEL_AT, BLOCK_BYTES as usize)? != self.label {
             return Err(Unfit::NotIt);
         }
+        drop(turn);
         Ok(self.disk.write_through(at.ok_or(Unfit::NotIt)?, block)?)
     }
 
@@ -131,6 +137,9 @@ pub(super) struct Beater {
     stand: Option<Stand>,
     stranger: Stranger,
     counter: u64,
+    answered: Answered,
+    /// Why the disk took no beat; empty when it did.
+    trouble: String,
 }
 
 impl Drop for Beater {
@@ -141,7 +150,8 @@ impl Drop for Beater {
 
 impl Beater {
     pub(super) fn new(path: PathBuf, speech: Speech, standing: Arc<Standing>) -> Beater {
-        Beater { path, speech, standing, stand: None, stranger: Stranger::default(), counter: 0 }
+        let (stand, stranger, counter, answered, trouble) = Default::default();
+        Beater { path, speech, standing, stand, stranger, counter, answered, trouble }
     }
 
     /// Until the container has no gates here any more, or the disk is another's.
@@ -152,52 +162,97 @@ impl Beater {
             let done = self.beat();
             let now = clock::boot_now();
             self.standing.under_way.store(0, Ordering::Release);
+            let mut next = begin.plus_ms(BEAT_MS).max(now.plus_ms(BEAT_MS / 10));
             match done {
                 Ok(true) => self.note(begin, now),
                 Ok(false) => (),
                 // Somebody changes it, for a moment.
                 Err(Unfit::NotNow(DiskError::Locked { .. })) => (),
                 // Paths may lead elsewhere by now.
-                Err(Unfit::NotNow(_)) => self.stand = None,
-                Err(Unfit::NotIt) => return,
+                Err(Unfit::NotNow(error)) => self.lose(&error.to_string()),
+                Err(Unfit::NotIt) => {
+                    self.lose("its label is not that of this container's disk");
+                    next = now.plus_ms(NOT_IT_MS);
+                }
             }
-            let took = now.ms.saturating_sub(begin.ms);
-            thread::sleep(Duration::from_millis(BEAT_MS.saturating_sub(took).max(BEAT_MS / 10)));
+            self.speech.gates.wait_while_there(next);
         }
     }
 
-    fn note(&self, begin: BootTime, now: BootTime) {
+    fn lose(&mut self, why: &str) {
+        self.stand = None;
+        if self.trouble != why {
+            log::warn!("{} takes no beat of this node: {why}", self.path.display());
+            self.trouble = why.into();
+        }
+    }
+
+    fn note(&mut self, begin: BootTime, now: BootTime) {
+        self.trouble.clear();
         let took_ms = now.ms.saturating_sub(begin.ms);
         self.standing.took_ms.store(took_ms, Ordering::Release);
         self.standing.worst_ms.fetch_max(took_ms, Ordering::AcqRel);
         self.standing.last.store(now.ms, Ordering::Release);
     }
 
-    /// One beat; false when there is nobody to beat for, or another machine is in this one's place.
+    /// One beat; false when there is nobody to beat for, nothing to be said, or another machine is in this one's place.
     fn beat(&mut self) -> Result<bool, Unfit> {
-        let (node, gates) = (self.speech.node, self.speech.gates);
-        let Some(member) = gates.page.member() else { return Ok(false) };
+        let Some(member) = self.speech.gates.page.member() else { return Ok(false) };
         let stand = match self.stand.take() {
             Some(stand) => stand,
-            None => Stand::open(&self.path, gates.container)?,
+            None => Stand::open(&self.path, self.speech.gates.container)?,
         };
-        let words = stand.hear(member.highest)?;
-        let there = words.beats.iter().find(|beat| beat.id == member.id);
-        self.counter = self.counter.max(there.map_or(0, |beat| beat.counter)).wrapping_add(1);
-        let may = self.stranger.gives_way(there, (node, member.cluster));
-        if may {
-            // Looked at behind the questions: an answer is newer than what it answers.
-            let asked = to_me(&words, Me { node, member }, gates.container);
-            let answers = !asked.is_empty() && self.speech.answers.load(Ordering::Acquire);
-            let shut = if answers && gates.are_shut() { asked } else { Vec::new() };
-            let Member { id, incarnation, cluster, .. } = member;
-            let (container, counter) = (gates.container, self.counter);
-            let beat = DiskBeat { id, node, cluster, container, incarnation, counter, shut };
-            let (at, _) = stand.places(id);
-            stand.say(at, &beat.encode())?;
-        }
+        let done = self.beat_on_it(&stand, member);
         self.stand = Some(stand);
-        Ok(may)
+        done
+    }
+
+    fn beat_on_it(&mut self, stand: &Stand, member: Member) -> Result<bool, Unfit> {
+        let (node, gates) = (self.speech.node, self.speech.gates);
+        let Member { id, incarnation, cluster, .. } = member;
+        let words = stand.hear(member.highest)?;
+        let there = words.beats.iter().find(|beat| beat.id == id);
+        self.counter = self.counter.max(there.map_or(0, |beat| beat.counter)).wrapping_add(1);
+        if !self.stranger.gives_way(there, (node, cluster)) {
+            return Ok(false);
+        }
+        // Looked at behind the questions: an answer is newer than what it answers.
+        let leased = gates.have_lease();
+        let asked = self.answered.of(to_me(&words, Me { node, member }, gates.container));
+        let answers = !leased && !asked.is_empty() && self.speech.answers.load(Ordering::Acquire);
+        let shut = if answers && gates.are_shut() { asked } else { Vec::new() };
+        if !leased && shut.is_empty() {
+            return Ok(false);
+        }
+        let (container, counter) = (gates.container, self.counter);
+        let beat = DiskBeat { id, node, cluster, container, incarnation, counter, shut };
+        let (at, _) = stand.places(id);
+        stand.say(at, &beat.encode())?;
+        self.answered.note(&beat.shut);
+        Ok(true)
+    }
+}
+
+/// How often each question was answered on this disk.
+#[derive(Debug, Default)]
+struct Answered(Vec<(Nonce, u8)>);
+
+impl Answered {
+    /// Those of them that are still to be; others are forgotten.
+    fn of(&mut self, asked: Vec<Nonce>) -> Vec<Nonce> {
+        self.0.retain(|(nonce, _)| asked.contains(nonce));
+        let done =
+            |nonce: &Nonce| self.0.iter().any(|(known, times)| known == nonce && *times >= ANSWERS_EACH);
+        asked.into_iter().filter(|nonce| !done(nonce)).collect()
+    }
+
+    fn note(&mut self, answered: &[Nonce]) {
+        for nonce in answered {
+            match self.0.iter_mut().find(|(known, _)| known == nonce) {
+                Some((_, times)) => *times = times.saturating_add(1),
+                None => self.0.push((*nonce, 1)),
+            }
+        }
     }
 }
 
@@ -258,5 +313,19 @@ mod tests {
         let still = other(99);
         let refused = (0..20).take_while(|_| !stranger.gives_way(Some(&still), me)).count();
         assert_eq!(refused, 9, "and one before");
+    }
+
+    /// A question stands on the disk for ever, and is answered a few times; one that was wiped away is forgotten.
+    #[test]
+    fn a_question_is_answered_a_few_times() {
+        let (one, two) = (Nonce([1; 16]), Nonce([2; 16]));
+        let mut answered = Answered::default();
+        for _ in 0..3 {
+            assert_eq!(answered.of(vec![one]), [one]);
+            answered.note(&[one]);
+        }
+        assert_eq!(answered.of(vec![one, two]), [two]);
+        assert_eq!(answered.of(vec![two]), [two]);
+        assert_eq!(answered.of(vec![one]), [one]);
     }
 }

@@ -158,11 +158,12 @@ fn who_says_that_it_is_shut_is_taken_from_and_not_cut() {
         let model = private(watchdog_ms);
         let said = said_shut(model.container.id, 7);
         let sees = Sees { answers: &said, ..AGENT };
-        let taken = duties(&model, &sees, 3000);
+        // 2000 ms for what was under way, by clocks that are wrong by 1 %, as behind an agent's word: 2043.
+        let taken = duties(&model, &sees, 5043);
         let [Duty::Take(owner, evidence)] = &taken[..] else { panic!("{taken:?}") };
         assert_eq!((owner.node, evidence.victim()), (VICTIM, VICTIM));
         // Who misses disks of it looks as if it were earlier, and leaves it to the others for so long (F30).
-        assert!(matches!(duties(&model, &sees, 2999)[..], [Duty::Fence(..)]));
+        assert!(matches!(duties(&model, &sees, 5042)[..], [Duty::Fence(..)]));
     }
 }
 
@@ -176,4 +177,7 @@ fn what_it_says_is_of_that_container_and_of_that_life() {
     let said = said_shut(model.container.id, 7);
     let here = Sees { absent: &[OTHER], answers: &said, ..ALONE };
     assert_eq!(duties(&model, &here, 9000), [], "it is in the view again");
+    let old = [Answered { read: BootTime { ms: 999 }, ..said[0] }];
+    let sees = Sees { answers: &old, ..ALONE };
+    assert_eq!(duties(&model, &sees, 9000), [], "it was back since, and had a lease (safety 5.4)");
 }
