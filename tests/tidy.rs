@@ -2,6 +2,8 @@
 //! `tidy/house.rs`, the rules in `tidy/rules.rs`; `tidy/proofs.rs` shows of each rule that it can fail.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "tidy/faults.rs"]
+mod faults;
 #[path = "tidy/house.rs"]
 mod house;
 #[path = "tidy/paths.rs"]
@@ -87,4 +89,17 @@ fn files_open_with_why_they_exist() {
 #[test]
 fn names_say_something() {
     none_in_any(rules::names);
+}
+
+#[test]
+fn faults_have_tests_of_their_names() {
+    let texts = faults::FOLDERS.iter().flat_map(|folder| faults::texts(folder)).collect::<Vec<_>>();
+    let untested = faults::untested(faults::OF_THE_GATEKEEPER, &texts);
+    assert!(untested.is_empty(), "no test is named after the faults {untested:?} of faults.md");
+}
+
+#[test]
+fn a_fault_without_a_test_is_found() {
+    let texts = ["fn f1_one() {}".to_string(), "    (\"f16_f49_two\", two),".into(), "// f3_no_test".into()];
+    assert_eq!(faults::untested(&[1, 3, 16, 49, 11], &texts), [3, 11]);
 }

@@ -10,6 +10,7 @@
 
 mod author;
 mod catch;
+mod cut_short;
 mod disk;
 mod duel;
 mod exhaustive;
@@ -35,6 +36,7 @@ pub enum Part {
     Exhaustive(usize, Schedule),
     Duel(usize),
     Vanish(usize),
+    CutShort,
     SplitBrain,
     Quarantine,
     Histories(u64, u64),
@@ -48,6 +50,7 @@ impl Part {
             }
             Part::Duel(index) => format!("two machines: {}", duel::duels()[*index].name),
             Part::Vanish(index) => format!("a disk vanishes: {}", vanish::cuts()[*index].name),
+            Part::CutShort => "f20: a change of owner is cut off".into(),
             Part::SplitBrain => "two contents by force".into(),
             Part::Quarantine => "freed extents".into(),
             Part::Histories(from, to) => format!("histories: seeds {from}..{to}"),
@@ -62,6 +65,7 @@ impl Part {
             }
             Part::Duel(index) => named(duel::run(&duel::duels()[*index], rules, cases)),
             Part::Vanish(index) => named(vanish::run(&vanish::cuts()[*index], rules, cases)),
+            Part::CutShort => named(cut_short::f20_a_commit_killed_at_every_write(rules, cases)),
             Part::SplitBrain => named(forced::split_brain(rules, cases)),
             Part::Quarantine => named(forced::quarantine(rules, cases)),
             Part::Histories(from, to) => (*from..*to).try_for_each(|seed| {
@@ -85,7 +89,7 @@ pub fn parts(histories: u64, from: u64) -> Vec<Part> {
     };
     let mut parts = scenarios.filter(small).collect::<Vec<_>>();
     parts.extend((0..duel::duels().len()).map(Part::Duel));
-    parts.extend([Part::SplitBrain, Part::Quarantine]);
+    parts.extend([Part::CutShort, Part::SplitBrain, Part::Quarantine]);
     parts.extend((0..vanish::cuts().len()).map(Part::Vanish));
     parts.extend(
         (0..histories.div_ceil(100)).map(|chunk| {
@@ -103,7 +107,7 @@ pub fn hunting_parts(histories: u64, from: u64) -> Vec<Part> {
         Part::Exhaustive(0, Schedule::Breadth) => 1,
         Part::Exhaustive(index, Schedule::Breadth) if exhaustive::scenarios()[*index].disks <= 2 => 0,
         Part::SplitBrain | Part::Quarantine => 0,
-        Part::Vanish(_) => 2,
+        Part::Vanish(_) | Part::CutShort => 2,
         Part::Duel(index) if duel::duels()[*index].disks <= 2 => 1,
         Part::Duel(_) => 2,
         Part::Exhaustive(index, Schedule::Reverse) if exhaustive::scenarios()[*index].disks == 3 => 3,

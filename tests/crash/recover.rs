@@ -35,7 +35,7 @@ pub fn attempt(
 }
 
 /// Must an opening with these disks succeed? By the rules alone, whatever mistake is being made.
-fn must_open(world: &World, present: &[u16]) -> bool {
+pub fn must_open(world: &World, present: &[u16]) -> bool {
     match choice(world, present) {
         Ok(chosen) => {
             let here = world.discover(present).iter().map(|member| member.number).collect();
@@ -45,7 +45,7 @@ fn must_open(world: &World, present: &[u16]) -> bool {
     }
 }
 
-fn choice(world: &World, present: &[u16]) -> Result<Chosen, Unchosen> {
+pub fn choice(world: &World, present: &[u16]) -> Result<Chosen, Unchosen> {
     let members = world.discover(present);
     let copies = members.iter().map(|member| {
         let disk = &world.disks[&member.number.0];

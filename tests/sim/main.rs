@@ -6,9 +6,12 @@
 //! third is that of datagrams: the product's own sealed channels, and somebody who says again what was said. A fourth is that of
 //! gates (`gates/`): who may write to a container's disks, while nodes, keepers, commands and disks fail.
 //!
+//! Faults of faults.md that are told step by step stand beside it (`gates/told/`): `--told [NAME]`.
+//!
 //! `build.sh sim` runs all. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters`,
-//! `--datagrams`, `--gates` and `--clusters` run one world alone, `--copies` of the clusters only those with a copied machine,
+//! `--datagrams`, `--gates` and `--clusters` run one world alone, `--told [NAME]` the faults whose names begin so,
+//! `--copies` of the clusters only those with a copied machine,
 //! `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`), `--growth` what a node of a large
 //! cluster costs, `--views [COUNT]` whether memory is flat under a million changes of the view; `--seed` is of clusters
 //! unless another world is named.
@@ -22,6 +25,7 @@ mod datagrams;
 mod disk;
 mod gates;
 mod growth;
+mod halves;
 mod laws;
 mod ledger;
 mod letters;
@@ -30,6 +34,7 @@ mod network;
 mod plan;
 mod story;
 mod tale;
+mod told;
 mod views;
 mod world;
 
@@ -207,6 +212,23 @@ fn world<M: catch::Named>(
     clean && caught
 }
 
+/// The faults that are told step by step, by the beginning of their names; is all as it must be?
+fn told(words: &[String], begins: &str) -> bool {
+    let mistake = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
+    let seed = number_behind(words, "--seed");
+    let asked = told::Asked {
+        begins,
+        from: seed.or_else(|| number_behind(words, "--from")).unwrap_or(1),
+        seeds: seed.map(|_| 1).or_else(|| words.first()?.parse().ok()),
+        tells: seed.is_some(),
+    };
+    let of_clusters = mistake.and_then(|name| catch::named(catch::TABLE, name));
+    let of_gates = mistake.and_then(|name| gates::named(name));
+    let clusters = told::tell(halves::TALES, asked, of_clusters.map_or(Rules::ALL, Rules::without));
+    let of_gates = of_gates.map_or(gates::Rules::ALL, gates::Rules::without);
+    clusters + told::tell(gates::TALES, asked, of_gates) == 0
+}
+
 fn main() {
     let words = std::env::args().skip(1).collect::<Vec<_>>();
     let says = |option: &str| words.iter().any(|word| word == option);
@@ -218,6 +240,11 @@ fn main() {
             .any(|table| catch::named(table, name).is_some());
         let known = known || gates::named(name).is_some();
         assert!(known, "no mistake of the name {name}");
+    }
+    let begins = words.iter().position(|word| word == "--told").and_then(|place| words.get(place + 1));
+    let begins = begins.filter(|word| !word.starts_with("--"));
+    if says("--told") {
+        std::process::exit(i32::from(!told(&words, begins.map_or("", String::as_str))));
     }
     if let Some(seed) = number_behind(&words, "--seed") {
         let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
@@ -264,6 +291,7 @@ fn main() {
     let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
     let seldom = name.is_some_and(|name| catch::named(gates::SELDOM, name).is_some());
     let of_gates = if seldom { gates::SELDOM } else { gates::TABLE };
+    let as_told = one.is_some() || name.is_some() || told(&[], "");
     let well = !wanted("--gates") || world(&words, gates::run, "writes", of_gates, gates::fits);
-    std::process::exit(i32::from(failed > 0 || !well));
+    std::process::exit(i32::from(failed > 0 || !well || !as_told));
 }

@@ -49,4 +49,10 @@ impl<E> Plan<E> {
     pub fn take(&mut self) -> Option<(u64, E)> {
         self.events.pop().map(|Reverse(planned)| (planned.at_us, planned.event))
     }
+
+    /// The same, if that is before then.
+    pub fn take_before(&mut self, until_us: u64) -> Option<(u64, E)> {
+        let Reverse(first) = self.events.peek()?;
+        if first.at_us < until_us { self.take() } else { None }
+    }
 }

@@ -9,14 +9,25 @@ const EVENTS_MAX: usize = 200;
 pub struct Tale {
     lines: VecDeque<String>,
     is_told: bool,
+    /// Said at once, and not kept.
+    is_aloud: bool,
 }
 
 impl Tale {
     pub fn new(is_told: bool) -> Tale {
-        Tale { lines: VecDeque::new(), is_told }
+        Tale { lines: VecDeque::new(), is_told, is_aloud: false }
+    }
+
+    /// What happens is printed as it does.
+    pub fn aloud(is_aloud: bool) -> Tale {
+        Tale { lines: VecDeque::new(), is_told: false, is_aloud }
     }
 
     pub fn tell(&mut self, now_us: u64, words: impl FnOnce() -> String) {
+        if self.is_aloud {
+            println!("{:>12.6} {}", now_us as f64 / 1e6, words());
+            return;
+        }
         if self.is_told {
             if self.lines.len() == EVENTS_MAX {
                 self.lines.pop_front();

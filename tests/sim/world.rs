@@ -113,9 +113,6 @@ impl World {
             Machine::new(node, Clock::new(0, chance.between(1_000_000, 900_000_000), ppm))
         };
         let machines = ids.map(|node| machine(node, &mut chance)).collect::<Vec<_>>();
-        let network = Network::new(machines.len());
-        let length = nodes * 2 * 4096;
-        let disks = (0..configuration.arbitration_disks).map(|_| Disk::new(machines.len(), length)).collect();
         let liar =
             (configuration.arbitration_disks == 3 && chance.per_mille(300)).then(|| chance.below(3) as usize);
         let one_each = configuration.nodes.values().all(|voter| voter.votes == 1);
@@ -124,26 +121,8 @@ impl World {
             before.nodes.retain(|node, _| usize::from(node.0) <= nodes - 2);
             (chance.below(nodes as u64 - 2) as usize, before)
         });
-        let mut world = World {
-            now_us: 0,
-            chance,
-            configuration,
-            machines,
-            network,
-            disks,
-            busy: BTreeMap::new(),
-            liar,
-            copies: false,
-            last_year,
-            calm: false,
-            rules,
-            plan: Plan::default(),
-            agreement: Agreement::default(),
-            warm: BTreeSet::new(),
-            changed_us: 0,
-            tale: Tale::new(tells),
-            views: 0,
-        };
+        let mut world = World::of(chance, configuration, machines, rules);
+        (world.liar, world.last_year, world.tale) = (liar, last_year, Tale::new(tells));
         world.machines[nodes].power = Power::Off;
         for machine in &mut world.machines {
             machine.monotonic = world.rules.broken() == Some(Mistake::MonotonicClock);
@@ -153,6 +132,48 @@ impl World {
             world.at(at, Event::Fault(Fault::Restart(place, false)));
         }
         story::faults(&mut world);
+        world
+    }
+
+    fn of(chance: Chance, configuration: Configuration, machines: Vec<Machine>, rules: Rules) -> World {
+        let length = configuration.nodes.len() * 2 * 4096;
+        World {
+            now_us: 0,
+            chance,
+            network: Network::new(machines.len()),
+            disks: (0..configuration.arbitration_disks).map(|_| Disk::new(machines.len(), length)).collect(),
+            busy: BTreeMap::new(),
+            liar: None,
+            copies: false,
+            last_year: None,
+            calm: false,
+            rules,
+            plan: Plan::default(),
+            agreement: Agreement::default(),
+            warm: BTreeSet::new(),
+            changed_us: 0,
+            tale: Tale::default(),
+            views: 0,
+            configuration,
+            machines,
+        }
+    }
+
+    /// So many nodes and arbitration disks, to which nothing happens but what is told. All machines are on and have no daemon; the last
+    /// one is nobody's.
+    pub fn staged(seed: u64, nodes: u16, disks: u8, rules: Rules, tells: bool) -> World {
+        let mut chance = Chance::new(seed ^ 0x57a6_ed00);
+        let mut configuration = configuration(&mut chance);
+        let voter = |node: u16| (NodeId(node), Voter { uuid: NodeUuid([node as u8; 16]), votes: 1 });
+        configuration.nodes = (1..=nodes).map(voter).collect();
+        (configuration.arbitration_disks, configuration.timing) = (disks, Timing::default());
+        let ids = configuration.nodes.keys().copied().chain([NodeId(1)]);
+        let machine =
+            |node: NodeId| Machine::new(node, Clock::new(0, chance.between(1_000_000, 900_000_000), 0));
+        let machines = ids.map(machine).collect::<Vec<_>>();
+        let mut world = World::of(chance, configuration, machines, rules);
+        world.tale = Tale::aloud(tells);
+        world.machines[usize::from(nodes)].power = Power::Off;
         world
     }
 
@@ -457,6 +478,16 @@ impl World {
         }
         one_quorum::check(&self.machines, self.now_us, &self.configuration.timing)?;
         Ok(true)
+    }
+
+    /// Until it is so late, or a law is broken.
+    pub fn play(&mut self, until_us: u64) -> Result<(), Broken> {
+        while let Some((at_us, event)) = self.plan.take_before(until_us) {
+            self.now_us = at_us;
+            self.happens(event)?;
+        }
+        self.now_us = until_us;
+        Ok(())
     }
 
     /// Until the end, or a law is broken.

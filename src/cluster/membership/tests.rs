@@ -328,6 +328,37 @@ fn f16_who_stood_still_with_its_clock_has_no_lease_once_it_hears_the_others() {
     assert_eq!((third.quorate(stopped.plus_ms(STEP_MS)), third.change()), (None, None));
 }
 
+/// Whose later view ends it: one of half of the votes may hold a tie and have waited for it, fewer are quorate by nothing and waited for
+/// nobody. Nor does one that this node is in, nor one before its own.
+#[test]
+fn f16_half_of_the_votes_ends_the_lease_of_who_stood_still_and_fewer_do_not() {
+    let mut world = World::new(4, &[1, 2, 3, 4]);
+    world.run(10_000);
+    let last = world.nodes.pop().unwrap();
+    let (now, own) = (world.now, last.promised());
+    assert!(last.quorate(now).is_some());
+    let later = ViewNumber { counter: own.counter + 1, ..own };
+    let set = |nodes: &[u16]| nodes.iter().map(|node| NodeId(*node)).collect::<NodeSet>();
+    let cases = [
+        (later, set(&[1]), true),
+        (later, set(&[1, 2]), false),
+        (later, set(&[1, 2, 3]), false),
+        (later, set(&[1, 2, 3, 4]), true),
+        (ViewNumber { counter: own.counter - 1, ..own }, set(&[1, 2, 3]), true),
+    ];
+    for (view, members, stays) in cases {
+        let (mut last, mut beat) = (last.clone(), world.nodes[0].say(now, true));
+        let row = beat.rows.get(&NodeId(1)).copied().unwrap();
+        // The next one of that node: what was heard already says nothing new.
+        beat.number.counter += 1;
+        // Whoever counts in a view promised it: so nothing extends the lease of the one before.
+        beat.promised = beat.promised.max(view);
+        beat.rows.insert(NodeId(1), Row { view, members, beat: beat.number, ..row });
+        last.hear(now, &Arc::new(beat));
+        assert_eq!(last.quorate(now).is_some(), stays, "{view} of {members:?}");
+    }
+}
+
 /// F16, T6 behind a cut: nobody tells it but the clock on its board, and nothing that it heard or sent before counts after that.
 #[test]
 fn f16_who_knows_that_it_stood_still_has_no_lease() {

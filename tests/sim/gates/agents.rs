@@ -73,6 +73,7 @@ impl World {
 
     /// `off`: does as it is told three times of five.
     pub fn is_told_off(&mut self, number: u64, place: usize, victim: usize) -> Next {
+        self.witness.offs += 1;
         let now = self.now_of(place);
         let (works, comes_back) = match self.chance.below(20) {
             0..12 => (true, true),

@@ -2,7 +2,8 @@
 
 use evms::base::epoch::Epoch;
 use evms::base::id::NodeUuid;
-use evms::engine::guard::duty::{Duty, Heir};
+use evms::base::time::BootTime;
+use evms::engine::guard::duty::{self, Duty, Heir};
 use evms::engine::guard::evidence::{self, Absence, Evidence, Receipt};
 use evms::engine::guard::keeping::{Me, Regained, regained};
 use evms::engine::guard::{self, Act, Lease, Place, Warrant};
@@ -15,7 +16,7 @@ use crate::gates::errand;
 use crate::gates::founding;
 use crate::gates::machine::{Standing, Table, Used};
 use crate::gates::mistake::Mistake;
-use crate::gates::process::{Do, Next};
+use crate::gates::process::{Do, Kind, Next};
 use crate::gates::world::{PRIVATE, World};
 use crate::laws::Broken;
 
@@ -139,6 +140,16 @@ impl World {
             }
             other => self.takes_down(number, place, other)?,
         })
+    }
+
+    /// An administrator's command on a machine.
+    pub fn command(&mut self, place: usize, c: usize, act: Act, request: Request) -> u64 {
+        let number = self.spawn(place, Kind::Change(c));
+        let todo = [hold(c, act), vec![Do::Run(c, act, Some(request)), Do::Unlock(c)]].concat();
+        if let Some(process) = self.processes.get_mut(&number) {
+            process.todo.extend(todo);
+        }
+        number
     }
 
     pub fn first(&mut self, number: u64, todo: Vec<Do>) -> Next {
@@ -485,7 +496,13 @@ impl World {
             let others = chosen.committed && owner != Some(self.uuid(place));
             let taking = self.machines[place].taking[c] && !others;
             let known = Known { absent: &process.absent, agents, receipts: &process.receipts };
-            let duties = self.judged(place, &chosen.model, warrant, known, taking);
+            // Who sees all of its disks comes before who does not (F30).
+            let members = chosen.model.table.disks.iter().filter(|disk| disk.is_member()).count();
+            let waits = owner.is_some() && chosen.read.len() < members;
+            let waits_ms = if waits { duty::RANK_MS * self.machines.len() as u64 } else { 0 };
+            let now = self.now_of(place);
+            let now = BootTime { ms: now.ms.saturating_sub(waits_ms) };
+            let duties = self.judged((place, now), &chosen.model, warrant, known, taking);
             self.machines[place].taking[c] = taking;
             all.extend(duties.into_iter().map(|duty| (c, duty)));
         }
@@ -494,14 +511,13 @@ impl World {
 
     fn judged(
         &self,
-        place: usize,
+        (place, mut now): (usize, BootTime),
         model: &Model,
         warrant: Warrant,
         known: Known<'_>,
         taking: bool,
     ) -> Vec<Duty> {
         let mut timing = self.configuration.timing;
-        let mut now = self.now_of(place);
         let mut model = model.clone();
         match self.rules.broken() {
             Some(Mistake::DrainNotWaited) => timing.drain_ms = 0,

@@ -127,6 +127,7 @@ impl World {
             told = true;
         }
         let leased = daemon.quorate(now).map(|(number, _)| number);
+        self.witness.views.extend(leased);
         let by = leased.filter(|number| machine.leased.is_by(*number));
         let term = by.map_or(0, |_| machine.reign().term);
         if let Some(number) = by.filter(|_| term != 0 && term != machine.told_term) {

@@ -88,10 +88,10 @@ pub struct Path {
     pub delay_us: (u64, u64),
     /// What is begun before that takes effect then, or a little later.
     pub hangs_until_us: u64,
-    /// Nothing reaches it.
-    pub gone: bool,
+    /// Of a thousand requests so many come to nothing: it is gone, or nearly.
+    pub lost_per_mille: u64,
 }
 
 impl Path {
-    pub const WELL: Path = Path { delay_us: (100, 1500), hangs_until_us: 0, gone: false };
+    pub const WELL: Path = Path { delay_us: (100, 1500), hangs_until_us: 0, lost_per_mille: 0 };
 }

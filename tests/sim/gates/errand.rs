@@ -2,12 +2,13 @@
 //! machine had under way may land for a while after its power went.
 
 use evms::base::epoch::Epoch;
-use evms::volume::choose::{self, DiskCopies};
+use evms::volume::choose::{self, Chosen, DiskCopies};
 use evms::volume::commit::io::{Answer, Op};
 use evms::volume::mistake::Rules;
 
 use crate::gates::founding;
 use crate::gates::laws::evidence;
+use crate::gates::witness::Moment;
 use crate::gates::world::{Event, World};
 use crate::laws::Broken;
 
@@ -57,7 +58,7 @@ impl World {
         let begins = self.now_us.max(path.hangs_until_us);
         let lands_us = begins + self.chance.between(path.delay_us.0, path.delay_us.1);
         let answers_us = lands_us + self.chance.between(20, 300);
-        let lost = path.gone && !self.chance.per_mille(100);
+        let lost = path.lost_per_mille > 0 && !self.chance.per_mille(1000 - path.lost_per_mille);
         let boot = self.machines[machine].boot;
         let number = self.number();
         let limit = match &act {
@@ -142,6 +143,9 @@ impl World {
             Act::Meta(_, _, Op::Write { at, bytes, purpose }) => {
                 self.disks[disk].write(at.0, bytes);
                 if self.laws.wrote(container, (at.0, bytes), *purpose, &self.layout)? {
+                    if let Act::Meta(process, ..) = &errand.act {
+                        self.witness.writers.insert(*process);
+                    }
                     self.looks_at_all(container)?;
                 }
                 errand.shows = Some(Answer::Done);
@@ -151,28 +155,49 @@ impl World {
                 errand.shows = Some(Answer::Read(self.disks[disk].read(at.0, *length)));
             }
         }
+        let writer = match &errand.act {
+            Act::Meta(process, _, Op::Write { .. }) if !errand.ghost => Some(*process),
+            _ => None,
+        };
         if !errand.ghost {
             let at = errand.answers_us;
             self.errands.insert(number, errand);
             self.at(at, Event::Answered(number));
+        }
+        if let Some(process) = writer {
+            self.meets_its_doom(process, Moment::Write)?;
         }
         Ok(())
     }
 
     /// Is another model committed by now?
     pub fn looks_at_all(&mut self, container: usize) -> Result<(), Broken> {
+        let (chosen, _) = self.read_of_all(container);
+        if self.laws.reads(container, chosen) {
+            let words = self.laws.committed_in_words(container);
+            self.tell(|| format!("container {container}: {words}"));
+            self.witness.commits.push((self.now_us, container));
+            evidence::check(self, container)?;
+        }
+        Ok(())
+    }
+
+    /// What whoever reads all of its disks now chooses, and what he reads.
+    pub fn read_of_all(&mut self, container: usize) -> (Option<Chosen>, Vec<DiskCopies>) {
         let numbers = self.gates_of(container).map(|disk| (disk, founding::disk_number(self, disk)));
         let copies = numbers
             .collect::<Vec<_>>()
             .into_iter()
             .map(|(disk, number)| self.disks[disk].copies(number, founding::disk_id(disk), &self.layout));
-        let chosen = choose::choose(&copies.collect::<Vec<_>>(), Rules::ALL).ok();
-        if self.laws.reads(container, chosen) {
-            let words = self.laws.committed_in_words(container);
-            self.tell(|| format!("container {container}: {words}"));
-            evidence::check(self, container)?;
-        }
-        Ok(())
+        let copies = copies.collect::<Vec<_>>();
+        (choose::choose(&copies, Rules::ALL).ok(), copies)
+    }
+
+    /// Do all disks hold the same model at both ends, and is nothing in doubt?
+    pub fn is_settled_on_disk(&mut self, container: usize) -> bool {
+        let (Some(chosen), copies) = self.read_of_all(container) else { return false };
+        let hash = chosen.image.header.hash;
+        chosen.committed && chosen.settled && copies.iter().all(|disk| disk.holds_at_both_ends(hash))
     }
 
     pub fn answered(&mut self, number: u64) -> Result<(), Broken> {

@@ -4,6 +4,7 @@
 use crate::gates::errand::{Act, Stamp};
 use crate::gates::machine::{Gate, Table};
 use crate::gates::mistake::Mistake;
+use crate::gates::witness::Opened;
 use crate::gates::world::{Event, World};
 use crate::laws::Broken;
 
@@ -38,6 +39,10 @@ impl World {
         }
         device.suspended = false;
         let live = device.live;
+        if live == Table::Linear {
+            let epoch = self.machines[place].page.slots[gate].epoch;
+            self.witness.opened.push(Opened { at_us: self.now_us, place, gate, epoch });
+        }
         self.tell(|| format!("machine {place}: gate {gate} goes on with {live:?}"));
         self.release(place, gate)
     }
@@ -86,6 +91,7 @@ impl World {
         if app.runs {
             app.runs = false;
             app.life += 1;
+            self.witness.errors.push((self.now_us, place, container));
             self.tell(|| format!("machine {place}: I/O on container {container} fails"));
         }
     }

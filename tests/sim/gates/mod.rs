@@ -3,6 +3,8 @@
 //! watchdogs bite, commands are stopped and killed anywhere. Against the laws of who may write (L1, L2, L8), of what is written (L5,
 //! L7, L10), and that all of it comes to a good end.
 //!
+//! Faults that are told step by step stand in `told/`.
+//!
 //! What is not pure in the product is played step by step: the page of the gates and its keeper (`keeper`, `kernel`), evmsd (`daemon`),
 //! commands (`process`, `command`, `removal`, `opening`), fence agents (`agents`). Machines whose clocks stop are grade C (safety 5.1) and not here.
 
@@ -21,10 +23,13 @@ mod opening;
 mod process;
 mod removal;
 mod story;
+mod told;
+mod witness;
 mod world;
 
 pub use agents::fits;
 pub use mistake::{Mistake, Rules, SELDOM, TABLE};
+pub use told::TALES;
 
 use crate::laws::Broken;
 use crate::{Sum, core_us};

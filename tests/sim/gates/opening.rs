@@ -17,6 +17,7 @@ use crate::gates::errand;
 use crate::gates::founding;
 use crate::gates::mistake::Mistake;
 use crate::gates::process::{Do, Next};
+use crate::gates::witness::Said;
 use crate::gates::world::World;
 use crate::laws::Broken;
 
@@ -57,8 +58,14 @@ impl World {
             let order = chosen.image.header.order;
             let mut dice = Dice::from_number(1);
             match plan::plan(&chosen.model, order, request, &asker, &mut dice) {
-                Err(_) => return Next::Fail("the planner refuses"),
-                Ok(Outcome::AlreadySo(_)) => return Next::Go,
+                Err(why) => {
+                    self.witness.hear(number, Said::Refused(why.to_string()));
+                    return Next::Fail("the planner refuses");
+                }
+                Ok(Outcome::AlreadySo(_)) => {
+                    self.witness.hear(number, Said::AlreadySo);
+                    return Next::Go;
+                }
                 Ok(Outcome::Next(_)) => (),
             }
         }
@@ -221,9 +228,12 @@ impl World {
 
     fn is_over(&mut self, number: u64, running: Running) -> Result<Next, Broken> {
         let Running { container, act, request, change, denied, tries, .. } = running;
-        match change.finish().1 {
+        let (planner, ended) = change.finish();
+        match ended {
             Some(Ok(done)) => {
                 self.laws.acknowledged(container, done.order)?;
+                let already = planner.already.is_some();
+                self.witness.hear(number, if already { Said::AlreadySo } else { Said::Done(done.order) });
                 if let Some(process) = self.processes.get_mut(&number) {
                     process.done = Some(done.order.epoch);
                 }
@@ -241,7 +251,14 @@ impl World {
                 })
             }
             Some(Err(_)) if denied => Ok(Next::Fail("its permit ended")),
-            Some(Err(Halted::Refused { .. })) => Ok(Next::Fail("refused at the opening")),
+            Some(Err(Halted::Refused { why, .. })) => {
+                self.witness.hear(number, Said::Refused(why.to_string()));
+                Ok(Next::Fail("refused at the opening"))
+            }
+            Some(Err(Halted::Superseded(_) | Halted::InDoubt(_))) => {
+                self.witness.hear(number, Said::Outbid);
+                Ok(Next::Fail("another one opened it"))
+            }
             Some(Err(_)) => Ok(Next::Fail("the change did not go through")),
             None => Ok(Next::Fail("the change did not end")),
         }

@@ -13,6 +13,7 @@ use evms::volume::request::Request;
 
 use crate::gates::founding;
 use crate::gates::opening::Running;
+use crate::gates::witness::{Moment, Said};
 use crate::gates::world::{Event, World};
 use crate::laws::Broken;
 
@@ -24,6 +25,8 @@ pub enum Kind {
     Fail(usize),
     /// The private container is given to this machine.
     Switch(usize),
+    /// An administrator's command: see `World::command`.
+    Change(usize),
     Regain,
     Succession,
     /// Has this machine's power cut.
@@ -124,6 +127,7 @@ fn todo(world: &World, kind: Kind) -> Vec<Do> {
         Kind::Deactivate(c) => super::command::deactivate(world, c),
         Kind::Fail(c) => super::command::fail(c),
         Kind::Switch(to) => super::command::switch(world, to),
+        Kind::Change(_) => vec![Do::Ask(0)],
         Kind::Regain => vec![Do::Ask(0), Do::ListClosed],
         Kind::Fence(victim) => vec![Do::Ask(0), Do::Look(both()), Do::Named(victim)],
         Kind::Succession => vec![Do::Ask(0), Do::Look(both()), Do::Duties],
@@ -217,7 +221,7 @@ impl World {
 
     pub fn steps(&mut self, number: u64, token: u64) -> Result<(), Broken> {
         let process = self.processes.get(&number).filter(|process| process.token == token);
-        if process.is_none() || self.is_cut(number)? {
+        if process.is_none() || self.meets_its_doom(number, Moment::Step)? || self.is_cut(number)? {
             return Ok(());
         }
         let Some(process) = self.processes.get_mut(&number) else { return Ok(()) };
@@ -249,6 +253,7 @@ impl World {
     /// Takes away what it made, and goes on behind the next mark.
     fn gives_up(&mut self, number: u64, place: usize, why: &'static str) {
         self.tell(|| format!("process {number} on machine {place} gives up: {why}"));
+        self.witness.hear(number, Said::GaveUp(why));
         let container = |gate: &usize| *gate / self.each;
         let Some(process) = self.processes.get_mut(&number) else { return };
         while process.todo.front().is_some_and(|what| !matches!(what, Do::Mark)) {

@@ -310,7 +310,7 @@ fn befall_commands(world: &mut World, fault: Fault) -> Result<(), Broken> {
             world.after(us, Event::Fault(Fault::MendDisk(place, disk)));
         }
         Fault::LoseDisk(place, disk, us) => {
-            world.machines[place].paths[disk].gone = true;
+            world.machines[place].paths[disk].lost_per_mille = 900;
             world.after(us, Event::Fault(Fault::MendDisk(place, disk)));
         }
         Fault::MendDisk(place, disk) => world.machines[place].paths[disk] = Path::WELL,
@@ -414,7 +414,9 @@ impl World {
         for container in [0, 1] {
             let busy = self.processes.values().any(|process| {
                 let about = match process.kind {
-                    Kind::Activate(c) | Kind::Deactivate(c) | Kind::Fail(c) => c == container,
+                    Kind::Activate(c) | Kind::Deactivate(c) | Kind::Fail(c) | Kind::Change(c) => {
+                        c == container
+                    }
                     Kind::Switch(_) => container == PRIVATE,
                     Kind::Regain | Kind::Succession | Kind::Fence(_) => false,
                 };

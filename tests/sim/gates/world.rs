@@ -21,6 +21,7 @@ use crate::gates::machine::{Engine, Machine, Page};
 use crate::gates::mistake::{Mistake, Rules, makes};
 use crate::gates::process::Process;
 use crate::gates::story::{self, Fault, Style};
+use crate::gates::witness::Witness;
 use crate::gates::{agents, founding, laws};
 use crate::laws::Broken;
 use crate::network::Network;
@@ -73,6 +74,10 @@ pub struct World {
     pub calm: bool,
     /// Have all machines fence agents for all others?
     pub agents: bool,
+    /// What the watchdog of each machine does, where that is told and not thrown.
+    pub watchdogs_ms: Option<Vec<u64>>,
+    /// What is looked at by who tells a fault step by step.
+    pub witness: Witness,
     pub landed: u64,
     numbers: u64,
     plan: Plan<Event>,
@@ -81,19 +86,44 @@ pub struct World {
 
 fn configuration(chance: &mut Chance) -> Configuration {
     let nodes = [3, 3, 3, 4, 5][chance.below(5) as usize];
+    let watchdog_ms = [5000, 5000, 3000][chance.below(3) as usize];
+    configuration_of(nodes, Timing { watchdog_ms, ..Timing::default() })
+}
+
+fn configuration_of(nodes: u16, timing: Timing) -> Configuration {
     let voter = |node: u16| {
         let mut uuid = [0; 16];
         uuid[..8].copy_from_slice(&u64::from(node).to_le_bytes());
         (NodeId(node), Voter { uuid: evms::base::id::NodeUuid(uuid), votes: 1 })
     };
-    let watchdog_ms = [5000, 5000, 3000][chance.below(3) as usize];
     Configuration {
         cluster: ClusterId([7; 16]),
         generation: 3,
         nodes: (1..=nodes).map(voter).collect(),
         arbitration_disks: 0,
-        timing: Timing { watchdog_ms, ..Timing::default() },
+        timing,
     }
+}
+
+/// What is decided before anything happens.
+struct Scene {
+    chance: Chance,
+    configuration: Configuration,
+    each: usize,
+    machines: Vec<Machine>,
+    style: Style,
+    nervous: u64,
+    agents: bool,
+}
+
+/// Machines whose clocks are wrong by so many parts in a million at most.
+fn machines(chance: &mut Chance, nodes: usize, each: usize, drift: u64) -> Vec<Machine> {
+    let machine = |place: usize, chance: &mut Chance| {
+        let ppm = chance.below(2 * drift + 1) as i64 - drift as i64;
+        let clock = Clock::new(0, chance.between(1_000_000, 900_000_000), ppm);
+        Machine::new(place, clock, 2 * each, nodes)
+    };
+    (0..nodes).map(|place| machine(place, chance)).collect()
 }
 
 impl World {
@@ -103,14 +133,41 @@ impl World {
         let nodes = configuration.nodes.len();
         let each = [1, 1, 3][chance.below(3) as usize];
         let drift = [0, 100, 9_900][chance.below(3) as usize];
-        let machine = |place: usize, chance: &mut Chance| {
-            let ppm = chance.below(2 * drift + 1) as i64 - drift as i64;
-            let clock = Clock::new(0, chance.between(1_000_000, 900_000_000), ppm);
-            Machine::new(place, clock, 2 * each, nodes)
-        };
-        let machines = (0..nodes).map(|place| machine(place, &mut chance)).collect::<Vec<_>>();
+        let machines = machines(&mut chance, nodes, each, drift);
         let style = Style::some(&mut chance);
         let nervous = [0, 5, 20, 60][chance.below(4) as usize];
+        let quiet = style == Style::Quiet;
+        let (nervous, agents) =
+            (if quiet { 0 } else { nervous }, agents::are_there(seed) && style != Style::Quiet);
+        let scene = Scene { chance, configuration, each, machines, style, nervous, agents };
+        let mut world = World::of(scene, rules, tells);
+        for place in 0..nodes {
+            let at = world.chance.below(2_000_000);
+            world.at(at, Event::PowerOn(place));
+            world.at(at + 1_000_000, Event::Agent { machine: place });
+        }
+        story::faults(&mut world);
+        world
+    }
+
+    /// So many nodes with so many disks for each container, of which all is well and nothing is thrown at: for a fault of faults.md
+    /// that is told step by step. All machines are off; the chance is that of small delays.
+    pub fn staged(seed: u64, nodes: u16, each: usize, rules: Rules, tells: bool) -> World {
+        let mut chance = Chance::new(seed ^ 0x57a6_ed00);
+        let configuration = configuration_of(nodes, Timing::default());
+        let machines = machines(&mut chance, usize::from(nodes), each, 100);
+        let scene =
+            Scene { chance, configuration, each, machines, style: Style::Quiet, nervous: 0, agents: false };
+        let mut world = World::of(scene, rules, false);
+        let watchdog_ms = world.configuration.timing.watchdog_ms;
+        world.watchdogs_ms = Some(vec![watchdog_ms; usize::from(nodes)]);
+        world.tale = Tale::aloud(tells);
+        world
+    }
+
+    fn of(scene: Scene, rules: Rules, tells: bool) -> World {
+        let Scene { chance, configuration, each, machines, style, nervous, agents } = scene;
+        let nodes = machines.len();
         let mut world = World {
             now_us: 0,
             network: Network::new(nodes),
@@ -125,21 +182,17 @@ impl World {
             laws: Laws::new(nodes),
             rules,
             style,
-            nervous: if style == Style::Quiet { 0 } else { nervous },
+            nervous,
             calm: false,
-            agents: agents::are_there(seed) && style != Style::Quiet,
+            agents,
+            watchdogs_ms: None,
+            witness: Witness::default(),
             landed: 0,
             numbers: 0,
             plan: Plan::default(),
             tale: Tale::new(tells),
         };
         founding::found(&mut world);
-        for place in 0..nodes {
-            let at = world.chance.below(2_000_000);
-            world.at(at, Event::PowerOn(place));
-            world.at(at + 1_000_000, Event::Agent { machine: place });
-        }
-        story::faults(&mut world);
         world
     }
 
@@ -239,10 +292,11 @@ impl World {
         if machine.boot > 1 {
             machine.clock = Clock::new(self.now_us, 1_000_000, drift);
         }
-        machine.watchdog.device_ms = match () {
-            () if !watched => 0,
-            () if short => wanted_ms - 2000,
-            () => wanted_ms,
+        machine.watchdog.device_ms = match &self.watchdogs_ms {
+            Some(told) => told[place],
+            None if !watched => 0,
+            None if short => wanted_ms - 2000,
+            None => wanted_ms,
         };
         machine.paused_us = 0;
         machine.keeper_paused_us = 0;
@@ -317,6 +371,16 @@ impl World {
         }
         laws::one_writer::check(self)?;
         Ok(true)
+    }
+
+    /// Until it is so late, or a law is broken.
+    pub fn play(&mut self, until_us: u64) -> Result<(), Broken> {
+        while let Some((at_us, event)) = self.plan.take_before(until_us) {
+            self.now_us = at_us;
+            self.happens(event)?;
+        }
+        self.now_us = until_us;
+        Ok(())
     }
 
     /// Until the end, or a law is broken.
