@@ -172,7 +172,7 @@ impl World {
 
     /// Is another model committed by now?
     pub fn looks_at_all(&mut self, container: usize) -> Result<(), Broken> {
-        let (chosen, _) = self.read_of_all(container);
+        let chosen = self.read_of_all(container);
         if self.laws.reads(container, chosen) {
             let words = self.laws.committed_in_words(container);
             self.tell(|| format!("container {container}: {words}"));
@@ -182,22 +182,31 @@ impl World {
         Ok(())
     }
 
-    /// What whoever reads all of its disks now chooses, and what he reads.
-    pub fn read_of_all(&mut self, container: usize) -> (Option<Chosen>, Vec<DiskCopies>) {
+    /// What whoever reads all of its disks now chooses.
+    pub fn read_of_all(&mut self, container: usize) -> Option<Chosen> {
         let numbers = self.gates_of(container).map(|disk| (disk, founding::disk_number(self, disk)));
         let copies = numbers
             .collect::<Vec<_>>()
             .into_iter()
             .map(|(disk, number)| self.disks[disk].copies(number, founding::disk_id(disk), &self.layout));
-        let copies = copies.collect::<Vec<_>>();
-        (choose::choose(&copies, Rules::ALL).ok(), copies)
+        choose::choose(&copies.collect::<Vec<_>>(), Rules::ALL).ok()
     }
 
-    /// Do all disks hold the same model at both ends, and is nothing in doubt?
+    /// Is what all disks say what counts, at both ends of most of them, and so told by every majority?
     pub fn is_settled_on_disk(&mut self, container: usize) -> bool {
-        let (Some(chosen), copies) = self.read_of_all(container) else { return false };
-        let hash = chosen.image.header.hash;
-        chosen.committed && chosen.settled && copies.iter().all(|disk| disk.holds_at_both_ends(hash))
+        self.read_of_all(container).is_some_and(|chosen| chosen.committed && chosen.settled)
+    }
+
+    /// Whoever is killed has a thread for each disk, and some of them had not asked yet for what this world lets begin at one moment.
+    pub fn forget_unbegun(&mut self, process: u64) {
+        let of_it =
+            |errand: &Errand| matches!(errand.act, Act::Meta(by, ..) if by == process) && !errand.landed;
+        let all = self.errands.iter().filter(|(_, errand)| of_it(errand)).map(|(number, _)| *number);
+        for number in all.collect::<Vec<_>>() {
+            if self.chance.per_mille(500) {
+                self.errands.remove(&number);
+            }
+        }
     }
 
     pub fn answered(&mut self, number: u64) -> Result<(), Broken> {

@@ -104,7 +104,10 @@ impl World {
         self.tell(|| format!("process {number} on machine {machine} is to die here"));
         match with_its_machine {
             true => self.power_off(machine),
-            false => self.kill(number)?,
+            false => {
+                self.forget_unbegun(number);
+                self.kill(number)?;
+            }
         }
         Ok(true)
     }

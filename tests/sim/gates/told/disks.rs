@@ -1,12 +1,15 @@
 //! What comes of disks that are lost to all, or to some (F30, F32, F40), or of an owner that is gone while all disks are well (F14).
 
+use evms::engine::guard::Act;
 use evms::format::model::DiskState;
 
 use crate::gates::disk::Path;
 use crate::gates::founding;
 use crate::gates::process::Kind;
 use crate::gates::story::{self, Fault};
+use crate::gates::told::commands::volume;
 use crate::gates::told::{Lit, SECOND, Stage, ends_well, first_commit, is_up, must, owner};
+use crate::gates::witness::Said;
 use crate::gates::world::{PRIVATE, World};
 use crate::laws::Broken;
 
@@ -29,19 +32,21 @@ pub fn f32_a_majority_of_the_disks_is_lost(stage: Stage) -> Result<u64, Broken> 
     let lost_us = world.now_us;
     let left = lose_two(&mut world, stage);
     let opened = world.witness.opened.len();
+    let mut asked = Vec::new();
     for at in 0..10 {
         world.play(lost_us + at * 6 * SECOND)?;
-        world.spawn(0, if at % 2 == 0 { Kind::Switch(1) } else { Kind::Activate(PRIVATE) });
-        world.spawn(1, Kind::Activate(PRIVATE));
-        // Whoever would give it away closes it first: an administrator's doing, and not of this tale.
-        let todo = world.processes.values_mut().filter(|process| matches!(process.kind, Kind::Switch(_)));
-        todo.for_each(|process| process.todo.drain(..process.todo.len().saturating_sub(5)).for_each(drop));
+        asked.push(world.command(0, PRIVATE, Act::Change, volume("more", 1)));
+        world.spawn(at as usize % 3, Kind::Activate(PRIVATE));
     }
     let before = world.landed;
     world.play(lost_us + 70 * SECOND)?;
     let commit = first_commit(&world, PRIVATE, lost_us);
     must("F32", commit.is_none(), || format!("with one disk of three a commit came to count at {commit:?}"))?;
-    must("F32", owner(&world) == 0, || "it changed hands".into())?;
+    let done = asked
+        .iter()
+        .flat_map(|number| &world.witness.said[number])
+        .find(|said| matches!(said, Said::Done(_)));
+    must("F32", done.is_none(), || format!("with one disk of three an administrator was told {done:?}"))?;
     let of_it = |gate: usize| world.gates_of(PRIVATE).contains(&gate);
     let again = world.witness.opened[opened..].iter().find(|one| of_it(one.gate));
     must("F32", again.is_none(), || format!("{again:?} was opened"))?;
