@@ -132,8 +132,8 @@ fn start(config: &Path, victim: NodeUuid) -> Option<Beside> {
     keeper_process::start(&words).map_err(|why| log::error!("evmsd fence cannot be started: {why}")).ok()
 }
 
-/// When an agent is first told `off` for a node that is absent since then, by who has that rank and whose agents take so long: who was
-/// `seen` gets a moment to come back, who was not yet the time in which it would have stopped, and each of a higher rank waits for all
+/// When a node that is absent since then is first asked, and an agent told `off`, by who has that rank and whose asking and agents take
+/// so long: who was `seen` gets a moment to come back, who was not yet the time in which it would have stopped, and each of a higher rank waits for all
 /// that those before it must have tried.
 fn first_off(since: BootTime, (rank, limit_ms): (u64, u64), seen: bool, timing: &Timing) -> BootTime {
     let grace_ms = if seen { GRACE_MS } else { timing.stopped_ms(timing.watchdog_ms) };
