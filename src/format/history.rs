@@ -1,6 +1,7 @@
 //! The history ring: before a commit overwrites anything, the model that it follows is appended here, so that it can
 //! be listed, compared and brought back. A record is one sealed block and the slot image behind it.
 
+use crate::base::epoch::Order;
 use crate::base::hash::Hash128;
 use crate::base::sorted::sort_by_key;
 use crate::base::units::Bytes;
@@ -8,7 +9,7 @@ use crate::format::cursor::{Reader, Writer};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::layout::Area;
 use crate::format::seal::{self, BLOCK};
-use crate::format::slot::SlotImage;
+use crate::format::slot::{SlotHeader, SlotImage};
 
 const MAGIC: &[u8; 8] = b"EVMSHIST";
 const VERSION: u16 = 1;
@@ -68,6 +69,22 @@ fn frame(bytes: &[u8]) -> Result<(u64, &[u8], usize), Damage> {
     }
     let image = bytes.get(BLOCK..).and_then(|rest| rest.get(..length)).ok_or_else(short)?;
     Ok((sequence, image, BLOCK + length))
+}
+
+/// Order and hash of each model that a ring keeps, as its header says it; images are not looked into.
+pub fn kept(bytes: &[u8]) -> Vec<(Order, Hash128)> {
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match frame(bytes.get(at..).unwrap_or_default()) {
+            Ok((_, image, length)) => {
+                kept.extend(SlotHeader::decode(image).ok().map(|header| (header.order, header.hash)));
+                at += length;
+            }
+            Err(_) => at += BLOCK,
+        }
+    }
+    kept
 }
 
 /// Where the next record of a ring goes; what a writer needs to know of it. Only the last image is believed or not.

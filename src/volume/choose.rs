@@ -175,8 +175,34 @@ fn conflict(all: &[(DiskNumber, &SlotImage)], rules: Rules) -> Result<(), Unchos
     if breaks!(rules, EqualOrderByDiskNumber) {
         return Ok(());
     }
-    let mut seen =
-        all.iter().map(|(disk, image)| (image.header.order, *disk, image.header.hash)).collect::<Vec<_>>();
+    // What a copy was made from counts as seen there: of a lineage that went on further that may be all that is left (F44).
+    let itself = |(disk, image): &(DiskNumber, &SlotImage)| (image.header.order, *disk, image.header.hash);
+    let parent =
+        |(disk, image): &(DiskNumber, &SlotImage)| (image.header.parent_order, *disk, image.header.parent);
+    two_ways(all.iter().map(itself).chain(all.iter().map(parent)).collect())
+}
+
+/// Do the models that were superseded on these disks, as their histories keep them, fit to the copies that are there? Nobody writes
+/// other bytes under a number that was used (safety 2.3), so where one does not, the disks were changed in two ways, however often each.
+pub fn fit(
+    disks: &[DiskCopies],
+    histories: &[(DiskNumber, &[(Order, Hash128)])],
+    rules: Rules,
+) -> Result<(), Unchosen> {
+    if breaks!(rules, EqualOrderByDiskNumber) {
+        return Ok(());
+    }
+    let kept =
+        histories.iter().flat_map(|(disk, kept)| kept.iter().map(|(order, hash)| (*order, *disk, *hash)));
+    let copies = disks.iter().flat_map(|disk| {
+        let whole = disk.slots.iter().filter_map(|(_, _, copy)| copy.as_ref().ok());
+        whole.map(|image| (image.header.order, disk.number, image.header.hash))
+    });
+    two_ways(kept.chain(copies).collect())
+}
+
+/// One order with two contents, on whichever disks.
+fn two_ways(mut seen: Vec<(Order, DiskNumber, Hash128)>) -> Result<(), Unchosen> {
     sort(&mut seen);
     for pair in seen.windows(2) {
         if let [(order, disk, hash), (next_order, next_disk, next_hash)] = pair

@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::{Epoch, Order};
+use crate::base::hash::Hash128;
 use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeUuid};
 use crate::base::limits::IO_BYTES_MAX;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::format::damage::{Damage, Fault, What};
-use crate::format::history::RingEnd;
+use crate::format::history::{self, RingEnd};
 use crate::format::label;
 use crate::format::layout::{AreaKind, End, Layout, SlotIndex};
 use crate::format::node_block::NodeBlocks;
@@ -89,6 +90,8 @@ pub struct Lane {
     pub copies: DiskCopies,
     /// Where its history ring ends, once read.
     pub ring: Option<RingEnd>,
+    /// What its ring keeps, once read.
+    pub kept: Vec<(Order, Hash128)>,
     jobs: VecDeque<Job>,
     step: Step,
     rules: Rules,
@@ -111,6 +114,7 @@ impl Lane {
             blocks: NodeBlocks::default(),
             copies,
             ring: None,
+            kept: Vec::new(),
             jobs: VecDeque::new(),
             step: Step::default(),
             rules,
@@ -270,7 +274,10 @@ impl Lane {
         let step = std::mem::take(&mut self.step);
         match self.jobs.pop_front() {
             Some(Job::Blocks) => self.blocks = NodeBlocks::decode(&step.bytes),
-            Some(Job::Ring) => self.ring = Some(RingEnd::find(&step.bytes)),
+            Some(Job::Ring) => {
+                self.ring = Some(RingEnd::find(&step.bytes));
+                self.kept = history::kept(&step.bytes);
+            }
             Some(Job::Slot(end, index)) => {
                 self.copies.slots.push((end, index, slot_copy(&step.bytes, &self.member, self.rules)));
             }

@@ -122,6 +122,7 @@ pub struct Opening {
     phase: Phase,
     founding: bool,
     claimed: bool,
+    asked_histories: bool,
     id: NodeId,
     holding: Holding,
     chosen: Option<Box<Chosen>>,
@@ -167,6 +168,7 @@ impl Opening {
             phase: Phase::Survey,
             founding,
             claimed: false,
+            asked_histories: false,
             id: NodeId(0),
             holding,
             chosen: None,
@@ -255,7 +257,14 @@ impl Opening {
 
     /// First survey done: mint an epoch above all that was seen and write it into this node's own block.
     fn promise(&mut self) -> Result<(), Unopened> {
-        self.look()?;
+        let chosen = self.look()?;
+        if chosen.is_some_and(|chosen| self.is_any_behind(&chosen)) && !self.asked_histories {
+            // Before anything is written: one that is behind may have gone another way (F44).
+            self.asked_histories = true;
+            self.lanes.iter_mut().for_each(|lane| lane.push(Job::Ring));
+            return Ok(());
+        }
+        self.histories_fit()?;
         self.hear_all()?;
         self.id = self.claim()?;
         let promised = self.lanes.iter().filter_map(|lane| Some(lane.blocks.highest()?.epoch));
@@ -283,6 +292,20 @@ impl Opening {
         }
         self.phase = Phase::Promise;
         Ok(())
+    }
+
+    /// Is there a disk whose newest copy is not the one that counts?
+    fn is_any_behind(&self, chosen: &Chosen) -> bool {
+        let order = chosen.image.header.order;
+        let is_behind =
+            |copies: &DiskCopies| copies.newest().is_some_and(|(_, image)| image.header.order != order);
+        self.copies().iter().any(is_behind)
+    }
+
+    fn histories_fit(&self) -> Result<(), Unopened> {
+        let well = self.lanes.iter().filter(|lane| lane.state == LaneState::Well);
+        let histories = well.map(|lane| (lane.member.number, lane.kept.as_slice()));
+        choose::fit(&self.copies(), &histories.collect::<Vec<_>>(), self.rules).map_err(Unopened::Unchosen)
     }
 
     /// A promise that a newer program wrote must be heard, and cannot be.
@@ -381,6 +404,7 @@ impl Opening {
             }
         }
         self.chosen = self.look()?.map(Box::new);
+        self.histories_fit()?;
         self.phase = Phase::Decide;
         Ok(())
     }
