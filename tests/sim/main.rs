@@ -222,7 +222,8 @@ fn told(words: &[String], begins: &str) -> bool {
         seeds: seed.map(|_| 1).or_else(|| words.first()?.parse().ok()),
         tells: seed.is_some(),
     };
-    let of_clusters = mistake.and_then(|name| catch::named(catch::TABLE, name));
+    let tables = [catch::TABLE, catch::SELDOM];
+    let of_clusters = mistake.and_then(|name| tables.iter().find_map(|table| catch::named(table, name)));
     let of_gates = mistake.and_then(|name| gates::named(name));
     let clusters = told::tell(halves::TALES, asked, of_clusters.map_or(Rules::ALL, Rules::without));
     let of_gates = of_gates.map_or(gates::Rules::ALL, gates::Rules::without);
@@ -235,7 +236,7 @@ fn main() {
     if let Some(name) =
         words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1))
     {
-        let known = [catch::TABLE, letters::TABLE, datagrams::TABLE]
+        let known = [catch::TABLE, catch::SELDOM, letters::TABLE, datagrams::TABLE]
             .iter()
             .any(|table| catch::named(table, name).is_some());
         let known = known || gates::named(name).is_some();
@@ -248,7 +249,7 @@ fn main() {
     }
     if let Some(seed) = number_behind(&words, "--seed") {
         let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
-        let tables = [catch::TABLE, letters::TABLE, datagrams::TABLE];
+        let tables = [catch::TABLE, catch::SELDOM, letters::TABLE, datagrams::TABLE];
         let mistake = name.and_then(|name| tables.iter().find_map(|table| catch::named(table, name)));
         let rules = mistake.map_or(Rules::ALL, Rules::without);
         let clean = match () {
@@ -275,9 +276,12 @@ fn main() {
     if says("--speed") {
         return letters::speed::measure();
     }
+    let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
+    let is_in = |table| name.is_some_and(|name| catch::named(table, name).is_some());
+    let of_clusters = if is_in(catch::SELDOM) { catch::SELDOM } else { catch::TABLE };
     let clusters: Run = if says("--copies") { run_copies } else { run };
     let worlds: [Told; 3] = [
-        ("--clusters", clusters, "views", catch::TABLE),
+        ("--clusters", clusters, "views", of_clusters),
         ("--letters", letters::run, "messages", letters::TABLE),
         ("--datagrams", datagrams::run, "datagrams", datagrams::TABLE),
     ];
@@ -288,7 +292,6 @@ fn main() {
     let broken = worlds.iter().filter(|(option, ..)| wanted(option));
     let failed =
         broken.filter(|(_, run, what, table)| !world(&words, *run, what, table, catch::fits)).count();
-    let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
     let seldom = name.is_some_and(|name| catch::named(gates::SELDOM, name).is_some());
     let of_gates = if seldom { gates::SELDOM } else { gates::TABLE };
     let as_told = one.is_some() || name.is_some() || told(&[], "");

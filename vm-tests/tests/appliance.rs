@@ -77,10 +77,13 @@ fn slots(bytes: &[u8]) -> Result<Vec<usize>, Trouble> {
 
 /// A copy of a slot whose container belongs to a cluster; `None` where no model stands.
 fn of_a_cluster(slot: &[u8]) -> Option<Vec<u8>> {
-    let image = SlotImage::decode(slot).ok()?;
-    let mut model = Model::decode(&image.body).ok()?;
+    let SlotImage { mut header, body } = SlotImage::decode(slot).ok()?;
+    let mut model = Model::decode(&body).ok()?;
     model.container.cluster = ClusterId([7; 16]);
-    Some(SlotImage::new(image.header, model.encode()?)?.encode())
+    // Under a number that was never used, and made of nothing: another content under a known one is a conflict.
+    header.order.generation.0 += 1000;
+    (header.parent_order, header.parent) = Default::default();
+    Some(SlotImage::new(header, model.encode()?)?.encode())
 }
 
 /// One flipped bit in the header is enough to make a copy worthless.

@@ -73,8 +73,11 @@ pub fn give_to_cluster(disks: &[Disk], cluster: &str) -> Result<(), Trouble> {
 
 /// `None` where no model stands.
 fn of_cluster(slot: &[u8], cluster: ClusterId) -> Option<Vec<u8>> {
-    let image = SlotImage::decode(slot).ok()?;
-    let mut model = Model::decode(&image.body).ok()?;
+    let SlotImage { mut header, body } = SlotImage::decode(slot).ok()?;
+    let mut model = Model::decode(&body).ok()?;
     model.container.cluster = cluster;
-    Some(SlotImage::new(image.header, model.encode()?)?.encode())
+    // Under a number that was never used, and made of nothing: another content under a known one is a conflict.
+    header.order.generation.0 += 1000;
+    (header.parent_order, header.parent) = Default::default();
+    Some(SlotImage::new(header, model.encode()?)?.encode())
 }
