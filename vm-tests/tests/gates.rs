@@ -29,6 +29,8 @@ const GATES: &str = "for d in /sys/block/dm-*/dm; do case $(cat $d/name) in evms
 /// The process that keeps the gates.
 const KEEPER: &str =
     "for p in $(pidof evmsd); do tr '\\0' ' ' </proc/$p/cmdline | grep -q keeper && echo $p; done; true";
+/// Whoever beat on the disks has closed them: it hears at once that the gates are gone, and is another process.
+const LET_GO: &str = "! dmsetup info -c --noheadings -o open | grep -qv '^ *0 *$'";
 const VOLUME: &str = "/dev/evms/data/home";
 /// Writes one block after the other, each with its number, and counts; ends at the first error.
 const WRITER: &str = "#!/bin/sh
@@ -307,6 +309,7 @@ fn a_hung_disk_holds_no_shutdown(bench: &mut Bench) -> Result<(), Trouble> {
     assert_eq!(said.code, 1, "{}", said.text());
     wait_until(&mut bench.one, "! grep -qs '^evms:' /sys/block/dm-*/dm/name")?;
     wait_until(&mut bench.one, "evms-fence status --json | grep -q '\"gates\":\\[\\]'")?;
+    wait_until(&mut bench.one, LET_GO)?;
     bench.one.ok("dmsetup remove_all && evms activate data")?;
     bench.wait_for_gates(0)
 }
@@ -334,6 +337,7 @@ fn a_hung_disk_delays_no_other_gate(bench: &mut Bench) -> Result<(), Trouble> {
     bench.lan.heal();
     wait_until(&mut bench.one, QUORATE)?;
     wait_until(&mut bench.one, "! grep -qs '^evms:' /sys/block/dm-*/dm/name")?;
+    wait_until(&mut bench.one, LET_GO)?;
     bench.one.ok("dmsetup remove_all && evms activate data")?;
     bench.wait_for_gates(0)
 }
