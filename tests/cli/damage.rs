@@ -72,17 +72,26 @@ fn a_promise_that_cannot_be_read_is_outbid() {
     assert_eq!(round(), after + 1);
 }
 
+/// A container of which one disk has a volume `left`, and the others, which never heard of it, these; and that disk before all of it.
+fn parted(alone: &str, right: &[&str]) -> (Bench, Vec<u8>) {
+    let bench = Bench::with_container();
+    let images = ["a.img", "b.img", "c.img"];
+    let before = images.map(|name| bench.read(name));
+    bench.done("volume create data/left --size 1M");
+    let left = bench.read(alone);
+    images.iter().zip(&before).for_each(|(name, image)| bench.write(name, 0, image));
+    let was = bench.read(alone);
+    for volume in right {
+        bench.done(&format!("volume create data/{volume} --size 1M"));
+    }
+    bench.write(alone, 0, &left);
+    (bench, was)
+}
+
 /// Two halves of one container that went different ways under one number: found by name, shown, and not decided.
 #[test]
 fn two_contents_under_one_number_are_shown_under_their_name() {
-    let bench = Bench::with_container();
-    let names = ["a.img", "b.img", "c.img"];
-    let before = names.map(|name| bench.read(name));
-    bench.done("volume create data/v --size 1M");
-    let one_side = bench.read("c.img");
-    names.iter().zip(&before).for_each(|(name, image)| bench.write(name, 0, image));
-    bench.done("volume create data/w --size 1M");
-    bench.write("c.img", 0, &one_side);
+    let (bench, _) = parted("c.img", &["w"]);
     bench.refused(
         "volume create data/x --size 1M",
         5,
@@ -98,14 +107,7 @@ fn two_contents_under_one_number_are_shown_under_their_name() {
 /// values and what may be done; nothing is chosen and nothing is merged, whatever is asked.
 #[test]
 fn f44_both_halves_changed_under_force_are_shown_side_by_side() {
-    let bench = Bench::with_container();
-    let images = ["a.img", "b.img", "c.img"];
-    let before = images.map(|name| bench.read(name));
-    bench.done("volume create data/left --size 1M");
-    let left = bench.read("a.img");
-    images.iter().zip(&before).for_each(|(name, image)| bench.write(name, 0, image));
-    bench.done("volume create data/right --size 1M");
-    bench.write("a.img", 0, &left);
+    let (bench, _) = parted("a.img", &["right"]);
     let words = [
         "container data was changed in two ways under one number",
         "disk 1 holds ",
@@ -146,21 +148,13 @@ fn f44_both_halves_changed_under_force_are_shown_side_by_side() {
 /// and what the histories keep, that tells.
 #[test]
 fn f44_one_half_changed_more_often_is_shown_too() {
+    let names = ["r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9"];
     for often in [2, 3, 9] {
-        let bench = Bench::with_container();
-        let images = ["a.img", "b.img", "c.img"];
-        let before = images.map(|name| bench.read(name));
-        bench.done("volume create data/left --size 1M");
-        let left = bench.read("a.img");
-        images.iter().zip(&before).for_each(|(name, image)| bench.write(name, 0, image));
-        for number in 0..often {
-            bench.done(&format!("volume create data/right{number} --size 1M"));
-        }
-        bench.write("a.img", 0, &left);
+        let (bench, was) = parted("a.img", &names[..often]);
         bench.refused("volume create data/new --size 1M", 5, &["container data was changed in two ways"]);
         // One that is behind, and of the same lineage, is not that.
         let right = bench.read("b.img");
-        bench.write("a.img", 0, &before[0]);
+        bench.write("a.img", 0, &was);
         bench.done("volume create data/new --size 1M");
         assert_ne!(bench.read("b.img"), right);
     }
