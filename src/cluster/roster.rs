@@ -58,6 +58,8 @@ pub struct Roster {
     /// The highest id that a node has or had: a new one has a higher one, for what the old one wrote on disks is not its own
     /// (safety 1.6). Zero where no more is known than the nodes.
     pub highest: u16,
+    /// A node that no watchdog guards gets no gates of its containers: none of them falls to grade D (design section 6, F52).
+    pub strict: bool,
     /// Its nodes.
     pub members: SmallMap<NodeId, Member>,
     /// Who counts how much, and all times.
@@ -315,7 +317,7 @@ votes = 2
         assert_eq!(roster.configuration.votes_of_all(), 3);
         assert_eq!(roster.members.get(&NodeId(7)).unwrap().links[1], "fd00::7".parse::<IpAddr>().unwrap());
         let disk = ArbitrationDisk { path: "/dev/disk/by-id/a \"b\"".into(), id: DiskId([7; 16]) };
-        let roster = Roster { arbitration: vec![disk], ..roster };
+        let roster = Roster { arbitration: vec![disk], strict: true, ..roster };
         let again = Roster::parse(&roster.to_text()).unwrap();
         assert_eq!(again.configuration.arbitration_disks, 1);
         let roster = Roster { configuration: again.configuration.clone(), ..roster };
@@ -333,6 +335,9 @@ votes = 2
         assert_eq!(remembers.hash(), roster.hash());
         assert_eq!(roster.clone().following(&remembers).highest(), NodeId(9));
         assert_eq!(remembers.clone().following(&roster).highest(), NodeId(9), "the highest of both");
+        assert!(!roster.strict, "who says nothing of it starts whatever guards it");
+        let strict = Roster { strict: true, ..roster.clone() };
+        assert!(!strict.says_same(&roster), "all nodes go by it");
         let other = Roster { port: 5600, ..remembers.clone() };
         assert!(!other.says_same(&remembers));
         assert_ne!(other.hash(), remembers.hash());

@@ -10,6 +10,7 @@ use crate::base::time::BootTime;
 use crate::format::model::{Container, ContainerKind, Model};
 use crate::volume::commit::io::Purpose;
 
+pub mod answer;
 mod denied;
 pub mod duty;
 pub mod evidence;

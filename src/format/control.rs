@@ -212,6 +212,8 @@ pub struct WarrantLine {
     pub incarnation: Incarnation,
     /// All nodes, by name, and which machine each is.
     pub nodes: Vec<(Name, NodeUuid)>,
+    /// Does a node without a watchdog get no gates?
+    pub strict: bool,
     /// Who of them is not in the view.
     pub absent: AbsentLine,
 }

@@ -7,6 +7,7 @@ use crate::base::id::ContainerId;
 use crate::engine::guard::{Act, Denied};
 use crate::format::model::Container;
 use crate::run::ask;
+use crate::run::company::Company;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
@@ -34,14 +35,24 @@ impl Context {
         Ok((!said).then_some(watchdog_ms))
     }
 
-    /// Has the watchdog armed, for gates of this container.
+    /// Has the watchdog armed, for gates of this container. A strict cluster has no gates where there is none (F52).
     pub(super) fn watchdog(&self, name: &str) -> Result<u32, RunError> {
-        ask::watchdog().map_err(|error| {
+        let not = |why: String| {
             RunError::say(
                 Kind::NotOwner,
-                format!("the volumes of container {name} were not activated; nothing was done; {error}"),
+                format!("the volumes of container {name} were not activated; nothing was done; {why}"),
             )
-        })
+        };
+        let watchdog_ms = ask::watchdog().map_err(|error| not(error.to_string()))?;
+        let strict = matches!(self.company(), Company::Of(cluster) if cluster.strict);
+        if watchdog_ms == 0 && strict {
+            return Err(not(
+                "the cluster is strict, and no watchdog guards this node: when it hangs nobody could take over from it (grade D); load the \
+                 driver of its watchdog, or softdog, and see who else has it open; or take 'strict' out of /etc/evms.conf"
+                    .into(),
+            ));
+        }
+        Ok(watchdog_ms)
     }
 
     /// This node has no gates of these containers any more; what should be known of those where that could not be said.

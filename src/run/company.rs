@@ -25,7 +25,7 @@ pub enum Company {
     /// It is in one and may not act for it now: why, and what to do, as the end of a sentence.
     NotNow(String),
     /// It acts for this one.
-    Of(Cluster),
+    Of(Box<Cluster>),
 }
 
 /// A cluster in which this node is quorate.
@@ -41,6 +41,8 @@ pub struct Cluster {
     pub absent: Vec<Absence>,
     /// The times that evidence against them goes by.
     pub timing: Timing,
+    /// A node without a watchdog gets no gates of its containers.
+    pub strict: bool,
 }
 
 impl Cluster {
@@ -111,5 +113,6 @@ fn by(line: WarrantLine, identity: &IdentityFiles) -> Company {
     let since = BootTime { ms: since_ms };
     let absent = machines.into_iter().filter(|_| term == lease.term()).map(|node| Absence { node, since });
     let timing = Timing { drain_ms, drift_ppm, ..Timing::default() };
-    Company::Of(Cluster { warrant, name: line.name, nodes: line.nodes, absent: absent.collect(), timing })
+    let WarrantLine { name, nodes, strict, .. } = line;
+    Company::Of(Box::new(Cluster { warrant, name, nodes, absent: absent.collect(), timing, strict }))
 }

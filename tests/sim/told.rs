@@ -41,6 +41,28 @@ pub fn must(law: &'static str, is: bool, words: impl FnOnce() -> String) -> Resu
     if is { Ok(()) } else { Err(Broken { law, words: words() }) }
 }
 
+/// Each mistake breaks what its tale says of it, at some seed; how many do not. That the tale is as it must be without is told apart.
+pub fn catch<M: Copy + core::fmt::Debug>(
+    tales: &[Tale<evms::base::mistake::Rules<M>>],
+    mistakes: &[(M, &str)],
+) -> usize {
+    let mut missed = 0;
+    for (mistake, name) in mistakes {
+        let rules = evms::base::mistake::Rules::without(*mistake);
+        let tales = tales.iter().filter(|(known, ..)| known == name);
+        let mut stages = tales.flat_map(|(_, own, tale)| (1..=*own).map(move |seed| (seed, tale)));
+        let caught =
+            stages.find_map(|(seed, tale)| Some((seed, tale(Stage { seed, rules, tells: false }).err()?)));
+        match &caught {
+            Some((seed, broken)) => println!("  {mistake:?}: {} by {name}, seed {seed}", broken.law),
+            None => println!("  {mistake:?}: NOT CAUGHT by {name}"),
+        }
+        missed += usize::from(caught.is_none());
+    }
+    println!("mistakes: {} of {} caught by what is told", mistakes.len() - missed, mistakes.len());
+    missed
+}
+
 /// Tells them; how many were not as they must be. Each ends with its first finding.
 pub fn tell<R: Copy + Sync>(tales: &[Tale<R>], asked: Asked<'_>, rules: R) -> usize {
     let tales = tales.iter().filter(|(name, ..)| name.starts_with(asked.begins)).collect::<Vec<_>>();

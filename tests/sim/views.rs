@@ -94,6 +94,7 @@ fn roster() -> Roster {
         name: name("views".into()),
         port: 1,
         highest: 0,
+        strict: false,
         arbitration: Vec::new(),
         members,
         configuration,

@@ -158,6 +158,7 @@ fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
     let generation = table.required("generation")?;
     let port = table.optional("port").unwrap_or(PORT_DEFAULT);
     let highest = table.optional("highest").unwrap_or(0);
+    let strict = table.optional("strict").unwrap_or(false);
     let arbitration = tables(&mut table, "arbitration")?.into_iter().map(arbitration_disk);
     let arbitration = arbitration.collect::<Result<Vec<_>, _>>()?;
     let arbitration_disks = u8::try_from(arbitration.len()).unwrap_or(u8::MAX);
@@ -175,7 +176,7 @@ fn roster(value: &mut Value<'_>) -> Result<Roster, Wrong> {
     }
     table.finalize(None)?;
     let configuration = Configuration { cluster, generation, nodes, arbitration_disks, timing };
-    Ok(Roster { name, port, highest, arbitration, members, configuration })
+    Ok(Roster { name, port, highest, strict, arbitration, members, configuration })
 }
 
 /// A path as TOML has it.
@@ -212,6 +213,9 @@ impl Roster {
         if self.highest > 0 {
             // Before the tables: behind one it would be a part of that.
             text = text.replacen("\n\n[timing]", &format!("\nhighest = {}\n\n[timing]", self.highest), 1);
+        }
+        if self.strict {
+            text = text.replacen("\n\n[timing]", "\nstrict = true\n\n[timing]", 1);
         }
         for (key, field) in timing.fields() {
             // Writing to a text does not fail.

@@ -12,6 +12,20 @@ use crate::format::model::{Container, ContainerKind, Holder, Model, Owner};
 /// container waits longer than all of those (F30).
 pub const RANK_MS: u64 = 3000;
 
+/// Milliseconds for which a node that was in the view may be absent before it is asked, and its power cut: a cut of two seconds costs
+/// nobody anything (F56).
+pub const GRACE_MS: u64 = 2000;
+/// Milliseconds that asking a node takes, and taking what it answers of.
+pub const ASKED_MS: u64 = 3 * RANK_MS;
+
+/// When a node that is absent since then is first asked, and an agent told `off`, by who has that rank and whose asking and agents take
+/// so long: who was `seen` gets a moment to come back, who was not yet the time in which it would have stopped, and each of a higher rank
+/// waits for all that those before it must have tried.
+pub fn first_asked(since: BootTime, (rank, limit_ms): (u64, u64), seen: bool, timing: &Timing) -> BootTime {
+    let grace_ms = if seen { GRACE_MS } else { timing.stopped_ms(timing.watchdog_ms) };
+    since.plus_ms(grace_ms).plus_ms(rank.saturating_mul(limit_ms))
+}
+
 /// What is to be done about a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Duty {

@@ -58,6 +58,7 @@ pub fn check(config: &Path) -> Vec<Line> {
     lines.push(machine());
     let file = settings::roster(config);
     let what = if file.is_ok() { "agreed" } else { "configuration" };
+    let is_strict = file.as_ref().is_ok_and(|roster| roster.strict);
     if let Ok(roster) = &file {
         of_roster(roster, config, &mut lines);
     }
@@ -69,7 +70,7 @@ pub fn check(config: &Path) -> Vec<Line> {
     lines.push(clock_line());
     lines.push(priority());
     lines.push(memory());
-    lines.push(watchdog());
+    lines.push(watchdog(is_strict));
     lines
 }
 
@@ -270,11 +271,17 @@ fn memory() -> Line {
     }
 }
 
-fn watchdog() -> Line {
+fn watchdog(is_strict: bool) -> Line {
     if Path::new("/dev/watchdog").exists() {
-        line(Grade::Good, "watchdog", "/dev/watchdog is there")
-    } else {
-        let words = "no /dev/watchdog: a node that hangs cannot end itself; load its driver, or softdog";
-        line(Grade::Warning, "watchdog", words)
+        return line(Grade::Good, "watchdog", "/dev/watchdog is there");
+    }
+    let words = "no /dev/watchdog: a node that hangs cannot end itself; load its driver, or softdog";
+    match is_strict {
+        true => line(
+            Grade::Bad,
+            "watchdog",
+            format!("{words}; the cluster is strict: nothing is activated here without one"),
+        ),
+        false => line(Grade::Warning, "watchdog", words),
     }
 }

@@ -240,6 +240,7 @@ impl Engine {
             generation: roster.configuration.generation,
             incarnation: self.mail.incarnation(),
             nodes: nodes.collect(),
+            strict: roster.strict,
             absent: self.absent(),
         })
     }

@@ -13,8 +13,7 @@ use crate::base::id::{NodeId, NodeUuid};
 use crate::base::time::BootTime;
 use crate::cluster::roster::Roster;
 use crate::cluster::roster::agents::{Agent, Agents};
-use crate::cluster::timing::Timing;
-use crate::engine::guard::duty::RANK_MS;
+use crate::engine::guard::duty::{self, ASKED_MS};
 use crate::format::control::AgentLine;
 use crate::host::agent;
 use crate::host::keeper_process::{self, Beside};
@@ -22,13 +21,6 @@ use crate::host::{clock, fence_note};
 use crate::run::agents;
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::succession::AGAIN_MS;
-
-/// Milliseconds for which a node that was in the view may be absent before it is asked, and its power cut: a cut of two seconds costs
-/// nobody anything (F56).
-const GRACE_MS: u64 = 2000;
-
-/// Milliseconds that asking a node takes, and taking what it answers of.
-const ASKED_MS: u64 = 3 * RANK_MS;
 
 /// What stands of it.
 pub struct Fencing {
@@ -85,7 +77,7 @@ impl Engine {
             let limit_ms = agents.limit_ms(&self.settings().roster.name_of(node));
             let machine = configuration.nodes.get(&node)?.uuid;
             let limit_ms = limit_ms.saturating_add(ASKED_MS);
-            Some((machine, first_off(since, (rank, limit_ms), seen.contains(&node), &timing)))
+            Some((machine, duty::first_asked(since, (rank, limit_ms), seen.contains(&node), &timing)))
         });
         self.fencing.turns.borrow_mut().begin(term, victims);
     }
@@ -130,14 +122,6 @@ fn start(config: &Path, victim: NodeUuid) -> Option<Beside> {
     let (config, victim) = (text(config.as_os_str().as_bytes())?, text(victim.to_string().as_bytes())?);
     let words: [&CStr; 4] = [c"--config", &config, keeper_process::FENCE, &victim];
     keeper_process::start(&words).map_err(|why| log::error!("evmsd fence cannot be started: {why}")).ok()
-}
-
-/// When a node that is absent since then is first asked, and an agent told `off`, by who has that rank and whose asking and agents take
-/// so long: who was `seen` gets a moment to come back, who was not yet the time in which it would have stopped, and each of a higher rank waits for all
-/// that those before it must have tried.
-fn first_off(since: BootTime, (rank, limit_ms): (u64, u64), seen: bool, timing: &Timing) -> BootTime {
-    let grace_ms = if seen { GRACE_MS } else { timing.stopped_ms(timing.watchdog_ms) };
-    since.plus_ms(grace_ms).plus_ms(rank.saturating_mul(limit_ms))
 }
 
 /// Whose turn it is to be fenced; `P` is a process that does it.
@@ -222,17 +206,6 @@ mod tests {
         let mut turns = Turns { all: Vec::new(), term: 0 };
         turns.begin(1, victims.iter().copied());
         turns
-    }
-
-    /// 2 s for who was here; (2 · 5 s + 2 s) · 1.01 / 0.99, rounded up, and 2 ms for who was not; and 6 s for each before it.
-    #[test]
-    fn nobody_is_switched_off_before_he_could_be_back() {
-        let timing = Timing { watchdog_ms: 5000, drain_ms: 2000, drift_ppm: 10_000, ..Timing::default() };
-        let off = |rank, seen| first_off(at(1000), (rank, 6000), seen, &timing).ms;
-        assert_eq!([off(0, true), off(1, true), off(3, true)], [3000, 9000, 21_000]);
-        assert_eq!([off(0, false), off(2, false)], [1000 + 12_245, 13_000 + 12_245]);
-        let last = first_off(at(u64::MAX - 1), (u64::MAX, 6000), true, &timing);
-        assert_eq!(last.ms, u64::MAX, "it does not begin again at zero");
     }
 
     #[test]

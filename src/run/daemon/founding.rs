@@ -76,6 +76,7 @@ pub fn init(cluster: Name, node: Name, links: Vec<IpAddr>) -> Result<Roster, Dae
         name: cluster,
         port: PORT_DEFAULT,
         highest: 0,
+        strict: false,
         arbitration: Vec::new(),
         members: SmallMap::from([(first, Member { name: node, links, joining: 0 })]),
         configuration: Configuration {

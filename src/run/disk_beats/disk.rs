@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::base::gather::Gather;
-use crate::base::id::{ClusterId, ContainerId, NodeId, NodeUuid};
+use crate::base::id::{ContainerId, NodeId, NodeUuid};
 use crate::base::time::BootTime;
 use crate::base::units::{BLOCK_BYTES, Bytes};
-use crate::format::disk_beat::{self, DiskBeat, DiskQuestion, Nonce, Words};
+use crate::engine::guard::answer::{self, Given, Me, Stranger};
+use crate::format::disk_beat::{self, DiskBeat, Words};
 use crate::format::label::Label;
 use crate::format::layout::{Area, AreaKind, End, HEAD_LABEL_AT, Layout};
 use crate::format::node_block::BLOCKS_PER_NODE;
@@ -18,13 +18,8 @@ use crate::host::disk_error::DiskError;
 use crate::host::gate_page::Member;
 use crate::run::disk_beats::{BEAT_MS, Gates, Standing};
 
-/// Without a lease nothing is written but answers, and each so often: a disk that took it shows it, and questions stand for ever.
-const ANSWERS_EACH: u8 = 3;
 /// Milliseconds before a disk that is not the container's is looked at again.
 const NOT_IT_MS: u64 = 60_000;
-
-/// Beats for which another machine's word in this node's place has to stand still before it is overwritten (safety 2.8).
-const STILL_BEATS: u32 = 10;
 
 /// What is said, and by whom.
 pub(super) struct Speech {
@@ -97,38 +92,6 @@ impl Stand {
     }
 }
 
-/// Questions to this life of this node about that container.
-fn to_me(words: &Words, me: Me, container: ContainerId) -> Vec<Nonce> {
-    let mine = |question: &&DiskQuestion| {
-        (question.asked, question.incarnation) == (me.node, me.member.incarnation)
-            && (question.cluster, question.container) == (me.member.cluster, container)
-    };
-    words.questions.iter().filter(mine).map(|question| question.nonce).gather()
-}
-
-#[derive(Clone, Copy)]
-struct Me {
-    node: NodeUuid,
-    member: Member,
-}
-
-/// Another machine's word in this node's place: which one, and for how many beats it stood so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Stranger(Option<(NodeUuid, ClusterId, u64)>, u32);
-
-impl Stranger {
-    /// May this node write there?
-    fn gives_way(&mut self, there: Option<&DiskBeat>, me: (NodeUuid, ClusterId)) -> bool {
-        let there = there.filter(|beat| (beat.node, beat.cluster) != me);
-        let seen = there.map(|beat| (beat.node, beat.cluster, beat.counter));
-        if seen.is_none() || seen != self.0 {
-            *self = Stranger(seen, 0);
-        }
-        self.1 += 1;
-        seen.is_none() || self.1 > STILL_BEATS
-    }
-}
-
 /// The thread's own.
 pub(super) struct Beater {
     path: PathBuf,
@@ -137,7 +100,7 @@ pub(super) struct Beater {
     stand: Option<Stand>,
     stranger: Stranger,
     counter: u64,
-    answered: Answered,
+    given: Given,
     /// Why the disk took no beat; empty when it did.
     trouble: String,
 }
@@ -150,8 +113,8 @@ impl Drop for Beater {
 
 impl Beater {
     pub(super) fn new(path: PathBuf, speech: Speech, standing: Arc<Standing>) -> Beater {
-        let (stand, stranger, counter, answered, trouble) = Default::default();
-        Beater { path, speech, standing, stand, stranger, counter, answered, trouble }
+        let (stand, stranger, counter, given, trouble) = Default::default();
+        Beater { path, speech, standing, stand, stranger, counter, given, trouble }
     }
 
     /// Until the container has no gates here any more, or the disk is another's.
@@ -208,124 +171,24 @@ impl Beater {
     }
 
     fn beat_on_it(&mut self, stand: &Stand, member: Member) -> Result<bool, Unfit> {
-        let (node, gates) = (self.speech.node, self.speech.gates);
+        let gates = self.speech.gates;
         let Member { id, incarnation, cluster, .. } = member;
+        let me = Me { node: self.speech.node, cluster, incarnation, container: gates.container };
         let words = stand.hear(member.highest)?;
         let there = words.beats.iter().find(|beat| beat.id == id);
         self.counter = self.counter.max(there.map_or(0, |beat| beat.counter)).wrapping_add(1);
-        if !self.stranger.gives_way(there, (node, cluster)) {
+        if !self.stranger.gives_way(there, me) {
             return Ok(false);
         }
         // Looked at behind the questions: an answer is newer than what it answers.
-        let leased = gates.have_lease();
-        let asked = self.answered.of(to_me(&words, Me { node, member }, gates.container));
-        let answers = !leased && !asked.is_empty() && self.speech.answers.load(Ordering::Acquire);
-        let shut = if answers && gates.are_shut() { asked } else { Vec::new() };
-        if !leased && shut.is_empty() {
-            return Ok(false);
-        }
-        let (container, counter) = (gates.container, self.counter);
-        let beat = DiskBeat { id, node, cluster, container, incarnation, counter, shut };
+        let may_answer = || self.speech.answers.load(Ordering::Acquire) && gates.are_shut();
+        let asked = self.given.still_due(answer::to_me(&words.questions, me));
+        let Some(shut) = answer::said(gates.have_lease(), asked, may_answer) else { return Ok(false) };
+        let Me { node, container, .. } = me;
+        let beat = DiskBeat { id, node, cluster, container, incarnation, counter: self.counter, shut };
         let (at, _) = stand.places(id);
         stand.say(at, &beat.encode())?;
-        self.answered.note(&beat.shut);
+        self.given.note(&beat.shut);
         Ok(true)
-    }
-}
-
-/// How often each question was answered on this disk.
-#[derive(Debug, Default)]
-struct Answered(Vec<(Nonce, u8)>);
-
-impl Answered {
-    /// Those of them that are still to be; others are forgotten.
-    fn of(&mut self, asked: Vec<Nonce>) -> Vec<Nonce> {
-        self.0.retain(|(nonce, _)| asked.contains(nonce));
-        let done =
-            |nonce: &Nonce| self.0.iter().any(|(known, times)| known == nonce && *times >= ANSWERS_EACH);
-        asked.into_iter().filter(|nonce| !done(nonce)).collect()
-    }
-
-    fn note(&mut self, answered: &[Nonce]) {
-        for nonce in answered {
-            match self.0.iter_mut().find(|(known, _)| known == nonce) {
-                Some((_, times)) => *times = times.saturating_add(1),
-                None => self.0.push((*nonce, 1)),
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::id::Incarnation;
-
-    const NODE: NodeUuid = NodeUuid([1; 16]);
-    const CLUSTER: ClusterId = ClusterId([5; 16]);
-    const CONTAINER: ContainerId = ContainerId([9; 16]);
-
-    fn question() -> DiskQuestion {
-        DiskQuestion {
-            id: NodeId(2),
-            cluster: CLUSTER,
-            container: CONTAINER,
-            asked: NODE,
-            incarnation: Incarnation([3; 16]),
-            nonce: Nonce([8; 16]),
-        }
-    }
-
-    #[test]
-    fn only_what_is_asked_of_this_life_about_this_container_is_answered() {
-        let member =
-            Member { id: NodeId(1), highest: NodeId(3), incarnation: Incarnation([3; 16]), cluster: CLUSTER };
-        let me = Me { node: NODE, member };
-        let strange = [
-            DiskQuestion { cluster: ClusterId([6; 16]), ..question() },
-            DiskQuestion { container: ContainerId([8; 16]), ..question() },
-            DiskQuestion { asked: NodeUuid([2; 16]), ..question() },
-            DiskQuestion { incarnation: Incarnation([4; 16]), ..question() },
-        ];
-        let words = Words { beats: Vec::new(), questions: strange.into_iter().chain([question()]).collect() };
-        assert_eq!(to_me(&words, me, CONTAINER), [Nonce([8; 16])]);
-    }
-
-    /// Safety 2.8: who moves is there, and who stands still for long is gone.
-    #[test]
-    fn another_machine_in_this_place_is_overwritten_when_it_stands_still() {
-        let me = (NODE, CLUSTER);
-        let other = |counter| DiskBeat {
-            id: NodeId(1),
-            node: NodeUuid([2; 16]),
-            cluster: CLUSTER,
-            container: CONTAINER,
-            incarnation: Incarnation([3; 16]),
-            counter,
-            shut: Vec::new(),
-        };
-        let mut stranger = Stranger::default();
-        assert!(stranger.gives_way(None, me));
-        assert!(stranger.gives_way(Some(&DiskBeat { node: NODE, ..other(1) }), me));
-        for counter in 0..100 {
-            assert!(!stranger.gives_way(Some(&other(counter)), me), "it beats");
-        }
-        let still = other(99);
-        let refused = (0..20).take_while(|_| !stranger.gives_way(Some(&still), me)).count();
-        assert_eq!(refused, 9, "and one before");
-    }
-
-    /// A question stands on the disk for ever, and is answered a few times; one that was wiped away is forgotten.
-    #[test]
-    fn a_question_is_answered_a_few_times() {
-        let (one, two) = (Nonce([1; 16]), Nonce([2; 16]));
-        let mut answered = Answered::default();
-        for _ in 0..3 {
-            assert_eq!(answered.of(vec![one]), [one]);
-            answered.note(&[one]);
-        }
-        assert_eq!(answered.of(vec![one, two]), [two]);
-        assert_eq!(answered.of(vec![two]), [two]);
-        assert_eq!(answered.of(vec![one]), [one]);
     }
 }

@@ -2,7 +2,7 @@
 //! for their status, and what was under way waited for. They work, or do not, or lie, or hang; whom they cut comes up again soon.
 
 use evms::base::time::BootTime;
-use evms::engine::guard::duty::Duty;
+use evms::engine::guard::duty::{self, ASKED_MS, Duty};
 use evms::engine::guard::evidence::{self, AgentName, Power, Prospect, Receipt};
 
 use crate::chance::Chance;
@@ -29,9 +29,16 @@ pub fn fits(mistake: Mistake, seed: u64) -> bool {
 impl World {
     /// A term of the lease began.
     pub fn plan_fencing(&mut self, place: usize, now: BootTime, rank: u64) {
-        let victims = if self.agents { self.absentees(place) } else { Vec::new() };
-        let at = now.plus_ms(rank * LIMIT_MS);
-        let fence = |victim| Fence { victim, next: Some((at, AGAIN_MS.0)), process: 0 };
+        let absent = self.absentees(place);
+        let here = (0..self.machines.len()).filter(|other| !absent.contains(other));
+        self.machines[place].engine.seen.extend(here);
+        let victims = if self.agents || self.asks { absent } else { Vec::new() };
+        let limit_ms = if self.agents { LIMIT_MS } else { 0 } + if self.asks { ASKED_MS } else { 0 };
+        let (engine, timing) = (&self.machines[place].engine, &self.configuration.timing);
+        let fence = |victim: usize| {
+            let at = duty::first_asked(now, (rank, limit_ms), engine.seen.contains(&victim), timing);
+            Fence { victim, next: Some((at, AGAIN_MS.0)), process: 0 }
+        };
         self.machines[place].engine.fences = victims.into_iter().map(fence).collect();
     }
 
@@ -64,6 +71,28 @@ impl World {
         let lives = lives.collect::<Vec<_>>();
         if lives.is_empty() {
             return self.first(number, vec![Do::Duties]);
+        }
+        self.first(number, vec![Do::Question(victim)])
+    }
+
+    /// It does not answer, or nobody asks: who has agents cuts its power, in the term in which that is so.
+    pub fn is_to_be_cut(&mut self, number: u64, place: usize, victim: usize) -> Next {
+        let process = &self.processes[&number];
+        if process.warrant.map(|warrant| warrant.lease.term()) != Some(process.asked_term) {
+            return Next::Fail("this is another term");
+        }
+        let uuid = self.uuid(victim);
+        let duties = self.all_duties(number, place, &[uuid]);
+        let lives = duties.iter().filter_map(|(_, duty)| match duty {
+            Duty::Fence(node, life) if *node == uuid => Some(*life),
+            _ => None,
+        });
+        let lives = lives.collect::<Vec<_>>();
+        if lives.is_empty() {
+            return self.first(number, vec![Do::Fenced(victim)]);
+        }
+        if !self.agents {
+            return Next::Fail("it does not say that its gates are closed");
         }
         if let Some(process) = self.processes.get_mut(&number) {
             process.lives = lives;

@@ -3,7 +3,7 @@
 use evms::base::epoch::Epoch;
 use evms::base::id::NodeUuid;
 use evms::base::time::BootTime;
-use evms::engine::guard::duty::{self, Duty, Heir};
+use evms::engine::guard::duty::{self, Answered, Duty, Heir};
 use evms::engine::guard::evidence::{self, Absence, Evidence, Receipt};
 use evms::engine::guard::keeping::{Me, Regained, regained};
 use evms::engine::guard::{self, Act, Lease, Place, Warrant};
@@ -87,6 +87,7 @@ struct Known<'a> {
     absent: &'a [Absence],
     agents: &'a [NodeUuid],
     receipts: &'a [Receipt],
+    answers: &'a [Answered],
 }
 
 fn sworn(victim: NodeUuid) -> Option<Evidence> {
@@ -130,6 +131,11 @@ impl World {
             Do::Order(c) => self.orders(number, place, c),
             Do::Duties => self.has_duties(number, place),
             Do::Named(victim) => self.is_named(number, place, victim),
+            Do::Question(victim) => self.asks_over_disks(number, place, victim),
+            Do::Listen(victim, until_us) => self.listens(number, place, victim, until_us),
+            Do::Answered(victim, round) => self.waits_for_answered(number, place, victim, round),
+            Do::TakeAnswered(victim, round) => self.takes_answered(number, place, victim, round),
+            Do::Cut(victim) => self.is_to_be_cut(number, place, victim),
             Do::Off(victim) => self.is_told_off(number, place, victim),
             Do::Status(victim) => self.tells_status(number, place, victim),
             Do::Drained(victim) => self.is_drained(number, place, victim),
@@ -495,7 +501,12 @@ impl World {
             let owner = chosen.model.container.owner.as_ref().map(|owner| owner.node);
             let others = chosen.committed && owner != Some(self.uuid(place));
             let taking = self.machines[place].taking[c] && !others;
-            let known = Known { absent: &process.absent, agents, receipts: &process.receipts };
+            let known = Known {
+                absent: &process.absent,
+                agents,
+                receipts: &process.receipts,
+                answers: &process.answers,
+            };
             // Who sees all of its disks comes before who does not (F30).
             let members = chosen.model.table.disks.iter().filter(|disk| disk.is_member()).count();
             let waits = owner.is_some() && chosen.read.len() < members;
@@ -525,7 +536,7 @@ impl World {
             Some(Mistake::WatchdogOfAnotherLife) => self.shorten(&mut model.container),
             _ => (),
         }
-        let Known { absent, agents, receipts } = known;
+        let Known { absent, agents, receipts, answers } = known;
         let mut receipts = receipts.to_vec();
         if self.makes(Mistake::OffCoversTheNextLife) {
             receipts.extend(self.machines[place].proven.iter().cloned());
@@ -541,7 +552,7 @@ impl World {
             absent,
             agents,
             receipts: &receipts,
-            answers: &[],
+            answers,
             timing: &timing,
             now,
         };
@@ -580,7 +591,7 @@ impl World {
         }
     }
 
-    fn fulfils(&self, c: usize, duty: Duty) -> Vec<Do> {
+    pub fn fulfils(&self, c: usize, duty: Duty) -> Vec<Do> {
         match duty {
             Duty::Take(owner, evidence) => {
                 let act = Act::Takeover(evidence);

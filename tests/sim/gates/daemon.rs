@@ -54,6 +54,7 @@ impl World {
         }
         machine.daemon = Some(daemon);
         machine.daemon_life += 1;
+        machine.lived_us = self.now_us;
         machine.paused_us = 0;
         machine.stuck = false;
         machine.socket.clear();

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use evms::base::id::{DiskId, DiskNumber};
 use evms::base::units::{Bytes, KIB, MIB};
 use evms::format::damage::Damage;
+use evms::format::disk_beat::Words;
 use evms::format::layout::{End, Layout, Recipe, SlotIndex};
 use evms::format::slot::SlotImage;
 use evms::volume::choose::{Copy, DiskCopies};
+
+use crate::gates::errand::Word;
 
 const BLOCK: u64 = 4096;
 /// Nodes that the disks have room for.
@@ -37,6 +40,8 @@ pub struct Disk {
     blocks: BTreeMap<u64, Arc<[u8]>>,
     /// What was decoded last of each slot, and of which bytes.
     known: BTreeMap<u64, Decoded>,
+    /// What nodes say on it, one beat and one question each. That blocks may be torn is the format's matter: those say nothing.
+    pub words: Words,
 }
 
 impl Disk {
@@ -52,6 +57,20 @@ impl Disk {
     pub fn write(&mut self, at: u64, bytes: &[u8]) {
         for (place, chunk) in bytes.chunks_exact(BLOCK as usize).enumerate() {
             self.blocks.insert(at / BLOCK + place as u64, chunk.into());
+        }
+    }
+
+    /// In the place of whoever says it.
+    pub fn say(&mut self, word: &Word) {
+        match word {
+            Word::Beat(beat) => {
+                self.words.beats.retain(|other| other.id != beat.id);
+                self.words.beats.push(beat.clone());
+            }
+            Word::Question(question) => {
+                self.words.questions.retain(|other| other.id != question.id);
+                self.words.questions.push(question.clone());
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! machine had under way may land for a while after its power went.
 
 use evms::base::epoch::Epoch;
+use evms::format::disk_beat::{DiskBeat, DiskQuestion, Words};
 use evms::volume::choose::{self, Chosen, DiskCopies};
 use evms::volume::commit::io::{Answer, Op};
 use evms::volume::mistake::Rules;
@@ -32,6 +33,25 @@ pub enum Act {
     Meta(u64, usize, Op),
     /// A look at all slots.
     Look(u64),
+    /// What is said on it is read, and something is said.
+    Hear(Asker),
+    Say(Asker, Word),
+}
+
+/// Who has to do with what is said on disks.
+#[derive(Clone, Copy, Debug)]
+pub enum Asker {
+    /// The thread that beats there.
+    Beats,
+    /// A process that asks somebody.
+    Process(u64),
+}
+
+/// What is said on disks.
+#[derive(Clone, Debug)]
+pub enum Word {
+    Beat(DiskBeat),
+    Question(DiskQuestion),
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +67,7 @@ pub struct Errand {
     lost: bool,
     shows: Option<Answer>,
     copies: Option<DiskCopies>,
+    words: Option<Words>,
     /// Its asker gave up on it.
     late: bool,
     ghost: bool,
@@ -62,14 +83,14 @@ impl World {
         let boot = self.machines[machine].boot;
         let number = self.number();
         let limit = match &act {
-            Act::Data(_) => None,
+            Act::Data(_) | Act::Hear(_) | Act::Say(..) => None,
             Act::Meta(..) => Some(DEADLINE_US),
             Act::Look(_) => Some(LOOK_US),
         };
         if let Some(limit) = limit.filter(|limit| answers_us > self.now_us + limit) {
             self.after(limit, Event::Late(number));
         }
-        let (landed, shows, copies, late, ghost) = Default::default();
+        let (landed, shows, copies, words, late, ghost) = Default::default();
         let errand = Errand {
             machine,
             boot,
@@ -81,6 +102,7 @@ impl World {
             lost,
             shows,
             copies,
+            words,
             late,
             ghost,
         };
@@ -96,9 +118,9 @@ impl World {
         let all = all.map(|(number, _)| *number).collect::<Vec<_>>();
         for number in all {
             let writes = match &self.errands[&number].act {
-                Act::Data(_) => true,
+                Act::Data(_) | Act::Say(..) => true,
                 Act::Meta(_, _, op) => matches!(op, Op::Write { .. }),
-                Act::Look(_) => false,
+                Act::Look(_) | Act::Hear(_) => false,
             };
             let late_us = self.chance.below(drain_us);
             let stays = self.chance.per_mille(700) && writes && !self.errands[&number].landed;
@@ -140,6 +162,8 @@ impl World {
                 let copies = self.disks[disk].copies(number, founding::disk_id(disk), &self.layout);
                 errand.copies = Some(copies);
             }
+            Act::Hear(_) => errand.words = Some(self.disks[disk].words.clone()),
+            Act::Say(_, word) => self.disks[disk].say(word),
             Act::Meta(_, _, Op::Write { at, bytes, purpose }) => {
                 self.disks[disk].write(at.0, bytes);
                 if self.laws.wrote(container, (at.0, bytes), *purpose, &self.layout)? {
@@ -211,13 +235,17 @@ impl World {
 
     pub fn answered(&mut self, number: u64) -> Result<(), Broken> {
         let Some(errand) = self.errands.get(&number).filter(|errand| !errand.ghost) else { return Ok(()) };
-        let Errand { machine, disk, act, shows, copies, late, .. } = errand.clone();
+        let Errand { machine, disk, act, shows, copies, words, late, .. } = errand.clone();
         self.errands.remove(&number);
         match act {
             Act::Data(_) => self.came_back(machine, disk, number)?,
             _ if late => (),
             Act::Meta(process, lane, _) => self.hears(process, lane, shows.unwrap_or(Answer::Failed)),
             Act::Look(process) => self.saw(process, disk, copies),
+            Act::Hear(Asker::Beats) => self.beater_heard(machine, disk, words),
+            Act::Say(Asker::Beats, word) => self.beater_said(machine, disk, &word),
+            Act::Hear(Asker::Process(process)) => self.asker_heard(process, disk, words),
+            Act::Say(Asker::Process(_), _) => (),
         }
         Ok(())
     }
@@ -231,7 +259,7 @@ impl World {
         errand.late = true;
         let (disk, act) = (errand.disk, errand.act.clone());
         match act {
-            Act::Data(_) => (),
+            Act::Data(_) | Act::Hear(_) | Act::Say(..) => (),
             Act::Meta(process, lane, _) => self.hears(process, lane, Answer::Failed),
             Act::Look(process) => self.saw(process, disk, None),
         }

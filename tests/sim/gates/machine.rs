@@ -15,6 +15,7 @@ use evms::engine::guard::evidence::Receipt;
 use evms::engine::guard::keeping::{Leased, Reign};
 
 use crate::clock::Clock;
+use crate::gates::beats::Beater;
 use crate::gates::disk::Path;
 
 /// Milliseconds after which a keeper that has not looked is none.
@@ -175,6 +176,8 @@ pub struct Engine {
     pub succession: u64,
     pub keeper_begins: u64,
     pub fences: Vec<Fence>,
+    /// Who was in a view with it, since this evmsd began.
+    pub seen: BTreeSet<usize>,
 }
 
 /// Who is to have his power cut, and who is at it.
@@ -229,6 +232,10 @@ pub struct Machine {
     pub keeper: Option<Keeper>,
     pub keeper_life: u64,
     pub keeper_paused_us: u64,
+    /// By disk, who beats on it; not before then; and when an evmsd was last seen there.
+    pub beaters: Vec<Beater>,
+    pub beats_paused_us: u64,
+    pub lived_us: u64,
     pub watchdog: Watchdog,
     pub apps: Vec<App>,
     /// By container, who has its disks locked here; and behind them, who makes devices.
@@ -280,6 +287,9 @@ impl Machine {
             keeper: None,
             keeper_life: 0,
             keeper_paused_us: 0,
+            beaters: Vec::new(),
+            beats_paused_us: 0,
+            lived_us: 0,
             watchdog: Watchdog::default(),
             apps: vec![App::default(); 2],
             locks: vec![0; 3],

@@ -32,6 +32,11 @@ pub enum Mistake {
     OneEndIsEnough,
     OffBelievedWithoutStatus,
     OffCoversTheNextLife,
+    AnswersUnlooked,
+    AnswersWhileDraining,
+    LooksBeforeReading,
+    AnyAnswerCounts,
+    AnswerOutlivesTerm,
 }
 
 /// The rules by which a run is made.
@@ -64,8 +69,8 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::BystanderStops, "a dead node that never held a container stops it"),
 ];
 
-/// Met too seldom to be looked for each time, and told by their names: about once in 1500 seeds; and, since the watchdog's time is
-/// waited for twice, only where a keeper is killed just before that bites.
+/// Met too seldom to be looked for each time, and told by their names: about once in 1500 seeds; since the watchdog's time is waited
+/// for twice, only where a keeper is killed just before that bites; and where two cuts and a disk that hangs have to fall together.
 pub const SELDOM: &[(Mistake, &str)] = &[
     (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
     (
@@ -75,6 +80,23 @@ pub const SELDOM: &[(Mistake, &str)] = &[
     (Mistake::WaitFromLastBeat, "the wait is counted from the last beat that was heard"),
     (Mistake::LooksBeforeAsking, "what was read before the lease was asked for is believed"),
     (Mistake::DrainNotWaited, "what was under way is not waited for"),
+    (Mistake::AnswersUnlooked, "who is asked over a disk says that its gates are closed, and does not look"),
+    (Mistake::AnswersWhileDraining, "gates that drain are said to be closed, over a disk"),
+    (Mistake::LooksBeforeReading, "who is asked over a disk looks at its gates before it reads the question"),
+    (Mistake::AnyAnswerCounts, "an answer to another question counts"),
+    (
+        Mistake::AnswerOutlivesTerm,
+        "an answer counts in another term of the lease than that in which it was asked for",
+    ),
+];
+
+/// Too seldom for chance, and caught by a tale each time.
+pub const CAUGHT: &[(Mistake, &str)] = &[
+    (Mistake::AnswersUnlooked, "f33_a_gate_that_drains_is_no_answer"),
+    (Mistake::AnswersWhileDraining, "f33_a_gate_that_drains_is_no_answer"),
+    (Mistake::LooksBeforeReading, "f33_an_answer_is_newer_than_its_question"),
+    (Mistake::AnyAnswerCounts, "f33_an_old_answer_is_none"),
+    (Mistake::AnswerOutlivesTerm, "f33_an_answer_ends_with_the_term"),
 ];
 
 /// Is this the run that makes that mistake?

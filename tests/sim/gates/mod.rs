@@ -6,14 +6,17 @@
 //! Faults that are told step by step stand in `told/`.
 //!
 //! What is not pure in the product is played step by step: the page of the gates and its keeper (`keeper`, `kernel`), evmsd (`daemon`),
-//! commands (`process`, `command`, `removal`, `opening`), fence agents (`agents`). Machines whose clocks stop are grade C (safety 5.1) and not here.
+//! commands (`process`, `command`, `removal`, `opening`), fence agents (`agents`), who beats on disks (`beats`)
+//! and who asks over them (`inquiry`). Machines whose clocks stop are grade C (safety 5.1) and not here.
 
 mod agents;
+mod beats;
 mod command;
 mod daemon;
 mod disk;
 mod errand;
 mod founding;
+mod inquiry;
 mod keeper;
 mod kernel;
 mod laws;
@@ -28,7 +31,7 @@ mod witness;
 mod world;
 
 pub use agents::fits;
-pub use mistake::{Mistake, Rules, SELDOM, TABLE};
+pub use mistake::{CAUGHT, Mistake, Rules, SELDOM, TABLE};
 pub use told::TALES;
 
 use crate::laws::Broken;

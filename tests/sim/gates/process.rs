@@ -1,12 +1,13 @@
 //! A command, or a process that evmsd started: a list of things to do, one after the other, between any two of which it may be
 //! stopped for a while or killed. What each does stands in `command` and `opening`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use evms::base::epoch::Epoch;
 use evms::base::id::{Incarnation, NodeUuid};
 use evms::base::time::BootTime;
-use evms::engine::guard::evidence::{Absence, Receipt};
+use evms::engine::guard::duty::Answered;
+use evms::engine::guard::evidence::{Absence, Question, Receipt};
 use evms::engine::guard::{Act, Principal, Warrant};
 use evms::volume::choose::{Chosen, DiskCopies};
 use evms::volume::request::Request;
@@ -29,7 +30,7 @@ pub enum Kind {
     Change(usize),
     Regain,
     Succession,
-    /// Has this machine's power cut.
+    /// Asks this machine over the disks, and has its power cut.
     Fence(usize),
 }
 
@@ -59,6 +60,11 @@ pub enum Do {
     Order(usize),
     Duties,
     Named(usize),
+    Question(usize),
+    Listen(usize, u64),
+    Answered(usize, u32),
+    TakeAnswered(usize, u32),
+    Cut(usize),
     Off(usize),
     Status(usize),
     Drained(usize),
@@ -95,6 +101,11 @@ pub struct Process {
     pub lives: Vec<Incarnation>,
     pub off_done: Option<BootTime>,
     pub receipts: Vec<Receipt>,
+    /// What it asks over disks: the question, in which term, of which disks the answer is awaited, and what was answered.
+    pub question: Option<Question>,
+    pub asked_term: u64,
+    pub listens: BTreeSet<usize>,
+    pub answers: Vec<Answered>,
     /// What was read last of each container.
     pub seen: [Option<Chosen>; 2],
     /// Does every disk that was read hold it at both ends?
@@ -147,6 +158,10 @@ impl World {
             lives: Vec::new(),
             off_done: None,
             receipts: Vec::new(),
+            question: None,
+            asked_term: 0,
+            listens: BTreeSet::new(),
+            answers: Vec::new(),
             seen: [None, None],
             sound: [false; 2],
             looked: Vec::new(),
@@ -228,8 +243,10 @@ impl World {
         let Some(what) = process.todo.pop_front() else { return self.kill(number) };
         let place = process.machine;
         let drives = matches!(what, Do::Drive);
-        let waits =
-            matches!(what, Do::AwaitOpen(..) | Do::AwaitArm(..) | Do::AwaitClosed(..) | Do::AwaitFailed(..));
+        let waits = matches!(
+            what,
+            Do::Listen(..) | Do::AwaitOpen(..) | Do::AwaitArm(..) | Do::AwaitClosed(..) | Do::AwaitFailed(..)
+        );
         if !drives && !waits {
             self.tell(|| format!("process {number} on machine {place}: {what:?}"));
         }

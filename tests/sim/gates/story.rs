@@ -1,5 +1,7 @@
 //! What happens: faults thrown from the seed, in one of four styles, then calm.
 
+use evms::engine::guard::duty;
+
 use crate::chance::Chance;
 use crate::gates::disk::Path;
 use crate::gates::laws::ending;
@@ -126,6 +128,8 @@ fn siege(world: &mut World) -> Siege {
     let chance = &mut world.chance;
     let lasts_us = match chance.below(10) {
         0..2 => chance.between(1_200_000, 4_000_000),
+        // Or about until what the owner answers over the disks is taken.
+        2..4 => (timing.lease_ms + duty::GRACE_MS + timing.stopped_ms(0)) * 1000 + chance.below(6_000_000),
         _ => taken_us - 2_500_000 + chance.below(6_000_000),
     };
     let hang =

@@ -63,6 +63,9 @@ pub struct Witness {
     pub commits: Vec<(u64, usize)>,
     /// Processes of which a model reached a disk.
     pub writers: BTreeSet<u64>,
+    /// How often gates were said to be closed, over a disk; and how often something was taken on that.
+    pub answers: u64,
+    pub takes: u64,
     /// How often an agent was told `off`.
     pub offs: u64,
     pub said: BTreeMap<u64, Vec<Said>>,

@@ -22,7 +22,7 @@ use crate::gates::mistake::{Mistake, Rules, makes};
 use crate::gates::process::Process;
 use crate::gates::story::{self, Fault, Style};
 use crate::gates::witness::Witness;
-use crate::gates::{agents, founding, laws};
+use crate::gates::{agents, beats, founding, laws};
 use crate::laws::Broken;
 use crate::network::Network;
 use crate::plan::Plan;
@@ -41,6 +41,7 @@ pub enum Event {
     Looks { machine: usize, life: u64, look: u64 },
     Post { machine: usize, life: u64, gate: usize },
     Bites { machine: usize, boot: u64 },
+    Beats { machine: usize, boot: u64, disk: usize },
     Writes { machine: usize, container: usize, life: u64 },
     Agent { machine: usize },
     Lands(u64),
@@ -74,6 +75,8 @@ pub struct World {
     pub calm: bool,
     /// Have all machines fence agents for all others?
     pub agents: bool,
+    /// Is anybody asked over disks?
+    pub asks: bool,
     /// What the watchdog of each machine does, where that is told and not thrown.
     pub watchdogs_ms: Option<Vec<u64>>,
     /// What is looked at by who tells a fault step by step.
@@ -114,6 +117,7 @@ struct Scene {
     style: Style,
     nervous: u64,
     agents: bool,
+    asks: bool,
 }
 
 /// Machines whose clocks are wrong by so many parts in a million at most.
@@ -139,7 +143,8 @@ impl World {
         let quiet = style == Style::Quiet;
         let (nervous, agents) =
             (if quiet { 0 } else { nervous }, agents::are_there(seed) && style != Style::Quiet);
-        let scene = Scene { chance, configuration, each, machines, style, nervous, agents };
+        let asks = beats::are_there(seed);
+        let scene = Scene { chance, configuration, each, machines, style, nervous, agents, asks };
         let mut world = World::of(scene, rules, tells);
         for place in 0..nodes {
             let at = world.chance.below(2_000_000);
@@ -156,8 +161,16 @@ impl World {
         let mut chance = Chance::new(seed ^ 0x57a6_ed00);
         let configuration = configuration_of(nodes, Timing::default());
         let machines = machines(&mut chance, usize::from(nodes), each, 100);
-        let scene =
-            Scene { chance, configuration, each, machines, style: Style::Quiet, nervous: 0, agents: false };
+        let scene = Scene {
+            chance,
+            configuration,
+            each,
+            machines,
+            style: Style::Quiet,
+            nervous: 0,
+            agents: false,
+            asks: false,
+        };
         let mut world = World::of(scene, rules, false);
         let watchdog_ms = world.configuration.timing.watchdog_ms;
         world.watchdogs_ms = Some(vec![watchdog_ms; usize::from(nodes)]);
@@ -166,7 +179,7 @@ impl World {
     }
 
     fn of(scene: Scene, rules: Rules, tells: bool) -> World {
-        let Scene { chance, configuration, each, machines, style, nervous, agents } = scene;
+        let Scene { chance, configuration, each, machines, style, nervous, agents, asks } = scene;
         let nodes = machines.len();
         let mut world = World {
             now_us: 0,
@@ -185,6 +198,7 @@ impl World {
             nervous,
             calm: false,
             agents,
+            asks,
             watchdogs_ms: None,
             witness: Witness::default(),
             landed: 0,
@@ -224,11 +238,12 @@ impl World {
     /// How things stand, for who replays a seed.
     pub fn standing(&self) -> Vec<String> {
         let mut lines = vec![format!(
-            "{:?}, {} disks each, {} nodes, agents: {}",
+            "{:?}, {} disks each, {} nodes, agents: {}, asked over disks: {}",
             self.style,
             self.each,
             self.machines.len(),
-            self.agents
+            self.agents,
+            self.asks
         )];
         for (place, machine) in self.machines.iter().enumerate() {
             let now = machine.now(self.now_us);
@@ -300,6 +315,7 @@ impl World {
         };
         machine.paused_us = 0;
         machine.keeper_paused_us = 0;
+        machine.beats_paused_us = 0;
         machine.stuck = false;
         machine.hurt = false;
         machine.page = Page::new(disks);
@@ -310,6 +326,7 @@ impl World {
         machine.taking = [false; 2];
         machine.proven.clear();
         self.tell(|| format!("machine {place} comes up"));
+        self.begin_beats(place);
         self.start(place, false);
     }
 
@@ -347,6 +364,7 @@ impl World {
             Event::Looks { machine, life, look } => self.keeper_looks(machine, life, look),
             Event::Post { machine, life, gate } => self.post(machine, life, gate)?,
             Event::Bites { machine, boot } => self.bites(machine, boot)?,
+            Event::Beats { machine, boot, disk } => self.beats(machine, boot, disk),
             Event::Writes { machine, container, life } => self.app_writes(machine, container, life)?,
             Event::Agent { machine } => self.agent(machine),
             Event::Lands(errand) => self.lands(errand)?,

@@ -181,3 +181,14 @@ fn what_it_says_is_of_that_container_and_of_that_life() {
     let sees = Sees { answers: &old, ..ALONE };
     assert_eq!(duties(&model, &sees, 9000), [], "it was back since, and had a lease (safety 5.4)");
 }
+
+/// 2 s for who was here; (2 · 5 s + 2 s) · 1.01 / 0.99, rounded up, and 2 ms for who was not; and 6 s for each before it.
+#[test]
+fn nobody_is_switched_off_before_he_could_be_back() {
+    let timing = Timing { watchdog_ms: 5000, drain_ms: 2000, drift_ppm: 10_000, ..Timing::default() };
+    let off = |rank, seen| first_asked(BootTime { ms: 1000 }, (rank, 6000), seen, &timing).ms;
+    assert_eq!([off(0, true), off(1, true), off(3, true)], [3000, 9000, 21_000]);
+    assert_eq!([off(0, false), off(2, false)], [1000 + 12_245, 13_000 + 12_245]);
+    let last = first_asked(BootTime { ms: u64::MAX - 1 }, (u64::MAX, 6000), true, &timing);
+    assert_eq!(last.ms, u64::MAX, "it does not begin again at zero");
+}

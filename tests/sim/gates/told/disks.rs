@@ -83,17 +83,17 @@ pub fn f32_nothing_is_taken_on_a_minority(stage: Stage) -> Result<u64, Broken> {
 /// Microseconds that a watchdog which is fed for the last time as the lease ends, and once more by the kernel as its feeder is killed
 /// just before it bites, leaves its machine; and what is under way then: 2 · 5 s and 2 s (safety 5.1). A hundredth of a second is for
 /// clocks.
-fn proof_us(world: &World) -> u64 {
+pub fn proof_us(world: &World) -> u64 {
     let timing = world.configuration.timing;
     assert_eq!((timing.watchdog_ms, timing.drain_ms), (5000, 2000));
     12 * SECOND - 10_000
 }
 
 /// What the issue allows a takeover without reservations.
-const LATEST_US: u64 = 15 * SECOND;
+pub const LATEST_US: u64 = 15 * SECOND;
 /// And for each who comes first in the view and does not do it (`duty::RANK_MS`); and for who never wrote to those disks before, as long
 /// as two beats of a second (safety 2.8).
-const LATER_US: u64 = 3 * SECOND;
+pub const LATER_US: u64 = 3 * SECOND;
 const CLAIM_US: u64 = 2 * SECOND;
 
 /// When the private container was taken, after its owner's death, and by whom.

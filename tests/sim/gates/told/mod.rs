@@ -1,5 +1,6 @@
 //! Tales of gates: the world is as it is, but that a fault of faults.md happens to it and no other.
 
+mod asked;
 mod commands;
 mod cut_short;
 mod disks;
@@ -15,7 +16,17 @@ use crate::told::Tale;
 pub use crate::told::must;
 
 pub const TALES: &[Tale<Rules>] = &[
+    (
+        "f1_who_is_cut_off_says_that_its_gates_are_closed",
+        100,
+        asked::f1_who_is_cut_off_says_that_its_gates_are_closed,
+    ),
     ("f14_the_owner_loses_power", 100, disks::f14_the_owner_loses_power),
+    (
+        "f18_an_evmsd_that_is_restarted_is_not_taken_from",
+        100,
+        asked::f18_an_evmsd_that_is_restarted_is_not_taken_from,
+    ),
     ("f20_a_switchover_killed_at_every_step", 2, cut_short::f20_a_switchover_killed_at_every_step),
     ("f20_a_switchover_whose_machine_dies_at_every_step", 2, cut_short::f20_a_switchover_whose_machine_dies),
     ("f20_a_takeover_killed_at_every_step", 2, cut_short::f20_a_takeover_killed_at_every_step),
@@ -31,6 +42,10 @@ pub const TALES: &[Tale<Rules>] = &[
     ("f30_who_reaches_all_disks_takes_it", 100, disks::f30_who_reaches_all_disks_takes_it),
     ("f32_a_majority_of_the_disks_is_lost", 100, disks::f32_a_majority_of_the_disks_is_lost),
     ("f32_nothing_is_taken_on_a_minority_of_the_disks", 100, disks::f32_nothing_is_taken_on_a_minority),
+    ("f33_a_gate_that_drains_is_no_answer", 100, asked::f33_a_gate_that_drains_is_no_answer),
+    ("f33_an_old_answer_is_none", 100, asked::f33_an_old_answer_is_none),
+    ("f33_an_answer_ends_with_the_term", 100, asked::f33_an_answer_ends_with_the_term),
+    ("f33_an_answer_is_newer_than_its_question", 100, asked::f33_an_answer_is_newer_than_its_question),
     ("f40_a_disk_that_no_taker_reaches", 100, disks::f40_a_disk_that_no_taker_reaches),
     (
         "f40_most_disks_that_the_taker_does_not_reach",
