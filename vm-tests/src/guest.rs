@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::console::{Console, Output};
+use crate::console::{self, Console, Output};
 use crate::control::Control;
 use crate::cord::Cord;
 use crate::disk::Disk;
@@ -39,10 +39,12 @@ impl Guest {
         begin: Instant,
     ) -> Result<Self, Trouble> {
         let [console, kernel] = lines;
+        let piece_bytes_max =
+            if control.is_some() { console::PIECE_BYTES } else { console::PIECE_BYTES_USER_MODE };
         let log = |kind: &str| plan.folder.join(format!("{}.{kind}.log", plan.name));
         Ok(Self {
             cord,
-            console: Console::on(console, &log("console"))?,
+            console: Console::on(console, &log("console"), piece_bytes_max)?,
             kernel: Stream::listen(kernel, &log("kernel"))?,
             control,
             events: plan.events.clone(),

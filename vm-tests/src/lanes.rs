@@ -22,7 +22,7 @@ use crate::trouble::Trouble;
 const LANES_VARIABLE: &str = "EVMS_VM_LANES";
 /// For a part of `./build.sh test`: other guests are there too.
 const LANES: usize = 2;
-const SCRIPTS_A_LANE: u64 = 2;
+const SCRIPTS_A_LANE: u64 = 1;
 /// So many findings are no chance any more: the rest would tell the same.
 const FINDINGS_MAX: usize = 10;
 
@@ -40,17 +40,15 @@ impl Bill {
     fn of_environment() -> Self {
         let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let lanes = number(LANES_VARIABLE).map_or(LANES, |lanes| lanes.max(1) as usize);
-        let (seed, count) = (Dice::seed(), number(score::SCRIPTS_VARIABLE));
-        match count {
-            _ if env::var_os(SEED_VARIABLE).is_some() => {
-                Self { chunks: [seed..seed + count.unwrap_or(1)].into(), lanes: 1, is_ledger: false }
-            }
-            Some(count) => Self { chunks: chunks::left(count), lanes, is_ledger: true },
-            None => {
-                let chunk = |lane: u64| seed + lane * SCRIPTS_A_LANE..seed + (lane + 1) * SCRIPTS_A_LANE;
-                Self { chunks: (0..lanes as u64).map(chunk).collect(), lanes, is_ledger: false }
-            }
+        let count = number(score::SCRIPTS_VARIABLE);
+        if let (Some(count), None) = (count, env::var_os(SEED_VARIABLE)) {
+            return Self { chunks: chunks::left(count), lanes, is_ledger: true };
         }
+        let alone = env::var_os(SEED_VARIABLE).map(|_| count.unwrap_or(1));
+        let (lanes, each) = alone.map_or((lanes, SCRIPTS_A_LANE), |count| (1, count));
+        let first = Dice::seed();
+        let chunk = |lane: u64| first + lane * each..first + (lane + 1) * each;
+        Self { chunks: (0..lanes as u64).map(chunk).collect(), lanes, is_ledger: false }
     }
 }
 

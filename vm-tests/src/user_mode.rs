@@ -1,7 +1,9 @@
 //! A machine whose kernel is a process, in that kernel's words (the kernel's own `Documentation/virt/uml`).
 
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::network::Card;
 use crate::plan::{Lines, Plan};
@@ -18,6 +20,8 @@ const MEMORY: &str = "/dev/shm";
 const DISKS_MAX: usize = 16;
 /// What it would drop where it stands when it panics.
 const WITHOUT_CORE: &str = "ulimit -c 0; exec \"$@\"";
+/// Its processes take turns with their kernel at each system call, which costs a third where both are on one processor.
+static BOOTS: AtomicUsize = AtomicUsize::new(0);
 
 /// The lines stand in another order than the emulator's: there is no control, and its place has the line of events.
 pub(crate) fn command(plan: &Plan, lines: Lines<OwnedFd>, cards: &[Card]) -> Result<Command, Trouble> {
@@ -25,7 +29,8 @@ pub(crate) fn command(plan: &Plan, lines: Lines<OwnedFd>, cards: &[Card]) -> Res
         return Err(Trouble::Unexpected("a user-mode machine has no clock of its own and few disks".into()));
     }
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", WITHOUT_CORE, "machine"]).arg(&plan.parts.user_kernel);
+    command.args(["-c", WITHOUT_CORE, "machine"]);
+    command.args(["taskset", "-c", &processor()?.to_string()]).arg(&plan.parts.user_kernel);
     command.env("TMPDIR", MEMORY);
     command.stdin(Stdio::from(lines.control)).stdout(Stdio::from(lines.console));
     command.stderr(Stdio::from(lines.kernel));
@@ -42,4 +47,33 @@ pub(crate) fn command(plan: &Plan, lines: Lines<OwnedFd>, cards: &[Card]) -> Res
     command.args(KERNEL_WORDS.split_whitespace());
     command.args(plan.words(cards)?.split_whitespace());
     Ok(command)
+}
+
+/// One of the processors that this process may use, in turns.
+fn processor() -> Result<usize, Trouble> {
+    let status = fs::read_to_string("/proc/self/status").map_err(Trouble::io("asking for processors"))?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    let processors = processors(list);
+    let turn = BOOTS.fetch_add(1, Ordering::Relaxed) % processors.len().max(1);
+    processors.get(turn).copied().ok_or_else(|| Trouble::Unexpected(format!("no processors: '{list}'")))
+}
+
+/// `0-2,4` as the kernel lists processors.
+fn processors(list: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    list.trim().split(',').filter_map(range).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_read_as_the_kernel_lists_them() {
+        assert_eq!(processors("\t0-2,4\n"), [0, 1, 2, 4]);
+        assert!(processors("").is_empty());
+    }
 }
