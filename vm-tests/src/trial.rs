@@ -33,7 +33,7 @@ const BOARD: &str = "/dev/evms/pool/board";
 /// Blocks of the private volume that are written, and of each node's part of the shared one.
 const BLOCKS: u64 = 256;
 const BLOCKS_SHARED: u64 = 128;
-/// Between two looks at everything.
+/// Between two looks at everything, which other clusters need the processors for too.
 const LOOK: Duration = Duration::from_millis(300);
 /// What is to be mended waits so long at most for a reading behind a takeover.
 const READ_MAX: Duration = Duration::from_secs(12);
@@ -231,6 +231,7 @@ impl<'a> Trial<'a> {
             return Ok(());
         }
         while !self.is_read && Instant::now() < deadline {
+            thread::sleep(LOOK);
             self.look()?;
         }
         Ok(())

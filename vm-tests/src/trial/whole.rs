@@ -1,9 +1,10 @@
 //! A cluster behind a round: it comes whole, and what was written is what stands.
 
 use std::fmt::Write as _;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{HOME, NAMES, Trial};
+use super::{HOME, LOOK, NAMES, Trial};
 use crate::claims::{self, Findings};
 use crate::cluster::QUORATE;
 use crate::fabric::Rule;
@@ -85,6 +86,7 @@ impl Trial<'_> {
             if is_late {
                 return Err(Trouble::Unexpected(format!("no view of all: {outside:?} are outside")));
             }
+            thread::sleep(LOOK);
             self.look()?;
         }
     }
@@ -113,6 +115,7 @@ impl Trial<'_> {
                     break;
                 }
             }
+            thread::sleep(LOOK);
         }
         Err(Trouble::Unexpected(format!("it comes up on no node: {said}")))
     }
