@@ -1,8 +1,9 @@
-//! A ledger of a thousand scripts in a hundred lines: seeds come in chunks, and a line has what all of a chunk came to. Chunks that
-//! are played beside each other end in any order; what is left to be played is whatever no line has.
+//! A ledger of a thousand scripts in a hundred lines: seeds come in chunks, and a line has what all of a chunk came to, or of its
+//! beginning when there was no time for the rest. Chunks that are played beside each other end in any order; what is left to be played
+//! is whatever no line has.
 
 use std::fs;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const SEEDS_COLUMN: usize = 2;
 /// What a chunk came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Its seeds.
+    /// Its seeds, as far as they were played.
     pub seeds: Range<u64>,
     /// All its scripts together.
     pub score: Score,
@@ -33,7 +34,7 @@ fn ledger() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("SCRIPTS_1000.md")
 }
 
-/// The chunks that no line of the ledger has, as many as have so many seeds.
+/// The chunks that no line of the ledger has, or not to their end, as many as have so many seeds when they are whole.
 pub fn left(seeds_max: u64) -> Vec<Range<u64>> {
     let mut all = left_in(&fs::read_to_string(ledger()).unwrap_or_default());
     all.truncate(seeds_max.div_ceil(CHUNK) as usize);
@@ -41,12 +42,15 @@ pub fn left(seeds_max: u64) -> Vec<Range<u64>> {
 }
 
 fn left_in(text: &str) -> Vec<Range<u64>> {
-    let seeds = |line: &str| -> Option<u64> {
-        line.strip_prefix("| ")?.split(" | ").nth(SEEDS_COLUMN)?.split_once(" to ")?.0.parse().ok()
+    let seeds = |line: &str| -> Option<RangeInclusive<u64>> {
+        let (first, last) = line.strip_prefix("| ")?.split(" | ").nth(SEEDS_COLUMN)?.split_once(" to ")?;
+        Some(first.parse().ok()?..=last.parse().ok()?)
     };
-    let played: Vec<u64> = text.lines().filter_map(seeds).collect();
-    let firsts = (FIRST..FIRST + COUNT).step_by(CHUNK as usize);
-    firsts.filter(|first| !played.contains(first)).map(|first| first..first + CHUNK).collect()
+    let played: Vec<_> = text.lines().filter_map(seeds).collect();
+    let is_left = |seed: &u64| !played.iter().any(|seeds| seeds.contains(seed));
+    let chunks = (FIRST..FIRST + COUNT).step_by(CHUNK as usize).map(|first| first..first + CHUNK);
+    // A chunk that was broken off was played from its beginning on.
+    chunks.filter_map(|mut chunk| Some(chunk.find(is_left)?..chunk.end)).collect()
 }
 
 /// Writes down what a chunk came to, beside how many others.
@@ -72,5 +76,7 @@ mod tests {
         let rows = "| 2026-11-26 | abc | 1011 to 1020 | 3 |\n| 2026-11-26 | abc | 1001 to 1010 | 3 |\n";
         let left = left_in(&format!("{head}{rows}"));
         assert_eq!((left.len(), left[0].clone()), (all.len() - 2, 1021..1031));
+        let left = left_in(&format!("{head}{rows}| 2026-11-26 | abc | 1021 to 1024 | 3 |\n"));
+        assert_eq!((left.len(), left[0].clone(), left[1].clone()), (all.len() - 2, 1025..1031, 1031..1041));
     }
 }

@@ -8,7 +8,7 @@ use std::env;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::chunks::{self, Outcome};
 use crate::dice::{Dice, SEED_VARIABLE};
@@ -20,6 +20,7 @@ use crate::trial::{self, Trial};
 use crate::trouble::Trouble;
 
 const LANES_VARIABLE: &str = "EVMS_VM_LANES";
+const MINUTES_VARIABLE: &str = "EVMS_VM_MINUTES";
 /// For a part of `./build.sh test`: other guests are there too.
 const LANES: usize = 2;
 const SCRIPTS_A_LANE: u64 = 1;
@@ -31,24 +32,33 @@ const FINDINGS_MAX: usize = 10;
 struct Bill {
     chunks: Vec<Range<u64>>,
     lanes: usize,
+    /// No script begins later.
+    deadline: Option<Instant>,
     /// Is each chunk written down?
     is_ledger: bool,
 }
 
 impl Bill {
-    /// `EVMS_VM_SCRIPTS`: so many of the ledger's that it does not have. `EVMS_VM_SEED`: that one alone. Else few with fresh seeds.
+    /// `EVMS_VM_SCRIPTS`: so many of the ledger's that it does not have, or as many of them as begin within `EVMS_VM_MINUTES`.
+    /// `EVMS_VM_SEED`: that one alone. Else few with fresh seeds.
     fn of_environment() -> Self {
         let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let lanes = number(LANES_VARIABLE).map_or(LANES, |lanes| lanes.max(1) as usize);
         let count = number(score::SCRIPTS_VARIABLE);
+        let deadline =
+            number(MINUTES_VARIABLE).map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
         if let (Some(count), None) = (count, env::var_os(SEED_VARIABLE)) {
-            return Self { chunks: chunks::left(count), lanes, is_ledger: true };
+            return Self { chunks: chunks::left(count), lanes, deadline, is_ledger: true };
         }
         let alone = env::var_os(SEED_VARIABLE).map(|_| count.unwrap_or(1));
         let (lanes, each) = alone.map_or((lanes, SCRIPTS_A_LANE), |count| (1, count));
         let first = Dice::seed();
         let chunk = |lane: u64| first + lane * each..first + (lane + 1) * each;
-        Self { chunks: (0..lanes as u64).map(chunk).collect(), lanes, is_ledger: false }
+        Self { chunks: (0..lanes as u64).map(chunk).collect(), lanes, deadline, is_ledger: false }
+    }
+
+    fn has_time(&self) -> bool {
+        self.deadline.is_none_or(|deadline| Instant::now() < deadline)
     }
 }
 
@@ -59,11 +69,12 @@ pub fn play() -> Result<(), Trouble> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let all_broken = || broken.lock().unwrap_or_else(PoisonError::into_inner);
     let lane = || -> Result<(), Trouble> {
-        while all_broken().len() < FINDINGS_MAX
+        while bill.has_time()
+            && all_broken().len() < FINDINGS_MAX
             && let Some(seeds) = next()
         {
             let outcome = play_chunk(seeds, &bill);
-            if bill.is_ledger {
+            if bill.is_ledger && !outcome.seeds.is_empty() {
                 chunks::note(&outcome, bill.lanes)?;
             }
             all_broken().extend(outcome.findings);
@@ -82,13 +93,13 @@ pub fn play() -> Result<(), Trouble> {
     }
 }
 
-/// One cluster after another, until all seeds of a chunk are played.
+/// One cluster after another, until all seeds of a chunk are played, or there is no more time.
 fn play_chunk(seeds: Range<u64>, bill: &Bill) -> Outcome {
     let begin = Instant::now();
     let mut outcome =
         Outcome { seeds: seeds.clone(), score: Score::default(), took: begin.elapsed(), findings: vec![] };
     let mut left = seeds;
-    while !left.is_empty() {
+    while !left.is_empty() && bill.has_time() {
         let (first, mut words) = (left.start, None);
         // What a finding of the ledger kept outlives whoever plays its seed again.
         let prefix = if bill.is_ledger { "scripts" } else { "many-scripts" };
@@ -100,7 +111,9 @@ fn play_chunk(seeds: Range<u64>, bill: &Bill) -> Outcome {
             if bill.lanes > 1 {
                 trial.hush();
             }
-            for seed in left.by_ref() {
+            while bill.has_time()
+                && let Some(seed) = left.next()
+            {
                 let end = play_one(&mut trial, seed);
                 outcome.score += trial.score();
                 end.inspect_err(|trouble| words = Some((seed, score::in_few_words(trouble))))
@@ -115,7 +128,7 @@ fn play_chunk(seeds: Range<u64>, bill: &Bill) -> Outcome {
             outcome.findings.extend(words.or_else(unplayed));
         }
     }
-    outcome.took = begin.elapsed();
+    (outcome.took, outcome.seeds.end) = (begin.elapsed(), left.start);
     outcome
 }
 

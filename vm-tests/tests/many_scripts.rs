@@ -2,8 +2,8 @@
 //! `scripts`, many more of them.
 //!
 //! `EVMS_VM_LANES`: so many clusters. `EVMS_VM_SCRIPTS=1000`: so many of the ledger's seeds that it does not have yet, each chunk
-//! written down in `../SCRIPTS_1000.md` when it is played; `../build.sh scripts` asks for that. `EVMS_VM_SEED`: one alone. Else a few
-//! fresh ones.
+//! written down in `../SCRIPTS_1000.md` when it is played; `../build.sh scripts` asks for that. `EVMS_VM_MINUTES`: no script begins
+//! later. `EVMS_VM_SEED`: one alone. Else a few fresh ones.
 
 use vm_tests::lanes;
 use vm_tests::trouble::Trouble;
