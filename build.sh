@@ -35,7 +35,8 @@ help() {
   if has sim; then row "sim [COUNT] [--clusters [--copies] | --letters | --datagrams | --gates | --told [NAME]] [--from FIRST] | --seed SEED | --mistake NAME | --ledger | --growth | --views" "clusters, letters, datagrams and gates, in virtual time against the laws, and faults told step by step; the long run goes on; what a node of 2 to 64 costs; memory under a million views"; fi
   if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
   row "cluster [NAME]..." "real daemons in network namespaces against deaths, cuts, weather and enemies (root)"
-  if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation: $(vm_names | paste -sd ' ')"; fi
+  if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation and on user-mode machines: $(vm_names | paste -sd ' ')"; fi
+  if has vm; then row "scripts [COUNT]" "scripts of faults on clusters of user-mode machines, EVMS_VM_LANES (4) beside each other; the ledger of 1000 goes on"; fi
   if has image; then row "image" "a bootable initramfs (busybox, evms, drivers) and its kernel, in target/image"; fi
   row "bench [NAME]" "measure: $(bench_names | paste -sd ' ')"
   row "fuzz [SECONDS [TARGET]] | keep" "fuzz each target so long (60); keep: take what it found new into the corpus"
@@ -221,6 +222,7 @@ test_long() {
   EVMS_CLUSTER_LONG=1 stage "ten minutes of busy processors" cargo test --locked --test cluster -- f24_
   EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
   EVMS_VM_LONG=1 stage "24 scripts of faults" vm_cargo test --test scripts -- --nocapture
+  stage "what is left of a thousand scripts of faults" many_scripts 1000
 }
 
 # The crash model of disks, or the simulator of clusters, with its deliberate mistakes, at full speed and with every assertion.
@@ -315,8 +317,9 @@ vm() {
   done
 }
 
-# Clusters of guests: one of these at a time, for each has three guests that must hear each other in time.
-VM_CLUSTERS="takeover stopped gates owners agents two scripts"
+# Clusters of guests: one of these at a time, for each has three guests that must hear each other in time. The last has two
+# clusters of its own, of machines that take a twentieth of a processor while nothing is asked of them.
+VM_CLUSTERS="takeover stopped gates owners agents two scripts many_scripts"
 
 # All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end.
 vm_all() {
@@ -346,6 +349,22 @@ vm_one() {
     ((code == 0)) || failed=1
   done
   return $failed
+}
+
+# So many more seeds of the ledger, on as many clusters beside each other as two processors take with nothing else on them.
+many_scripts() {
+  EVMS_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || echo unknown) EVMS_VM_SCRIPTS=$1 \
+    EVMS_VM_LANES=${EVMS_VM_LANES:-4} vm_cargo test --test many_scripts -- --nocapture
+}
+
+scripts() {
+  local count=${1:-1000}
+  has vm || die "scripts: not built yet"
+  [[ $count =~ ^[0-9]+$ ]] || die "scripts: '$count' is no number of scripts" 2
+  build_release
+  vm-tests/parts.sh
+  vm_programs
+  stage "scripts of faults on user-mode machines" many_scripts "$count"
 }
 
 image() {
@@ -461,6 +480,7 @@ case $verb in
   sim | crash) model "$verb" "$@" ;;
   cluster) cargo test --locked --test cluster -- "$@" ;;
   vm) vm "$@" ;;
+  scripts) usage scripts 1 "$@" && scripts "$@" ;;
   bench) usage bench 1 "$@" && bench "$@" ;;
   fuzz) usage fuzz 2 "$@" && fuzz "$@" ;;
   help | --help | -h) help ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches what guests are made of (qemu, Debian's cloud kernel with its modules, busybox, udev and the rules of device
-# mapper, a SAN) into target/vm, as files.
+# Fetches what guests are made of (qemu, Debian's cloud kernel with its modules, the kernel that is a process, busybox, udev
+# and the rules of device mapper, a SAN) into target/vm, as files.
 # Nothing is installed: installing qemu-system-x86 could take the machine's own qemu-utils away.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,7 +9,7 @@ HOME_OF_PARTS=target/vm
 KERNEL=linux-image-cloud-amd64
 # Asked for by name too: where they are installed already, apt does not print where they would come from.
 ALWAYS=(qemu-system-x86 qemu-system-common qemu-system-data seabios ipxe-qemu busybox-static kmod udev dmsetup
-  qemu-block-extra libiscsi7 tgt sg3-utils)
+  qemu-block-extra libiscsi7 tgt sg3-utils user-mode-linux)
 # What the kernel's package wants for booting a machine that it is installed on.
 NEEDLESS='^(initramfs-tools|klibc-utils|libklibc|cpio|linux-base|linux-image-cloud)'
 # What other kinds of network disks want than iSCSI, and the scripts that come with the SAN.

@@ -6,6 +6,7 @@
  *                                        LOG.enough is there. COUNTER stands in the block COUNTER % BLOCKS, counted from the
  *                                        block FIRST of the device; PAUSE microseconds are between two
  *        stamps fill NODE EPOCH DEVICE BLOCKS [FIRST]   each of them once
+ *        stamps logs LOG...              "LOG COUNTER" for each of them that has one
  *        stamps read DEVICE BLOCKS       for each writer "NODE EPOCH SECTORS COUNTER COUNTER MICROSECONDS MICROSECONDS": the
  *                                        lowest and the highest that is there
  *        stamps runs DEVICE BLOCKS [FIRST]   "BLOCK COUNT NODE EPOCH COUNTER MICROSECONDS MICROSECONDS" for each run of blocks of
@@ -36,9 +37,10 @@ static long long now_us(void)
 
 static void stamp(const char *node, const char *epoch, long long counter)
 {
+	long long us = now_us();
 	memset(block, 0, BLOCK);
 	for (int at = 0; at < BLOCK; at += SECTOR)
-		snprintf(block + at, SECTOR, "%s %s %lld %lld\n", node, epoch, counter, now_us());
+		snprintf(block + at, SECTOR, "%s %s %lld %lld\n", node, epoch, counter, us);
 }
 
 static int write_all(char **words, long blocks, const char *log, long long from, long pause_us)
@@ -68,6 +70,19 @@ static int write_all(char **words, long blocks, const char *log, long long from,
 			*newest = counter;
 		if (pause_us)
 			usleep(pause_us);
+	}
+	return 0;
+}
+
+static int read_logs(char **logs)
+{
+	for (; *logs; logs++) {
+		long long newest;
+		int file = open(*logs, O_RDONLY);
+		if (file >= 0 && read(file, &newest, sizeof newest) == sizeof newest)
+			printf("%s %lld\n", *logs, newest);
+		if (file >= 0)
+			close(file);
 	}
 	return 0;
 }
@@ -207,10 +222,12 @@ int main(int argc, char **argv)
 		return write_all(argv + 2, atol(argv[5]), argv[6], number_or(argc, argv, 7, 0), number_or(argc, argv, 8, 0));
 	if (argc >= 6 && argc <= 7 && !strcmp(argv[1], "fill") && atol(argv[5]) > 0)
 		return write_all(argv + 2, atol(argv[5]), NULL, number_or(argc, argv, 6, 0), 0);
+	if (argc >= 3 && !strcmp(argv[1], "logs"))
+		return read_logs(argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "read"))
 		return read_all(argv[2], atol(argv[3]));
 	if (argc >= 4 && argc <= 5 && !strcmp(argv[1], "runs"))
 		return read_runs(argv[2], atol(argv[3]), number_or(argc, argv, 4, 0));
-	fprintf(stderr, "usage: stamps write|fill|read|runs ...\n");
+	fprintf(stderr, "usage: stamps write|fill|logs|read|runs ...\n");
 	return 2;
 }

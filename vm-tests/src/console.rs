@@ -11,8 +11,10 @@ use crate::trouble::Trouble;
 
 const READY: &[u8] = b"evms guest is ready\n";
 
-/// What the line takes unread: the kernel keeps 64 KiB for a serial line.
-const PIECE_BYTES_MAX: usize = 32 << 10;
+/// What the line of a whole machine takes unread: the kernel keeps 64 KiB for a serial line.
+pub(crate) const PIECE_BYTES: usize = 32 << 10;
+/// The line of a user-mode machine takes 4 KiB, and hears nothing more once it had to be held up.
+pub(crate) const PIECE_BYTES_USER_MODE: usize = 3 << 10;
 
 /// What a command did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +37,18 @@ impl Output {
 pub struct Console {
     line: UnixStream,
     stream: Stream,
+    piece_bytes_max: usize,
     commands_count: u64,
     /// The command that did not come back.
     hangs_in: Option<String>,
 }
 
 impl Console {
-    /// Takes the line of a machine that was just turned on.
-    pub fn on(line: UnixStream, log: &Path) -> Result<Self, Trouble> {
+    /// Takes the line of a machine that was just turned on, which takes so many bytes unread.
+    pub fn on(line: UnixStream, log: &Path, piece_bytes_max: usize) -> Result<Self, Trouble> {
         let listening = line.try_clone().map_err(Trouble::io("sharing the serial line"))?;
-        Ok(Self { line, stream: Stream::listen(listening, log)?, commands_count: 0, hangs_in: None })
+        let stream = Stream::listen(listening, log)?;
+        Ok(Self { line, stream, piece_bytes_max, commands_count: 0, hangs_in: None })
     }
 
     /// Waits until the shell is there; what was said before is answered.
@@ -94,7 +98,7 @@ impl Console {
 
     /// Appends bytes to a file in the guest.
     pub fn append(&mut self, path: &str, bytes: &[u8]) -> Result<(), Trouble> {
-        for piece in bytes.chunks(PIECE_BYTES_MAX) {
+        for piece in bytes.chunks(self.piece_bytes_max) {
             let mark = self.next_mark()?;
             self.send(format!("take {mark} {} {}\n", piece.len(), quoted(path)).as_bytes())?;
             self.send(piece)?;
@@ -117,7 +121,7 @@ impl Console {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
-        if bytes.len() > PIECE_BYTES_MAX {
+        if bytes.len() > self.piece_bytes_max {
             return Err(Trouble::Unexpected(format!(
                 "{} bytes are too long for one command: send a file",
                 bytes.len()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::cluster;
 use crate::disk::Disk;
 use crate::guest::Guest;
+use crate::kind::Kind;
 use crate::limits::Limit;
 use crate::network::Network;
 use crate::scene::Scene;
@@ -28,6 +29,8 @@ const OPEN: &str = "for d in /sys/block/dm-*/dm; do case $(cat $d/name) in evms:
 pub struct Yard<'a> {
     /// Where they play.
     pub scene: &'a Scene,
+    /// What machines they are.
+    pub kind: Kind,
     /// What they boot.
     pub image: PathBuf,
     /// On which they hear each other.
@@ -54,7 +57,7 @@ pub struct Machine {
 
 impl Yard<'_> {
     fn power_on(&self, name: &str) -> Result<Guest, Trouble> {
-        let plan = self.scene.guest(name)?.image(&self.image).nic(&self.lan);
+        let plan = self.scene.guest(name)?.kind(self.kind).image(&self.image).nic(&self.lan);
         plan.disks(&self.disks).power_on()
     }
 
@@ -120,15 +123,19 @@ impl Machine {
         }
     }
 
-    /// It is over.
-    pub fn recover(&mut self, fault: &Fault, yard: &Yard) -> Result<(), Trouble> {
+    /// It is over. Whether it took a boot.
+    pub fn recover(&mut self, fault: &Fault, yard: &Yard) -> Result<bool, Trouble> {
         match fault {
-            Fault::Killed(_) => self.start_evmsd(),
-            Fault::Stopped(_) => self.signal_evmsd(true),
-            Fault::Paused(_) => self.resume(),
-            Fault::Off(_) | Fault::Bitten(_) => self.boot(yard),
-            _ => Ok(()),
+            Fault::Killed(_) => self.start_evmsd()?,
+            Fault::Stopped(_) => self.signal_evmsd(true)?,
+            Fault::Paused(_) => return self.resume(yard),
+            Fault::Off(_) | Fault::Bitten(_) => {
+                self.boot(yard)?;
+                return Ok(true);
+            }
+            _ => {}
         }
+        Ok(false)
     }
 
     /// Kills its evmsd alone.
@@ -178,10 +185,17 @@ impl Machine {
         Ok(())
     }
 
-    /// And go on.
-    fn resume(&mut self) -> Result<(), Trouble> {
+    /// And go on. Where its clock ran on meanwhile its watchdog bites in its first moment, if it stood too long.
+    fn resume(&mut self, yard: &Yard) -> Result<bool, Trouble> {
         self.is_away = false;
-        self.guest()?.resume()
+        let guest = self.guest()?;
+        guest.resume()?;
+        if yard.kind == Kind::Emulated || !matches!(guest.run("true"), Err(Trouble::Off { .. })) {
+            return Ok(false);
+        }
+        self.is_bitten = true;
+        self.boot(yard)?;
+        Ok(true)
     }
 
     /// Pulls its cord.

@@ -176,6 +176,20 @@ impl Disk {
         ]
     }
 
+    /// The word for it of a kernel that is a process. `c`: others have it too; between the commas would be what it is a copy of.
+    pub(crate) fn user_mode_word(&self, number: usize) -> Result<String, Trouble> {
+        let is_plain = matches!(self.way, Way::File)
+            && self.bus == Bus::VirtioBlk
+            && self.sectors == Sectors::Plain512
+            && self.write_cache;
+        match is_plain {
+            true => Ok(format!("ubd{number}c={},,{}", self.path.display(), self.serial)),
+            false => {
+                Err(Trouble::Unexpected(format!("{}: user-mode machines have plain files only", self.serial)))
+            }
+        }
+    }
+
     fn node_words(&self, number: usize, guest: &str) -> String {
         match &self.way {
             Way::File => self.file_words(number),

@@ -97,6 +97,12 @@ impl Events {
         Ok(())
     }
 
+    /// Takes the lines of a guest that has this one for them.
+    pub(crate) fn take(&self, who: &str, line: UnixStream) {
+        let (events, who) = (self.clone(), who.to_string());
+        thread::spawn(move || events.take_lines(&who, line));
+    }
+
     fn take_lines(&self, who: &str, line: UnixStream) {
         let mut line = BufReader::new(line);
         loop {

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::console::{Console, Output};
+use crate::console::{self, Console, Output};
 use crate::control::Control;
 use crate::cord::Cord;
 use crate::disk::Disk;
@@ -20,7 +20,8 @@ pub struct Guest {
     cord: Cord,
     console: Console,
     kernel: Stream,
-    control: Control,
+    /// None where the machine is a process of this one: it is spoken to by signals.
+    control: Option<Control>,
     events: Events,
     name: String,
     number: u8,
@@ -29,20 +30,23 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Takes the lines of a machine that was just turned on: control, console, and the kernel's.
+    /// Takes the lines of a machine that was just turned on: console, and the kernel's.
     pub(crate) fn on(
         cord: Cord,
-        lines: [UnixStream; 3],
+        control: Option<Control>,
+        lines: [UnixStream; 2],
         plan: &Plan,
         begin: Instant,
     ) -> Result<Self, Trouble> {
-        let [control, console, kernel] = lines;
+        let [console, kernel] = lines;
+        let piece_bytes_max =
+            if control.is_some() { console::PIECE_BYTES } else { console::PIECE_BYTES_USER_MODE };
         let log = |kind: &str| plan.folder.join(format!("{}.{kind}.log", plan.name));
         Ok(Self {
             cord,
-            console: Console::on(console, &log("console"))?,
+            console: Console::on(console, &log("console"), piece_bytes_max)?,
             kernel: Stream::listen(kernel, &log("kernel"))?,
-            control: Control::on(control)?,
+            control,
             events: plan.events.clone(),
             name: plan.name.clone(),
             number: plan.number,
@@ -127,7 +131,7 @@ impl Guest {
 
     /// The disk's node in this guest. Names depend on who was found first, serial numbers do not.
     pub fn device(&mut self, disk: &Disk) -> Result<String, Trouble> {
-        let serials = self.ok("for at in /sys/block/[vs]d*; do
+        let serials = self.ok("for at in /sys/block/[vs]d* /sys/block/ubd*; do
                name=${at##*/}
                if [ -e $at/serial ]; then read -r serial <$at/serial
                elif [ -e $at/device/vpd_pg80 ]; then serial=$(tail -c +5 $at/device/vpd_pg80)
@@ -140,9 +144,13 @@ impl Guest {
         found.map(|(name, _)| format!("/dev/{name}")).ok_or_else(unseen)
     }
 
-    /// Stops its clock and all it does. Its disks stand still, its peers hear nothing.
+    /// Stops all it does. Its disks stand still but for what is under way, its peers hear nothing. The clock of a whole machine
+    /// stops along, that of a user-mode one runs on.
     pub fn pause(&mut self) -> Result<(), Trouble> {
-        self.control.ask("stop", "{}")?;
+        match &mut self.control {
+            Some(control) => control.ask("stop", "{}").map(drop)?,
+            None => self.cord.signal("STOP")?,
+        }
         self.events.say(&self.name, "paused");
         Ok(())
     }
@@ -150,12 +158,16 @@ impl Guest {
     /// Lets it go on.
     pub fn resume(&mut self) -> Result<(), Trouble> {
         self.events.say(&self.name, "resumed");
-        self.control.ask("cont", "{}").map(drop)
+        match &mut self.control {
+            Some(control) => control.ask("cont", "{}").map(drop),
+            None => self.cord.signal("CONT"),
+        }
     }
 
     /// Asks the emulator itself; `arguments` is a JSON object and the answer a JSON line.
     pub fn control(&mut self, what: &str, arguments: &str) -> Result<String, Trouble> {
-        self.control.ask(what, arguments)
+        let none = || Trouble::Unexpected(format!("{} has no control", self.name));
+        self.control.as_mut().ok_or_else(none)?.ask(what, arguments)
     }
 
     /// Pulls the cord: what no flush has brought to the disks is gone with the machine.

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::archive::{Archive, Node};
-use crate::modules::{self, Modules};
+use crate::kind::Kind;
+use crate::modules::Modules;
 use crate::parts::Parts;
 use crate::trouble::Trouble;
 
@@ -25,6 +26,11 @@ pub struct Image {
 impl Image {
     /// The usual image: busybox and evms by all their names, the usual modules.
     pub fn usual(parts: &Parts) -> Result<Self, Trouble> {
+        Self::of(parts, Kind::Emulated)
+    }
+
+    /// The same for machines of a kind: with the modules of their kernel.
+    pub fn of(parts: &Parts, kind: Kind) -> Result<Self, Trouble> {
         let mut archive = Archive::default();
         for folder in FOLDERS {
             archive.folder(folder);
@@ -34,9 +40,9 @@ impl Image {
         archive.file("init", 0o755, INIT.to_vec());
         put_busybox(&mut archive, &parts.busybox)?;
         put_evms(&mut archive, &parts.evms)?;
-        let wanted = [modules::USUAL, modules::NETWORK, modules::EVENTS].concat();
+        let wanted = [kind.usual(), kind.network(), kind.events()].concat();
         let wanted = wanted.iter().map(ToString::to_string).collect();
-        Ok(Self { archive, modules: Modules::read(&parts.modules)?, wanted })
+        Ok(Self { archive, modules: Modules::read(kind.modules(parts))?, wanted })
     }
 
     /// What an appliance boots into: busybox, evms, `image/init`, and of the drivers in `image/modules` those that this

@@ -21,6 +21,9 @@ pub const USUAL: &[&str] = &[
     "softdog",
 ];
 
+/// The same for a kernel that is a process: its disks, cards and lines are built in.
+pub const USUAL_USER_MODE: &[&str] = &["dm-mod", "dm-flakey", "dm-delay", "softdog"];
+
 /// For a guest with a card in a network.
 pub const NETWORK: &[&str] = &["virtio_net"];
 /// For the line of events, which every guest has.

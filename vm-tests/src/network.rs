@@ -1,10 +1,10 @@
-//! A network between guests: a switch in the test's own process. Each guest's card is a socket of the emulator, over
-//! which frames come and go with their length before them. Two threads a card: one takes what the guest sends, the
-//! other hands it what is due and sleeps until then. What happens to frames is decided in [`fabric`](crate::fabric).
+//! A network between guests: a switch in the test's own process. Each guest's card is a socket of its machine (`wire`). Two
+//! threads a card: one takes what the guest sends, the other hands it what is due and sleeps until then. What happens to
+//! frames is decided in [`fabric`](crate::fabric).
 //!
 //! A guest that stands still takes no frames: they wait for it, the first [`WAITING_MAX`](crate::fabric::WAITING_MAX).
 
-use std::io::{self, BufReader, Read, Write};
+use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use crate::events::Events;
 use crate::fabric::{Counts, Fabric, Mac, Rule};
+use crate::kind::Kind;
 use crate::limits::Limit;
 use crate::stream::listen_at;
 use crate::trouble::Trouble;
+use crate::wire::{self, Inbox, Out, Wire};
 
-/// No frame of a card is longer, the emulator says.
-const FRAME_BYTES_MAX: usize = 68 << 10;
 /// Linux takes no longer name for a card, and the network's is the card's.
 const NAME_BYTES_MAX: usize = 15;
 
@@ -40,7 +40,7 @@ pub struct Network {
     seed: u64,
 }
 
-/// A guest's card as the emulator and `guest/init` are told of it.
+/// A guest's card as its machine and `guest/init` are told of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Card {
     pub(crate) socket: PathBuf,
@@ -158,7 +158,7 @@ impl Network {
     }
 
     /// The card of a guest; the same one at each boot.
-    pub(crate) fn card(&self, guest: &str, number: u8) -> Result<Card, Trouble> {
+    pub(crate) fn card(&self, guest: &str, number: u8, kind: Kind) -> Result<Card, Trouble> {
         let socket = self.folder.join(format!("{}-{guest}.sock", self.name));
         let mac = self.mac(number);
         let word = format!("{}@{mac}@{}/24", self.name, self.address(number));
@@ -167,7 +167,17 @@ impl Network {
             fabric.add(guest, self.card_address(number));
             let listener = listen_at(&socket)?;
             let (shared, guest) = (Arc::clone(&self.shared), guest.to_string());
-            thread::spawn(move || shared.serve(&guest, &listener));
+            match kind {
+                Kind::Emulated => {
+                    thread::spawn(move || shared.serve(&guest, &listener, wire::to_emulator));
+                }
+                Kind::UserMode => {
+                    let inbox = Inbox::at(&socket.with_extension("frames"))?;
+                    let (taker, from, frames) = (Arc::clone(&shared), guest.clone(), inbox.clone());
+                    thread::spawn(move || frames.take_in(|frame| taker.handle_frame(&from, frame)));
+                    thread::spawn(move || shared.serve(&guest, &listener, |line| inbox.to_kernel(line)));
+                }
+            }
         }
         Ok(Card { socket, mac, word })
     }
@@ -183,43 +193,36 @@ impl Shared {
     }
 
     /// One connection after another: each is one time that the guest is on.
-    fn serve(self: &Arc<Self>, guest: &str, listener: &UnixListener) {
+    fn serve(
+        self: &Arc<Self>,
+        guest: &str,
+        listener: &UnixListener,
+        wire: impl Fn(UnixStream) -> io::Result<Wire>,
+    ) {
         for line in listener.incoming().flatten() {
-            let Ok(out) = line.try_clone() else { continue };
+            let Ok(Wire { out, take_in }) = wire(line) else { continue };
             let boot = self.lock().handle_on(guest);
             let (shared, name) = (Arc::clone(self), guest.to_string());
             thread::spawn(move || shared.hand_out(&name, boot, out));
             // However it ends, the guest is off then.
-            let _ = self.take_in(guest, line);
+            take_in(&|frame| self.handle_frame(guest, frame));
             self.lock().handle_off(guest);
             self.changed.notify_all();
         }
     }
 
-    fn take_in(&self, guest: &str, line: UnixStream) -> io::Result<()> {
-        let mut line = BufReader::new(line);
-        loop {
-            let mut length = [0; 4];
-            line.read_exact(&mut length)?;
-            let length = u32::from_be_bytes(length) as usize;
-            if length > FRAME_BYTES_MAX {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "no frame is as long"));
-            }
-            let mut frame = vec![0; length];
-            line.read_exact(&mut frame)?;
-            self.lock().handle_frame(self.now(), guest, &frame);
-            self.changed.notify_all();
-        }
+    fn handle_frame(&self, guest: &str, frame: &[u8]) {
+        self.lock().handle_frame(self.now(), guest, frame);
+        self.changed.notify_all();
     }
 
-    fn hand_out(&self, guest: &str, boot: u64, mut line: UnixStream) {
+    fn hand_out(&self, guest: &str, boot: u64, mut out: Out) {
         let mut fabric = self.lock();
         while fabric.boot(guest) == Some(boot) {
             if let Some(frame) = fabric.poll_frame(self.now(), guest) {
                 drop(fabric);
                 self.changed.notify_all();
-                let length = (frame.len() as u32).to_be_bytes();
-                if line.write_all(&[&length[..], &frame].concat()).is_err() {
+                if out(&frame).is_err() {
                     return;
                 }
                 fabric = self.lock();

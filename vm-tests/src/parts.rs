@@ -33,6 +33,10 @@ pub struct Parts {
     pub kernel: PathBuf,
     /// The folder of the kernel's modules, named after its version.
     pub modules: PathBuf,
+    /// The kernel that is a process.
+    pub user_kernel: PathBuf,
+    /// The folder of its modules.
+    pub user_modules: PathBuf,
     /// The guests' userland.
     pub busybox: PathBuf,
     /// The program under test.
@@ -52,6 +56,8 @@ impl Parts {
             firmware: ["usr/share/qemu", "usr/share/seabios"].map(|folder| root.join(folder)).to_vec(),
             kernel: only_one(&root.join("boot"), "vmlinuz-")?,
             modules: modules(&root)?,
+            user_kernel: present(root.join("usr/bin/linux.uml"), FETCH)?,
+            user_modules: only_one(&root.join("usr/lib/uml/modules"), "")?,
             busybox: either(&root, &["bin/busybox", "usr/bin/busybox"])?,
             evms: absolute(env::var_os(BINARY_VARIABLE).map_or_else(|| BINARY.into(), PathBuf::from), BUILD)?,
             home,

@@ -1,44 +1,53 @@
-//! A guest in the making: what machine it is, in the emulator's words.
+//! A guest in the making: what machine it is.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::control::Control;
 use crate::cord::Cord;
-use crate::disk::{Bus, Disk};
+use crate::disk::Disk;
+use crate::emulator;
 use crate::events::Events;
 use crate::guest::Guest;
-use crate::modules::{self, Modules};
+use crate::kind::Kind;
+use crate::modules::Modules;
 use crate::network::{Card, Network};
 use crate::parts::Parts;
 use crate::trouble::Trouble;
+use crate::user_mode;
 
-/// Nothing that no test looks at; a machine without it is up sooner.
-const MACHINE: &str = "q35,hpet=off,usb=off,smm=off,vmport=off,sata=off";
-/// `nokaslr` so that runs are alike; the others leave out what costs time and proves nothing here. A panic or a
-/// watchdog turns the machine off, because the emulator is told not to start it again.
-const KERNEL_WORDS: &str = "console=ttyS1,115200 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check \
-    random.trust_cpu=on 8250.nr_uarts=4 cryptomgr.notests audit=0 scsi_mod.scan=sync";
 const MEMORY_MIB: u32 = 256;
 
 /// A guest in the making.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    parts: Parts,
+    pub(crate) parts: Parts,
+    kind: Kind,
     pub(crate) folder: PathBuf,
     pub(crate) name: String,
     pub(crate) number: u8,
     pub(crate) events: Events,
-    image: PathBuf,
-    disks: Vec<Disk>,
+    pub(crate) image: PathBuf,
+    pub(crate) disks: Vec<Disk>,
     networks: Vec<Network>,
-    clock: Option<String>,
-    memory_mib: u32,
-    load: Vec<String>,
+    pub(crate) clock: Option<String>,
+    pub(crate) memory_mib: u32,
+    /// None: what is usual for its kind.
+    load: Option<Vec<String>>,
     kernel_words: Vec<String>,
-    machine_words: Vec<String>,
+    pub(crate) machine_words: Vec<String>,
+}
+
+/// The lines of a machine that is about to be turned on, its ends and ours.
+pub(crate) struct Lines<End> {
+    /// The emulator's control; where there is none, the guest's events.
+    pub(crate) control: End,
+    /// The shell's.
+    pub(crate) console: End,
+    /// The kernel's messages, along with whatever the machine itself complains about.
+    pub(crate) kernel: End,
 }
 
 impl Plan {
@@ -52,6 +61,7 @@ impl Plan {
     ) -> Self {
         Self {
             parts: parts.clone(),
+            kind: Kind::default(),
             folder: folder.into(),
             name: name.into(),
             number,
@@ -61,10 +71,17 @@ impl Plan {
             networks: Vec::new(),
             clock: None,
             memory_mib: MEMORY_MIB,
-            load: modules::USUAL.iter().map(ToString::to_string).collect(),
+            load: None,
             kernel_words: Vec::new(),
             machine_words: Vec::new(),
         }
+    }
+
+    /// Makes it a machine of a kind; its image is of the same ([`Image::of`](crate::image::Image::of)).
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// Gives it a disk.
@@ -112,7 +129,7 @@ impl Plan {
     /// Loads these modules at boot instead of the usual ones.
     #[must_use]
     pub fn load(mut self, modules: &[&str]) -> Self {
-        self.load = modules.iter().map(ToString::to_string).collect();
+        self.load = Some(modules.iter().map(ToString::to_string).collect());
         self
     }
 
@@ -139,64 +156,37 @@ impl Plan {
 
     /// Turns it on and does not wait: several guests can boot at once.
     pub fn power_on(self) -> Result<Guest, Trouble> {
-        let (control_here, control_there) = pair()?;
-        let (console_here, console_there) = pair()?;
-        let (kernel_here, kernel_there) = pair()?;
-        let events = self.folder.join(format!("{}.events", self.name));
-        self.events.listen(&self.name, &events)?;
-        let cards = self.networks.iter().map(|network| network.card(&self.name, self.number));
+        let (here, there) = Lines::make()?;
+        let cards = self.networks.iter().map(|network| network.card(&self.name, self.number, self.kind));
         let cards = cards.collect::<Result<Vec<_>, _>>()?;
         let begin = Instant::now();
-        self.events.say(&self.name, "power on");
-        let cord =
-            Cord::plug(self.command([control_there, console_there, kernel_there], &events, &cards)?)?;
-        Guest::on(cord, [control_here, console_here, kernel_here], &self, begin)
+        match self.kind {
+            Kind::Emulated => {
+                let events = self.folder.join(format!("{}.events", self.name));
+                self.events.listen(&self.name, &events)?;
+                self.events.say(&self.name, "power on");
+                let cord = Cord::plug(emulator::command(&self, there, &events, &cards)?)?;
+                let control = Control::on(here.control)?;
+                Guest::on(cord, Some(control), [here.console, here.kernel], &self, begin)
+            }
+            Kind::UserMode => {
+                self.events.say(&self.name, "power on");
+                let cord = Cord::plug_group(user_mode::command(&self, there, &cards)?)?;
+                self.events.take(&self.name, here.control);
+                Guest::on(cord, None, [here.console, here.kernel], &self, begin)
+            }
+        }
     }
 
-    /// The emulator's three first files are sockets: control, console, and the kernel's messages along with whatever
-    /// the emulator itself complains about. So no file has to be waited for, and an end is an event.
-    fn command(&self, lines: [OwnedFd; 3], events: &Path, cards: &[Card]) -> Result<Command, Trouble> {
-        let [control, console, kernel] = lines;
-        let mut command = Command::new(&self.parts.qemu);
-        command.env("LD_LIBRARY_PATH", &self.parts.libraries);
-        command.env("QEMU_MODULE_DIR", &self.parts.qemu_modules);
-        command.stdin(Stdio::from(control)).stdout(Stdio::from(console)).stderr(Stdio::from(kernel));
-        for firmware in &self.parts.firmware {
-            command.arg("-L").arg(firmware);
-        }
-        command.args(["-accel", "tcg", "-machine", MACHINE, "-cpu", "max", "-smp", "1", "-nodefaults"]);
-        command.args(["-no-user-config", "-display", "none", "-no-reboot", "-m"]);
-        command.arg(self.memory_mib.to_string());
-        command.arg("-name").arg(&self.name);
-        command.args(["-chardev", "socket,id=control,fd=0", "-mon", "chardev=control,mode=control"]);
-        command.args(["-chardev", "socket,id=console,fd=1", "-serial", "chardev:console"]);
-        command.args(["-chardev", "socket,id=kernel,fd=2", "-serial", "chardev:kernel"]);
-        command.arg("-kernel").arg(&self.parts.kernel).arg("-initrd").arg(&self.image);
-        command.arg("-append").arg(self.append(cards)?);
-        command.args(["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=events", "-chardev"]);
-        command.arg(format!("socket,id=events,path={}", escaped(events)));
-        for (number, card) in cards.iter().enumerate() {
-            command.args(card_words(number, card));
-        }
-        if let Some(moment) = &self.clock {
-            command.args(["-rtc", &format!("base={moment}")]);
-        }
-        if self.disks.iter().any(|disk| disk.bus == Bus::VirtioScsi) {
-            command.args(["-device", "virtio-scsi-pci,id=scsi"]);
-        }
-        for (number, disk) in self.disks.iter().enumerate() {
-            command.args(disk.words(number, &self.name));
-        }
-        command.args(&self.machine_words);
-        Ok(command)
-    }
-
-    fn append(&self, cards: &[Card]) -> Result<String, Trouble> {
-        let modules = Modules::read(&self.parts.modules)?;
+    /// What `guest/init` and the kernel are told, whatever the machine.
+    pub(crate) fn words(&self, cards: &[Card]) -> Result<String, Trouble> {
+        let modules = Modules::read(self.kind.modules(&self.parts))?;
+        let usual = || self.kind.usual().iter().map(ToString::to_string).collect();
+        let wanted: Vec<String> = self.load.clone().unwrap_or_else(usual);
+        let network = self.kind.network().iter().filter(|_| !cards.is_empty());
         let mut load = Vec::new();
-        let network = modules::NETWORK.iter().filter(|_| !cards.is_empty());
         for module in
-            self.load.iter().map(String::as_str).chain(modules::EVENTS.iter().chain(network).copied())
+            wanted.iter().map(String::as_str).chain(self.kind.events().iter().chain(network).copied())
         {
             if modules.is_loadable(module)? {
                 load.push(module);
@@ -207,26 +197,17 @@ impl Plan {
         for card in cards {
             own.push_str(&format!(" vm.card={}", card.word));
         }
-        Ok(format!("{KERNEL_WORDS} {own} {}", self.kernel_words.join(" ")))
+        Ok(format!("{own} {}", self.kernel_words.join(" ")))
     }
 }
 
-/// `romfile=`: nobody boots from the network.
-fn card_words(number: usize, card: &Card) -> [String; 4] {
-    [
-        "-netdev".into(),
-        format!("stream,id=card{number},server=off,addr.type=unix,addr.path={}", escaped(&card.socket)),
-        "-device".into(),
-        format!("virtio-net-pci,netdev=card{number},mac={},romfile=", card.mac),
-    ]
-}
-
-/// A path among the emulator's words.
-fn escaped(path: &Path) -> String {
-    path.display().to_string().replace(',', ",,")
-}
-
-fn pair() -> Result<(UnixStream, OwnedFd), Trouble> {
-    let (here, there) = UnixStream::pair().map_err(Trouble::io("making a line to the machine"))?;
-    Ok((here, OwnedFd::from(there)))
+impl Lines<OwnedFd> {
+    /// Sockets, so that no file has to be waited for, and an end is an event.
+    fn make() -> Result<(Lines<UnixStream>, Self), Trouble> {
+        let pair = || UnixStream::pair().map_err(Trouble::io("making a line to the machine"));
+        let (control, console, kernel) = (pair()?, pair()?, pair()?);
+        let here = Lines { control: control.0, console: console.0, kernel: kernel.0 };
+        let there = Self { control: control.1.into(), console: console.1.into(), kernel: kernel.1.into() };
+        Ok((here, there))
+    }
 }

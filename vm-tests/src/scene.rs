@@ -2,6 +2,7 @@
 //! kept, and its last words printed, when it fails.
 
 use std::cell::{OnceCell, RefCell};
+use std::fmt::Write as _;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::parts::Parts;
 use crate::plan::Plan;
 use crate::san::San;
 use crate::stream::tail;
-use crate::trouble::Trouble;
+use crate::trouble::{self, Trouble};
 
 /// A number is a byte of addresses.
 const NUMBERED_MAX: usize = 250;
@@ -32,6 +33,19 @@ pub struct Scene {
     networks: RefCell<Vec<String>>,
 }
 
+/// Plays one of many scenes: what broke is answered, with the end of every console and where the disks are.
+pub fn attempt(name: &str, act: impl FnOnce(&Scene) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    let scene = Scene::set(name)?;
+    let end = panic::catch_unwind(AssertUnwindSafe(|| act(&scene)));
+    match end.unwrap_or_else(|why| Err(Trouble::Unexpected(trouble::of_panic(&*why)))) {
+        Ok(()) => {
+            scene.strike();
+            Ok(())
+        }
+        Err(trouble) => Err(Trouble::Unexpected(format!("{}{name}: {trouble}", scene.last_words()))),
+    }
+}
+
 /// Plays a scene. Fails as a test fails: with the trouble, the end of every console, and where the disks are.
 #[allow(clippy::panic, reason = "it is how a test fails")]
 pub fn play(name: &str, act: impl FnOnce(&Scene) -> Result<(), Trouble>) {
@@ -41,11 +55,11 @@ pub fn play(name: &str, act: impl FnOnce(&Scene) -> Result<(), Trouble>) {
     match end {
         Ok(Ok(())) => scene.strike(),
         Ok(Err(trouble)) => {
-            scene.tell();
+            eprint!("{}", scene.last_words());
             panic!("{name}: {trouble}");
         }
         Err(assertion) => {
-            scene.tell();
+            eprint!("{}", scene.last_words());
             panic::resume_unwind(assertion);
         }
     }
@@ -120,17 +134,19 @@ impl Scene {
         }
     }
 
-    fn tell(&self) {
+    fn last_words(&self) -> String {
+        let mut said = String::new();
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         paths.sort();
         for path in paths.iter().filter(|path| is_console(path)) {
-            let said = fs::read(path).unwrap_or_default();
+            let console = tail(&fs::read(path).unwrap_or_default());
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            eprintln!("---- the end of {name}\n{}", tail(&said));
+            let _ = writeln!(said, "---- the end of {name}\n{console}");
         }
-        eprintln!("---- the last events\n{}", self.events.end());
-        eprintln!("---- disks and whole consoles are kept in {}", self.folder.display());
+        let _ = writeln!(said, "---- the last events\n{}", self.events.end());
+        let _ = writeln!(said, "---- disks and whole consoles are kept in {}", self.folder.display());
+        said
     }
 }
 

@@ -1,8 +1,10 @@
 //! How many scripts are played, from which seed on, and what each came to: a ledger in the tree that goes on where it ended.
 
 use std::env;
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use crate::dice::{Dice, SEED_VARIABLE};
 use crate::trouble::Trouble;
 
 const SCRIPTS_LONG: u64 = 24;
-const SCRIPTS_VARIABLE: &str = "EVMS_VM_SCRIPTS";
+pub(crate) const SCRIPTS_VARIABLE: &str = "EVMS_VM_SCRIPTS";
 const LONG_VARIABLE: &str = "EVMS_VM_LONG";
 /// So much of what was found stands in a line.
 const WORDS_MAX: usize = 300;
@@ -39,6 +41,30 @@ pub struct Score {
     pub late_blocks: usize,
 }
 
+impl AddAssign for Score {
+    fn add_assign(&mut self, other: Self) {
+        self.rounds += other.rounds;
+        self.takeovers += other.takeovers;
+        self.counted_out += other.counted_out;
+        self.boots += other.boots;
+        self.writes += other.writes;
+        self.errors += other.errors;
+        self.readings += other.readings;
+        self.late_blocks += other.late_blocks;
+    }
+}
+
+/// The columns that both ledgers have.
+impl fmt::Display for Score {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, takeovers, counted_out, boots, writes, errors, readings, late_blocks } = self;
+        write!(
+            to,
+            "{rounds} | {takeovers}, {counted_out} | {boots} | {writes} | {errors} | {readings} | {late_blocks}"
+        )
+    }
+}
+
 /// The first seed, and how many follow each other.
 pub fn seeds() -> (u64, u64) {
     let count = env::var(SCRIPTS_VARIABLE).ok().and_then(|text| text.parse().ok());
@@ -62,24 +88,28 @@ fn last_seed(text: &str) -> u64 {
 
 /// Says what a script came to, and writes it down where a count was asked for.
 pub fn note(seed: u64, score: &Score, took: Duration, trouble: Option<&Trouble>) -> Result<(), Trouble> {
-    let findings = trouble.map_or("none".into(), |trouble| trouble.to_string().replace(['\n', '|'], " "));
-    let findings = findings.chars().take(WORDS_MAX).collect::<String>();
+    let findings = trouble.map_or("none".into(), in_few_words);
     eprintln!("  script {seed}: {:.0} s, {score:?}, findings: {findings}", took.as_secs_f32());
     if env::var_os(SCRIPTS_VARIABLE).is_none() {
         return Ok(());
     }
+    append(&ledger(), &format!("{seed} | {score} | {:.0} | {findings}", took.as_secs_f32()))
+}
+
+/// What broke, for a line of a ledger.
+pub(crate) fn in_few_words(trouble: &Trouble) -> String {
+    trouble.to_string().replace(['\n', '|'], " ").chars().take(WORDS_MAX).collect()
+}
+
+/// Puts a row behind the others, of this day and commit.
+pub(crate) fn append(ledger: &Path, columns: &str) -> Result<(), Trouble> {
     let date = Command::new("date").args(["-u", "+%F"]).output();
     let date = date.map_err(Trouble::io("asking for the date"))?.stdout;
     let commit = env::var("EVMS_COMMIT").unwrap_or_else(|_| "unknown".into());
-    let Score { rounds, takeovers, counted_out, boots, writes, errors, readings, late_blocks } = score;
-    let row = format!(
-        "| {} | {commit} | {seed} | {rounds} | {takeovers}, {counted_out} | {boots} | {writes} | {errors} | {readings} | {late_blocks} | {:.0} | {findings} |\n",
-        String::from_utf8_lossy(&date).trim(),
-        took.as_secs_f32()
-    );
-    let file = OpenOptions::new().append(true).open(ledger());
+    let row = format!("| {} | {commit} | {columns} |\n", String::from_utf8_lossy(&date).trim());
+    let file = OpenOptions::new().append(true).open(ledger);
     let written = file.and_then(|mut file| file.write_all(row.as_bytes()));
-    written.map_err(Trouble::file("writing", &ledger()))
+    written.map_err(Trouble::file("writing", ledger))
 }
 
 #[cfg(test)]

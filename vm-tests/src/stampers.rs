@@ -13,9 +13,9 @@ const PAUSE_US: u32 = 3000;
 const BEGUN: u64 = 5;
 /// What was under way when it was looked at, and the time until it goes on.
 const GOES_ON: u64 = 3;
-/// Which of the machine's writers acknowledged how much, and which have ended.
-const LOOK: &str = "for f in /tmp/log-*; do case $f in *.enough) ;; *) [ -s $f ] && echo ${f#/tmp/log-} $(od -A n -t d8 $f);; esac; done
-    for c in /tmp/task-w-*.code; do [ -e $c ] && echo $c over; done; true";
+/// Which of the machine's writers acknowledged how much, and which have ended. One process for all: it is asked all the time.
+const LOOK: &str =
+    "stamps logs /tmp/log-*; for c in /tmp/task-w-*.code; do [ -e $c ] && echo $c over; done; true";
 
 /// A part of a volume, with those who wrote it since it was filled.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Part {
         for run in self.runs.iter_mut().filter(|run| run.node == node && run.task.is_some()) {
             let name = &run.writer.name;
             for (who, what) in said.lines().filter_map(|line| line.split_once(' ')) {
-                if who == name {
+                if who == format!("/tmp/log-{name}") {
                     run.writer.acked = what.trim().parse().unwrap_or(run.writer.acked);
                 } else if what == "over" && who == format!("/tmp/task-w-{name}.code") {
                     run.is_over = true;

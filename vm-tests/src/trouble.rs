@@ -56,6 +56,12 @@ pub enum Trouble {
     Unexpected(String),
 }
 
+/// What a panic said, for who caught it.
+pub fn of_panic(why: &(dyn std::any::Any + Send)) -> String {
+    let text = why.downcast_ref::<String>().cloned();
+    text.or_else(|| why.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
+}
+
 impl Trouble {
     /// For `map_err`: what was tried.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
