@@ -300,10 +300,13 @@ fn wwid_of_map(name: &str) -> String {
     }
 }
 
+/// What the kernel prints where a driver has no name for its disk at all: one text for all such disks.
+const NULL: &str = "(null)";
+
 /// Firmware writes these: what is too long, unprintable, or all zero names nothing.
 fn clean_wwid(wwid: String) -> Option<String> {
     let (_, digits) = wwid.split_once('.').unwrap_or(("", &wwid));
-    let names = digits.chars().any(|c| c != '0' && c != '-');
+    let names = digits.chars().any(|c| c != '0' && c != '-') && digits != NULL;
     (wwid.len() <= WWID_BYTES_MAX && names && !wwid.chars().any(char::is_control)).then_some(wwid)
 }
 
