@@ -32,7 +32,7 @@ help() {
   row "fix" "format and let clippy repair what it can"
   row "release" "the static binary, its size and kind; the arm build"
   if has demo; then row "demo [images|guest|cluster]" "see it work: on disk images, in a guest whose power is cut, in a cluster whose owner dies"; fi
-  if has sim; then row "sim [COUNT] [--clusters [--copies] | --letters | --datagrams | --gates | --told [NAME]] [--from FIRST] | --seed SEED | --mistake NAME | --ledger | --growth | --views" "clusters, letters, datagrams and gates, in virtual time against the laws, and faults told step by step; the long run goes on; what a node of 2 to 64 costs; memory under a million views"; fi
+  if has sim; then row "sim [COUNT] [--clusters [--copies] | --letters | --datagrams | --gates | --told [NAME]] [--from FIRST] | --seed SEED | --mistake NAME | --ledger [--gates] | --growth | --views" "clusters, letters, datagrams and gates, in virtual time against the laws, and faults told step by step; the long run goes on; what a node of 2 to 64 costs; memory under a million views"; fi
   if has crash; then row "crash [COUNT] [--from FIRST] | --seed SEED | --mistake NAME" "the crash model of disks against the laws"; fi
   row "cluster [NAME]..." "real daemons in network namespaces against deaths, cuts, weather and enemies (root)"
   if has vm; then row "vm [NAME]..." "tests in guests, under QEMU's software emulation and on user-mode machines: $(vm_names | paste -sd ' ')"; fi
@@ -232,12 +232,19 @@ model() {
   has "$name" || die "$name: not built yet"
   while (($#)); do
     case $1 in
+      --told)
+        words+=("$1")
+        if [[ ${2:-} && ${2:-} != -* ]]; then
+          words+=("$2")
+          shift
+        fi
+        ;;
       --from | --seed | --mistake)
         [[ ${2:-} ]] || die "$name: '$1' wants a value; see ./build.sh help" 2
         words+=("$1" "$2")
         shift
         ;;
-      [0-9]* | --long | --clean | --letters | --datagrams | --clusters | --copies | --speed | --ledger | --growth | --views) words+=("$1") ;;
+      [0-9]* | --long | --clean | --letters | --datagrams | --gates | --clusters | --copies | --speed | --ledger | --growth | --views) words+=("$1") ;;
       *) die "$name: '$1' is not known; see ./build.sh help" 2 ;;
     esac
     shift

@@ -2,6 +2,8 @@
 //! `tidy/house.rs`, the rules in `tidy/rules.rs`; `tidy/proofs.rs` shows of each rule that it can fail.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "tidy/door.rs"]
+mod door;
 #[path = "tidy/faults.rs"]
 mod faults;
 #[path = "tidy/house.rs"]
@@ -102,4 +104,17 @@ fn faults_have_tests_of_their_names() {
 fn a_fault_without_a_test_is_found() {
     let texts = ["fn f1_one() {}".to_string(), "    (\"f16_f49_two\", two),".into(), "// f3_no_test".into()];
     assert_eq!(faults::untested(&[1, 3, 16, 49, 11], &texts), [3, 11]);
+}
+
+#[test]
+fn the_door_takes_what_its_help_offers() {
+    let door = include_str!("../build.sh");
+    assert_eq!(door::refused(door), Vec::<String>::new());
+}
+
+#[test]
+fn an_option_that_the_door_refuses_is_found() {
+    let door = "  row \"sim [--one | --two]\" \"does --three\"\n  row \"crash [--one]\" \"\"\nmodel() {\n  case $1 in --one) ;; esac\n}\n--two\n";
+    assert_eq!(door::refused(door), ["sim --two"]);
+    assert_eq!(door::refused(""), ["sim --help", "crash --help"]);
 }

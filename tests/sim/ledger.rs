@@ -1,15 +1,25 @@
-//! The long run, in pieces: each chunk of seeds is a line in `tests/sim/LEDGER.txt`, and the next run goes on where the last
-//! line ends. A line with findings stays until its code is mended; then the ledger is begun anew.
+//! The long runs, in pieces: each chunk of seeds is a line in the ledger of its world, and the next run goes on where the last line
+//! ends. A line with findings stays until its code is mended; then the ledger is begun anew.
 
 use std::io::Write;
 
+use evms::base::mistake::Rules;
 use evms::base::time::WallTime;
-use evms::cluster::mistake::Rules;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sim/LEDGER.txt");
+use crate::{Run, Sums};
+
 /// Seeds of a line, and of all.
 const CHUNK: u64 = 5000;
 const ALL: u64 = 200_000;
+
+/// A world's long run.
+pub struct Long<'a, M> {
+    /// Where its lines stand.
+    pub file: &'a str,
+    pub run: Run<M>,
+    /// What of it is counted.
+    pub what: &'static str,
+}
 
 /// The seed behind the last line: `date commit from count …`.
 fn next(ledger: &str) -> u64 {
@@ -20,26 +30,35 @@ fn next(ledger: &str) -> u64 {
     ends.max().unwrap_or(1)
 }
 
-/// Runs chunk after chunk until all is done, or a law is broken.
-pub fn run() -> bool {
-    let mut from = next(&std::fs::read_to_string(FILE).unwrap_or_default());
+fn line_of(from: u64, what: &str, sums: &Sums) -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let date = WallTime { seconds: since.map_or(0, |time| time.as_secs()) };
+    let commit = std::env::var("EVMS_COMMIT").unwrap_or_else(|_| "unknown".into());
+    format!(
+        "{date} {commit} {from} {CHUNK} findings {} virtual-seconds {:.0} {what} {} per-core-second {:.0} with-{}-nodes {:.0}",
+        sums.findings,
+        sums.all.virtual_seconds(),
+        sums.all.counted,
+        sums.all.speed(),
+        crate::SPEED_NODES,
+        sums.of_five.speed()
+    )
+}
+
+/// Runs chunk after chunk until all is done, a law is broken, or so many minutes are over (`EVMS_SIM_MINUTES`).
+pub fn run<M: Copy + Sync>(long: &Long<'_, M>) -> bool {
+    let minutes = std::env::var("EVMS_SIM_MINUTES").ok().and_then(|word| word.parse::<u64>().ok());
+    let begin = std::time::Instant::now();
+    let mut from = next(&std::fs::read_to_string(long.file).unwrap_or_default());
     while from <= ALL {
-        let sums = crate::clean_run(crate::run, "views", CHUNK, from, Rules::ALL);
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let date = WallTime { seconds: since.map_or(0, |time| time.as_secs()) };
-        let commit = std::env::var("EVMS_COMMIT").unwrap_or_else(|_| "unknown".into());
-        let line = format!(
-            "{date} {commit} {from} {CHUNK} findings {} virtual-seconds {:.0} views {} per-core-second {:.0} with-{}-nodes {:.0}",
-            sums.findings,
-            sums.all.virtual_seconds(),
-            sums.all.counted,
-            sums.all.speed(),
-            crate::SPEED_NODES,
-            sums.of_five.speed()
-        );
+        if minutes.is_some_and(|minutes| begin.elapsed().as_secs() >= minutes * 60) {
+            println!("broken off before seed {from}: the next run goes on there");
+            return true;
+        }
+        let sums = crate::clean_run(long.run, long.what, CHUNK, from, Rules::ALL);
         let mut file =
-            std::fs::OpenOptions::new().create(true).append(true).open(FILE).expect("the ledger opens");
-        writeln!(file, "{line}").expect("the ledger is written");
+            std::fs::OpenOptions::new().create(true).append(true).open(long.file).expect("the ledger opens");
+        writeln!(file, "{}", line_of(from, long.what, &sums)).expect("the ledger is written");
         if sums.findings > 0 {
             return false;
         }

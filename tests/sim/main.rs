@@ -12,7 +12,8 @@
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters`,
 //! `--datagrams`, `--gates` and `--clusters` run one world alone, `--told [NAME]` the faults whose names begin so,
 //! `--copies` of the clusters only those with a copied machine,
-//! `--speed` measures the transport, `--ledger` goes on with the long run (`ledger`), `--growth` what a node of a large
+//! `--speed` measures the transport, `--ledger` goes on with the long run of the clusters, with `--gates` with that of the gates
+//! (`ledger`), `--growth` what a node of a large
 //! cluster costs, `--views [COUNT]` whether memory is flat under a million changes of the view; `--seed` is of clusters
 //! unless another world is named.
 
@@ -236,6 +237,19 @@ fn told(words: &[String], begins: &str) -> bool {
     findings + missed == 0
 }
 
+/// The long run of the clusters, or of the gates.
+fn ledger(of_gates: bool) -> bool {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sim/");
+    match of_gates {
+        true => ledger::run(&ledger::Long {
+            file: &[folder, "LEDGER_GATES.txt"].concat(),
+            run: gates::run,
+            what: "writes",
+        }),
+        false => ledger::run(&ledger::Long { file: &[folder, "LEDGER.txt"].concat(), run, what: "views" }),
+    }
+}
+
 fn main() {
     let words = std::env::args().skip(1).collect::<Vec<_>>();
     let says = |option: &str| words.iter().any(|word| word == option);
@@ -270,7 +284,7 @@ fn main() {
         std::process::exit(i32::from(!clean));
     }
     if says("--ledger") {
-        std::process::exit(i32::from(!ledger::run()));
+        std::process::exit(i32::from(!ledger(says("--gates"))));
     }
     if says("--growth") {
         return growth::print();
