@@ -11,6 +11,15 @@ use serde_json::{Value, json};
 use crate::evms::{print, print_active, print_info, print_status};
 use crate::exit::Exit;
 
+/// What this machine's disks say of the containers of a cluster.
+#[derive(Default)]
+pub struct Containers {
+    /// Who has each.
+    pub told: Vec<Tenure>,
+    /// Those of which that cannot be told, and why.
+    pub unclear: Vec<String>,
+}
+
 /// Version of the JSON that is printed; keys may come with one version, never go or change.
 const JSON_VERSION: u32 = 1;
 
@@ -33,8 +42,8 @@ pub enum Answer {
     Activated(Activated),
     /// Of `deactivate`.
     Deactivated(Deactivated),
-    /// Of `status`.
-    Status(Status),
+    /// Of `status`: and of the containers, where they were looked for.
+    Status(Status, Option<Containers>),
     /// Of `why`.
     Why(Status),
     /// Of `why CONTAINER`.
@@ -59,7 +68,7 @@ impl Answer {
             Answer::BackedUp(report) => print::backed_up(report),
             Answer::Activated(report) => print_active::activated(report),
             Answer::Deactivated(report) => print_active::deactivated(report),
-            Answer::Status(status) => print_status::status(status),
+            Answer::Status(status, containers) => print_status::status(status, containers.as_ref()),
             Answer::Why(status) => print_status::why(status),
             Answer::Tenure(report) => print_info::tenure(report),
             Answer::Nodes(status) => print_status::nodes(status),
@@ -79,7 +88,7 @@ impl Answer {
             Answer::BackedUp(report) => value(report),
             Answer::Activated(report) => value(report),
             Answer::Deactivated(report) => value(report),
-            Answer::Status(status) => value(status),
+            Answer::Status(status, containers) => whole(status, containers.as_ref()),
             Answer::Why(status) => value(status),
             Answer::Tenure(report) => value(report),
             Answer::Nodes(status) => value(&status.nodes),
@@ -101,6 +110,16 @@ impl Answer {
             _ => Exit::Done,
         }
     }
+}
+
+/// A status with the containers in it.
+fn whole(status: &Status, containers: Option<&Containers>) -> Option<Value> {
+    let mut all = value(status)?;
+    if let (Some(object), Some(containers)) = (all.as_object_mut(), containers) {
+        object.insert("containers".into(), value(&containers.told)?);
+        object.insert("unclear".into(), value(&containers.unclear)?);
+    }
+    Some(all)
 }
 
 fn value(report: &impl Serialize) -> Option<Value> {

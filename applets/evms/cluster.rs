@@ -3,7 +3,7 @@
 use evms::format::control::{Request, Status};
 use evms::run::ask::{self, Asking};
 
-use crate::evms::answer::Answer;
+use crate::evms::answer::{Answer, Containers};
 use crate::evms::containers;
 use crate::evms::globals::Globals;
 use crate::evms::print_status;
@@ -22,7 +22,24 @@ pub fn status(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     if words.has("--watch") {
         return watch(words, &globals);
     }
-    Ok(Answer::Status(ask::status(node(&globals))?))
+    let node = node(&globals);
+    let status = ask::status(node)?;
+    // How its disks are another machine knows.
+    let containers = node.is_empty().then(|| of_disks(words, globals, &status));
+    Ok(Answer::Status(status, containers))
+}
+
+/// What the disks say. A cluster's state is told whatever becomes of that.
+fn of_disks(words: &Words, globals: Globals, status: &Status) -> Containers {
+    let told = containers::context(words, globals)
+        .map_err(|refused| refused.0.to_string())
+        .and_then(|context| context.tenures(status.clone()).map_err(|error| error.to_string()));
+    match told {
+        Ok((told, unclear)) => Containers { told, unclear },
+        Err(why) => {
+            Containers { told: Vec::new(), unclear: vec![format!("the disks cannot be read: {why}")] }
+        }
+    }
 }
 
 /// `why`, of the node or of a container.
@@ -65,9 +82,9 @@ fn watch(words: &Words, globals: &Globals) -> Result<Answer, Refused> {
     loop {
         let status: Status = asking.status()?;
         let printed = if globals.json {
-            Answer::Status(status).json().map_or(Ok(()), |value| out::json(&value))
+            Answer::Status(status, None).json().map_or(Ok(()), |value| out::json(&value))
         } else {
-            out::page(&print_status::status(&status))
+            out::page(&print_status::status(&status, None))
         };
         if printed.is_err() || out::reader_is_gone() {
             return Ok(Answer::Printed(Exit::Done));

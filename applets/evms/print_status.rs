@@ -1,8 +1,10 @@
 //! How the cluster is, for people: what matters first, then node by node, then what changed.
 
+use evms::base::epoch::Epoch;
 use evms::base::time::WallTime;
 use evms::format::control::{ChangeLine, DiskLine, NodeLine, PingLine, Status};
 
+use crate::evms::answer::Containers;
 use crate::evms::table::{Table, clean};
 
 /// Milliseconds as people say them.
@@ -17,7 +19,7 @@ pub fn span(ms: u64) -> String {
 }
 
 /// All of it.
-pub fn status(status: &Status) -> String {
+pub fn status(status: &Status, disks: Option<&Containers>) -> String {
     let mut text = format!(
         "cluster  {} (configuration {}), seen by {}, up {}\n",
         clean(&status.cluster),
@@ -34,14 +36,56 @@ pub fn status(status: &Status) -> String {
     });
     text.push('\n');
     text.push_str(&nodes(status));
+    text.push_str(&disks.map(containers).unwrap_or_default());
     let links = links(status);
     if !links.is_empty() {
         text.push('\n');
         text.push_str(&links);
     }
-    text.push_str(&disks(status));
+    text.push_str(&arbitration(status));
     text.push_str(&changes(&status.changes));
     text.push_str(&traffic(status));
+    text
+}
+
+/// Who has what, since when and on which evidence.
+fn containers(disks: &Containers) -> String {
+    let mut text = String::new();
+    if !disks.told.is_empty() {
+        let mut table = Table::new(&[
+            "CONTAINER",
+            "TYPE",
+            "OWNER",
+            "HOME",
+            "GRADE",
+            "EPOCH",
+            "SINCE",
+            "BY",
+            "WHAT WAS DONE",
+        ]);
+        for line in &disks.told {
+            let owner = match line.owner_state.as_str() {
+                "" | "here" | "member" => line.owner.clone(),
+                state => format!("{}, {state}", line.owner),
+            };
+            let doubt = if line.committed { "" } else { ", in doubt" };
+            table.row([
+                clean(&line.container),
+                line.kind.into(),
+                clean(&owner),
+                clean(&line.home),
+                line.grade.clone(),
+                format!("{}{doubt}", Epoch(line.epoch)),
+                line.since.clone(),
+                clean(&line.by),
+                clean(&line.evidence),
+            ]);
+        }
+        text = format!("\n{}", table.text());
+    }
+    for why in &disks.unclear {
+        text.push_str(&format!("\n{}\n", clean(why)));
+    }
     text
 }
 
@@ -101,7 +145,7 @@ fn links(status: &Status) -> String {
     table.text()
 }
 
-fn disks(status: &Status) -> String {
+fn arbitration(status: &Status) -> String {
     if status.arbitration.is_empty() {
         return String::new();
     }

@@ -362,10 +362,13 @@ pub const VERBS: &[Verb] = &[
         noun: "",
         verb: "status",
         usage: "[--watch]",
-        line: "how the cluster is: quorum, view, nodes, links, what changed",
+        line: "how the cluster is: quorum, nodes, containers, links, changes",
         text: "Tells how the cluster is, as evmsd of this machine sees it, or of another with --node NAME: may the node act, and\n\
                why; who is in the view; how each node and each path to it is heard; the last ten changes of the view. The\n\
-               exit code is 7 when that evmsd cannot be asked, and 0 whether the node may act or not.\n",
+               exit code is 7 when that evmsd cannot be asked, and 0 whether the node may act or not.\n\
+               \n\
+               And of each container of the cluster, as this machine reads it on its disks (not with --node or --watch): who has\n\
+               it, where it belongs, its grade, since when and on which evidence. More of one of them: evms why CONTAINER\n",
         options: &[flag("--watch", "go on: print again when something changes, and once a second")],
         names_max: 0,
         run: cluster::status,

@@ -13,27 +13,61 @@ use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
 use crate::run::report::{FenceLine, HolderLine, Tenure};
+use crate::run::scene::Scene;
 use crate::run::takeover::{self, called};
 use crate::volume::check::kind_word;
+use crate::volume::choose::Chosen;
+use crate::volume::discover::Found;
 
 impl Context {
     /// `why NAME` of a container.
     pub fn tenure(&self, name: &str) -> Result<Tenure, RunError> {
         let scene = self.look_for_members()?;
         let (found, chosen) = find(&scene, name)?;
-        let container = &chosen.model.container;
         // What is standalone asks no daemon.
-        let status = if container.cluster.is_none() { None } else { ask::status("").ok() };
-        let since = self.since(&scene, found, chosen);
+        let alone = chosen.model.container.cluster.is_none();
+        let status = if alone { None } else { ask::status("").ok() };
+        let agents = if alone { Vec::new() } else { ask::agents("").unwrap_or_default() };
+        Ok(self.of(&scene, (found, chosen), &status, &agents))
+    }
+
+    /// The same of every container of the cluster whose evmsd said this, and which of them cannot be told of.
+    pub fn tenures(&self, status: Status) -> Result<(Vec<Tenure>, Vec<String>), RunError> {
+        let scene = self.look_for_members()?;
+        let agents = ask::agents("").unwrap_or_default();
+        let (cluster, status) = (status.cluster_id.clone(), Some(status));
+        let (mut told, mut unclear) = (Vec::new(), Vec::new());
+        for found in &scene.containers {
+            match &found.chosen {
+                Err(why) => unclear.push(RunError::unchosen(&found.id.to_string(), why).to_string()),
+                Ok(chosen) if chosen.model.container.cluster.to_string() == cluster => {
+                    told.push(self.of(&scene, (found, chosen), &status, &agents));
+                }
+                Ok(_) => (),
+            }
+        }
+        told.sort_by(|one, other| one.container.cmp(&other.container));
+        Ok((told, unclear))
+    }
+
+    fn of(
+        &self,
+        scene: &Scene,
+        (found, chosen): (&Found, &Chosen),
+        status: &Option<Status>,
+        agents: &[AgentLine],
+    ) -> Tenure {
+        let container = &chosen.model.container;
+        let since = self.since(scene, found, chosen);
         let order = chosen.image.header.order;
-        let agents = agents(container, &status);
-        Ok(Tenure {
+        let agents = of_holders(container, status, agents);
+        Tenure {
             container: container.name.to_string(),
             id: container.id.to_string(),
             kind: kind_word(container.kind),
             owner: container.owner.as_ref().map(called).unwrap_or_default(),
             owner_node: container.owner.as_ref().map(|owner| owner.node.to_string()).unwrap_or_default(),
-            owner_state: container.owner.as_ref().map(|owner| state(owner.node, &status)).unwrap_or_default(),
+            owner_state: container.owner.as_ref().map(|owner| state(owner.node, status)).unwrap_or_default(),
             home: container.home.as_ref().map(called).unwrap_or_default(),
             epoch: order.epoch.0,
             generation: order.generation.0,
@@ -41,13 +75,13 @@ impl Context {
             since: since.at,
             by: since.by,
             evidence: since.words,
-            holders: container.holders.iter().map(|holder| holder_line(holder, &status)).collect(),
+            holders: container.holders.iter().map(|holder| holder_line(holder, status)).collect(),
             grade: grade(container).into(),
             grade_why: grade_why(container).into(),
             gates_here: keeping::has_gates(container.id),
-            next: self.next_step(container, &status, &agents),
+            next: self.next_step(container, status, &agents),
             agents,
-        })
+        }
     }
 
     /// What would have to happen for this node to have it.
@@ -125,8 +159,8 @@ impl Context {
     }
 }
 
-/// Those of this node, for who may have gates of it. Without its evmsd there are none.
-fn agents(container: &Container, status: &Option<Status>) -> Vec<FenceLine> {
+/// Those of this node's agents that are for who may have gates of it.
+fn of_holders(container: &Container, status: &Option<Status>, agents: &[AgentLine]) -> Vec<FenceLine> {
     let names = container.holders.iter().filter(|holder| !holder.expelled);
     let names = names.filter_map(|holder| line_of(holder.node, status)).map(|line| &line.name);
     let names = names.collect::<Vec<_>>();
@@ -134,9 +168,13 @@ fn agents(container: &Container, status: &Option<Status>) -> Vec<FenceLine> {
         return Vec::new();
     }
     let own = status.as_ref().map(|status| status.node.as_str());
-    let all = ask::agents("").unwrap_or_default().into_iter();
-    let of_it = |line: &AgentLine| names.contains(&&line.node) && own != Some(line.node.as_str());
-    all.filter(of_it).map(|AgentLine { node, agent, said, .. }| FenceLine { node, agent, said }).collect()
+    let of_it = |line: &&AgentLine| names.contains(&&line.node) && own != Some(line.node.as_str());
+    let line = |line: &AgentLine| FenceLine {
+        node: line.node.clone(),
+        agent: line.agent.clone(),
+        said: line.said.clone(),
+    };
+    agents.iter().filter(of_it).map(line).collect()
 }
 
 /// What is done about its power, as the beginning of what follows.

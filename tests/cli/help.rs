@@ -381,6 +381,9 @@ Tells how the cluster is, as evmsd of this machine sees it, or of another with -
 why; who is in the view; how each node and each path to it is heard; the last ten changes of the view. The
 exit code is 7 when that evmsd cannot be asked, and 0 whether the node may act or not.
 
+And of each container of the cluster, as this machine reads it on its disks (not with --node or --watch): who has
+it, where it belongs, its grade, since when and on which evidence. More of one of them: evms why CONTAINER
+
 Options:
   --watch           go on: print again when something changes, and once a second
 

@@ -54,7 +54,7 @@ Verbs:
   volume delete      delete it; its data is lost
   activate           bring volumes up: /dev/evms/CONTAINER/VOLUME
   deactivate         take volumes down
-  status             how the cluster is: quorum, view, nodes, links, what changed
+  status             how the cluster is: quorum, nodes, containers, links, changes
   why                why this node may act, or who holds a container, and what would change that
   node ping          send messages to a node and back, and measure
 
