@@ -32,7 +32,7 @@ struct Bench {
     disks: Vec<Disk>,
 }
 
-fn bench(scene: &Scene, before: &str) -> Result<Bench, Trouble> {
+fn bench(scene: &Scene) -> Result<Bench, Trouble> {
     let lan = scene.network("lan1");
     let disks = (0..DISKS).map(|number| scene.disk(&format!("shared{number}"), SIZE_MIB));
     let disks = disks.collect::<Result<Vec<_>, _>>()?;
@@ -42,7 +42,7 @@ fn bench(scene: &Scene, before: &str) -> Result<Bench, Trouble> {
         |name: &str| scene.guest(name)?.kind(Kind::UserMode).image(&image).nic(&lan).disks(&disks).power_on();
     let mut nodes = [plan("one")?, plan("two")?, plan("three")?];
     let [one, two, three] = &mut nodes;
-    let daemons = cluster::found(&mut [&mut *one, &mut *two, &mut *three], &lan, before)?;
+    let daemons = cluster::found(&mut [&mut *one, &mut *two, &mut *three], &lan, "")?;
     let paths = disks.iter().map(|disk| one.device(disk)).collect::<Result<Vec<_>, _>>()?;
     one.ok(&format!("evms container create data --private --owner n1 {}", paths.join(" ")))?;
     one.ok("evms volume create data/home --size 8M --stripes 3")?;
@@ -54,7 +54,7 @@ fn bench(scene: &Scene, before: &str) -> Result<Bench, Trouble> {
 fn who_is_asked_over_the_disks() {
     scene::play("asked", |scene| {
         cases::run(
-            &mut bench(scene, "")?,
+            &mut bench(scene)?,
             &[
                 (
                     "f18_an_evmsd_that_is_away_for_a_while_keeps_what_it_has",
@@ -70,7 +70,8 @@ fn who_is_asked_over_the_disks() {
 #[test]
 fn f52_a_strict_cluster_has_no_gates_without_a_watchdog() {
     scene::play("strict", |scene| {
-        let mut bench = bench(scene, "sed -i '/^\\[timing\\]/i strict = true\\n' /etc/evms.conf")?;
+        let mut bench = bench(scene)?;
+        becomes_strict(&mut bench)?;
         who_is_not_watched_gets_no_gates(&mut bench)?;
         who_is_not_watched_takes_nothing(&mut bench)
     });
@@ -120,6 +121,21 @@ fn a_gate_that_drains_is_no_answer(bench: &mut Bench) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// One file is changed and read again, and all nodes go by it.
+fn becomes_strict(bench: &mut Bench) -> Result<(), Trouble> {
+    let one = &mut bench.nodes[0];
+    let next = one.ok("n=$(sed -n 's/^generation = //p' /etc/evms.conf); echo $((n + 1))")?;
+    let next = next.trim();
+    one.ok(&format!("sed -i 's/^generation = .*/generation = {next}\\nstrict = true/' /etc/evms.conf"))?;
+    one.ok(&format!("kill -HUP {}", bench.daemons[0].pid()))?;
+    for guest in &mut bench.nodes {
+        wait_until(guest, &format!("evms status --json | grep -q '\"generation\":{next},'"))?;
+        wait_until(guest, QUORATE)?;
+        guest.ok("grep -q '^strict = true$' /var/lib/evms/cluster")?;
+    }
+    Ok(())
+}
+
 /// It is told why, with what to do, before anything is written; and `--check` says it beforehand.
 fn who_is_not_watched_gets_no_gates(bench: &mut Bench) -> Result<(), Trouble> {
     let one = &mut bench.nodes[0];
@@ -138,7 +154,13 @@ fn who_is_not_watched_gets_no_gates(bench: &mut Bench) -> Result<(), Trouble> {
     assert!(check.text().contains("the cluster is strict"), "{}", check.text());
     // The next one has a watchdog.
     one.ok("evms container modify data --owner n3")?;
-    bench.nodes[2].ok("evms activate data && evms why data | grep -q 'grade.*C:'").map(drop)
+    bench.nodes[2].ok("evms activate data && evms why data | grep -q 'grade.*C:'")?;
+    let status = bench.nodes[1].ok("evms status")?;
+    eprintln!("{}", status.trim_end());
+    let line = status.lines().find(|line| line.starts_with("data "));
+    let words = line.map(|line| line.split_whitespace().take(5).collect::<Vec<_>>());
+    assert_eq!(words, Some(vec!["data", "private", "n3", "n3", "C"]), "{status}");
+    Ok(())
 }
 
 /// Its owner dies: of two that are left the one without a watchdog comes first, and leaves it to the other.
