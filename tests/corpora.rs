@@ -31,6 +31,9 @@ mod beats;
 #[path = "fuzz/src/bin/datagram.rs"]
 mod datagram;
 #[allow(unused_attributes, reason = "elsewhere it is a root")]
+#[path = "fuzz/src/bin/disk_words.rs"]
+mod disk_words;
+#[allow(unused_attributes, reason = "elsewhere it is a root")]
 #[path = "fuzz/src/bin/foreign.rs"]
 mod foreign;
 #[allow(unused_attributes, reason = "elsewhere it is a root")]
@@ -69,6 +72,7 @@ type Target = (&'static str, fn(&[u8]));
 const TARGETS: &[Target] = &[
     ("beats", beats::run),
     ("datagram", datagram::run),
+    ("disk_words", disk_words::run),
     ("foreign", foreign::run),
     ("history", history::run),
     ("label", label::run),
