@@ -10,7 +10,7 @@ use evms::run::ask::{self, AskError};
 use evms::run::context::front;
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
-use evms::run::{disk_beats, fencing, keeper, leave, regain, succession};
+use evms::run::{disk_beats, fencing, keeper, leave, raising, regain, succession};
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
 use crate::exit::{self, Exit};
@@ -133,6 +133,10 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         [verb] if verb == "succession" => {
             logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
             Ok(beside(|| Ok(succession::run().map(|()| Exit::Done)?)))
+        }
+        [verb] if verb == "raise" => {
+            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
+            Ok(beside(|| Ok(raising::run().map(|()| Exit::Done)?)))
         }
         [verb] if verb == "beats" => {
             logging::begin(logging::parse("kmsg").unwrap_or_default(), false);

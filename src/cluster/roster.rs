@@ -58,7 +58,8 @@ pub struct Roster {
     /// The highest id that a node has or had: a new one has a higher one, for what the old one wrote on disks is not its own
     /// (safety 1.6). Zero where no more is known than the nodes.
     pub highest: u16,
-    /// A node that no watchdog guards gets no gates of its containers: none of them falls to grade D (design section 6, F52).
+    /// A node that no watchdog guards gets no more gates of its containers, so that none falls to grade D (design section 6, F52). What is up
+    /// stays up.
     pub strict: bool,
     /// Its nodes.
     pub members: SmallMap<NodeId, Member>,
@@ -97,6 +98,8 @@ pub enum BadRoster {
     Votes,
     /// Generations begin with one.
     Generation,
+    /// It is strict, and its watchdogs have no time.
+    Strict,
     /// There are none, one or three arbitration disks; how many these are.
     Arbitration(usize),
     /// This is no path to a disk that is the same everywhere, or two have it, or two have one id.
@@ -127,6 +130,10 @@ impl core::fmt::Display for BadRoster {
                 write!(f, "link {link} has addresses of IPv4 and of IPv6; on one network all have the same")
             }
             BadRoster::Votes => write!(f, "no node has a vote, or one has more than the limit"),
+            BadRoster::Strict => write!(
+                f,
+                "strict = true with a watchdog of 0 ms lets nobody have anything; give timing.watchdog its milliseconds, or take strict out"
+            ),
             BadRoster::Generation => write!(f, "generation 0 is none; they begin with 1"),
             BadRoster::Arbitration(count) => {
                 write!(f, "{count} arbitration disks are named; there are none, one, or three")
@@ -163,6 +170,9 @@ impl Roster {
         }
         if configuration.generation == 0 {
             return Err(BadRoster::Generation);
+        }
+        if self.strict && configuration.timing.watchdog_ms == 0 {
+            return Err(BadRoster::Strict);
         }
         self.check_arbitration()?;
         if let Some(id) = self.members.keys().find(|id| !(1..=NODE_ID_MAX).contains(&id.0)) {
@@ -338,6 +348,10 @@ votes = 2
         assert!(!roster.strict, "who says nothing of it starts whatever guards it");
         let strict = Roster { strict: true, ..roster.clone() };
         assert!(!strict.says_same(&roster), "all nodes go by it");
+        assert_eq!(strict.check(), Ok(()));
+        let mut unwatched = strict.clone();
+        unwatched.configuration.timing.watchdog_ms = 0;
+        assert_eq!(unwatched.check(), Err(BadRoster::Strict));
         let other = Roster { port: 5600, ..remembers.clone() };
         assert!(!other.says_same(&remembers));
         assert_ne!(other.hash(), remembers.hash());

@@ -18,6 +18,9 @@ pub const REGAIN: &CStr = c"regain";
 /// Who takes over what absent nodes held.
 pub const SUCCESSION: &CStr = c"succession";
 
+/// Who brings up what was up before a boot.
+pub const RAISE: &CStr = c"raise";
+
 /// Who has the power of an absent node cut.
 pub const FENCE: &CStr = c"fence";
 

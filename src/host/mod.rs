@@ -47,6 +47,7 @@ pub mod interface;
 pub mod journal;
 pub mod keeper_process;
 pub mod lease_page;
+pub mod meant_up;
 pub mod mounts;
 pub mod nodes;
 pub mod notify;

@@ -13,6 +13,7 @@ use crate::base::small_map::SmallMap;
 use crate::base::small_set::SmallSet;
 use crate::engine::guard::{self, Act, Denied, Place};
 use crate::host::device::DeviceNumber;
+use crate::host::meant_up;
 use crate::host::nodes;
 use crate::host::turn::Turn;
 use crate::host::udev::Cookie;
@@ -117,6 +118,9 @@ impl Context {
         let keeping = self.keeping(model, chosen.image.header.order.epoch)?;
         let raised = self.raise(stack, disks, keeping, answer)?;
         tell_up(&raised, answer);
+        if !model.container.cluster.is_none() && wanted.volumes.is_empty() {
+            meant_up::note(model.container.id);
+        }
         Ok(())
     }
 

@@ -26,9 +26,9 @@ impl Context {
         let Some(warrant) = principal.warrant_of(container.cluster) else { return Ok(None) };
         let mine = container.holder(self.machine.node);
         let mine = mine.filter(|holder| holder.incarnation == warrant.incarnation);
-        if mine.is_some() && keeping::has_gates(container.id) {
-            // What was said of them holds for more of them.
-            return Ok(None);
+        if let Some(mine) = mine.filter(|_| keeping::has_gates(container.id)) {
+            // What was said of them holds for more of them; of those that are there a watchdog cannot be said any more.
+            return if mine.watchdog_ms == 0 && self.is_strict() { Err(unwatched(name)) } else { Ok(None) };
         }
         let watchdog_ms = self.watchdog(name)?;
         let said = mine.map(|holder| holder.watchdog_ms) == Some(watchdog_ms) && !in_doubt;
@@ -37,22 +37,15 @@ impl Context {
 
     /// Has the watchdog armed, for gates of this container. A strict cluster has no gates where there is none (F52).
     pub(super) fn watchdog(&self, name: &str) -> Result<u32, RunError> {
-        let not = |why: String| {
-            RunError::say(
-                Kind::NotOwner,
-                format!("the volumes of container {name} were not activated; nothing was done; {why}"),
-            )
-        };
-        let watchdog_ms = ask::watchdog().map_err(|error| not(error.to_string()))?;
-        let strict = matches!(self.company(), Company::Of(cluster) if cluster.strict);
-        if watchdog_ms == 0 && strict {
-            return Err(not(
-                "the cluster is strict, and no watchdog guards this node: when it hangs nobody could take over from it (grade D); load the \
-                 driver of its watchdog, or softdog, and see who else has it open; or take 'strict' out of /etc/evms.conf"
-                    .into(),
-            ));
+        let watchdog_ms = ask::watchdog().map_err(|error| not_activated(name, &error.to_string()))?;
+        if watchdog_ms == 0 && self.is_strict() {
+            return Err(unwatched(name));
         }
         Ok(watchdog_ms)
+    }
+
+    fn is_strict(&self) -> bool {
+        matches!(self.company(), Company::Of(cluster) if cluster.strict)
     }
 
     /// This node has no gates of these containers any more; what should be known of those where that could not be said.
@@ -95,4 +88,18 @@ impl Context {
         }
         self.errand(&held, Request::Withdraw, Act::Change).map(|_| ())
     }
+}
+
+fn not_activated(name: &str, why: &str) -> RunError {
+    let words = format!("the volumes of container {name} were not activated; nothing was done; {why}");
+    RunError::say(Kind::NotOwner, words)
+}
+
+fn unwatched(name: &str) -> RunError {
+    not_activated(
+        name,
+        "the cluster is strict, and no watchdog guards this node: when it hangs nobody could take over from it (grade D); \
+         load the driver of its watchdog, or softdog, see who else has it open, take down what is up, and say this again; or take 'strict' \
+         out of /etc/evms.conf, with the next generation, and have evmsd read it (SIGHUP)",
+    )
 }

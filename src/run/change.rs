@@ -59,6 +59,11 @@ pub fn find<'a>(scene: &'a Scene, name: &str) -> Result<(&'a Found, &'a Chosen),
             });
         }
     };
+    Ok((found, sound(scene, found, name)?))
+}
+
+/// Its model, when it may be gone by.
+pub(super) fn sound<'a>(scene: &Scene, found: &'a Found, name: &str) -> Result<&'a Chosen, RunError> {
     refuse_clones(scene, found, name)?;
     let chosen = found.chosen.as_ref().map_err(|why| RunError::unchosen(name, why))?;
     if let Some(intent) = found.intent() {
@@ -71,7 +76,7 @@ pub fn find<'a>(scene: &'a Scene, name: &str) -> Result<(&'a Found, &'a Chosen),
             ),
         ));
     }
-    Ok((found, chosen))
+    Ok(chosen)
 }
 
 fn not_found(scene: &Scene, name: &str) -> RunError {

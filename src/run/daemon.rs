@@ -38,6 +38,7 @@ pub mod logging;
 mod mail;
 pub mod preparing;
 mod pulse;
+mod raising;
 pub mod settings;
 mod stillness;
 mod succession;
@@ -133,6 +134,7 @@ fn serve(
         settings.roster.members.len(),
         settings.roster.configuration.generation
     );
+    log::info!("{}", check::takeover_words(&settings.roster.configuration.timing));
     notify.tell("READY=1\nSTATUS=looking for the other nodes");
     // A task each: what wakes one of them makes no other look for work.
     let listening = executor.spawn(clients::listen(Rc::clone(&executor), Rc::clone(&engine), door));

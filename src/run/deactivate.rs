@@ -10,6 +10,7 @@ use crate::base::name::{Name, VolumePath};
 use crate::base::small_set::SmallSet;
 use crate::host::dm::wire::Listed;
 use crate::host::dm::{Dm, DmError};
+use crate::host::meant_up;
 use crate::host::openers;
 use crate::host::pending;
 use crate::host::sysfs::{self, Roots};
@@ -107,7 +108,9 @@ impl Context {
         if open == Open::Refuse {
             // Whose I/O is made to fail may have disks that hang, and is not to wait for them.
             let still = keeping::containers();
-            answer.notes.extend(self.withdraw(kept.into_iter().filter(|one| !still.contains(one))));
+            let down = kept.into_iter().filter(|one| !still.contains(one)).collect::<Vec<_>>();
+            down.iter().copied().for_each(meant_up::forget);
+            answer.notes.extend(self.withdraw(down));
         }
         live::sweep_nodes();
         if stay.iter().any(|(_, stays)| *stays == Stays::Hangs) {

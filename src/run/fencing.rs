@@ -48,7 +48,7 @@ struct Look {
 
 /// Asks it, or has it cut by this node's agents for it, and takes what it held. An error is one after which this is to be tried again.
 pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
-    let Some(look) = Look::take(victim)? else { return Ok(()) };
+    let Some(look) = Look::take(victim, &[])? else { return Ok(()) };
     let name = look.name_of(victim);
     let agents = look.agents(config)?;
     let agents = agents.of(&name).cloned().collect::<Vec<_>>();
@@ -67,7 +67,9 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
     if agents.is_empty() {
         return if left { Err(is_silent(&name)) } else { Ok(()) };
     }
-    let Some((look, receipts)) = cut(&agents, &name, victim, look.term)? else { return Ok(()) };
+    let Some((look, receipts)) = cut(&agents, &name, victim, (look.term, &heard.answers))? else {
+        return Ok(());
+    };
     take(look, victim, &receipts)
 }
 
@@ -90,7 +92,7 @@ fn take_answered(asked: &Look, victim: NodeUuid, answers: &[Answered]) -> Result
     };
     for at in [drained, drained.plus_ms(waits_ms)] {
         wait_until(at);
-        let Some(mut look) = Look::take(victim)?.filter(|look| look.term == asked.term) else {
+        let Some(mut look) = Look::take(victim, answers)?.filter(|look| look.term == asked.term) else {
             return Ok(false);
         };
         for (container, duty) in owed(&look.context, victim, Asked { answers, ..Asked::default() })? {
@@ -118,8 +120,8 @@ fn nothing_held(look: &Look) -> Result<(), RunError> {
 }
 
 impl Look {
-    /// Looks in the term that is; nothing when the victim is in the view.
-    fn take(victim: NodeUuid) -> Result<Option<Look>, RunError> {
+    /// Looks in the term that is, with what the victim said in it; nothing when that is in the view.
+    fn take(victim: NodeUuid, answers: &[Answered]) -> Result<Option<Look>, RunError> {
         let context = Context::new(Options::default())?;
         // Asked for before anything is read: what follows counts in this term alone.
         let (term, lives, unclear) = {
@@ -127,7 +129,7 @@ impl Look {
             if cluster.absence_of(victim).is_none() {
                 return Ok(None);
             }
-            let (lives, unclear) = named(&context, cluster, victim)?;
+            let (lives, unclear) = named(&context, cluster, victim, answers)?;
             (cluster.warrant.lease.term(), lives, unclear)
         };
         Ok(Some(Look { context, term, lives, unclear }))
@@ -154,15 +156,17 @@ fn of(context: &Context) -> Result<&Cluster, RunError> {
     }
 }
 
-/// The lives of the victim by which it holds something that this node may take; and containers of the cluster that do not tell.
+/// The lives of the victim by which it holds something that this node may take only when it is off: of what it said to be closed it is
+/// not fenced. And containers of the cluster that do not tell.
 fn named(
     context: &Context,
     cluster: &Cluster,
     victim: NodeUuid,
+    answers: &[Answered],
 ) -> Result<(Vec<Incarnation>, Vec<ContainerId>), RunError> {
     let scene = context.look_for_members()?;
     let victims = [victim];
-    let asked = Asked { agents: &victims, ..Asked::default() };
+    let asked = Asked { agents: &victims, answers, ..Asked::default() };
     let all = scene.containers.iter().flat_map(|found| duties(context, cluster, found, asked));
     let life = |duty| match duty {
         Duty::Fence(node, incarnation) if node == victim => Some(incarnation),
@@ -181,7 +185,7 @@ fn cut(
     agents: &[Agent],
     name: &str,
     victim: NodeUuid,
-    term: u64,
+    (term, answers): (u64, &[Answered]),
 ) -> Result<Option<(Look, Vec<Receipt>)>, RunError> {
     for agent in agents {
         let Some(program) = agent::find(&agent.program) else {
@@ -196,9 +200,12 @@ fn cut(
                 thread::sleep(Duration::from_millis(PAUSE_MS));
             }
             // Read anew each time: it may be back, or another node was quicker; and what counts is what is named before `off`.
-            let Some(look) = Look::take(victim)?.filter(|look| look.term == term && !look.lives.is_empty())
+            let Some(look) =
+                Look::take(victim, answers)?.filter(|look| look.term == term && !look.lives.is_empty())
             else {
-                log::info!("{name} is not fenced: it is back, or what it held was taken");
+                log::info!(
+                    "{name} is not fenced: it is back, or it said that its gates are closed, or what it held was taken"
+                );
                 return Ok(None);
             };
             log::warn!(
@@ -334,7 +341,7 @@ fn take(look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<(), RunErr
         }
         wait_until(clock::boot_now().plus_ms(pause_ms));
         pause_ms = (pause_ms * 2).min(TAKE_PAUSE_MS_MAX);
-        next = match Look::take(victim) {
+        next = match Look::take(victim, &[]) {
             Ok(Some(look)) => Some(look),
             // It is back, as another life: what of it that one holds is its own.
             Ok(None) => return Ok(()),
@@ -368,7 +375,7 @@ fn take_once(mut look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<T
         }
     }
     let cluster = of(&look.context)?;
-    let (lives, unclear) = named(&look.context, cluster, victim)?;
+    let (lives, unclear) = named(&look.context, cluster, victim, &[])?;
     let is_proven = |life: &Incarnation| receipts.iter().any(|receipt| receipt.incarnation == *life);
     match lives.iter().all(is_proven) {
         true if lives.is_empty() && unclear.is_empty() => Ok(Taken::All),

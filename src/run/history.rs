@@ -138,13 +138,22 @@ impl Context {
             let of_it = kept.image.header.order <= present.image.header.order;
             Model::decode(&kept.image.body).ok().filter(|_| of_it)
         });
-        // Newest first: the last of those that are alike is the one by which it changed hands.
-        let first = models.take_while(|model| whose(model) == now).last();
-        let change = first.map_or_else(|| present.model.change.clone(), |model| model.change);
+        // Newest first: the last of those that are alike is the one by which it changed hands, if there is one before it, or it is the
+        // first of all.
+        let mut models = models.peekable();
+        let mut first = None;
+        while let Some(model) = models.next_if(|model| whose(model) == now) {
+            first = Some(model.change);
+        }
+        let first = first.unwrap_or_else(|| present.model.change.clone());
+        if models.peek().is_none() && first.kind != ChangeKind::Create {
+            let words = format!("before {}: what was done then is not kept any more", first.at);
+            return Since { at: String::new(), by: String::new(), words };
+        }
         Since {
-            at: change.at.to_string(),
-            by: change.by.map_or(String::new(), |by| by.to_string()),
-            words: change.text,
+            at: first.at.to_string(),
+            by: first.by.map_or(String::new(), |by| by.to_string()),
+            words: first.text,
         }
     }
 

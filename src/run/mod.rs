@@ -34,6 +34,7 @@ pub mod members;
 pub mod new_ids;
 pub mod owner;
 pub mod perform;
+pub mod raising;
 pub mod regain;
 pub mod report;
 pub mod scene;

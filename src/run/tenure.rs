@@ -7,17 +7,17 @@ use crate::format::control::{AgentLine, NodeLine, Status};
 use crate::format::model::{Container, ContainerKind, Holder, Owner};
 use crate::host::clock;
 use crate::run::ask;
-use crate::run::change::find;
+use crate::run::change::{find, sound};
 use crate::run::company::Company;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
 use crate::run::report::{FenceLine, HolderLine, Tenure};
-use crate::run::scene::Scene;
+use crate::run::scene::{Scene, Seen};
 use crate::run::takeover::{self, called};
 use crate::volume::check::kind_word;
 use crate::volume::choose::Chosen;
-use crate::volume::discover::Found;
+use crate::volume::discover::{Found, Sighting};
 
 impl Context {
     /// `why NAME` of a container.
@@ -37,10 +37,18 @@ impl Context {
         let agents = ask::agents("").unwrap_or_default();
         let (cluster, status) = (status.cluster_id.clone(), Some(status));
         let (mut told, mut unclear) = (Vec::new(), Vec::new());
+        unclear.extend(scene.disks.iter().filter_map(trouble));
         for found in &scene.containers {
-            match &found.chosen {
-                Err(why) => unclear.push(RunError::unchosen(&found.id.to_string(), why).to_string()),
+            let name = found.id.to_string();
+            match sound(&scene, found, &name) {
+                Err(why) => unclear.push(why.to_string()),
                 Ok(chosen) if chosen.model.container.cluster.to_string() == cluster => {
+                    if !chosen.majority_read {
+                        unclear.push(format!(
+                            "container {}: less than a majority of its disks is here, and what is told of it may be old; see: evms check {name}",
+                            chosen.model.container.name
+                        ));
+                    }
                     told.push(self.of(&scene, (found, chosen), &status, &agents));
                 }
                 Ok(_) => (),
@@ -156,6 +164,16 @@ impl Context {
                  disks that its gates are closed; make sure that it is off, and say: evms container takeover {name} --reason WHY"
             ),
         }
+    }
+}
+
+/// What keeps a disk from telling what is on it.
+fn trouble(seen: &Seen) -> Option<String> {
+    match &seen.sighting {
+        Ok(Sighting::Unusable(why)) => {
+            Some(format!("{} carries an evms label that cannot be used: {why}", seen.path.display()))
+        }
+        _ => seen.trouble(),
     }
 }
 

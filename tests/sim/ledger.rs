@@ -30,6 +30,11 @@ fn next(ledger: &str) -> u64 {
     ends.max().unwrap_or(1)
 }
 
+fn has_findings(line: &str) -> bool {
+    let count = line.split(" findings ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    !line.starts_with('#') && count.is_some_and(|count| count != "0")
+}
+
 fn line_of(from: u64, what: &str, sums: &Sums) -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let date = WallTime { seconds: since.map_or(0, |time| time.as_secs()) };
@@ -49,7 +54,14 @@ fn line_of(from: u64, what: &str, sums: &Sums) -> String {
 pub fn run<M: Copy + Sync>(long: &Long<'_, M>) -> bool {
     let minutes = std::env::var("EVMS_SIM_MINUTES").ok().and_then(|word| word.parse::<u64>().ok());
     let begin = std::time::Instant::now();
-    let mut from = next(&std::fs::read_to_string(long.file).unwrap_or_default());
+    let ledger = std::fs::read_to_string(long.file).unwrap_or_default();
+    if let Some(line) = ledger.lines().find(|line| has_findings(line)) {
+        println!(
+            "a law is broken in this chunk, and nothing goes on before that is mended and the ledger begun anew: {line}"
+        );
+        return false;
+    }
+    let mut from = next(&ledger);
     while from <= ALL {
         if minutes.is_some_and(|minutes| begin.elapsed().as_secs() >= minutes * 60) {
             println!("broken off before seed {from}: the next run goes on there");

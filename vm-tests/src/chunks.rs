@@ -44,11 +44,13 @@ pub fn left(seeds_max: u64) -> Vec<Range<u64>> {
 fn left_in(text: &str) -> Vec<Range<u64>> {
     let seeds = |line: &str| -> Option<RangeInclusive<u64>> {
         let (first, last) = line.strip_prefix("| ")?.split(" | ").nth(SEEDS_COLUMN)?.split_once(" to ")?;
-        Some(first.parse().ok()?..=last.parse().ok()?)
+        let is_clean = line.trim_end().ends_with("| none |");
+        Some(first.parse().ok()?..=last.parse().ok()?).filter(|_| is_clean)
     };
     let played: Vec<_> = text.lines().filter_map(seeds).collect();
     let is_left = |seed: &u64| !played.iter().any(|seeds| seeds.contains(seed));
     let chunks = (FIRST..FIRST + COUNT).step_by(CHUNK as usize).map(|first| first..first + CHUNK);
+    // A line with a finding is no end: its seeds are played again until it is taken out, which is when that is mended.
     // A chunk that was broken off was played from its beginning on.
     chunks.filter_map(|mut chunk| Some(chunk.find(is_left)?..chunk.end)).collect()
 }
@@ -73,10 +75,13 @@ mod tests {
         let all = left_in(head);
         assert_eq!(all.len() as u64, COUNT / CHUNK);
         assert_eq!((all[0].start, all[all.len() - 1].end), (FIRST, FIRST + COUNT));
-        let rows = "| 2026-11-26 | abc | 1011 to 1020 | 3 |\n| 2026-11-26 | abc | 1001 to 1010 | 3 |\n";
+        let rows = "| 2026-11-26 | abc | 1011 to 1020 | 3 | none |\n| 2026-11-26 | abc | 1001 to 1010 | 3 | none |\n";
         let left = left_in(&format!("{head}{rows}"));
         assert_eq!((left.len(), left[0].clone()), (all.len() - 2, 1021..1031));
-        let left = left_in(&format!("{head}{rows}| 2026-11-26 | abc | 1021 to 1024 | 3 |\n"));
+        let left = left_in(&format!("{head}{rows}| 2026-11-26 | abc | 1021 to 1024 | 3 | none |\n"));
         assert_eq!((left.len(), left[0].clone(), left[1].clone()), (all.len() - 2, 1025..1031, 1031..1041));
+        let left =
+            left_in(&format!("{head}{rows}| 2026-11-26 | abc | 1021 to 1030 | 3 | 1024: two writers |\n"));
+        assert_eq!(left[0], 1021..1031, "what broke something is played again");
     }
 }

@@ -256,7 +256,10 @@ impl<'a> Trial<'a> {
     fn harm(&mut self, victim: usize, fault: &Fault) -> Result<(), Trouble> {
         self.look_at(victim)?;
         match fault {
-            Fault::Paused(_) => self.parts().for_each(|part| part.note_sleep(victim)),
+            // Where its clocks go on while it stands, what it has says by them that it may write no more: nothing is forgiven then.
+            Fault::Paused(_) if self.yard.kind == Kind::Emulated => {
+                self.parts().for_each(|part| part.note_sleep(victim));
+            }
             Fault::Off(_) | Fault::Bitten(_) => self.lose(victim),
             _ => {}
         }

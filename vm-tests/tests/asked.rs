@@ -21,8 +21,8 @@ const NOT_OWNER: i32 = 4;
 const VOLUME: &str = "/dev/evms/data/home";
 /// Longer than a lease and all that asking takes, shorter than an evmsd may be away (10 s).
 const AWAY_SECONDS: u32 = 7;
-/// Longer than it takes to ask and be answered, shorter than a watchdog of 5 s and what follows on it prove anything.
-const ASKED_SECONDS: u32 = 9;
+/// Two beats and one that is late, and two seconds for a drain: less than a watchdog of 5 s takes to prove anything.
+const ASKED_SECONDS: u32 = 6;
 const BEATS: &str = "evms-fence status --json | grep -q '\"since_ms\":[0-9]*,\"took_ms\"'";
 
 struct Bench {
@@ -110,7 +110,10 @@ fn a_gate_that_drains_is_no_answer(bench: &mut Bench) -> Result<(), Trouble> {
     wait_until(one, &format!("grep -q '[1-9]' /sys/block/{home}/inflight"))?;
     bench.lan.partition(&[&["one"], &["two", "three"]]);
     let two = &mut bench.nodes[1];
+    let disk = two.device(&bench.disks[1])?;
     wait_until(two, "evms status | grep -q '^view .*: n2 n3$'")?;
+    // It is asked; in so long it would be listened to, and what it had under way waited for.
+    wait_until(two, &format!("dd if={disk} bs=1M count=4 iflag=direct 2>/dev/null | grep -q EVMSQUES"))?;
     two.ok(&format!("sleep {ASKED_SECONDS}"))?;
     let early = two.ok("evms history data")?;
     assert!(!early.contains("taken over"), "{early}");

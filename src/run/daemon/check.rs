@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::cluster::mistake::Rules;
 use crate::cluster::roster::Roster;
 use crate::cluster::roster::agents::Agent;
+use crate::cluster::timing::Timing;
 use crate::host::disk::Want;
 use crate::host::interface::{self, Interface};
 use crate::host::udp::{self, Udp};
@@ -121,7 +122,8 @@ fn of_roster(roster: &Roster, config: &Path, lines: &mut Vec<Line>) {
         }
     }));
     lines.push(timing(roster));
-    lines.push(takeover(roster));
+    lines.push(line(Grade::Good, "takeover", takeover_words(&roster.configuration.timing)));
+    lines.push(tie(roster));
     let own = node.map(|node| roster.name_of(node)).unwrap_or_default();
     fences(roster, config, &own, lines);
 }
@@ -209,8 +211,21 @@ fn timing(roster: &Roster) -> Line {
     line(Grade::Good, "timing", words)
 }
 
-/// How long a record on a disk must stand still before its writer is taken for gone.
-fn takeover(roster: &Roster) -> Line {
+/// When what an absent owner has may be taken, as a sentence with its arithmetic (safety 5.1).
+pub(super) fn takeover_words(timing: &Timing) -> String {
+    format!(
+        "what an owner has that is gone is taken {} ms after the others are quorate without it: 2 x {} ms of its watchdog, which was fed last \
+         as its keeper died, + {} ms of what is under way, by the worst clocks; of one that is only cut off and says over the disks that \
+         its gates are closed, {} ms after that",
+        timing.stopped_ms(timing.watchdog_ms),
+        timing.watchdog_ms,
+        timing.drain_ms,
+        timing.stopped_ms(0)
+    )
+}
+
+/// How long a record on an arbitration disk must stand still before its writer is taken for gone.
+fn tie(roster: &Roster) -> Line {
     let timing = roster.configuration.timing;
     let words = format!(
         "whose disk beats stand still is gone after {} ms of a disk lease + {} ms of a disk beat + {} ms of a watchdog + {} ms of what \
@@ -221,7 +236,7 @@ fn takeover(roster: &Roster) -> Line {
         timing.drain_ms,
         timing.take_ms()
     );
-    line(Grade::Good, "takeover", words)
+    line(Grade::Good, "tie", words)
 }
 
 /// All times are counted by CLOCK_BOOTTIME, which nobody can set; wall clocks decide nothing.

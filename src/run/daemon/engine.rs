@@ -16,6 +16,7 @@ use crate::run::daemon::fencing::Fencing;
 use crate::run::daemon::gates::Gates;
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::{Order, Pulse, Word};
+use crate::run::daemon::raising::Raising;
 use crate::run::daemon::settings::Settings;
 use crate::run::daemon::succession::Succession;
 
@@ -38,6 +39,8 @@ pub struct Engine {
     pub gates: Gates,
     /// Who is missing, and who sees to what they held.
     pub succession: Succession,
+    /// What was up here before a boot.
+    pub raising: Raising,
     /// Who has their power cut.
     pub fencing: Fencing,
     settings: Settings,
@@ -61,6 +64,7 @@ impl Engine {
             mail,
             gates,
             succession: Succession::default(),
+            raising: Raising::default(),
             fencing: Fencing::new(settings.agents.clone()),
             changing: Changing::new(settings.config.clone(), settings.wish.clone()),
             settings,

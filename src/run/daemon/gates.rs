@@ -263,6 +263,7 @@ impl Engine {
             self.gates.see_to_closed();
             self.see_to_absent();
             self.see_to_fencing();
+            self.see_to_meant_up();
             let changed = async {
                 let _ = changes.recv().await;
             };

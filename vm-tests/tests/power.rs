@@ -1,0 +1,149 @@
+//! What was up on a node when its power went comes up again by itself, on machines whose kernel is a process; each keeps over a boot what
+//! its own disk would keep.
+
+use vm_tests::cases;
+use vm_tests::cluster::{self, QUORATE};
+use vm_tests::disk::Disk;
+use vm_tests::guest::Guest;
+use vm_tests::image::Image;
+use vm_tests::kind::Kind;
+use vm_tests::network::Network;
+use vm_tests::scene::{self, Scene};
+use vm_tests::task::{Task, wait_until};
+use vm_tests::trouble::Trouble;
+
+const SIZE_MIB: u64 = 32;
+const NAMES: [&str; 3] = ["one", "two", "three"];
+/// Every disk: the private container's, and the shared one's.
+const DISKS: [&str; 2] = ["private", "shared"];
+const HOME: &str = "/dev/evms/data/home";
+const POOL: &str = "/dev/evms/pool/mail";
+/// What outlives a boot.
+const KEPT: &str = "etc/evms.conf etc/evms var/lib/evms";
+const ARCHIVE: &str = "/tmp/kept.tar";
+/// No gate is anything but open.
+const SETTLED: &str = "evms-fence status --json >/tmp/gates && ! grep -qE '\"state\":\"(closed|draining|unknown|refused|gone)\"' /tmp/gates";
+
+struct Bench<'a> {
+    scene: &'a Scene,
+    image: std::path::PathBuf,
+    lan: Network,
+    disks: Vec<Disk>,
+    nodes: Vec<Guest>,
+    starts: u32,
+}
+
+/// Proves that nobody has to say anything after a power failure.
+#[test]
+fn what_was_up_comes_up_again() {
+    scene::play("power", |scene| {
+        let lan = scene.network("lan1");
+        let disks = DISKS.iter().map(|name| scene.disk(name, SIZE_MIB)).collect::<Result<Vec<_>, _>>()?;
+        let image = scene.image("power", Image::of(scene.parts(), Kind::UserMode)?)?;
+        let mut bench = Bench { scene, image, lan, disks, nodes: Vec::new(), starts: 0 };
+        bench.found()?;
+        cases::run(
+            &mut bench,
+            &[
+                ("f28_all_lose_power_and_boot_at_once", all_lose_power),
+                ("f14_an_owner_that_is_back_at_once", an_owner_that_is_back_at_once),
+                ("what_was_taken_down_stays_down", what_was_taken_down_stays_down),
+            ],
+        )
+    });
+}
+
+impl Bench<'_> {
+    fn power_on(&self, name: &str) -> Result<Guest, Trouble> {
+        let plan = self.scene.guest(name)?.kind(Kind::UserMode).image(&self.image).nic(&self.lan);
+        plan.disks(&self.disks).power_on()
+    }
+
+    fn found(&mut self) -> Result<(), Trouble> {
+        self.nodes = NAMES.iter().map(|name| self.power_on(name)).collect::<Result<_, _>>()?;
+        cluster::found(&mut self.nodes.iter_mut().collect::<Vec<_>>(), &self.lan, "")?;
+        let [private, shared] = self.disks.as_slice() else { return Ok(()) };
+        let (private, shared) = (self.nodes[0].device(private)?, self.nodes[0].device(shared)?);
+        self.nodes[0].ok(&format!("evms container create data --private --owner n1 {private}"))?;
+        self.nodes[0].ok(&format!("evms container create pool --shared {shared}"))?;
+        self.nodes[0]
+            .ok("evms volume create data/home --size 8M && evms volume create pool/mail --size 8M")?;
+        self.nodes[0].ok("evms activate data")?;
+        self.nodes.iter_mut().try_for_each(|node| node.ok("evms activate pool").map(drop))
+    }
+
+    /// They lose their power at one moment, and boot with what their own disks kept.
+    fn lose_power(&mut self, nodes: &[usize]) -> Result<(), Trouble> {
+        let mut kept = Vec::new();
+        for node in nodes {
+            self.nodes[*node].ok(&format!("cd / && tar cf {ARCHIVE} {KEPT}"))?;
+            kept.push(self.nodes[*node].pull(ARCHIVE)?);
+        }
+        // From the last to the first, so that the others keep their places.
+        for node in nodes.iter().rev() {
+            self.nodes.remove(*node).cut_power()?;
+        }
+        for node in nodes {
+            let guest = self.power_on(NAMES[*node])?;
+            self.nodes.insert(*node, guest);
+        }
+        self.starts += 1;
+        for (node, kept) in nodes.iter().zip(kept) {
+            let guest = &mut self.nodes[*node];
+            guest.wait_for_boot()?;
+            guest.push(ARCHIVE, &kept)?;
+            guest.ok(&format!("cd / && tar xf {ARCHIVE}"))?;
+            Task::start(guest, &format!("evmsd-{}", self.starts), "evmsd")?;
+        }
+        Ok(())
+    }
+
+    /// The private one is up on the first node alone, the shared one on all; and nobody took anything.
+    fn is_whole(&mut self) -> Result<(), Trouble> {
+        for node in &mut self.nodes {
+            wait_until(node, "evms status | grep -q '^view .*: n1 n2 n3$'")?;
+            wait_until(node, QUORATE)?;
+            wait_until(node, &format!("[ -e {POOL} ] && {SETTLED}"))?;
+        }
+        wait_until(&mut self.nodes[0], &format!("[ -e {HOME} ] && {SETTLED}"))?;
+        for node in [1, 2] {
+            self.nodes[node].ok(&format!("[ ! -e {HOME} ]"))?;
+        }
+        let history = self.nodes[1].ok("evms history data")?;
+        assert!(!history.contains("taken over"), "{history}");
+        self.nodes[0]
+            .ok(&format!("dd if=/dev/zero of={HOME} bs=4096 count=1 oflag=direct conv=notrunc 2>&1"))?;
+        Ok(())
+    }
+}
+
+/// F28: one view, each container up once, where it was.
+fn all_lose_power(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.lose_power(&[0, 1, 2])?;
+    bench.is_whole()
+}
+
+/// Nobody may take what it had yet, so nobody but itself brings that up.
+fn an_owner_that_is_back_at_once(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.lose_power(&[0])?;
+    bench.is_whole()
+}
+
+/// An administrator's word outlives the boot as well.
+fn what_was_taken_down_stays_down(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.nodes[0].ok("evms deactivate data")?;
+    bench.nodes[1].ok("evms deactivate pool")?;
+    bench.lose_power(&[0, 1, 2])?;
+    for node in [0, 2] {
+        wait_until(&mut bench.nodes[node], &format!("[ -e {POOL} ]"))?;
+    }
+    bench.nodes[0].ok(&format!(
+        "[ ! -e {HOME} ] && [ ! -e /var/lib/evms/up-* ] || ls /var/lib/evms/up-* | wc -l | grep -q '^1$'"
+    ))?;
+    bench.nodes[1].ok(&format!("[ ! -e {POOL} ] && ! ls /var/lib/evms/up-*"))?;
+    // And what is said now is said for the next boot.
+    bench.nodes[0].ok("evms activate data")?;
+    bench.nodes[1].ok("evms activate pool")?;
+    bench.lose_power(&[0])?;
+    bench.is_whole()
+}
