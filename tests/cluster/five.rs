@@ -127,7 +127,8 @@ fn f28_boot() {
         for node in &lab.nodes {
             let log = node.log();
             let of_boot = log.rsplit("configuration 1\n").next().unwrap();
-            let quorate = of_boot.lines().filter(|line| line.contains("quorate")).collect::<Vec<_>>();
+            let says = |line: &&str| line.contains(": quorate") || line.contains("not quorate");
+            let quorate = of_boot.lines().filter(says).collect::<Vec<_>>();
             assert_eq!(quorate, [format!("evmsd: quorate by view {number}")], "boot {boot}\n{}", lab.logs());
             let others = of_boot.lines().filter(|line| line.contains(": view ") && !line.contains(&number));
             let alone = |line: &str| line.ends_with(&format!(": {}", node.name));
