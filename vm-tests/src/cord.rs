@@ -1,9 +1,18 @@
 //! The power cord of a process: a machine, or something that serves machines.
 
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use crate::limits::Limit;
 use crate::trouble::Trouble;
+
+/// Whoever is killed is gone so soon.
+const GONE: Limit = Limit::seconds("the end of what was killed", 10);
+/// Between two looks at it: nothing tells of a group's end.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Kills whom its word names when the test lets go of its input, or is gone. Nobody may be there any more.
 const WATCHER: &str = "read -r _; kill -9 $1 2>/dev/null";
@@ -80,9 +89,37 @@ impl Cord {
         if self.is_group {
             let _ = self.process.kill();
         }
+        let group = self.process.id();
         self.process.wait().map_err(Trouble::io("collecting the process"))?;
-        Ok(())
+        if self.is_group { wait_for_the_rest(group) } else { Ok(()) }
     }
+}
+
+/// Who is killed may be in the middle of a write: the machine is off when none of its processes is anything but a name.
+fn wait_for_the_rest(group: u32) -> Result<(), Trouble> {
+    let deadline = GONE.deadline();
+    while lives(group) {
+        if Instant::now() > deadline {
+            return Err(Trouble::Unexpected(format!(
+                "processes of group {group} do not end, though they were killed"
+            )));
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// Is there a process of this group that can still do something?
+fn lives(group: u32) -> bool {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut stats = entries.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+    stats.any(|stat| {
+        // Behind the name, which may be anything: state, parent, group.
+        let mut words = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let state = words.next().unwrap_or("X");
+        let of_it = words.nth(1).and_then(|word| word.parse().ok()) == Some(group);
+        of_it && !matches!(state, "Z" | "X")
+    })
 }
 
 impl Drop for Cord {
