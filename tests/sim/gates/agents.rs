@@ -1,6 +1,7 @@
 //! Fence agents, step by step as `run::daemon::fencing` and `run::fencing` have them: asked in the turn of who asks, told `off`, asked
 //! for their status, and what was under way waited for. They work, or do not, or lie, or hang; whom they cut comes up again soon.
 
+use evms::base::id::Incarnation;
 use evms::base::time::BootTime;
 use evms::engine::guard::duty::{self, ASKED_MS, Duty};
 use evms::engine::guard::evidence::{self, AgentName, Power, Prospect, Receipt};
@@ -63,16 +64,21 @@ impl World {
         if !self.processes[&number].absent.iter().any(|absence| absence.node == uuid) {
             return Next::Fail("it is back");
         }
-        let duties = self.all_duties(number, place, &[uuid]);
-        let lives = duties.iter().filter_map(|(_, duty)| match duty {
-            Duty::Fence(node, life) if *node == uuid => Some(*life),
-            _ => None,
-        });
-        let lives = lives.collect::<Vec<_>>();
-        if lives.is_empty() {
+        if self.lives_to_cut(number, place, victim).is_empty() {
             return self.first(number, vec![Do::Duties]);
         }
         self.first(number, vec![Do::Question(victim)])
+    }
+
+    /// The lives of it by which it holds something that may be taken only when it is off.
+    fn lives_to_cut(&mut self, number: u64, place: usize, victim: usize) -> Vec<Incarnation> {
+        let uuid = self.uuid(victim);
+        let duties = self.all_duties(number, place, &[uuid]);
+        let life = |(_, duty): &(usize, Duty)| match duty {
+            Duty::Fence(node, life) if *node == uuid => Some(*life),
+            _ => None,
+        };
+        duties.iter().filter_map(life).collect()
     }
 
     /// It does not answer, or nobody asks: who has agents cuts its power, in the term in which that is so.
@@ -81,13 +87,7 @@ impl World {
         if process.warrant.map(|warrant| warrant.lease.term()) != Some(process.asked_term) {
             return Next::Fail("this is another term");
         }
-        let uuid = self.uuid(victim);
-        let duties = self.all_duties(number, place, &[uuid]);
-        let lives = duties.iter().filter_map(|(_, duty)| match duty {
-            Duty::Fence(node, life) if *node == uuid => Some(*life),
-            _ => None,
-        });
-        let lives = lives.collect::<Vec<_>>();
+        let lives = self.lives_to_cut(number, place, victim);
         if lives.is_empty() {
             return self.first(number, vec![Do::Fenced(victim)]);
         }
