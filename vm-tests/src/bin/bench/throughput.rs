@@ -58,11 +58,13 @@ fn first_byte(guest: &mut Guest) -> Result<u64, Trouble> {
     }
 }
 
-/// A table on the disk, and another one on that: what evms has there, without evms.
+/// A table on the disk, and another one on that: what evms has there, without evms. There is no udevd here that would make nodes.
 fn by_hand(guest: &mut Guest, device: &str, first: u64) -> Result<(), Trouble> {
     let (sectors, start) = ((VOLUME_MIB << 20) / 512, first / 512);
-    guest.ok(&format!("echo 0 {sectors} linear {device} {start} | dmsetup create lower"))?;
-    guest.ok(&format!("echo 0 {sectors} linear /dev/mapper/lower 0 | dmsetup create upper")).map(drop)
+    guest
+        .ok(&format!("echo 0 {sectors} linear {device} {start} | DM_DISABLE_UDEV=1 dmsetup create lower"))?;
+    let upper = "linear /dev/mapper/lower 0 | DM_DISABLE_UDEV=1 dmsetup create upper";
+    guest.ok(&format!("echo 0 {sectors} {upper}")).map(drop)
 }
 
 fn row(guest: &mut Guest, device: &str, first: u64, what: &str, count: u32) -> Result<(), Trouble> {
