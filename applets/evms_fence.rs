@@ -9,7 +9,7 @@ use evms::format::control::{AgentLine, BeatLine, GateLine, GatesLine};
 use evms::run::ask;
 use evms::run::context::{Context, Options};
 use evms::run::live::aside;
-use evms::run::report::{DeadLine, TakeoverLine, Takeovers};
+use evms::run::report::{DeadLine, DeedLine, Deeds};
 use serde_json::{Value, json};
 
 use crate::evms::print_status::span;
@@ -29,7 +29,7 @@ const SILENT_MS: u64 = 10_000;
 
 const HELP: &str = "\
 usage: evms-fence status [--node NODE] [--json]
-       evms-fence history [CONTAINER] [--json]
+       evms-fence history [CONTAINER] [--all] [--json]
        evms-fence --help | --version
 
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
@@ -38,15 +38,17 @@ How each disk under them takes the node's beats: one small write in a second, by
 do not hear it on the network. Of this node also what was lost while it was in use: it is put aside, its I/O fails, and
 who has it open is told. And which fence agents the node has for others, and what the last call of them came to; evmsd
 calls them (evmsd --help).
-history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
+history: every takeover of the containers that are here, newest first: from whom, by whom, on which evidence and why.
+They stand in the container itself, the last 64 changes of whose it is.
 To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be
 taken for fenced on the strength of it.
 
+  --all         whatever changed whose it is: founded and given too
   --node NODE   ask the evmsd of that node
   --json        print it for programs
 ";
 
-const OPTIONS: &[Opt] = &[value("--node", "NODE", ""), flag("--json", "")];
+const OPTIONS: &[Opt] = &[flag("--all", ""), value("--node", "NODE", ""), flag("--json", "")];
 
 /// It was asked to fence a node.
 struct NotInThisBuild;
@@ -76,6 +78,9 @@ pub fn run(words: &[&str]) -> Exit {
         Err(bad) => return out::refuse(NAME, &bad),
     };
     match words.names(0) {
+        [verb] if verb == "status" && words.has("--all") => {
+            out::refuse(NAME, &BadWords::Surplus { word: "--all".into(), verb: [NAME, " status"].concat() })
+        }
         [verb] if verb == "status" => status(&words),
         [verb, more, ..] if verb == "status" => {
             out::refuse(NAME, &BadWords::Surplus { word: more.clone(), verb: [NAME, " status"].concat() })
@@ -92,30 +97,34 @@ fn history(words: &Words, container: Option<&String>) -> Exit {
             &BadWords::Surplus { word: "--node".into(), verb: [NAME, " history"].concat() },
         );
     }
-    let found =
-        Context::new(Options::default()).and_then(|context| context.takeovers(container.map(String::as_str)));
-    let takeovers = match found {
-        Ok(takeovers) => takeovers,
+    let (name, all) = (container.map(String::as_str), words.has("--all"));
+    let found = Context::new(Options::default()).and_then(|context| context.deeds(name, !all));
+    let deeds = match found {
+        Ok(deeds) => deeds,
         Err(error) => return out::refuse(NAME, &error),
     };
     if words.has("--json") {
-        return out::finish(NAME, out::json(&json!({ "evms": 1, "result": takeovers })));
+        return out::finish(NAME, out::json(&json!({ "evms": 1, "result": deeds })));
     }
-    out::finish(NAME, out::text(&takeovers_in_words(&takeovers)))
+    out::finish(NAME, out::text(&deeds_in_words(&deeds, all)))
 }
 
-fn takeovers_in_words(answer: &Takeovers) -> String {
+fn deeds_in_words(answer: &Deeds, all: bool) -> String {
     let mut text = String::new();
-    if answer.takeovers.is_empty() {
-        text.push_str("no takeover is kept on the disks that are here\n");
+    if answer.deeds.is_empty() {
+        text.push_str(match all {
+            true => "of no container that is here it is written down whose it was\n",
+            false => "no takeover is written down in the containers that are here\n",
+        });
     } else {
         let mut table = Table::new(&["AT", "CONTAINER", "EPOCH", "BY", "WHAT"]);
-        for line in &answer.takeovers {
-            let TakeoverLine { at, container, epoch, by, words } = line;
+        for line in &answer.deeds {
+            let DeedLine { at, container, epoch, by, words, .. } = line;
             table.row([at.clone(), clean(container), Epoch(*epoch).to_string(), clean(by), clean(words)]);
         }
         text.push_str(&table.text());
     }
+    answer.notes.iter().for_each(|note| text.push_str(&[note, "\n"].concat()));
     for id in &answer.unread {
         text.push_str(&format!("container {id} cannot be read; see: evms check {id}\n"));
     }

@@ -19,6 +19,7 @@ use evms::format::arbitration::{AREA_AT, ArbitrationBlock, ArbitrationHead, Ball
 use evms::format::first_block;
 use evms::format::label::{self, Label};
 use evms::format::layout::{Area, AreaKind, End, Layout, Recipe};
+use evms::format::model::deed;
 use evms::format::model::{LINEAR_VOLUME_BYTES_MAX, Model};
 use evms::format::section;
 use evms::volume::room::SPARE_BYTES;
@@ -326,12 +327,14 @@ fn told(model: &Model) -> Vec<String> {
         "list of freed, most 65536",
         "change",
         "list of watch, most 64",
+        "list of deed, most 64",
     ];
     let sections = section::decode(&model.encode().unwrap()).unwrap();
     let mut said = Vec::new();
     let known = sections.iter().filter(|section| usize::from(section.kind) <= kinds.len());
-    for (number, (kind, section)) in (1..).zip(kinds.iter().zip(known)) {
-        assert_eq!((section.kind, section.version, section.flags), (number, 1, section::INCOMPAT));
+    for section in known {
+        let (number, kind) = (section.kind, kinds[usize::from(section.kind) - 1]);
+        assert_eq!((section.version, section.flags), (1, section::INCOMPAT));
         let mut walk = Walk { rest: &section.bytes, said: Vec::new() };
         walk.read("section", kind);
         assert!(walk.rest.is_empty(), "section {number} is longer than its table");
@@ -345,6 +348,16 @@ fn watchdogs_stand_in_a_section_of_their_own() {
     let said = told(&specimen::model_watched());
     assert!(said.iter().any(|line| line == "ms 5000"), "{said:?}");
     assert!(told(&specimen::model()).iter().all(|line| !line.starts_with("ms ")));
+}
+
+#[test]
+fn deeds_stand_in_a_section_of_their_own() {
+    let said = told(&specimen::model_deeds());
+    for line in ["why takeover", "epoch 327682", "kind deported", &format!("before {}", "d1".repeat(16))] {
+        assert!(said.iter().any(|told| told == line), "{line}: {said:#?}");
+    }
+    assert!(told(&specimen::model()).iter().all(|line| !line.starts_with("before ")));
+    assert_eq!(deed::broken_at(&specimen::model_deeds().deeds), None, "by a hash made by sha256sum");
 }
 
 #[test]

@@ -119,6 +119,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("slot-opening", slot(&specimen::model_opening())),
         ("slot-mid-set-change", slot(&specimen::model_mid_set_change())),
         ("slot-watched", slot(&specimen::model_watched())),
+        ("slot-deeds", slot(&specimen::model_deeds())),
         ("slot-torn", torn()),
         ("slot-flag", slot_flag()),
         ("slot-section-ro-compat", specimen::image_with_unknown(RO_COMPAT).encode()),
@@ -237,6 +238,7 @@ fn slots_are_read_as_they_were_meant() {
         ("slot-first", specimen::model_first(), 303),
         ("slot-opening", specimen::model_opening(), 303),
         ("slot-watched", specimen::model_watched(), 303),
+        ("slot-deeds", specimen::model_deeds(), 303),
         ("slot-mid-set-change", specimen::model_mid_set_change(), 303),
     ] {
         assert_eq!(check::all(&model), [], "{name} is a model that evms could write");

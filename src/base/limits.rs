@@ -34,6 +34,10 @@ pub const EXTENT_BYTES_DEFAULT: u64 = 4 * MIB;
 pub const NAME_BYTES_MAX: usize = 60;
 /// Bytes of the sentence that says what a commit changed.
 pub const CHANGE_TEXT_BYTES_MAX: usize = 200;
+/// Changes of whose a container is that its model remembers; the oldest give way.
+pub const DEEDS_MAX: usize = 64;
+/// Bytes of the sentence of such a change: from whom, on which evidence, and the reason that somebody gave.
+pub const DEED_TEXT_BYTES_MAX: usize = 512;
 /// Bytes of a disk's WWID as the kernel prints it.
 pub const WWID_BYTES_MAX: usize = 256;
 /// Longest slot, header included.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::base::dice::Dice;
-use crate::base::epoch::Order;
+use crate::base::epoch::{Epoch, Order};
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::DiskNumber;
 use crate::base::small_set::SmallSet;
@@ -84,12 +84,12 @@ impl Planner {
 
     /// A container that changes hands does so in the opening itself (safety 2.2): whoever is cut off in the middle has taken it, or its
     /// owner finds it as he left it.
-    fn taken(&mut self, chosen: &Chosen) -> Result<Option<Model>, Why> {
+    fn taken(&mut self, chosen: &Chosen, epoch: Epoch) -> Result<Option<Model>, Why> {
         let takes =
             |request: &mut Request| matches!(request, Request::Takeover { .. } | Request::Expel { .. });
         // What is done in the opening is not asked for after it.
         let Some(request) = self.request.take_if(takes) else { return Ok(None) };
-        let order = chosen.image.header.order;
+        let order = Order { epoch, ..chosen.image.header.order };
         let mut marked = chosen.model.clone();
         let read = chosen.read.iter().copied().collect::<Vec<_>>();
         plan::mark_absent(&mut marked, &read, order.generation);
@@ -123,19 +123,20 @@ impl Planner {
 impl Author for Planner {
     type Refusal = Why;
 
-    fn open(&mut self, found: Option<&Chosen>) -> Result<(Mandate, Model), Why> {
+    fn open(&mut self, found: Option<&Chosen>, next: Order) -> Result<(Mandate, Model), Why> {
         if let Some(chosen) = found {
             let mandate =
                 guard::may(&chosen.model, &self.principal, self.place, self.act).map_err(Why::Denied)?;
             let written = chosen.image.header.configuration;
             guard::refuse_outdated(&chosen.model.container, written, &self.principal).map_err(Why::Denied)?;
-            let model = match self.taken(chosen)? {
+            let model = match self.taken(chosen, next.epoch)? {
                 Some(model) => model,
                 None => Model { change: self.opening_words(ChangeKind::Opening), ..chosen.model.clone() },
             };
             return Ok((mandate, model));
         }
-        let model = self.first.clone().ok_or(Why::NoNumber)?;
+        let mut model = self.first.clone().ok_or(Why::NoNumber)?;
+        plan::found(&mut model, next);
         let warrant = self.principal.warrant_of(model.container.cluster);
         Ok((guard::may_found(model.container.id, warrant), model))
     }

@@ -40,8 +40,8 @@ pub trait Author {
     /// Why it would not.
     type Refusal: Clone;
 
-    /// May this be opened, and as what? `None` was found where a container is to be founded.
-    fn open(&mut self, found: Option<&Chosen>) -> Result<(Mandate, Model), Self::Refusal>;
+    /// May this be opened, and as what? `None` was found where a container is to be founded. `next` is the order that it gets.
+    fn open(&mut self, found: Option<&Chosen>, next: Order) -> Result<(Mandate, Model), Self::Refusal>;
 
     /// The change itself; `None` when the opening was all. `reached` are the disks that answer.
     fn change(
@@ -260,8 +260,10 @@ impl<A: Author> Change<A> {
     }
 
     fn decide(&mut self, chosen: Option<Box<Chosen>>) {
-        let decision = self.author.open(chosen.as_deref());
         let Stage::Opening(opening) = &mut self.stage else { return };
+        // Where the generations are used up nothing is written, and the opening says why.
+        let next = opening.next_order().unwrap_or_default();
+        let decision = self.author.open(chosen.as_deref(), next);
         match decision {
             Ok((mandate, mut model)) => {
                 self.mandate = Some(mandate);

@@ -8,7 +8,8 @@ use crate::base::id::{
     ClusterId, ContainerId, DiskId, DiskNumber, Incarnation, NodeUuid, RegionId, VolumeId,
 };
 use crate::base::limits::{
-    DISKS_MAX, FREED_RUNS_MAX, HOLDERS_MAX, RELEASED_DISKS_MAX, RUNS_PER_REGION_MAX, STRIPES_MAX, VOLUMES_MAX,
+    DEEDS_MAX, DISKS_MAX, FREED_RUNS_MAX, HOLDERS_MAX, RELEASED_DISKS_MAX, RUNS_PER_REGION_MAX, STRIPES_MAX,
+    VOLUMES_MAX,
 };
 use crate::base::name::Name;
 use crate::base::time::WallTime;
@@ -17,6 +18,10 @@ use crate::format::damage::{Damage, Fault, What};
 use crate::format::list::{self, List};
 use crate::format::section::{self, Section};
 use crate::format::slot::SlotImage;
+
+pub mod deed;
+
+use deed::Deed;
 
 /// What a container is to the nodes of its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -296,6 +301,8 @@ pub struct Model {
     pub freed: Vec<Freed>,
     /// Section 6.
     pub change: Change,
+    /// Section 8, which is there when this is not empty: how it came to whom it belongs to, oldest first.
+    pub deeds: Vec<Deed>,
     /// Sections of a newer program that may be ignored; written back as they are.
     pub unknown: Vec<Section>,
     /// Sections of a newer program forbid writing.
@@ -314,6 +321,7 @@ const VOLUMES: u16 = 4;
 const FREED: u16 = 5;
 const CHANGE: u16 = 6;
 const WATCHES: u16 = 7;
+const DEEDS: u16 = 8;
 const VERSION: u16 = 1;
 /// Of section 6, where it tells of a takeover: a program that knows of none takes it for newer and not for damaged.
 const TAKEOVER_VERSION: u16 = 2;
@@ -385,6 +393,9 @@ impl Model {
         if !watches.is_empty() {
             sections.push(write(WATCHES, &watches)?);
         }
+        if !self.deeds.is_empty() {
+            sections.push(write(DEEDS, &self.deeds)?);
+        }
         sections.extend(self.unknown.iter().cloned());
         Some(section::encode(&sections))
     }
@@ -393,7 +404,7 @@ impl Model {
     pub fn decode(body: &[u8]) -> Result<Model, Damage> {
         let mut sections = section::decode(body)?;
         let unknown = sections
-            .extract_if(.., |section| !(CONTAINER..=WATCHES).contains(&section.kind))
+            .extract_if(.., |section| !(CONTAINER..=DEEDS).contains(&section.kind))
             .collect::<Vec<_>>();
         if let Some(section) = unknown.iter().find(|section| section.flags & section::INCOMPAT != 0) {
             return Err(Damage::new(What::Section(section.kind), Fault::Incompat(u64::from(section.flags))));
@@ -403,6 +414,10 @@ impl Model {
         if sections.iter().any(|section| section.kind == WATCHES) {
             container.watch(&read::<List<Watch, HOLDERS_MAX>>(&sections, WATCHES)?.0);
         }
+        let deeds = match sections.iter().any(|section| section.kind == DEEDS) {
+            true => read::<List<Deed, DEEDS_MAX>>(&sections, DEEDS)?.0,
+            false => Vec::new(),
+        };
         Ok(Model {
             container,
             table: read(&sections, DISKS)?,
@@ -410,6 +425,7 @@ impl Model {
             volumes: read::<List<Volume, VOLUMES_MAX>>(&sections, VOLUMES)?.0,
             freed: read::<List<Freed, FREED_RUNS_MAX>>(&sections, FREED)?.0,
             change: read_change(&sections)?,
+            deeds,
             unknown,
             read_only,
         })

@@ -8,7 +8,6 @@ use crate::base::epoch::{Epoch, Order};
 use crate::base::failure::Kind;
 use crate::base::hash::Hash128;
 use crate::base::limits::SLOT_BYTES_MAX;
-use crate::base::sorted::sort;
 use crate::base::units::{Bytes, SECTOR_BYTES};
 use crate::engine::guard::Act;
 use crate::format::history::Ring;
@@ -19,7 +18,7 @@ use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::look::read_long;
-use crate::run::report::{BackedUp, Changed, History, HistoryLine, TakeoverLine, Takeovers};
+use crate::run::report::{BackedUp, Changed, History, HistoryLine};
 use crate::run::scene::Scene;
 use crate::volume::choose::Chosen;
 use crate::volume::discover::Found;
@@ -66,13 +65,13 @@ impl std::fmt::Display for Which {
 }
 
 /// A model that is kept, and on which disks.
-struct Kept {
-    image: SlotImage,
+pub(super) struct Kept {
+    pub(super) image: SlotImage,
     disks: Vec<u16>,
 }
 
 /// All models that the rings and slots of a container's disks keep, newest first.
-fn kept(scene: &Scene, found: &Found) -> Vec<Kept> {
+pub(super) fn kept(scene: &Scene, found: &Found) -> Vec<Kept> {
     let mut all: BTreeMap<(Order, Hash128), Kept> = BTreeMap::new();
     for read in &found.disks {
         let number = read.labelled.label.number.0;
@@ -118,73 +117,7 @@ fn line(kept: &Kept, present: &Chosen) -> Option<HistoryLine> {
     })
 }
 
-/// When a container came to who has it, and how.
-pub(super) struct Since {
-    /// The wall time of that change; empty when no model is kept that is so old.
-    pub at: String,
-    /// Who made it.
-    pub by: String,
-    /// In words.
-    pub words: String,
-}
-
 impl Context {
-    /// Since when a container has the kind and the owner that it has, as far back as models are kept.
-    pub(super) fn since(&self, scene: &Scene, found: &Found, present: &Chosen) -> Since {
-        let whose =
-            |model: &Model| (model.container.kind, model.container.owner.as_ref().map(|owner| owner.node));
-        let now = whose(&present.model);
-        let models = kept(scene, found).into_iter().filter_map(|kept| {
-            let of_it = kept.image.header.order <= present.image.header.order;
-            Model::decode(&kept.image.body).ok().filter(|_| of_it)
-        });
-        // Newest first: the last of those that are alike is the one by which it changed hands, if there is one before it, or it is the
-        // first of all.
-        let mut models = models.peekable();
-        let mut first = None;
-        while let Some(model) = models.next_if(|model| whose(model) == now) {
-            first = Some(model.change);
-        }
-        let first = first.unwrap_or_else(|| present.model.change.clone());
-        if models.peek().is_none() && first.kind != ChangeKind::Create {
-            let words = format!("before {}: what was done then is not kept any more", first.at);
-            return Since { at: String::new(), by: String::new(), words };
-        }
-        Since {
-            at: first.at.to_string(),
-            by: first.by.map_or(String::new(), |by| by.to_string()),
-            words: first.text,
-        }
-    }
-
-    /// Every takeover that is kept, of this container or of all that are here, newest first: from whom, by whom, on which evidence.
-    pub fn takeovers(&self, name: Option<&str>) -> Result<Takeovers, RunError> {
-        let scene = self.look_for_members()?;
-        let one = name.map(|name| find(&scene, name).map(|(found, _)| found.id)).transpose()?;
-        let mut answer = Takeovers::default();
-        for found in scene.containers.iter().filter(|found| one.is_none_or(|id| id == found.id)) {
-            let Ok(chosen) = &found.chosen else {
-                answer.unread.push(found.id.to_string());
-                continue;
-            };
-            let models = kept(&scene, found).into_iter().filter_map(|kept| {
-                let model = Model::decode(&kept.image.body).ok()?;
-                Some((kept.image.header.order, model))
-                    .filter(|(_, model)| model.change.kind == ChangeKind::Takeover)
-            });
-            answer.takeovers.extend(models.map(|(order, model)| TakeoverLine {
-                at: model.change.at.to_string(),
-                container: chosen.model.container.name.to_string(),
-                epoch: order.epoch.0,
-                by: model.change.by.map_or(String::new(), |by| by.to_string()),
-                words: model.change.text,
-            }));
-        }
-        sort(&mut answer.takeovers);
-        answer.takeovers.reverse();
-        Ok(answer)
-    }
-
     /// `history NAME [--compare G1 [G2]]`; without G2 the present model is compared.
     pub fn history(&self, name: &str, compare: Option<(Which, Option<Which>)>) -> Result<History, RunError> {
         let scene = self.look_for_members()?;

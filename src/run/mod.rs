@@ -15,6 +15,7 @@ pub mod container;
 pub mod context;
 pub mod daemon;
 pub mod deactivate;
+mod deeds;
 pub mod deletion;
 pub mod disk_beats;
 pub mod failure;

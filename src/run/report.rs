@@ -396,15 +396,19 @@ pub struct VolumeDown {
     pub why: String,
 }
 
-/// One takeover.
+/// One change of whose a container is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct TakeoverLine {
+pub struct DeedLine {
     /// When; people's time.
     pub at: String,
     /// Of which container.
     pub container: String,
-    /// The epoch that began with it.
+    /// Its epoch; a takeover begins one.
     pub epoch: u64,
+    /// Its generation.
+    pub generation: u64,
+    /// `founded`, `given` or `taken`, which a node that was counted out is too.
+    pub how: &'static str,
     /// Which machine did it.
     pub by: String,
     /// From whom, on which evidence, and why.
@@ -428,9 +432,11 @@ pub struct DeadLine {
 
 /// The answer to `evms-fence history`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Takeovers {
+pub struct Deeds {
     /// Newest first.
-    pub takeovers: Vec<TakeoverLine>,
+    pub deeds: Vec<DeedLine>,
+    /// What somebody should know of them, a sentence each.
+    pub notes: Vec<String>,
     /// Containers of which no model could be read.
     pub unread: Vec<String>,
 }

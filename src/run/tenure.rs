@@ -10,25 +10,26 @@ use crate::run::ask;
 use crate::run::change::{find, sound};
 use crate::run::company::Company;
 use crate::run::context::Context;
+use crate::run::deeds::since;
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
 use crate::run::report::{FenceLine, HolderLine, Tenure};
-use crate::run::scene::{Scene, Seen};
+use crate::run::scene::Seen;
 use crate::run::takeover::{self, called};
 use crate::volume::check::kind_word;
 use crate::volume::choose::Chosen;
-use crate::volume::discover::{Found, Sighting};
+use crate::volume::discover::Sighting;
 
 impl Context {
     /// `why NAME` of a container.
     pub fn tenure(&self, name: &str) -> Result<Tenure, RunError> {
         let scene = self.look_for_members()?;
-        let (found, chosen) = find(&scene, name)?;
+        let (_, chosen) = find(&scene, name)?;
         // What is standalone asks no daemon.
         let alone = chosen.model.container.cluster.is_none();
         let status = if alone { None } else { ask::status("").ok() };
         let agents = if alone { Vec::new() } else { ask::agents("").unwrap_or_default() };
-        Ok(self.of(&scene, (found, chosen), &status, &agents))
+        Ok(self.of(chosen, &status, &agents))
     }
 
     /// The same of every container of the cluster whose evmsd said this, and which of them cannot be told of.
@@ -49,7 +50,7 @@ impl Context {
                             chosen.model.container.name
                         ));
                     }
-                    told.push(self.of(&scene, (found, chosen), &status, &agents));
+                    told.push(self.of(chosen, &status, &agents));
                 }
                 Ok(_) => (),
             }
@@ -58,15 +59,9 @@ impl Context {
         Ok((told, unclear))
     }
 
-    fn of(
-        &self,
-        scene: &Scene,
-        (found, chosen): (&Found, &Chosen),
-        status: &Option<Status>,
-        agents: &[AgentLine],
-    ) -> Tenure {
+    fn of(&self, chosen: &Chosen, status: &Option<Status>, agents: &[AgentLine]) -> Tenure {
         let container = &chosen.model.container;
-        let since = self.since(scene, found, chosen);
+        let since = since(&chosen.model);
         let order = chosen.image.header.order;
         let agents = of_holders(container, status, agents);
         Tenure {

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::gather::Gather;
 use crate::base::id::{DiskId, DiskNumber, RegionId, VolumeId};
 use crate::base::limits::{
-    CHANGE_TEXT_BYTES_MAX, DISK_NUMBER_MAX, DISKS_MAX, EXTENT_BYTES_MAX, EXTENT_BYTES_MIN, FREED_RUNS_MAX,
-    HOLDERS_MAX, RELEASED_DISKS_MAX, RUNS_PER_REGION_MAX, SECTIONS_MAX, VOLUMES_MAX, WWID_BYTES_MAX,
+    CHANGE_TEXT_BYTES_MAX, DEED_TEXT_BYTES_MAX, DEEDS_MAX, DISK_NUMBER_MAX, DISKS_MAX, EXTENT_BYTES_MAX,
+    EXTENT_BYTES_MIN, FREED_RUNS_MAX, HOLDERS_MAX, RELEASED_DISKS_MAX, RUNS_PER_REGION_MAX, SECTIONS_MAX,
+    VOLUMES_MAX, WWID_BYTES_MAX,
 };
 use crate::base::name::Name;
 use crate::base::small_map::SmallMap;
@@ -22,7 +23,7 @@ mod broken;
 pub use broken::{Broken, Whose, kind_word};
 
 /// Sections that every model has; see `format::model`.
-const SECTIONS_KNOWN: usize = 6;
+const SECTIONS_KNOWN: usize = 8;
 
 /// A model, with what many laws look up.
 struct Facts<'a> {
@@ -77,6 +78,7 @@ fn counts(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
     let model = facts.model;
     let members = model.table.disks.iter().filter(|disk| disk.is_member()).count();
     let old_set = model.table.old_set.as_ref().map_or(0, |old| old.disks.len());
+    let longest = model.deeds.iter().map(|deed| deed.text.len()).max().unwrap_or(0);
     let limits = [
         ("disks", members, DISKS_MAX),
         ("disks that were removed", model.table.disks.len() - members, RELEASED_DISKS_MAX),
@@ -86,6 +88,8 @@ fn counts(facts: &Facts<'_>, broken: &mut Vec<Broken>) {
         ("volumes", model.volumes.len(), VOLUMES_MAX),
         ("freed runs", model.freed.len(), FREED_RUNS_MAX),
         ("bytes in the sentence about its last change", model.change.text.len(), CHANGE_TEXT_BYTES_MAX),
+        ("deeds", model.deeds.len(), DEEDS_MAX),
+        ("bytes in the sentence of a deed", longest, DEED_TEXT_BYTES_MAX),
         ("sections", model.unknown.len() + SECTIONS_KNOWN, SECTIONS_MAX),
     ];
     for (what, count, most) in limits {

@@ -8,12 +8,13 @@ use core::fmt;
 
 use crate::base::limits::{CHANGE_TEXT_BYTES_MAX, NAME_BYTES_MAX};
 use crate::base::units::{BLOCK_BYTES, Bytes};
+use crate::format::model::deed::DEED_BYTES_MAX;
 use crate::format::model::{LINEAR_VOLUME_BYTES_MAX, Model};
 
-/// Kept back for what every change may add: the longest sentence about it and a name, and length fields that grow.
-pub const SPARE_BYTES: u64 = 512;
+/// Kept back for what every change may add: the longest sentence about it and a name, a deed, and length fields that grow.
+pub const SPARE_BYTES: u64 = 1536;
 
-const _: () = assert!(CHANGE_TEXT_BYTES_MAX + NAME_BYTES_MAX + 64 < SPARE_BYTES as usize);
+const _: () = assert!(CHANGE_TEXT_BYTES_MAX + NAME_BYTES_MAX + DEED_BYTES_MAX + 64 < SPARE_BYTES as usize);
 
 /// How full a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,14 @@ pub fn room(slot: Bytes, model: &Model) -> Fill {
     let percent = u128::from(used).saturating_mul(100).div_ceil(u128::from(slot.0.max(1)));
     let percent = u64::try_from(percent).unwrap_or(u64::MAX);
     Fill { used: Bytes(used), of: slot, percent, linear_volumes_left: left }
+}
+
+/// What is told gives way to what is: the oldest deeds go where a model would not fit its slot with them.
+pub fn give_way(model: &mut Model, slot: Bytes) {
+    // At most [`DEEDS_MAX`](crate::base::limits::DEEDS_MAX) rounds.
+    while !model.deeds.is_empty() && !room(slot, model).fits() {
+        model.deeds.remove(0);
+    }
 }
 
 impl Fill {
@@ -63,9 +72,11 @@ impl fmt::Display for Fill {
 mod tests {
     use super::*;
     use crate::base::dice::Dice;
+    use crate::base::epoch::{Epoch, Generation, Order};
     use crate::base::id::{DiskNumber, RegionId, VolumeId};
     use crate::base::name::Name;
     use crate::base::units::{Extents, MIB, Sectors};
+    use crate::format::model::deed::{self, Entry};
     use crate::format::model::{ObjectRef, Region, Run, Volume};
     use crate::volume::check;
     use crate::volume::plan::fixture;
@@ -97,6 +108,24 @@ mod tests {
         let fill = room(Bytes(4 * MIB), &model);
         assert!(fill.fits() && fill.percent < 50, "{fill}");
         assert_eq!(Model::decode(&model.encode().unwrap()).unwrap(), model);
+    }
+
+    #[test]
+    fn a_full_slot_forgets_the_oldest_deeds_and_takes_the_change() {
+        let order = Order { epoch: Epoch(9), generation: Generation(9) };
+        let mut model = full(20);
+        for _ in 0..3 {
+            let Model { deeds, container, change, .. } = &mut model;
+            let entry = Entry { order, why: change.kind, words: "given away", by: None, at: change.at };
+            deed::enter(deeds, container, entry);
+        }
+        let used = room(Bytes(4 * MIB), &model).used;
+        for (less, left) in [(0, 3), (1, 2), (2000, 0)] {
+            let mut kept = model.clone();
+            give_way(&mut kept, Bytes(used.0 - less));
+            assert_eq!(kept.deeds, model.deeds[3 - left..], "{less} bytes less");
+            assert_eq!(Model { deeds: model.deeds.clone(), ..kept }, model, "nothing else goes");
+        }
     }
 
     #[test]

@@ -134,7 +134,7 @@ With options in it the file has to be root's alone (chmod 600). Read when evmsd 
 
 const HELP_FENCE: &str = "\
 usage: evms-fence status [--node NODE] [--json]
-       evms-fence history [CONTAINER] [--json]
+       evms-fence history [CONTAINER] [--all] [--json]
        evms-fence --help | --version
 
 Tells through which gates the I/O of a node's cluster volumes flows, which of them are closed, since when and why, and
@@ -143,10 +143,12 @@ How each disk under them takes the node's beats: one small write in a second, by
 do not hear it on the network. Of this node also what was lost while it was in use: it is put aside, its I/O fails, and
 who has it open is told. And which fence agents the node has for others, and what the last call of them came to; evmsd
 calls them (evmsd --help).
-history: every takeover that the containers' disks keep, newest first: from whom, by whom, on which evidence and why.
+history: every takeover of the containers that are here, newest first: from whom, by whom, on which evidence and why.
+They stand in the container itself, the last 64 changes of whose it is.
 To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be
 taken for fenced on the strength of it.
 
+  --all         whatever changed whose it is: founded and given too
   --node NODE   ask the evmsd of that node
   --json        print it for programs
 ";

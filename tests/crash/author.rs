@@ -101,6 +101,7 @@ pub fn first_model(numbers: &[u16], layout: &Layout) -> Model {
             by: None,
             at: WallTime::default(),
         },
+        deeds: Vec::new(),
         unknown: vec![padding(0, 0, 0)],
         read_only: false,
     }
@@ -114,7 +115,7 @@ fn old_set(model: &Model) -> OldSet {
 impl Author for Script {
     type Refusal = &'static str;
 
-    fn open(&mut self, found: Option<&Chosen>) -> Result<(Mandate, Model), &'static str> {
+    fn open(&mut self, found: Option<&Chosen>, _: Order) -> Result<(Mandate, Model), &'static str> {
         let mut model = match (found, &self.task) {
             (None, Task::Found(numbers)) => first_model(numbers, &self.layout),
             (Some(chosen), _) => chosen.model.clone(),

@@ -16,6 +16,7 @@ use evms::format::history::Record;
 use evms::format::intent::Intent;
 use evms::format::label::Label;
 use evms::format::layout::{Layout, Recipe};
+use evms::format::model::deed::Deed;
 use evms::format::model::{
     Change, ChangeKind, Container, ContainerKind, Disk, DiskState, DiskTable, Freed, Holder, Model,
     ObjectRef, OldSet, Owner, Region, Run, Volume,
@@ -225,6 +226,7 @@ pub fn model() -> Model {
             Freed { run: run(3, 0, 1), generation: Generation(301) },
         ],
         change: change(ChangeKind::Change, "volume old deleted"),
+        deeds: vec![],
         unknown: vec![unknown(0)],
         read_only: false,
     }
@@ -275,6 +277,42 @@ pub fn model_opening() -> Model {
 pub fn model_watched() -> Model {
     let mut model = model();
     model.container.holders[0].watchdog_ms = 5000;
+    model
+}
+
+/// By `sha256sum`, of the bytes that FORMAT.md gives the deed before.
+const DEED_2: [u8; 16] =
+    [0x4c, 0x73, 0xc2, 0x55, 0x1a, 0x97, 0x29, 0x05, 0xc5, 0x20, 0x52, 0x96, 0x4b, 0x3d, 0xad, 0x69];
+
+/// One that was founded, given and taken; its first deeds gave way.
+pub fn model_deeds() -> Model {
+    let mut model = model();
+    let order = |generation| Order { epoch: Epoch(5 << 16 | 2), generation: Generation(generation) };
+    let owner = model.container.owner.clone();
+    model.deeds = vec![
+        Deed {
+            number: 2,
+            order: order(200),
+            kind: ContainerKind::Deported,
+            owner: None,
+            why: ChangeKind::Change,
+            text: "made deported".into(),
+            by: None,
+            at: WallTime { seconds: 1_795_392_000 },
+            before: Hash128([0xd1; 16]),
+        },
+        Deed {
+            number: 3,
+            order: order(302),
+            kind: ContainerKind::Private,
+            owner,
+            why: ChangeKind::Takeover,
+            text: "taken over from n2 by an administrator's word that it is off: fire".into(),
+            by: Some(name("n1")),
+            at: WallTime { seconds: 1_795_392_200 },
+            before: Hash128(DEED_2),
+        },
+    ];
     model
 }
 

@@ -13,6 +13,7 @@ use crate::volume::commit::lane::{Holding, Lane, LaneState, Member};
 use crate::volume::commit::opening::Me;
 use crate::volume::commit::stamp::Stamp;
 use crate::volume::mistake::Rules;
+use crate::volume::room;
 use crate::volume::votes::Quorum;
 
 /// A container held open.
@@ -91,9 +92,14 @@ pub(super) fn smallest_slot(lanes: &[Lane], targets: &SmallSet<DiskNumber>) -> B
 impl Commit {
     /// Begins to commit `model` as the next generation; with `keep`, the model before goes to the history rings.
     /// The session comes back with the verdict. On refusal it comes back at once.
-    pub fn new(mut session: Session, model: Model, keep: bool) -> Result<Commit, Box<(Session, TooLarge)>> {
+    pub fn new(
+        mut session: Session,
+        mut model: Model,
+        keep: bool,
+    ) -> Result<Commit, Box<(Session, TooLarge)>> {
         let targets = accept::targets(&model);
         let room = smallest_slot(&session.lanes, &targets);
+        room::give_way(&mut model, room);
         let image = session.stamp().image(&model);
         let Some(image) = image.filter(|image| image.header.slot_bytes() <= room) else {
             let needed = model

@@ -64,6 +64,7 @@ fn blank(ask: &CreateContainer, id: ContainerId, owner: Option<Owner>, asker: &A
         volumes: Vec::new(),
         freed: Vec::new(),
         change: Change { kind: ChangeKind::Create, text: String::new(), by: None, at: asker.at },
+        deeds: Vec::new(),
         unknown: Vec::new(),
         read_only: false,
     }

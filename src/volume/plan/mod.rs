@@ -8,6 +8,7 @@ use crate::base::limits::CHANGE_TEXT_BYTES_MAX;
 use crate::base::name::Name;
 use crate::base::time::WallTime;
 use crate::base::units::Bytes;
+use crate::format::model::deed::{self, Entry};
 use crate::format::model::{Change, ChangeKind, ContainerKind, DiskState, Model};
 use crate::volume::check::{self, Broken};
 use crate::volume::mistake::{Rules, breaks};
@@ -65,8 +66,19 @@ pub fn create(ask: &CreateContainer, id: ContainerId, asker: &Asker) -> Result<M
     Ok(model)
 }
 
-/// The model that follows `model`, which was committed as `at`, when `asker` gets what it requests. Disks that cannot
-/// be reached must have been marked by [`mark_absent`] before, so that nothing new is laid on them.
+/// Enters into a model that is to be committed as `order` that it was founded: nobody knows its epoch before.
+pub fn found(model: &mut Model, order: Order) {
+    let Change { kind, text, by, at } = model.change.clone();
+    deed::enter(
+        &mut model.deeds,
+        &model.container,
+        Entry { order, why: kind, words: &text, by: by.as_ref(), at },
+    );
+}
+
+/// The model that follows `model` when `asker` gets what it requests: `at` is the generation that `model` was committed with, and the
+/// epoch that the next one is to be committed in. Disks that cannot be reached must have been marked by [`mark_absent`] before, so that
+/// nothing new is laid on them.
 pub fn plan(
     model: &Model,
     at: Order,
@@ -99,6 +111,7 @@ pub fn plan(
                 _ => ChangeKind::Change,
             };
             draft.model.change = change(kind, &words, asker);
+            enter(model, &mut draft.model, Order { generation: next, ..at }, &words);
             proofread(act, &draft.model)?;
             Ok(Outcome::Next(Box::new(Planned { model: draft.model, words })))
         }
@@ -189,9 +202,19 @@ fn proofread(act: &'static str, model: &Model) -> Result<(), Refusal> {
     })
 }
 
+/// What changes whose a container is, or counts somebody out of it, is entered into its deeds, with all its words.
+fn enter(before: &Model, model: &mut Model, order: Order, words: &str) {
+    let owner = |model: &Model| model.container.owner.as_ref().map(|owner| owner.node);
+    let hands = (before.container.kind, owner(before)) != (model.container.kind, owner(model));
+    let Change { kind, by, at, .. } = &model.change;
+    if hands || *kind == ChangeKind::Takeover {
+        let entry = Entry { order, why: *kind, words, by: by.as_ref(), at: *at };
+        deed::enter(&mut model.deeds, &model.container, entry);
+    }
+}
+
 fn change(kind: ChangeKind, words: &str, asker: &Asker) -> Change {
-    let end = (0..=CHANGE_TEXT_BYTES_MAX).rev().find(|&end| words.is_char_boundary(end)).unwrap_or(0);
-    let text = words.get(..end.min(words.len())).unwrap_or(words).to_owned();
+    let text = deed::cut(words, CHANGE_TEXT_BYTES_MAX).to_owned();
     Change { kind, text, by: asker.machine.name.clone(), at: asker.at }
 }
 

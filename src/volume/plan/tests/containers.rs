@@ -1,6 +1,7 @@
 //! Tests: requests about a container itself.
 
 use super::*;
+use crate::format::model::deed::Deed;
 use crate::volume::request::NewDisk;
 use fixture::create_request;
 
@@ -298,4 +299,41 @@ fn a_takeover_keeps_the_home_and_expels_who_held_it() {
     (nobodys.container.kind, nobodys.container.owner) = (ContainerKind::Deported, None);
     nobodys.container.holders.clear();
     assert!(ask(&nobodys, owner.node, &taker).is_err());
+}
+
+/// R1: since when, by whom and on which evidence stands in the model, for as long as there is room; what changes nobody's hands leaves none.
+#[test]
+fn whoever_gets_it_leaves_a_deed() {
+    let mut model = made(|_| ()).unwrap();
+    super::super::found(&mut model, at(1));
+    let reason = format!("taken over from n1: {}", "r".repeat(300));
+    let takeover = Request::Takeover { from: asker(1, 1).machine.node, words: reason.clone(), admit: None };
+    for (request, who) in [
+        (make("x", mib(4), None, &[]), asker(1, 1)),
+        (takeover, asker(2, 7)),
+        (hand(None, Some(ContainerKind::Deported)), asker(2, 7)),
+        (hand(None, Some(ContainerKind::Private)), asker(3, 3)),
+        (Request::Admit { watchdog_ms: 9 }, asker(3, 3)),
+        (delete("x"), asker(3, 3)),
+    ] {
+        let Ok(Outcome::Next(next)) = ask_as(&model, &request, &who) else { panic!("{request:?}") };
+        model = next.model;
+    }
+    let owner = |deed: &Deed| deed.owner.as_ref().map(|owner| owner.node);
+    let told = model.deeds.iter().map(|deed| (deed.why, deed.kind, owner(deed))).collect::<Vec<_>>();
+    let node = |number| Some(asker(number, 1).machine.node);
+    let (given, private) = (ChangeKind::Change, ContainerKind::Private);
+    assert_eq!(
+        told,
+        [
+            (ChangeKind::Create, private, node(1)),
+            (ChangeKind::Takeover, private, node(2)),
+            (given, ContainerKind::Deported, None),
+            (given, private, node(3)),
+        ]
+    );
+    assert_eq!(model.deeds[1].text, reason, "and not cut to what a change has room for");
+    assert_eq!(deed::broken_at(&model.deeds), None);
+    let read = Model::decode(&model.encode().unwrap()).unwrap();
+    assert_eq!(read, model);
 }
