@@ -12,6 +12,7 @@ use evms::run::live::aside;
 use evms::run::report::{DeadLine, DeedLine, Deeds};
 use serde_json::{Value, json};
 
+use crate::evms::print;
 use crate::evms::print_status::span;
 use crate::evms::table::{Table, clean};
 use crate::evms::words::{BadWords, Opt, Words, flag, value};
@@ -29,6 +30,8 @@ const SILENT_MS: u64 = 10_000;
 
 const HELP: &str = "\
 usage: evms-fence status [--node NODE] [--json]
+       evms-fence suspend CONTAINER [--json]
+       evms-fence resume CONTAINER [--json]
        evms-fence history [CONTAINER] [--all] [--json]
        evms-fence --help | --version
 
@@ -38,6 +41,9 @@ How each disk under them takes the node's beats: one small write in a second, by
 do not hear it on the network. Of this node also what was lost while it was in use: it is put aside, its I/O fails, and
 who has it open is told. And which fence agents the node has for others, and what the last call of them came to; evmsd
 calls them (evmsd --help).
+suspend: closes the gates of a cluster's container, everywhere where it has some: what uses its volumes waits, without an
+error, until resume. It stands in the container, and outlives boots and takeovers. Refused where a node has its root or
+its swap on it.
 history: every takeover of the containers that are here, newest first: from whom, by whom, on which evidence and why.
 They stand in the container itself, the last 64 changes of whose it is.
 To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be
@@ -85,9 +91,35 @@ pub fn run(words: &[&str]) -> Exit {
         [verb, more, ..] if verb == "status" => {
             out::refuse(NAME, &BadWords::Surplus { word: more.clone(), verb: [NAME, " status"].concat() })
         }
+        [verb, more @ ..] if verb == "suspend" || verb == "resume" => suspend(&words, verb, more),
         [verb, more @ ..] if verb == "history" && more.len() < 2 => history(&words, more.first()),
         _ => out::refuse(NAME, &NotInThisBuild),
     }
+}
+
+fn suspend(words: &Words, verb: &str, names: &[String]) -> Exit {
+    let verb_word = || [NAME, " ", verb].concat();
+    let option =
+        ["--node", "--all"].into_iter().find(|option| words.has(option) || words.one(option).is_some());
+    let bad = match (names, option) {
+        (_, Some(option)) => BadWords::Surplus { word: option.into(), verb: verb_word() },
+        ([], None) => BadWords::Missing { verb: verb_word(), what: "CONTAINER" },
+        ([name], None) => {
+            let done = Context::new(Options::default()).and_then(|mut context| match verb {
+                "suspend" => context.container_suspend(name),
+                _ => context.container_resume(name),
+            });
+            return match done {
+                Ok(done) if words.has("--json") => {
+                    out::finish(NAME, out::json(&json!({ "evms": 1, "result": done })))
+                }
+                Ok(done) => out::finish(NAME, out::text(&print::changed(&done))),
+                Err(error) => out::refuse(NAME, &error),
+            };
+        }
+        ([_, more, ..], None) => BadWords::Surplus { word: more.clone(), verb: verb_word() },
+    };
+    out::refuse(NAME, &bad)
 }
 
 fn history(words: &Words, container: Option<&String>) -> Exit {
@@ -191,7 +223,13 @@ fn in_words(gates: &GatesLine) -> String {
         0 => "none: nothing follows on the keeper's own death".to_string(),
         ms => format!("bites {} after it was fed last", span(ms)),
     };
-    let quorum = if gates.quorate { "yes" } else { "NO: gates are closed; see: evms why" };
+    let quorum = match gates.quorate {
+        true => format!("yes, by view {}", gates.view),
+        false if gates.view.is_empty() => {
+            "NO, and not yet since evmsd began: gates are closed; see: evms why".into()
+        }
+        false => format!("NO, not since view {}: gates are closed; see: evms why", gates.view),
+    };
     let mut text = format!("quorum    {quorum}\nkeeper    {keeper}\nwatchdog  {watchdog}\n");
     if gates.gates.is_empty() {
         return text + "gates     none: no volume of a cluster's container is active here\n";
@@ -247,6 +285,7 @@ fn in_json(gates: &GatesLine, dead: &[DeadLine], agents: &[AgentLine]) -> Value 
             "state": gate.state,
             "since_ms": gate.since_ms,
             "closed": gate.closed,
+            "reasons": gate.reasons,
             "why": gate.why,
         })
     });
@@ -268,6 +307,7 @@ fn in_json(gates: &GatesLine, dead: &[DeadLine], agents: &[AgentLine]) -> Value 
     });
     json!({
         "quorate": gates.quorate,
+        "view": gates.view,
         "keeper": gates.keeper,
         "watchdog_ms": gates.watchdog_ms,
         "gates": all.collect::<Vec<_>>(),

@@ -20,7 +20,7 @@ mod containers;
 mod copies;
 mod globals;
 mod looking;
-mod print;
+pub mod print;
 mod print_active;
 mod print_info;
 pub mod print_status;

@@ -77,6 +77,10 @@ pub enum Request {
     Watchdog,
     /// The fence agents of the node, and what they said last.
     Agents,
+    /// Close the gates of a container that an administrator suspends by this epoch, and keep them closed; without one: may that be?
+    Suspend(ContainerId, Option<Epoch>),
+    /// By this epoch he lets it go on.
+    Resume(ContainerId, Epoch),
 }
 
 /// Gates of one container that are made and not open.
@@ -151,6 +155,8 @@ pub struct AgentLine {
 pub struct GatesLine {
     /// Does the node's lease last?
     pub quorate: bool,
+    /// The view by which it is quorate, or was last; empty when it never was.
+    pub view: String,
     /// Is there a keeper?
     pub keeper: bool,
     /// Milliseconds after which its watchdog bites; 0 without one.
@@ -193,8 +199,28 @@ pub struct GateLine {
     pub since_ms: u64,
     /// How often it was closed.
     pub closed: u64,
-    /// Why it is not open, in words; empty when it is.
+    /// All that keeps it from being open; empty when it is.
+    pub reasons: Vec<Reason>,
+    /// The same in words.
     pub why: String,
+}
+
+/// What keeps a gate closed. One of them is enough, and it opens when there is none (safety 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// An administrator suspended its container.
+    Administrator,
+    /// The node is not quorate.
+    Quorum,
+    /// Its container's disks were not read since the node is quorate again.
+    Epoch,
+    /// A watchdog was promised, and there is none.
+    Watchdog,
+    /// It is being taken away.
+    Leaving,
+    /// The kernel refuses.
+    Kernel,
 }
 
 /// As whom a command of a node's machine may act for its cluster.

@@ -28,6 +28,8 @@
 //!     7  the process that takes it away
 //!    12  it is open only where a watchdog bites
 //!        after so many milliseconds; 0 always
+//!    13  evmsd: the epoch by which an administrator
+//!        suspended its container; 0 where none did
 //! ```
 //! Orders are written by evmsd, and taken back by whoever takes a gate away; the rest belongs to the keeper.
 
@@ -85,6 +87,7 @@ const SINCE_AT: usize = 9;
 const ERRNO_AT: usize = 10;
 const CLOSINGS_AT: usize = 11;
 const PROMISED_AT: usize = 12;
+const SUSPENDED_AT: usize = 13;
 const NAME_AT: usize = 16;
 const NAME_WORDS: usize = NAME_BYTES / 8;
 const _: () = assert!(NAME_AT + NAME_WORDS == SLOT_WORDS);
@@ -500,6 +503,7 @@ impl Slot {
         self.set(EPOCH_AT, gate.epoch.0);
         self.set(LENGTH_AT, gate.length.0);
         self.set(PROMISED_AT, gate.watchdog_ms.into());
+        self.set(SUSPENDED_AT, 0);
         self.set(STANDING_AT, 0);
         self.set(ERRNO_AT, 0);
         self.set(CLOSINGS_AT, 0);
@@ -510,6 +514,26 @@ impl Slot {
         }
         self.set(LIFE_AT, self.life().wrapping_add(1));
         self.set(USE_AT, IN_USE);
+    }
+
+    /// An administrator suspended its container, by this epoch: it stays closed, whatever else would have it open.
+    pub fn suspend(self, epoch: Epoch) {
+        if let Some(word) = self.0.get(SUSPENDED_AT) {
+            word.fetch_max(epoch.0, Ordering::AcqRel);
+        }
+    }
+
+    /// By this epoch he let it go on; what was suspended by a newer one stays so.
+    pub fn resume(self, epoch: Epoch) {
+        if let Some(word) = self.0.get(SUSPENDED_AT) {
+            let older = |is: u64| (is < epoch.0).then_some(0);
+            let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, older);
+        }
+    }
+
+    /// Did an administrator suspend it?
+    pub fn is_suspended(self) -> bool {
+        self.get(SUSPENDED_AT) != 0
     }
 
     /// It is used so from now on, if it was so until now.

@@ -39,6 +39,7 @@ pub mod entropy;
 pub mod fence_note;
 pub mod file_system;
 mod folder;
+pub mod footing;
 pub mod front;
 pub mod gate_hand;
 pub mod gate_page;

@@ -1,7 +1,7 @@
 //! What the kernel says is mounted or swapped to, as seen by this process: `/proc/self/mountinfo`, `/proc/swaps`.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::host::device::{DeviceNumber, SysfsError};
@@ -45,7 +45,9 @@ impl InUse {
     /// device node they were mounted from, one of `nodes`.
     pub fn mounted_at(&self, number: DeviceNumber, nodes: &[String]) -> Vec<String> {
         let uses = |mount: &&Mount| {
-            mount.number == number || (mount.number.major == 0 && nodes.contains(&mount.source))
+            mount.number == number
+                || (mount.number.major == 0
+                    && (nodes.contains(&mount.source) || device_at(&mount.source) == Some(number)))
         };
         self.mounts.iter().filter(uses).map(|mount| mount.at.clone()).collect()
     }
@@ -62,10 +64,29 @@ impl InUse {
         Some(Mounted { at: PathBuf::from(&mount.at), kind: mount.kind.clone() })
     }
 
-    /// Is one of these device nodes swapped to?
-    pub fn is_swap(&self, nodes: &[String]) -> bool {
-        self.swaps.iter().any(|swap| nodes.contains(swap))
+    /// Is the device of this number, which has these nodes among others, swapped to? Or does a file lie on it that is?
+    pub fn is_swap(&self, number: DeviceNumber, nodes: &[String]) -> bool {
+        let is_it = |swap: &String| match swap.starts_with(NODES) {
+            true => nodes.contains(swap) || device_at(swap) == Some(number),
+            false => self.below(swap).is_some_and(|mount| mount.number == number),
+        };
+        self.swaps.iter().any(is_it)
     }
+
+    /// The mount that a file lies on, told by its path: a file system that hangs is not asked.
+    fn below(&self, file: &str) -> Option<&Mount> {
+        let holds = |mount: &&Mount| Path::new(file).starts_with(&mount.at);
+        self.mounts.iter().filter(holds).max_by_key(|mount| mount.at.len())
+    }
+}
+
+/// Where device nodes are.
+const NODES: &str = "/dev/";
+
+/// The device that a node is for; nothing where it is none.
+fn device_at(node: &str) -> Option<DeviceNumber> {
+    let metadata = fs::metadata(node).ok().filter(|_| node.starts_with(NODES))?;
+    metadata.file_type().is_block_device().then(|| DeviceNumber::of_rdev(metadata.rdev()))
 }
 
 fn first_word(line: &str) -> Option<String> {
@@ -123,6 +144,16 @@ mod tests {
         let in_use = InUse { mounts: mounts.into_iter().filter_map(mount_of).collect(), swaps: vec![] };
         assert_eq!(in_use.mounted_at(DeviceNumber { major: 8, minor: 2 }, &["/dev/sda2".into()]), ["/"]);
         assert_eq!(in_use.mounted_at(DeviceNumber { major: 8, minor: 3 }, &["/dev/sda3".into()]), ["/old"]);
+    }
+
+    #[test]
+    fn a_file_that_is_swapped_to_lies_on_its_mount() {
+        let mounts = ["1 1 8:1 / / rw - ext4 /dev/sda1 rw", "2 1 8:2 / /var rw - ext4 /dev/sda2 rw"];
+        let mounts = mounts.into_iter().filter_map(mount_of).collect();
+        let in_use = InUse { mounts, swaps: vec!["/var/swap".into(), "/dev/no-such-node".into()] };
+        let is = |minor| in_use.is_swap(DeviceNumber { major: 8, minor }, &[]);
+        assert_eq!((is(1), is(2), is(3)), (false, true, false));
+        assert!(in_use.is_swap(DeviceNumber { major: 8, minor: 9 }, &["/dev/no-such-node".into()]));
     }
 
     #[test]

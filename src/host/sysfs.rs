@@ -167,7 +167,7 @@ impl<'a> Walk<'a> {
                 .map(|name| holder(self.roots, name))
                 .collect(),
             mounted_at: self.in_use.mounted_at(number, &nodes),
-            swap: self.in_use.is_swap(&nodes),
+            swap: self.in_use.is_swap(number, &nodes),
         };
         let members = self.btrfs.iter().filter(|(member, _)| *member == kernel_name);
         let btrfs = members.map(|(_, uuid)| Holder { name: format!("btrfs {uuid}"), ..Holder::default() });

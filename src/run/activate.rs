@@ -91,6 +91,14 @@ impl Context {
         let written = chosen.image.header.configuration;
         let principal = self.principal(model.container.cluster);
         guard::refuse_outdated(&model.container, written, &principal).map_err(RunError::Denied)?;
+        if model.container.suspended {
+            return Err(RunError::say(
+                Kind::Refused,
+                format!(
+                    "container {name} is suspended by an administrator; nothing was activated; let it go on with: evms-fence resume {name}"
+                ),
+            ));
+        }
         // What no change may write is not given to users to write either.
         writable::refuse_newer(name, found)?;
         writable::refuse_strange_fronts(name, scene, found)?;

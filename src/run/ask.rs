@@ -5,7 +5,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::base::epoch::Epoch;
 use crate::base::failure::{Failure, Kind};
+use crate::base::id::ContainerId;
 use crate::format::control::{
     self, AgentLine, BadFrame, GatesLine, LENGTH_BYTES, OpenGates, PingLine, Question, Refusal, Reply,
     Request, Status, WarrantLine,
@@ -160,6 +162,25 @@ pub fn gates(node: &str) -> Result<GatesLine, AskError> {
     asking.ask(node, Request::Gates)?;
     match asking.answer()? {
         Reply::Gates(gates) => Ok(gates),
+        _ => Err(AskError::Strange(BadFrame::Value)),
+    }
+}
+
+/// Has a node close a container's gates, suspended by this epoch; without one asks whether it may be.
+pub fn suspend(node: &str, container: ContainerId, epoch: Option<Epoch>) -> Result<(), AskError> {
+    done(node, Request::Suspend(container, epoch))
+}
+
+/// Has a node let them go on.
+pub fn resume(node: &str, container: ContainerId, epoch: Epoch) -> Result<(), AskError> {
+    done(node, Request::Resume(container, epoch))
+}
+
+fn done(node: &str, request: Request) -> Result<(), AskError> {
+    let mut asking = Asking::begin()?;
+    asking.ask(node, request)?;
+    match asking.answer()? {
+        Reply::Done(_) => Ok(()),
         _ => Err(AskError::Strange(BadFrame::Value)),
     }
 }

@@ -293,7 +293,7 @@ impl Context {
             return Ok(already);
         }
         if let Some(request) = &errand.request {
-            in_use::refuse(&chosen.model, place, request)?;
+            in_use::refuse(&chosen.model, place, request, &self.called_here())?;
         }
         let mut disks = held.disks();
         disks.extend(errand.joining.iter().filter_map(|(seen, _)| seen.open.as_ref().ok()));

@@ -170,6 +170,11 @@ impl Context {
         Machine { node: self.machine.node, name: name.or_else(|| self.machine.name.clone()) }
     }
 
+    /// What people call this machine.
+    pub(super) fn called_here(&self) -> String {
+        self.named_machine().name.map_or_else(|| "this machine".into(), |name| name.to_string())
+    }
+
     /// Who asks, for the planner of a container of this cluster.
     pub fn asker(&self, cluster: ClusterId) -> Asker {
         Asker {

@@ -37,7 +37,8 @@ impl Context {
             }
         }
         let held = self.hold(name, Act::Delete)?;
-        in_use::refuse(&held.chosen()?.model, held.scene.place_of(&held.found), &Request::Delete)?;
+        let place = held.scene.place_of(&held.found);
+        in_use::refuse(&held.chosen()?.model, place, &Request::Delete, &self.called_here())?;
         let chosen = held.chosen()?;
         check::laws(&chosen.model).map_err(|broken| RunError::Unusable {
             name: format!("container {name}"),

@@ -6,6 +6,7 @@ use crate::base::name::Name;
 use crate::engine::guard::Place;
 use crate::format::model::Model;
 use crate::host::dm::Dm;
+use crate::host::openers;
 use crate::run::failure::RunError;
 use crate::run::live::Live;
 use crate::volume::request::Request;
@@ -30,6 +31,7 @@ fn needs(request: &Request) -> Down<'_> {
         }
         Request::Admit { .. }
         | Request::Withdraw
+        | Request::Suspend { .. }
         | Request::Expel { .. }
         | Request::Expand { .. }
         | Request::Readmit { .. }
@@ -39,8 +41,34 @@ fn needs(request: &Request) -> Down<'_> {
     }
 }
 
-/// Refuses a request on what is active here. Without device-mapper nothing is.
-pub fn refuse(model: &Model, place: Place, request: &Request) -> Result<(), RunError> {
+/// A volume of a container that somebody has open on this machine.
+struct Used {
+    path: String,
+    device: String,
+    by: String,
+}
+
+/// The first volume that is open here, and who has it so.
+fn used(model: &Model, dm: &mut Dm, live: &Live) -> Option<Used> {
+    model.volumes.iter().find_map(|volume| {
+        let listed = live.of(&stack::volume_uuid(model.container.id, volume))?;
+        let is_open = dm.status(&listed.name).ok()??.open_count > 0;
+        let users = openers::users(listed.number);
+        is_open.then(|| Used {
+            path: format!("{}/{}", model.container.name, volume.name),
+            device: format!("dm-{}", listed.number.minor),
+            by: if users.is_empty() {
+                "somebody who cannot be told from here".into()
+            } else {
+                users.join(", ")
+            },
+        })
+    })
+}
+
+/// Refuses a request on what is active on this machine, which people call so: whoever has it open is named. Without device-mapper
+/// nothing is active.
+pub fn refuse(model: &Model, place: Place, request: &Request, here: &str) -> Result<(), RunError> {
     let needs = needs(request);
     if matches!(needs, Down::Nothing) || place == Place::Images {
         return Ok(());
@@ -56,14 +84,23 @@ pub fn refuse(model: &Model, place: Place, request: &Request) -> Result<(), RunE
         Down::All => live.beginning(&volumes).chain(live.beginning(&gates)).map(|(_, listed)| listed).next(),
     };
     let Some(listed) = active else { return Ok(()) };
-    let what = match needs {
+    let what = match &needs {
         Down::Volume(name) => format!("{}/{name}", model.container.name),
         _ => model.container.name.to_string(),
     };
+    if let (Down::All, Some(Used { path, device, by })) = (needs, used(model, &mut dm, &live)) {
+        return Err(RunError::say(
+            Kind::Refused,
+            format!(
+                "volume {path} ({device}) is in use on {here}: {by}; it is active here and this cannot be done while it is; nothing was \
+                 written; unmount or close it, and then run: evms deactivate {what}",
+            ),
+        ));
+    }
     Err(RunError::say(
         Kind::Refused,
         format!(
-            "{what} is active here ({}) and this cannot be done while it is; nothing was written; first run: evms deactivate \
+            "{what} is active here, on {here} ({}), and this cannot be done while it is; nothing was written; first run: evms deactivate \
              {what}",
             listed.name
         ),

@@ -103,6 +103,7 @@ impl Wish {
         }
         // Others count on the watchdog that the container's disks tell of (safety 4.6).
         let covered = slot.is_used()
+            && !slot.is_suspended()
             && Reign::of(words).covers(slot.term(), clock::boot_now())
             && page.keeps_promise(slot);
         if covered { Wish::Open } else { Wish::Closed }

@@ -41,6 +41,7 @@ pub mod report;
 pub mod scene;
 pub mod strays;
 pub mod succession;
+pub mod suspend;
 pub mod take;
 pub mod takeover;
 pub mod tenure;

@@ -23,7 +23,7 @@ use crate::run::deactivate::Open;
 use crate::run::failure::RunError;
 use crate::run::live::keeping;
 use crate::run::scene::{Scene, Seen};
-use crate::volume::discover::Sighting;
+use crate::volume::discover::{Found, Sighting};
 
 /// Reads and judges all of them, once.
 pub fn run() -> Result<(), RunError> {
@@ -33,10 +33,11 @@ pub fn run() -> Result<(), RunError> {
     let warrant = cluster.warrant;
     let Some(page) = keeping::page() else { return Ok(()) };
     let closed = closed(page, warrant.lease.term());
-    if closed.is_empty() {
+    if closed.is_empty() && !page.kept().any(Slot::is_suspended) {
         return Ok(());
     }
     let scene = context.look_for_members()?;
+    scene.containers.iter().for_each(|found| heed_administrator(found, page));
     for (container, held) in closed {
         match judge(&context, &scene, page, (container, held), warrant) {
             Regained::Held(_) => go_on(&mut context, &scene, page, container, warrant),
@@ -61,6 +62,23 @@ fn go_on(context: &mut Context, scene: &Scene, page: GatePage, container: Contai
         }
         Err(why) => unclear(container, &why),
     }
+}
+
+/// Whether an administrator suspended it stands in the model: he may have said so, or taken it back, when this node could not be told.
+/// What he said by a newer epoch than this one counts more.
+fn heed_administrator(found: &Found, page: GatePage) {
+    let Ok(chosen) = &found.chosen else { return };
+    if !chosen.majority_read || !chosen.committed {
+        return;
+    }
+    let epoch = chosen.image.header.order.epoch;
+    for slot in page.of_container(found.id) {
+        match chosen.model.container.suspended {
+            true => slot.suspend(epoch),
+            false => slot.resume(epoch),
+        }
+    }
+    page.ring();
 }
 
 fn unclear(container: ContainerId, why: &dyn Display) {

@@ -69,6 +69,11 @@ pub(super) fn duties(context: &Context, cluster: &Cluster, found: &Found, asked:
         return Vec::new();
     }
     let container = &chosen.model.container;
+    if container.suspended {
+        // Nothing of it would come up, and an administrator is at it: whoever resumes it on another node takes it over first.
+        pending::end_if_idle(container.id);
+        return Vec::new();
+    }
     let mine = container.owner.as_ref().is_some_and(|owner| owner.node == context.machine.node);
     if chosen.committed && !mine {
         // Somebody else was quicker, unless this look is older than what another process of this node does.

@@ -100,6 +100,9 @@ impl Context {
                 }
             }
         }
+        if container.suspended {
+            return format!("an administrator suspended it; let it go on with: evms-fence resume {name}");
+        }
         let here = keeping::has_gates(container.id);
         match (container.kind, &container.owner) {
             (ContainerKind::Deported, _) | (ContainerKind::Private, None) => {

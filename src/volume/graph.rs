@@ -111,6 +111,7 @@ impl Graph {
         }
         let usage = alloc::usage(model, view.generation);
         let mut states = vec![kind_word(model.container.kind).to_owned()];
+        states.extend(model.container.suspended.then(|| "suspended".to_owned()));
         states.extend(view.states.iter().cloned());
         let name = model.container.name.to_string();
         let size = extents(model, usage.total);

@@ -103,6 +103,11 @@ pub enum Request {
     },
     /// Who asks has no gates of it any more.
     Withdraw,
+    /// An administrator closes it, or opens it again (safety 4.4).
+    Suspend {
+        /// Closed?
+        is: bool,
+    },
     /// A node that shared it is gone.
     Expel {
         /// Its machine.

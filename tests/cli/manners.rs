@@ -134,6 +134,8 @@ With options in it the file has to be root's alone (chmod 600). Read when evmsd 
 
 const HELP_FENCE: &str = "\
 usage: evms-fence status [--node NODE] [--json]
+       evms-fence suspend CONTAINER [--json]
+       evms-fence resume CONTAINER [--json]
        evms-fence history [CONTAINER] [--all] [--json]
        evms-fence --help | --version
 
@@ -143,6 +145,9 @@ How each disk under them takes the node's beats: one small write in a second, by
 do not hear it on the network. Of this node also what was lost while it was in use: it is put aside, its I/O fails, and
 who has it open is told. And which fence agents the node has for others, and what the last call of them came to; evmsd
 calls them (evmsd --help).
+suspend: closes the gates of a cluster's container, everywhere where it has some: what uses its volumes waits, without an
+error, until resume. It stands in the container, and outlives boots and takeovers. Refused where a node has its root or
+its swap on it.
 history: every takeover of the containers that are here, newest first: from whom, by whom, on which evidence and why.
 They stand in the container itself, the last 64 changes of whose it is.
 To fence another node by hand is not in this build: whatever else is asked is refused with code 7, and no node may be

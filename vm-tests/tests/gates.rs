@@ -410,7 +410,16 @@ fn who_leaves_takes_its_volumes_down_first(bench: &mut Bench) -> Result<(), Trou
 /// The next owner has it when nobody writes here any more, and not before.
 fn what_is_open_is_not_given_away(bench: &mut Bench) -> Result<(), Trouble> {
     let said = bench.one.run("evms container modify data --owner n2")?;
-    assert!(said.code != 0 && said.text().contains("is active here"), "{}", said.text());
+    assert!(said.code != 0 && said.text().contains("is active here, on n1"), "{}", said.text());
+    // Who has it open is named: node, volume, holder.
+    let held = bench.one.run(&format!("{{ evms container modify data --owner n2; }} 3<{VOLUME}"))?;
+    assert!(
+        held.code == 1
+            && held.text().contains("volume data/home (dm-")
+            && held.text().contains("in use on n1: process "),
+        "{}",
+        held.text()
+    );
     bench.one.ok("evms deactivate data")?;
     assert_eq!(bench.one.ok(GATES)?.trim(), "");
     bench.one.ok("evms container modify data --owner n2")?;

@@ -11,6 +11,7 @@ use vm_tests::network::Network;
 use vm_tests::scene::{self, Scene};
 use vm_tests::task::{Task, wait_until};
 use vm_tests::trouble::Trouble;
+use vm_tests::writer::{Writer, goes_on};
 
 const SIZE_MIB: u64 = 32;
 const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -48,6 +49,8 @@ fn what_was_up_comes_up_again() {
                 ("f28_all_lose_power_and_boot_at_once", all_lose_power),
                 ("f14_an_owner_that_is_back_at_once", an_owner_that_is_back_at_once),
                 ("what_was_taken_down_stays_down", what_was_taken_down_stays_down),
+                ("what_is_suspended_waits_everywhere", what_is_suspended_waits_everywhere),
+                ("nobody_suspends_what_he_stands_on", nobody_suspends_what_he_stands_on),
             ],
         )
     });
@@ -68,8 +71,8 @@ impl Bench<'_> {
         self.nodes[0].ok(&format!("evms container create pool --shared {shared}"))?;
         self.nodes[0]
             .ok("evms volume create data/home --size 8M && evms volume create pool/mail --size 8M")?;
-        self.nodes[0].ok("evms activate data")?;
-        self.nodes.iter_mut().try_for_each(|node| node.ok("evms activate pool").map(drop))
+        wait_until(&mut self.nodes[0], "evms activate data")?;
+        self.nodes.iter_mut().try_for_each(|node| wait_until(node, "evms activate pool"))
     }
 
     /// They lose their power at one moment, and boot with what their own disks kept.
@@ -141,8 +144,54 @@ fn what_was_taken_down_stays_down(bench: &mut Bench) -> Result<(), Trouble> {
     bench.nodes[0].ok(&format!("[ ! -e {HOME} ] && [ $(ls /var/lib/evms/up-* | wc -l) = 1 ]"))?;
     bench.nodes[1].ok(&format!("[ ! -e {POOL} ] && ! ls /var/lib/evms/up-*"))?;
     // And what is said now is said for the next boot.
-    bench.nodes[0].ok("evms activate data")?;
-    bench.nodes[1].ok("evms activate pool")?;
+    wait_until(&mut bench.nodes[0], "evms activate data")?;
+    wait_until(&mut bench.nodes[1], "evms activate pool")?;
     bench.lose_power(&[0])?;
+    bench.is_whole()
+}
+
+/// Each gate of the shared container is closed by an administrator, and the kernel says so too.
+const SUSPENDED: &str = "evms-fence status --json >/tmp/gates && grep -qE '\"reasons\":\\[\"administrator\"' /tmp/gates \
+                         && grep -q '\"state\":\"closed\"' /tmp/gates";
+
+/// Safety 4.4: what an administrator suspends waits on every node, without an error; a node that boots meanwhile finds it so, and so
+/// does a new evmsd; and it goes on when he says so, also where he could not be heard.
+fn what_is_suspended_waits_everywhere(bench: &mut Bench) -> Result<(), Trouble> {
+    let writer = Writer::start(&mut bench.nodes[1], "w", POOL, 0)?;
+    goes_on(&mut bench.nodes[1])?;
+    wait_until(&mut bench.nodes[0], "evms-fence suspend pool")?;
+    for node in &mut bench.nodes {
+        node.ok(SUSPENDED)?;
+    }
+    assert!(bench.nodes[0].ok("evms-fence suspend pool")?.contains("already so"));
+    let said = bench.nodes[1].run("evms activate pool")?;
+    assert!(said.code == 1 && said.text().contains("evms-fence resume pool"), "{}", said.text());
+    // The private one is not concerned.
+    let write = format!("dd if=/dev/zero of={HOME} bs=4096 count=1 oflag=direct conv=notrunc 2>&1");
+    bench.nodes[0].ok(&write)?;
+    let log = "cat /tmp/count";
+    let before = bench.nodes[1].ok(log)?;
+    bench.lose_power(&[2])?;
+    wait_until(&mut bench.nodes[2], QUORATE)?;
+    wait_until(&mut bench.nodes[2], "evms why pool | grep -q 'evms-fence resume pool'")?;
+    bench.nodes[2].ok(&format!("[ ! -e {POOL} ]"))?;
+    bench.nodes[1].ok(SUSPENDED)?;
+    assert_eq!(bench.nodes[1].ok(log)?, before, "nothing was written meanwhile");
+    wait_until(&mut bench.nodes[2], "evms-fence resume pool")?;
+    goes_on(&mut bench.nodes[1])?;
+    writer.enough(&mut bench.nodes[1])?;
+    wait_until(&mut bench.nodes[2], "evms activate pool")?;
+    bench.is_whole()
+}
+
+/// Safety 4.7: who suspended his own swap would have nothing left to resume it with; nothing is written then, on any node.
+fn nobody_suspends_what_he_stands_on(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.nodes[2].ok(&format!("mkswap {POOL} 2>&1 && swapon {POOL}"))?;
+    let said = bench.nodes[0].run("evms-fence suspend pool")?;
+    assert!(said.code == 1 && said.text().contains("n3 has its swap on it"), "{}", said.text());
+    bench.nodes[2].ok(&format!("swapoff {POOL}"))?;
+    bench.is_whole()?;
+    wait_until(&mut bench.nodes[0], "evms-fence suspend data")?;
+    wait_until(&mut bench.nodes[0], "evms-fence resume data")?;
     bench.is_whole()
 }

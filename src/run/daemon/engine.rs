@@ -46,6 +46,7 @@ pub struct Engine {
     settings: Settings,
     view: RefCell<Option<View>>,
     quorate: Cell<bool>,
+    view_of_lease: RefCell<String>,
     waiting: RefCell<VecDeque<Sender<Status>>>,
     /// How often something changed.
     changes: Cell<u64>,
@@ -70,6 +71,7 @@ impl Engine {
             settings,
             view: RefCell::new(None),
             quorate: Cell::new(false),
+            view_of_lease: RefCell::default(),
             waiting: RefCell::new(VecDeque::new()),
             changes: Cell::new(0),
             words: RefCell::new(None),
@@ -132,7 +134,10 @@ impl Engine {
                     self.changing.note_outdated();
                     continue;
                 }
-                Change::Quorate(number) => format!("quorate by view {number}"),
+                Change::Quorate(number) => {
+                    *self.view_of_lease.borrow_mut() = number.to_string();
+                    format!("quorate by view {number}")
+                }
                 Change::Inquorate => "not quorate".to_string(),
                 Change::Installed(view) => {
                     *self.view.borrow_mut() = Some(view.clone());
@@ -160,6 +165,17 @@ impl Engine {
     /// The view that this node installed last.
     pub fn view(&self) -> Option<View> {
         self.view.borrow().clone()
+    }
+
+    /// The view by which it is quorate, or was last.
+    pub fn view_of_lease(&self) -> String {
+        self.view_of_lease.borrow().clone()
+    }
+
+    /// The name of this node.
+    pub fn my_name(&self) -> String {
+        let Settings { roster, node, .. } = &self.settings;
+        roster.members.get(node).map_or_else(|| node.to_string(), |member| member.name.to_string())
     }
 
     /// The members of the view, the lowest number first.
@@ -207,8 +223,10 @@ impl Engine {
             }
             Request::Warrant => self.warrant().await,
             Request::OpenGates(wanted) => self.open_gates(wanted).await,
-            Request::Gates => Reply::Gates(self.gates.lines()),
+            Request::Gates => Reply::Gates(self.gate_lines()),
             Request::Agents => Reply::Agents(self.agent_lines()),
+            Request::Suspend(container, epoch) => self.suspend_gates(*container, *epoch).await,
+            Request::Resume(container, epoch) => self.resume_gates(*container, *epoch),
             Request::Watchdog => self.arm_watchdog().await,
             Request::Ping { node, bytes, count, at_once } => {
                 self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await
@@ -312,6 +330,7 @@ impl Engine {
                     Ok(roster) => self.adopt(roster).await,
                     Err(bad) => Reply::Refused(Refusal::Unknown, bad.to_string()),
                 },
+                Request::Suspend(..) | Request::Resume(..) => self.answer(&asked.request).await,
                 _ => Reply::Refused(Refusal::Unknown, "that is nothing that is kept".into()),
             };
             self.mail.answer(&asked, reply);

@@ -3,22 +3,29 @@
 //! process (`run::regain`): a disk that hangs holds no daemon.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use smol::Timer;
 
+use crate::base::epoch::Epoch;
+use crate::base::id::ContainerId;
 use crate::base::time::BootTime;
 use crate::engine::guard::keeping::Reign;
-use crate::format::control::{BeatLine, GateLine, GatesLine, OpenGates, Refusal, Reply};
+use crate::format::control::{BeatLine, GateLine, GatesLine, OpenGates, Reason, Refusal, Reply};
 use crate::host::beat_note::{self, BeatNote};
 use crate::host::clock;
+use crate::host::footing;
 use crate::host::gate_hand;
 use crate::host::gate_page::{Gate, GatePage, Member, NotKept, Slot, Standing};
 use crate::host::identity::BootId;
 use crate::host::keeper_process::{self, Beside};
 use crate::host::lease_page::Words;
+use crate::host::sysfs::Roots;
 use crate::run::daemon::engine::Engine;
 use crate::run::daemon::settings::Settings;
+use crate::volume::stack;
 
 /// How long a keeper may take to begin, and a gate to open.
 const LIMIT_MS: u64 = 3000;
@@ -43,6 +50,8 @@ pub struct Gates {
     /// Who this daemon started to beat on disks, and when another one may be at the earliest.
     beats: RefCell<Option<Beside>>,
     beats_next: Cell<BootTime>,
+    /// Containers that an administrator suspended in the life of this daemon, and by which epoch.
+    suspended: RefCell<BTreeMap<ContainerId, Epoch>>,
 }
 
 /// When disks were read last.
@@ -61,7 +70,8 @@ impl Gates {
         page.set_daemon(std::process::id(), settings.roster.configuration.timing.watchdog_ms);
         let (keeper, reader, read) = Default::default();
         let (beats, beats_next) = Default::default();
-        Ok(Gates { page, words, keeper, reader, read, beats, beats_next })
+        let suspended = RefCell::default();
+        Ok(Gates { page, words, keeper, reader, read, beats, beats_next, suspended })
     }
 
     /// Where the keeper hears a bell.
@@ -103,7 +113,8 @@ impl Gates {
     /// Has the disks of gates read that were not ordered to be open since this node is quorate again.
     fn see_to_closed(&self) {
         let (reign, now) = (self.reign(), clock::boot_now());
-        let closed = self.page.kept().any(|slot| slot.term() != reign.term);
+        // What an administrator suspended is read now and then: he may have let it go on when this node could not be told.
+        let closed = self.page.kept().any(|slot| slot.term() != reign.term || slot.is_suspended());
         if !closed || !reign.lasts(now) {
             return self.read.set(Tried::default());
         }
@@ -118,21 +129,8 @@ impl Gates {
     fn line(&self, slot: Slot) -> GateLine {
         let now = clock::boot_now();
         let reign = self.reign();
-        let why = match slot.standing() {
-            Standing::Open | Standing::Gone => String::new(),
-            Standing::Refused => gate_hand::words_of(slot.errno()).into(),
-            _ if slot.is_going() => "it is being taken away".into(),
-            _ if !reign.lasts(now) => "this node is not quorate".into(),
-            _ if !self.page.keeps_promise(slot) => {
-                "its container says that a watchdog watches this machine, and none does; bring /dev/watchdog back".into()
-            }
-            _ if slot.term() != reign.term => format!(
-                "its container's disks are read since this node is quorate again; if it stays so, the log of evmsd says of which that \
-                 did not go; bring them back, or give up what waits with: evms deactivate --fail {}",
-                slot.container()
-            ),
-            _ => String::new(),
-        };
+        let reasons = self.reasons(slot, reign, now);
+        let words = reasons.iter().map(|reason| in_words(*reason, slot)).collect::<Vec<_>>();
         GateLine {
             name: slot.name(),
             container: slot.container(),
@@ -140,20 +138,61 @@ impl Gates {
             state: word_of(slot.standing()).into(),
             since_ms: now.ms.saturating_sub(slot.since().ms),
             closed: slot.closings(),
-            why,
+            reasons,
+            why: words.join("; and "),
         }
     }
 
+    /// All that keeps a gate closed, as a set: each stands until what it speaks of is over (safety 4.4).
+    fn reasons(&self, slot: Slot, reign: Reign, now: BootTime) -> Vec<Reason> {
+        let is_open = matches!(slot.standing(), Standing::Open | Standing::Gone);
+        let quorate = reign.lasts(now);
+        let all = [
+            (slot.standing() == Standing::Refused, Reason::Kernel),
+            (slot.is_going(), Reason::Leaving),
+            (slot.is_suspended(), Reason::Administrator),
+            (!quorate, Reason::Quorum),
+            (!self.page.keeps_promise(slot), Reason::Watchdog),
+            // Who is being taken away has no order any more.
+            (quorate && !slot.is_going() && slot.term() != reign.term, Reason::Epoch),
+        ];
+        let stands = all.into_iter().filter(|(stands, _)| *stands && !is_open);
+        stands.map(|(_, reason)| reason).collect()
+    }
+
     /// All of them, for people.
-    pub fn lines(&self) -> GatesLine {
+    fn lines(&self, view: String) -> GatesLine {
         let now = clock::boot_now();
         GatesLine {
             quorate: self.reign().lasts(now),
+            view,
             keeper: self.page.has_keeper(now),
             watchdog_ms: self.page.watchdog_ms(),
             gates: self.page.all().map(|slot| self.line(slot)).collect(),
             beats: beat_note::read().into_iter().map(|note| beat_line(note, now)).collect(),
         }
+    }
+}
+
+fn in_words(reason: Reason, slot: Slot) -> String {
+    let container = slot.container();
+    match reason {
+        Reason::Kernel => gate_hand::words_of(slot.errno()).into(),
+        Reason::Leaving => "it is being taken away".into(),
+        Reason::Administrator => {
+            format!(
+                "an administrator suspended its container; let it go on with: evms-fence resume {container}"
+            )
+        }
+        Reason::Quorum => "this node is not quorate".into(),
+        Reason::Watchdog => {
+            "its container says that a watchdog watches this machine, and none does; bring /dev/watchdog back"
+                .into()
+        }
+        Reason::Epoch => format!(
+            "its container's disks are read since this node is quorate again; if it stays so, the log of evmsd says of which that \
+             did not go; bring them back, or give up what waits with: evms deactivate --fail {container}"
+        ),
     }
 }
 
@@ -177,6 +216,61 @@ fn word_of(standing: Standing) -> &'static str {
 }
 
 impl Engine {
+    /// The gates, for people.
+    pub fn gate_lines(&self) -> GatesLine {
+        self.gates.lines(self.view_of_lease())
+    }
+
+    /// Closes the gates of a container that an administrator suspends, and says when that is done; without an epoch whether it may be:
+    /// what this machine itself stands on is not taken from under it (safety 4.7).
+    pub async fn suspend_gates(&self, container: ContainerId, epoch: Option<Epoch>) -> Reply {
+        let Some(epoch) = epoch else {
+            return match footing::stands_on(&Roots::default(), &stack::volume_uuids(container)) {
+                Some(what) => {
+                    Reply::Refused(Refusal::Refused, format!("{} has {what} on it", self.my_name()))
+                }
+                None => Reply::Done("it may be".into()),
+            };
+        };
+        let page = self.gates.page;
+        self.gates.suspended.borrow_mut().insert(container, epoch);
+        page.of_container(container).for_each(|slot| slot.suspend(epoch));
+        fence(Ordering::SeqCst);
+        page.ring();
+        let ends = clock::boot_now().ms + LIMIT_MS;
+        while let Some(slot) = page.of_container(container).find(|slot| !slot.standing().is_shut()) {
+            if clock::boot_now().ms > ends {
+                let words = format!(
+                    "on {} the gate {} is {}: what was under way to its disk is not back; nothing new goes through",
+                    self.my_name(),
+                    slot.name(),
+                    word_of(slot.standing())
+                );
+                return Reply::Refused(Refusal::Refused, words);
+            }
+            Timer::after(STEP).await;
+        }
+        Reply::Done("its gates are closed".into())
+    }
+
+    /// Lets them go on, as far as nothing else keeps them closed.
+    pub fn resume_gates(&self, container: ContainerId, epoch: Epoch) -> Reply {
+        self.gates.suspended.borrow_mut().remove(&container);
+        self.gates.page.of_container(container).for_each(|slot| slot.resume(epoch));
+        self.gates.page.ring();
+        Reply::Done("its gates open, as far as nothing else keeps them closed".into())
+    }
+
+    /// Why a container's gates may not be opened by who read this epoch of it: it was suspended behind that.
+    fn refuse_suspended(&self, container: ContainerId, read: Epoch) -> Option<Reply> {
+        let suspended = self.gates.suspended.borrow().get(&container).is_some_and(|epoch| read < *epoch);
+        suspended.then(|| {
+            let why =
+                "an administrator suspended the container meanwhile; let it go on with: evms-fence resume";
+            Reply::Refused(Refusal::Refused, format!("{why} {container}"))
+        })
+    }
+
     /// Has the watchdog armed, before gates are made that others count on being watched.
     pub async fn arm_watchdog(&self) -> Reply {
         let gates = &self.gates;
@@ -203,6 +297,9 @@ impl Engine {
         if !gates.reign().covers(wanted.term, now) {
             let why = "this node is not quorate any more, or was not for a moment; say the command again";
             return Reply::Refused(Refusal::NotQuorate, why.into());
+        }
+        if let Some(refused) = self.refuse_suspended(wanted.container, wanted.epoch) {
+            return refused;
         }
         gates.see_to_keeper();
         let mut slots = Vec::new();

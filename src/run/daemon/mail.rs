@@ -398,8 +398,14 @@ impl Mail {
                 if state.post.is_guest(from) && !matches!(request, Request::Configuration) => {}
             Some(Letter::Ask(number, request)) => {
                 let life = state.post.life(from);
-                let keeps =
-                    matches!(request, Request::Prepare { .. } | Request::Accept { .. } | Request::Adopt(_));
+                let keeps = matches!(
+                    request,
+                    Request::Prepare { .. }
+                        | Request::Accept { .. }
+                        | Request::Adopt(_)
+                        | Request::Suspend(..)
+                        | Request::Resume(..)
+                );
                 let (line, most) =
                     if keeps { (&self.asked, ASKED_MAX.1) } else { (&self.looks, ASKED_MAX.0) };
                 if line.0.try_send(Asked { from, life, number, request }).is_err() {

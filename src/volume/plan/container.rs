@@ -245,6 +245,19 @@ pub(super) fn withdraw(draft: &mut Draft<'_>) -> Said {
     Said::Changed(format!("left by {}", asker_words(&draft.asker.machine)))
 }
 
+/// Closed by an administrator, or not any more: it stands in the model, so that whoever comes to have it finds it so.
+pub(super) fn suspend(draft: &mut Draft<'_>, is: bool) -> Result<Said, Refusal> {
+    draft.may_hold()?;
+    let container = &mut draft.model.container;
+    let words = if is { "suspended" } else { "not suspended" };
+    if container.suspended == is {
+        return Ok(Said::AlreadySo(format!("{} is {words} already", container.name)));
+    }
+    container.suspended = is;
+    hold(&mut draft.model, draft.asker, draft.at);
+    Ok(Said::Changed(if is { "suspended by an administrator" } else { "resumed" }.into()))
+}
+
 /// A node that shared it cannot write to it any more: the caller has the evidence.
 pub(super) fn expel(draft: &mut Draft<'_>, node: NodeUuid, words: &str) -> Said {
     match expel_all(draft, node) {

@@ -125,6 +125,8 @@ fn act(request: &Request) -> &'static str {
         Request::Takeover { .. } => "take over container",
         Request::Admit { .. } => "be admitted to container",
         Request::Withdraw => "withdraw from container",
+        Request::Suspend { is: true } => "suspend container",
+        Request::Suspend { is: false } => "resume container",
         Request::Expel { .. } => "expel a node from container",
         Request::Expand { .. } => "expand container",
         Request::Shrink { .. } => "shrink container",
@@ -151,6 +153,7 @@ fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<S
         }
         Request::Admit { watchdog_ms } => return container::admit(draft, *watchdog_ms),
         Request::Withdraw => return Ok(container::withdraw(draft)),
+        Request::Suspend { is } => return container::suspend(draft, *is),
         Request::Expel { node, words } => return Ok(container::expel(draft, *node, words)),
         Request::Settle => return disks::settle(draft),
         Request::Delete => return container::delete(draft),
@@ -184,6 +187,7 @@ fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<S
         | Request::Takeover { .. }
         | Request::Admit { .. }
         | Request::Withdraw
+        | Request::Suspend { .. }
         | Request::Expel { .. }
         | Request::Settle
         | Request::Delete => Ok(Said::AlreadySo(String::new())),

@@ -102,3 +102,15 @@ fn what_others_have_tables_of_does_not_shrink() {
     }
     next(&model, &make("more", mib(4), None, &[]));
 }
+
+/// Safety 4.4: it stands in the model, whoever takes the container finds it so, and says nothing of who has gates.
+#[test]
+fn what_an_administrator_suspended_stays_so_for_whoever_has_it() {
+    let model = next(&of_cluster(ContainerKind::Shared), &ADMIT);
+    already(&model, &Request::Suspend { is: false });
+    let suspended = twice(&model, &Request::Suspend { is: true });
+    assert!(suspended.container.suspended);
+    assert_eq!(suspended.container.holders, model.container.holders);
+    assert!(by(&suspended, &ADMIT, 2, 1).container.suspended);
+    assert!(!twice(&suspended, &Request::Suspend { is: false }).container.suspended);
+}
