@@ -347,7 +347,8 @@ pub const VERBS: &[Verb] = &[
         usage: "NAME… | --all [--fail]",
         line: "take volumes down",
         text: "Takes volumes down. Refused, with who has it open, while one is in use. Asks the kernel alone, so it works\n\
-               when the disks are gone.\n",
+               when the disks are gone. Of a cluster's container they stay down over a boot, until they are activated\n\
+               again; with --fail they come up again where they were.\n",
         options: &[
             flag("--all", "everything of evms that is active"),
             flag(

@@ -5,6 +5,11 @@ use std::io::{self, Write};
 
 use crate::host::sys;
 
+/// Of what a driver says so that is not there any more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::ENODEV | nix::libc::ENXIO))
+}
+
 /// Where it is.
 const DEVICE: &str = "/dev/watchdog";
 /// Whether the kernel lets it go.
@@ -43,14 +48,34 @@ impl Watchdog {
         Ok(watchdog)
     }
 
-    /// Feeds it.
-    pub fn feed(&mut self) {
-        // What it does not take it does not count: it bites.
-        let _ = self.device.write(b"\0");
+    /// Feeds it; false when it is gone: its driver let the machine go (a card that was unplugged), and nothing bites any more.
+    pub fn feed(&mut self) -> bool {
+        // What it does not take for another reason it does not count: it bites.
+        !self.device.write(b"\0").is_err_and(|error| is_gone(&error))
     }
 
     /// Lets it go, where the kernel allows that: the machine is not watched any more.
     pub fn disarm(mut self) {
         let _ = self.device.write(b"V");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_gone_is_told_from_one_that_takes_nothing() {
+        for (errno, gone) in [
+            (nix::libc::ENODEV, true),
+            (nix::libc::ENXIO, true),
+            (nix::libc::EIO, false),
+            (nix::libc::EINTR, false),
+        ] {
+            assert_eq!(is_gone(&io::Error::from_raw_os_error(errno)), gone, "{errno}");
+        }
+        // What takes bytes is there.
+        let device = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        assert!(Watchdog { device, timeout_ms: 1, for_ever: false }.feed());
     }
 }

@@ -153,8 +153,14 @@ impl Keeper {
         }
         if self.may_feed()
             && let Some(watchdog) = &mut self.watchdog
+            && !watchdog.feed()
         {
-            watchdog.feed();
+            // Others count on it: what was promised to be watched closes, and opens when one is there again (safety 4.6).
+            log::error!(
+                "keeper: the watchdog is gone: nothing bites any more when this machine hangs; bring /dev/watchdog back"
+            );
+            self.watchdog = None;
+            self.page.set_watched(false);
         }
         let bound = self.watchdog.as_ref().is_some_and(|watchdog| watchdog.for_ever);
         let needed = any || bound || keeper_process::lives(self.page.daemon());

@@ -362,7 +362,8 @@ Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, 
 usage: evms deactivate NAME… | --all [--fail]
 
 Takes volumes down. Refused, with who has it open, while one is in use. Asks the kernel alone, so it works
-when the disks are gone.
+when the disks are gone. Of a cluster's container they stay down over a boot, until they are activated
+again; with --fail they come up again where they were.
 
 Options:
   --all             everything of evms that is active
