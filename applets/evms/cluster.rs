@@ -24,9 +24,21 @@ pub fn status(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     }
     let node = node(&globals);
     let status = ask::status(node)?;
-    // How its disks are another machine knows.
-    let containers = node.is_empty().then(|| of_disks(words, globals, &status));
-    Ok(Answer::Status(status, containers))
+    if !node.is_empty() {
+        // How its disks are another machine knows.
+        return Ok(Answer::Status(status, None));
+    }
+    if globals.json {
+        let containers = of_disks(words, globals, &status);
+        return Ok(Answer::Status(status, Some(containers)));
+    }
+    // Who looks for what is wrong is not to wait for a disk that hangs before he sees the rest.
+    let begun = out::text(&print_status::begin(&status));
+    let ended = begun.and_then(|()| {
+        let containers = of_disks(words, globals, &status);
+        out::text(&print_status::end(&status, Some(&containers)))
+    });
+    Ok(Answer::Printed(out::finish("evms", ended)))
 }
 
 /// What the disks say. A cluster's state is told whatever becomes of that.

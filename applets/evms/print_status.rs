@@ -20,6 +20,11 @@ pub fn span(ms: u64) -> String {
 
 /// All of it.
 pub fn status(status: &Status, disks: Option<&Containers>) -> String {
+    begin(status) + &end(status, disks)
+}
+
+/// What is told first: it needs no disk.
+pub fn begin(status: &Status) -> String {
     let mut text = format!(
         "cluster  {} (configuration {}), seen by {}, up {}\n",
         clean(&status.cluster),
@@ -35,7 +40,12 @@ pub fn status(status: &Status, disks: Option<&Containers>) -> String {
         None => "view     none\n".to_string(),
     });
     text.push('\n');
-    text.push_str(&nodes(status));
+    text + &nodes(status)
+}
+
+/// And what comes behind it.
+pub fn end(status: &Status, disks: Option<&Containers>) -> String {
+    let mut text = String::new();
     text.push_str(&disks.map(containers).unwrap_or_default());
     let links = links(status);
     if !links.is_empty() {
