@@ -45,8 +45,8 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::BeatTakenForRenewal, "a write that did not say so extends the lease of a tie"),
 ];
 
-/// Met too seldom to be looked for each time, and told by its name: a machine that was stopped believes its lease for a while, and since
-/// it takes back what others passed over, and what its board's clock tells, that while is nearly gone (not in 9000 seeds).
+/// Met too seldom by chance to be looked for each time, and caught by a tale (`halves::CAUGHT`): a machine that was stopped believes its
+/// lease for a while, and since it takes back what others passed over that while is nearly gone (not in 9000 seeds).
 pub const SELDOM: &[(Mistake, &str)] = &[(
     Mistake::MajorityUntilNow,
     "what was accepted is over as of now, not as of the beat that a majority echoed",

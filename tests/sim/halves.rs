@@ -1,9 +1,9 @@
-//! Tales of ties: two halves of a cluster, and disks that tell them apart (F2, F3, F4, F27).
+//! Tales of ties: two halves of a cluster, and disks that tell them apart (F2, F3, F4, F27, F49).
 
-use evms::cluster::mistake::Rules;
+use evms::cluster::mistake::{Mistake, Rules};
 
 use crate::laws::Broken;
-use crate::story::Fault;
+use crate::story::{self, Fault};
 use crate::told::{Tale, must};
 use crate::world::{Event, World};
 
@@ -23,7 +23,12 @@ pub const TALES: &[Tale<Rules>] = &[
     ),
     ("f27_half_of_a_cluster_comes_back_and_waits", 100, f27_half_of_a_cluster_comes_back_and_waits),
     ("f27_who_was_alone_last_comes_back_alone", 100, f27_who_was_alone_last_comes_back_alone),
+    ("f49_who_stood_still_does_not_win_by_old_echoes", 60, f49_who_stood_still_does_not_win_by_old_echoes),
 ];
+
+/// Too seldom for chance, and caught by a tale each time.
+pub const CAUGHT: &[(Mistake, &str)] =
+    &[(Mistake::MajorityUntilNow, "f49_who_stood_still_does_not_win_by_old_echoes")];
 
 fn lit(stage: Stage, nodes: u16, disks: u8) -> Result<World, Broken> {
     let mut world = World::staged(stage.seed, nodes, disks, stage.rules, stage.tells);
@@ -139,5 +144,34 @@ fn f27_who_was_alone_last_comes_back_alone(stage: Stage) -> Result<u64, Broken> 
     world.power_on(last);
     world.play(UP_US + 95 * SECOND)?;
     must("F27", quorate(&world) == [last], || "it was alone, and waits".into())?;
+    Ok(1)
+}
+
+/// One of two stands still with its clock, and the other one has the tie by then. It goes on and believes for a moment that both are
+/// quorate by what was echoed before; and at that moment the other one's path to the disk is gone, so that what that one wrote stands
+/// still. Its lease goes on for all that: it is not over by an echo from before it began.
+fn f49_who_stood_still_does_not_win_by_old_echoes(stage: Stage) -> Result<u64, Broken> {
+    let mut world = lit(stage, 2, 1)?;
+    // Its disk was watched for longer than any lease.
+    let stops_us = UP_US + 20 * SECOND + stage.pick(20) * SECOND / 20;
+    world.play(stops_us)?;
+    // It bids without waiting for anybody's turn.
+    if let Some(daemon) = &mut world.machines[0].daemon {
+        daemon.hold_containers(true);
+    }
+    cut(&mut world, &[0]);
+    let stands_us = 25 * SECOND;
+    story::befall(&mut world, &Fault::Stop(0, stands_us));
+    world.play(stops_us + stands_us - SECOND / 50)?;
+    must("F49", quorate(&world) == [1], || format!("{:?} are quorate, not 1", quorate(&world)))?;
+    world.disks[0].mute_for = Some(1);
+    world.play(world.now_us + 3 * SECOND)?;
+    must("F49", quorate(&world) == [1], || format!("{:?} are quorate, not 1", quorate(&world)))?;
+    world.play(world.now_us + 3 * SECOND)?;
+    must("F49", quorate(&world).is_empty(), || format!("{:?} are quorate still", quorate(&world)))?;
+    world.disks[0].mend();
+    world.network.mend_all();
+    world.play(world.now_us + 30 * SECOND)?;
+    must("F49", quorate(&world).len() == 2, || "mended, and not both are quorate".into())?;
     Ok(1)
 }

@@ -215,7 +215,7 @@ impl World {
         }
         let wait_ms = match self.rules.broken() {
             Some(Mistake::TakesAtOnce) => 0,
-            Some(Mistake::DrainNotWaited) => timing.stopped_ms(timing.watchdog_ms - timing.drain_ms),
+            Some(Mistake::DrainNotWaited) => timing.stopped_ms(timing.watchdog_ms - timing.drain_ms / 2),
             Some(Mistake::WatchdogOfAnotherLife) => timing.stopped_ms(timing.watchdog_ms - 2000),
             Some(Mistake::WaitFromLastBeat) => timing.stopped_ms(timing.watchdog_ms).saturating_sub(2000),
             _ => timing.stopped_ms(timing.watchdog_ms),

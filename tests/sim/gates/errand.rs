@@ -4,7 +4,7 @@
 use evms::base::epoch::Epoch;
 use evms::format::disk_beat::{DiskBeat, DiskQuestion, Words};
 use evms::volume::choose::{self, Chosen, DiskCopies};
-use evms::volume::commit::io::{Answer, Op};
+use evms::volume::commit::io::{Answer, Op, Purpose};
 use evms::volume::mistake::Rules;
 
 use crate::gates::founding;
@@ -77,6 +77,7 @@ impl World {
     pub fn begin(&mut self, machine: usize, disk: usize, act: Act) -> u64 {
         let path = self.machines[machine].paths[disk];
         let begins = self.now_us.max(path.hangs_until_us);
+        let begins = begins + self.witness.late_us(machine, &act);
         let lands_us = begins + self.chance.between(path.delay_us.0, path.delay_us.1);
         let answers_us = lands_us + self.chance.between(20, 300);
         let lost = path.lost_per_mille > 0 && !self.chance.per_mille(1000 - path.lost_per_mille);
@@ -214,6 +215,13 @@ impl World {
             .into_iter()
             .map(|(disk, number)| self.disks[disk].copies(number, founding::disk_id(disk), &self.layout));
         choose::choose(&copies.collect::<Vec<_>>(), Rules::ALL).ok()
+    }
+
+    /// Is a model of this machine on its way to a disk, and late?
+    pub fn has_a_model_late(&self, place: usize) -> bool {
+        let slot = |act: &Act| matches!(act, Act::Meta(_, _, Op::Write { purpose: Purpose::Slot, .. }));
+        let late = |errand: &Errand| !errand.landed && errand.lands_us > self.now_us + 100_000;
+        self.errands.values().any(|errand| errand.machine == place && late(errand) && slot(&errand.act))
     }
 
     /// Is what all disks say what counts, at both ends of most of them, and so told by every majority?

@@ -157,6 +157,8 @@ pub struct Watchdog {
     pub armed: bool,
     pub fed_us: u64,
     pub fed: BootTime,
+    /// When a keeper that had it was killed last.
+    pub pinged: BootTime,
 }
 
 /// What evmsd's engine knows.

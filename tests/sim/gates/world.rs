@@ -313,6 +313,7 @@ impl World {
             None if short => wanted_ms - 2000,
             None => wanted_ms,
         };
+        machine.watchdog.pinged = BootTime::default();
         machine.paused_us = 0;
         machine.keeper_paused_us = 0;
         machine.beats_paused_us = 0;
