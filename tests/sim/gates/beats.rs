@@ -105,11 +105,13 @@ impl World {
         }
     }
 
-    /// A disk has taken the word, or said so.
-    pub fn beater_said(&mut self, place: usize, disk: usize, word: &Word) {
+    /// A disk has taken the word, or has not: what stands nowhere was not said.
+    pub fn beater_said(&mut self, place: usize, disk: usize, word: &Word, lost: bool) {
         let (now_us, boot) = (self.now_us, self.machines[place].boot);
         let beater = &mut self.machines[place].beaters[disk];
-        if let Word::Beat(beat) = word {
+        if let Word::Beat(beat) = word
+            && !lost
+        {
             beater.given.note(&beat.shut);
         }
         let us = (beater.begun_us + BEAT_US).saturating_sub(now_us).max(BEAT_US / 10);
@@ -148,12 +150,16 @@ impl World {
             Some(Mistake::LooksBeforeReading) => machine.beaters[disk].looked,
             _ => self.are_shut(place, container),
         };
+        let over = self.makes(Mistake::SpeaksOverAnother);
         let beater = &mut self.machines[place].beaters[disk];
         let there = words.beats.iter().find(|beat| beat.id == id);
         beater.counter = beater.counter.max(there.map_or(0, |beat| beat.counter)).wrapping_add(1);
+        // Before anything else: a word that stands still is counted at every look.
+        if !beater.stranger.gives_way(there, me) && !over {
+            return self.rests(place, boot, disk, BEAT_US);
+        }
         let asked = beater.given.still_due(answer::to_me(&words.questions, me));
-        let said = answer::said(leased, asked, || answers && shut);
-        let Some(said) = said.filter(|_| beater.stranger.gives_way(there, me)) else {
+        let Some(said) = answer::said(leased, asked, || answers && shut) else {
             return self.rests(place, boot, disk, BEAT_US);
         };
         let Me { node, cluster, incarnation, container: of } = me;

@@ -243,7 +243,7 @@ impl World {
 
     pub fn answered(&mut self, number: u64) -> Result<(), Broken> {
         let Some(errand) = self.errands.get(&number).filter(|errand| !errand.ghost) else { return Ok(()) };
-        let Errand { machine, disk, act, shows, copies, words, late, .. } = errand.clone();
+        let Errand { machine, disk, act, shows, copies, words, late, lost, .. } = errand.clone();
         self.errands.remove(&number);
         match act {
             Act::Data(_) => self.came_back(machine, disk, number)?,
@@ -251,7 +251,7 @@ impl World {
             Act::Meta(process, lane, _) => self.hears(process, lane, shows.unwrap_or(Answer::Failed)),
             Act::Look(process) => self.saw(process, disk, copies),
             Act::Hear(Asker::Beats) => self.beater_heard(machine, disk, words),
-            Act::Say(Asker::Beats, word) => self.beater_said(machine, disk, &word),
+            Act::Say(Asker::Beats, word) => self.beater_said(machine, disk, &word, lost),
             Act::Hear(Asker::Process(process)) => self.asker_heard(process, disk, words),
             Act::Say(Asker::Process(_), _) => (),
         }

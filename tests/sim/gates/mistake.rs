@@ -37,6 +37,8 @@ pub enum Mistake {
     LooksBeforeReading,
     AnyAnswerCounts,
     AnswerOutlivesTerm,
+    TakesAnothersBlock,
+    SpeaksOverAnother,
 }
 
 /// The rules by which a run is made.
@@ -70,8 +72,8 @@ pub const TABLE: &[(Mistake, &str)] = &[
 ];
 
 /// Met too seldom by chance to be looked for each time: about once in 1500 seeds; since the watchdog's time is waited for twice, only
-/// where a keeper is killed just before that bites; and where two cuts and a disk that hangs have to fall together. Each is caught by a
-/// tale instead.
+/// where a keeper is killed just before that bites; and where two cuts and a disk that hangs have to fall together. Machines of other
+/// clusters are in no run of chance. Each is caught by a tale instead.
 pub const SELDOM: &[(Mistake, &str)] = &[
     (Mistake::OneEndIsEnough, "an admission is believed that stands at one end of the disks"),
     (
@@ -89,6 +91,8 @@ pub const SELDOM: &[(Mistake, &str)] = &[
         Mistake::AnswerOutlivesTerm,
         "an answer counts in another term of the lease than that in which it was asked for",
     ),
+    (Mistake::TakesAnothersBlock, "a promise is written over that of another machine of the same number"),
+    (Mistake::SpeaksOverAnother, "a beat is written over one of another cluster that goes on"),
 ];
 
 /// Those, and the tale that catches each of them in every run.
@@ -98,6 +102,8 @@ pub const CAUGHT: &[(Mistake, &str)] = &[
     (Mistake::DrainNotWaited, "f19_a_keeper_is_killed_just_before_its_watchdog_bites"),
     (Mistake::WaitFromLastBeat, "f40_the_wait_begins_with_the_view_and_not_with_the_last_beat"),
     (Mistake::LooksBeforeAsking, "f24_a_command_that_was_stopped_believes_nothing_that_it_read"),
+    (Mistake::TakesAnothersBlock, "f25_a_promise_of_another_machine_is_not_written_over"),
+    (Mistake::SpeaksOverAnother, "f25_a_beat_of_another_cluster_is_not_spoken_over"),
     (Mistake::AnswersUnlooked, "f33_a_gate_that_drains_is_no_answer"),
     (Mistake::AnswersWhileDraining, "f33_a_gate_that_drains_is_no_answer"),
     (Mistake::LooksBeforeReading, "f33_an_answer_is_newer_than_its_question"),

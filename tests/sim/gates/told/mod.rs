@@ -5,6 +5,7 @@ mod commands;
 mod cut_short;
 mod disks;
 mod late;
+mod others;
 mod quorum;
 
 use crate::gates::laws::ending;
@@ -47,6 +48,16 @@ pub const TALES: &[Tale<Rules>] = &[
         "f24_a_command_that_was_stopped_believes_nothing_that_it_read",
         20,
         late::f24_a_command_that_was_stopped_believes_nothing_that_it_read,
+    ),
+    (
+        "f25_a_promise_of_another_machine_is_not_written_over",
+        20,
+        others::f25_a_promise_of_another_machine_is_not_written_over,
+    ),
+    (
+        "f25_a_beat_of_another_cluster_is_not_spoken_over",
+        20,
+        others::f25_a_beat_of_another_cluster_is_not_spoken_over,
     ),
     ("f27_one_of_all_comes_back_and_waits", 100, quorum::f27_one_of_all_comes_back_and_waits),
     ("f28_all_boot_at_once", 100, quorum::f28_all_boot_at_once),
