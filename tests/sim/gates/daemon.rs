@@ -54,7 +54,8 @@ impl World {
         }
         machine.daemon = Some(daemon);
         machine.daemon_life += 1;
-        machine.lived_us = self.now_us;
+        machine.page.daemon = machine.daemon_life;
+        machine.beats.next_us = 0;
         machine.paused_us = 0;
         machine.stuck = false;
         machine.socket.clear();
@@ -189,6 +190,7 @@ impl World {
         }
         self.sweep(place);
         self.see_to_keeper(place, false);
+        self.see_to_beats(place);
         self.see_to_closed(place);
         self.see_to_absent(place);
         self.see_to_fencing(place);

@@ -41,8 +41,8 @@ pub enum Act {
 /// Who has to do with what is said on disks.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker {
-    /// The thread that beats there.
-    Beats,
+    /// The thread that beats there, of this process.
+    Beats(u64),
     /// A process that asks somebody.
     Process(u64),
 }
@@ -60,6 +60,7 @@ pub struct Errand {
     pub boot: u64,
     pub disk: usize,
     pub act: Act,
+    begun_us: u64,
     lands_us: u64,
     answers_us: u64,
     landed: bool,
@@ -71,6 +72,14 @@ pub struct Errand {
     /// Its asker gave up on it.
     late: bool,
     ghost: bool,
+}
+
+impl Errand {
+    /// The disk, if it is data of that machine that passed a gate after that moment.
+    pub fn writes_data_later_than(&self, us: u64, place: usize) -> Option<usize> {
+        let is = self.machine == place && matches!(self.act, Act::Data(_)) && self.begun_us > us;
+        is.then_some(self.disk)
+    }
 }
 
 impl World {
@@ -97,6 +106,7 @@ impl World {
             boot,
             disk,
             act,
+            begun_us: self.now_us,
             lands_us,
             answers_us,
             landed,
@@ -156,7 +166,10 @@ impl World {
                 let (machine, boot, stamp) = (errand.machine, errand.boot, *stamp);
                 self.tell(|| format!("machine {machine} boot {boot}: {stamp:?} lands on disk {disk}"));
                 self.landed += 1;
-                self.laws.lands(container, errand.machine, errand.boot, stamp)?;
+                let unaware = self.is_of_the_unaware(machine, errand.begun_us);
+                if !(unaware && self.laws.told[container].by_time[machine]) {
+                    self.laws.lands(container, machine, boot, stamp)?;
+                }
             }
             Act::Look(_) => {
                 let number = founding::disk_number(self, disk);
@@ -250,8 +263,8 @@ impl World {
             _ if late => (),
             Act::Meta(process, lane, _) => self.hears(process, lane, shows.unwrap_or(Answer::Failed)),
             Act::Look(process) => self.saw(process, disk, copies),
-            Act::Hear(Asker::Beats) => self.beater_heard(machine, disk, words),
-            Act::Say(Asker::Beats, word) => self.beater_said(machine, disk, &word, lost),
+            Act::Hear(Asker::Beats(life)) => self.beater_heard(machine, life, disk, words),
+            Act::Say(Asker::Beats(life), word) => self.beater_said(machine, life, (disk, &word), lost),
             Act::Hear(Asker::Process(process)) => self.asker_heard(process, disk, words),
             Act::Say(Asker::Process(_), _) => (),
         }

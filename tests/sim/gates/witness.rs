@@ -76,6 +76,9 @@ pub struct Witness {
     /// How often gates were said to be closed, over a disk; and how often something was taken on that.
     pub answers: u64,
     pub takes: u64,
+    /// How often a machine found that it had stood still, and how many writes passed before.
+    pub noticed: u64,
+    pub forgiven: u64,
     /// How often an agent was told `off`.
     pub offs: u64,
     /// Writes that land late.

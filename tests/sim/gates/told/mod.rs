@@ -7,6 +7,7 @@ mod disks;
 mod late;
 mod others;
 mod quorum;
+mod still;
 
 use crate::gates::laws::ending;
 use crate::gates::machine::Standing;
@@ -24,6 +25,16 @@ pub const TALES: &[Tale<Rules>] = &[
         asked::f1_who_is_cut_off_says_that_its_gates_are_closed,
     ),
     ("f14_the_owner_loses_power", 100, disks::f14_the_owner_loses_power),
+    (
+        "f16_f49_who_stood_still_behind_a_cut_notices_within_a_beat",
+        40,
+        still::f16_f49_who_stood_still_behind_a_cut_notices_within_a_beat,
+    ),
+    (
+        "f16_f49_who_stood_still_hears_it_from_the_others",
+        40,
+        still::f16_f49_who_stood_still_hears_it_from_the_others,
+    ),
     (
         "f18_an_evmsd_that_is_restarted_is_not_taken_from",
         100,
