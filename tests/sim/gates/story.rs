@@ -434,8 +434,7 @@ pub fn calm(world: &mut World) -> Result<(), Broken> {
         let machine = &mut world.machines[place];
         machine.paths.fill(Path::WELL);
         machine.paused_us = machine.paused_us.min(now);
-        machine.keeper_paused_us = machine.keeper_paused_us.min(now);
-        machine.beats.paused_us = machine.beats.paused_us.min(now);
+        // Keepers, and who beats on disks, go on when they would.
         (machine.stuck, machine.wanted) = (false, [true; 2]);
         machine.alarm += 1;
         let (number, life) = (machine.alarm, machine.daemon_life);
