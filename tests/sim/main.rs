@@ -33,6 +33,7 @@ mod letters;
 mod machine;
 mod network;
 mod plan;
+mod stillness;
 mod story;
 mod tale;
 mod told;
