@@ -265,6 +265,7 @@ impl World {
         }
         self.tell(|| format!("machine {place}: its keeper is killed"));
         let disarms = self.makes(Mistake::DisarmedAtItsEnd);
+        self.loses_its_keeper(place);
         let now = self.now_of(place);
         let machine = &mut self.machines[place];
         let had_it = machine.keeper.take().is_some_and(|keeper| keeper.watchdog);

@@ -9,6 +9,7 @@ use evms::cluster::stillness::Stillness;
 use evms::engine::guard::evidence::Evidence;
 
 use crate::chance::Chance;
+use crate::gates::machine::Machine;
 use crate::gates::mistake::Mistake;
 use crate::gates::story::{Fault, Style};
 use crate::gates::world::{Event, World};
@@ -29,6 +30,13 @@ pub struct Stillnesses {
     still: Stillness,
     /// Until then it need not have noticed; zero when it never stood.
     forgiven_us: u64,
+}
+
+impl Stillnesses {
+    /// What passed before its power went is forgiven as it was.
+    pub fn of_the_next_boot(&self) -> Stillnesses {
+        Stillnesses { forgiven_us: self.forgiven_us, ..Stillnesses::default() }
+    }
 }
 
 /// Do machines stand still in the run of this seed? By a chance of its own: other runs are as they would be without.
@@ -77,8 +85,10 @@ impl World {
 
     /// Its power goes: what was to happen on it is for the next boot to pass over, or to do.
     pub fn lets_go(&mut self, place: usize) {
+        let now_us = self.now_us;
         let stands = &mut self.machines[place].stands;
-        stands.since_us = None;
+        stands.forgiven_us =
+            if stands.since_us.take().is_some() { now_us } else { stands.forgiven_us.min(now_us) };
         for (late_us, event) in std::mem::take(&mut stands.frozen) {
             self.after(late_us, event);
         }
@@ -105,6 +115,17 @@ impl World {
         }
         let us = self.chance.below(LOOK_US);
         self.after(us, Event::LooksAtBoard { machine: place, boot });
+    }
+
+    /// Its keeper is killed: what that had begun to close goes on. If its watchdog was fed last before it had noticed, that one is late by
+    /// as long as the machine stood still, and nothing else ends this.
+    pub fn loses_its_keeper(&mut self, place: usize) {
+        let now_us = self.now_us;
+        let Machine { stands, watchdog, .. } = &mut self.machines[place];
+        if watchdog.armed && watchdog.fed_us <= stands.forgiven_us {
+            let bites_us = now_us + watchdog.device_ms * 1000 + CLOSES_US;
+            stands.forgiven_us = stands.forgiven_us.max(bites_us);
+        }
     }
 
     /// The clock on its board went on.

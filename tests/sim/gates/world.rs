@@ -20,7 +20,6 @@ use crate::gates::laws::Laws;
 use crate::gates::machine::{Engine, Machine, Page};
 use crate::gates::mistake::{Mistake, Rules, makes};
 use crate::gates::process::Process;
-use crate::gates::stops::Stillnesses;
 use crate::gates::story::{self, Fault, Style};
 use crate::gates::witness::Witness;
 use crate::gates::{agents, beats, founding, laws, stops};
@@ -324,7 +323,7 @@ impl World {
         machine.keeper_paused_us = 0;
         machine.stuck = false;
         machine.hurt = false;
-        machine.stands = Stillnesses::default();
+        machine.stands = machine.stands.of_the_next_boot();
         machine.page = Page::new(disks);
         machine.words.iter().for_each(|word| word.store(0, std::sync::atomic::Ordering::Release));
         keeping::tell(machine.words, None, BootTime::default());
