@@ -313,13 +313,16 @@ pub fn befall(world: &mut World, fault: Fault) -> Result<(), Broken> {
         Fault::Unstick(place) => world.machines[place].stuck = false,
         Fault::PauseKeeper(place, us) => {
             let machine = &mut world.machines[place];
-            (machine.keeper_paused_us, machine.hurt) = (now + us, true);
+            (machine.keeper_paused_us, machine.hurt) = (machine.keeper_paused_us.max(now + us), true);
         }
         Fault::KillKeeper(place) => {
             world.machines[place].hurt = true;
             world.kill_keeper(place)?;
         }
-        Fault::PauseBeats(place, us) => world.machines[place].beats.paused_us = now + us,
+        Fault::PauseBeats(place, us) => {
+            let paused_us = &mut world.machines[place].beats.paused_us;
+            *paused_us = (*paused_us).max(now + us);
+        }
         Fault::KillBeats(place) => world.end_beats(place),
         Fault::PowerOff(place, back) => {
             world.power_off(place);
