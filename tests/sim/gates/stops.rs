@@ -99,10 +99,15 @@ impl World {
         let now_us = self.now_us;
         let lease_us = self.configuration.timing.lease_ms * 1010;
         let machine = &mut self.machines[place];
-        if machine.boot != boot || machine.stands.since_us.take().is_none() {
-            return;
-        }
+        let Some(since_us) = machine.stands.since_us.take_if(|_| machine.boot == boot) else { return };
         machine.clock.go_on(now_us);
+        // Who was stopped on it is so for as long as was left of that.
+        for paused_us in [&mut machine.paused_us, &mut machine.keeper_paused_us, &mut machine.beats.paused_us]
+        {
+            if *paused_us > since_us {
+                *paused_us += now_us - since_us;
+            }
+        }
         machine.keeper_begun_us = machine.keeper_begun_us.max(now_us);
         let bites_us = 2 * machine.watchdog.device_ms * 1000;
         let unkept = machine.kept_since(now_us).is_none() && machine.watchdog.armed;
