@@ -149,6 +149,7 @@ struct Asked<'a> {
     me: &'a Identity,
     timing: &'a Timing,
     rules: Rules,
+    now: BootTime,
 }
 
 impl Arbiter {
@@ -180,7 +181,7 @@ impl Arbiter {
 
     /// A command has ended.
     pub fn answer(&mut self, now: BootTime, disk: usize, id: u64, answer: Answer<'_>) {
-        let asked = Asked { me: &self.me, timing: &self.timing, rules: self.rules };
+        let asked = Asked { me: &self.me, timing: &self.timing, rules: self.rules, now };
         let Some(ended) = self.disks.get_mut(disk) else { return };
         ended.answer(now, id, answer, &asked);
         self.recover();
@@ -292,7 +293,7 @@ impl Arbiter {
     /// The first act of a round: the write, where it is known what was said before and the place is this node's own.
     fn round(&mut self, place: usize, now: BootTime) -> Option<Act> {
         let renews = self.renews();
-        let asked = Asked { me: &self.me, timing: &self.timing, rules: self.rules };
+        let asked = Asked { me: &self.me, timing: &self.timing, rules: self.rules, now };
         let disk = self.disks.get_mut(place)?;
         if !self.recovered || !disk.may_be_written(&asked) {
             return Some(Act::Read { length: self.length() });

@@ -56,6 +56,7 @@ pub enum Mistake {
     QuorateWithoutInstalled,
     RivalsCount,
     SleeperGoesOn,
+    StillUntilNow,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

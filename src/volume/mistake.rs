@@ -29,6 +29,7 @@ pub enum Mistake {
     NoVerify,
     AbsentDiskCountsAsHolding,
     NoSurveyAfterPromise,
+    BlockOfAnotherTaken,
 }
 
 /// No rule broken: the only possibility in a program that can meet a disk.

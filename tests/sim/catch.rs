@@ -45,12 +45,18 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::BeatTakenForRenewal, "a write that did not say so extends the lease of a tie"),
 ];
 
-/// Met too seldom to be looked for each time, and told by its name: a machine that was stopped believes its lease for a while, and since
-/// it takes back what others passed over, and what its board's clock tells, that while is nearly gone (not in 9000 seeds).
-pub const SELDOM: &[(Mistake, &str)] = &[(
-    Mistake::MajorityUntilNow,
-    "what was accepted is over as of now, not as of the beat that a majority echoed",
-)];
+/// Met too seldom by chance to be looked for each time, and caught by a tale (`halves::CAUGHT`): a machine that was stopped believes its
+/// lease for a while, and since it takes back what others passed over that while is nearly gone (not in 9000 seeds).
+///
+/// And met by no law: who renews behind a bid sees it, so that the time since the last read counts as well. R9 is kept all the same, and
+/// a tale holds to it: who has not read for long does not bid.
+pub const SELDOM: &[(Mistake, &str)] = &[
+    (
+        Mistake::MajorityUntilNow,
+        "what was accepted is over as of now, not as of the beat that a majority echoed",
+    ),
+    (Mistake::StillUntilNow, "a record stood still up to now, not up to when it was read last"),
+];
 
 /// Is it about ties? Then it is given seeds with arbitration disks.
 fn is_of_ties(mistake: Mistake) -> bool {

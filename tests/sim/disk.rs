@@ -39,6 +39,8 @@ pub struct Disk {
     pub gone_for: Vec<bool>,
     /// Writes of this machine are answered so late, and have their effect at once or at the end.
     pub late_for: Option<(usize, u64, bool)>,
+    /// What this machine reads is answered so late, and shows what stood there when it was asked.
+    pub stale_for: Option<(usize, u64)>,
     /// Writes of this machine are lost.
     pub mute_for: Option<usize>,
     pub delay_us: (u64, u64),
@@ -54,6 +56,7 @@ impl Disk {
             older: None,
             gone_for: vec![false; machines],
             late_for: None,
+            stale_for: None,
             mute_for: None,
             delay_us: SWIFT_US,
             unsure_per_mille: 0,
@@ -66,7 +69,7 @@ impl Disk {
 
     pub fn mend(&mut self) {
         self.gone_for.fill(false);
-        (self.late_for, self.mute_for) = (None, None);
+        (self.late_for, self.stale_for, self.mute_for) = (None, None, None);
         self.delay_us = SWIFT_US;
         self.unsure_per_mille = 0;
     }
@@ -93,6 +96,11 @@ impl Disk {
             && late == machine
         {
             return (Fate::Well, if at_the_end { us } else { effect.min(10_000) }, us);
+        }
+        if let (Act::Read { .. }, Some((_, us))) =
+            (&command.act, self.stale_for.filter(|(stale, _)| *stale == machine))
+        {
+            return (Fate::Well, effect.min(lasts), us);
         }
         if matches!(command.act, Act::Write { .. }) && self.mute_for == Some(machine) {
             return (Fate::Lost, effect, lasts);

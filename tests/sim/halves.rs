@@ -1,9 +1,11 @@
-//! Tales of ties: two halves of a cluster, and disks that tell them apart (F2, F3, F4, F27).
+//! Tales of ties: two halves of a cluster, and disks that tell them apart (F2, F3, F4, F27, F49).
 
-use evms::cluster::mistake::Rules;
+use evms::base::id::NodeId;
+use evms::cluster::mistake::{Mistake, Rules};
+use evms::format::arbitration::{self, ArbitrationBlock, Ballot};
 
 use crate::laws::Broken;
-use crate::story::Fault;
+use crate::story::{self, Fault};
 use crate::told::{Tale, must};
 use crate::world::{Event, World};
 
@@ -23,6 +25,14 @@ pub const TALES: &[Tale<Rules>] = &[
     ),
     ("f27_half_of_a_cluster_comes_back_and_waits", 100, f27_half_of_a_cluster_comes_back_and_waits),
     ("f27_who_was_alone_last_comes_back_alone", 100, f27_who_was_alone_last_comes_back_alone),
+    ("f49_who_stood_still_does_not_win_by_old_echoes", 60, f49_who_stood_still_does_not_win_by_old_echoes),
+    ("r9_a_read_tells_of_when_it_was_asked_for", 60, r9_a_read_tells_of_when_it_was_asked_for),
+];
+
+/// Too seldom for chance, and caught by a tale each time.
+pub const CAUGHT: &[(Mistake, &str)] = &[
+    (Mistake::MajorityUntilNow, "f49_who_stood_still_does_not_win_by_old_echoes"),
+    (Mistake::StillUntilNow, "r9_a_read_tells_of_when_it_was_asked_for"),
 ];
 
 fn lit(stage: Stage, nodes: u16, disks: u8) -> Result<World, Broken> {
@@ -139,5 +149,78 @@ fn f27_who_was_alone_last_comes_back_alone(stage: Stage) -> Result<u64, Broken> 
     world.power_on(last);
     world.play(UP_US + 95 * SECOND)?;
     must("F27", quorate(&world) == [last], || "it was alone, and waits".into())?;
+    Ok(1)
+}
+
+/// One of two stands still with its clock, and the other one has the tie by then. It goes on and believes for a moment that both are
+/// quorate by what was echoed before; and at that moment the other one's path to the disk is gone, so that what that one wrote stands
+/// still. Its lease goes on for all that: it is not over by an echo from before it began.
+fn f49_who_stood_still_does_not_win_by_old_echoes(stage: Stage) -> Result<u64, Broken> {
+    let mut world = lit(stage, 2, 1)?;
+    // Its disk was watched for longer than any lease.
+    let stops_us = UP_US + 20 * SECOND + stage.pick(20) * SECOND / 20;
+    world.play(stops_us)?;
+    // It bids without waiting for anybody's turn.
+    if let Some(daemon) = &mut world.machines[0].daemon {
+        daemon.hold_containers(true);
+    }
+    cut(&mut world, &[0]);
+    let stands_us = 25 * SECOND;
+    story::befall(&mut world, &Fault::Stop(0, stands_us));
+    world.play(stops_us + stands_us - SECOND / 50)?;
+    must("F49", quorate(&world) == [1], || format!("{:?} are quorate, not 1", quorate(&world)))?;
+    world.disks[0].mute_for = Some(1);
+    world.play(world.now_us + 3 * SECOND)?;
+    must("F49", quorate(&world) == [1], || format!("{:?} are quorate, not 1", quorate(&world)))?;
+    world.play(world.now_us + 3 * SECOND)?;
+    must("F49", quorate(&world).is_empty(), || format!("{:?} are quorate still", quorate(&world)))?;
+    world.disks[0].mend();
+    world.network.mend_all();
+    world.play(world.now_us + 30 * SECOND)?;
+    must("F49", quorate(&world).len() == 2, || "mended, and not both are quorate".into())?;
+    Ok(1)
+}
+
+/// The highest ballot that this machine ever promised on the first disk.
+fn promised(world: &World, place: usize) -> Ballot {
+    let bytes = world.disks[0].bytes();
+    let of = |second: bool| {
+        let at = arbitration::place(NodeId(place as u16 + 1), second)?.0 as usize;
+        ArbitrationBlock::decode(bytes.get(at..at + 4096)?).ok()
+    };
+    [false, true].into_iter().filter_map(of).map(|block| block.promised).max().unwrap_or_default()
+}
+
+/// One of two halves holds the tie, and its writes are slow. What the other one reads is answered after longer than any lease, and shows
+/// what stood there when it was asked for: that stands as long ago as two reads apart, and does not as of now. It does not bid.
+fn r9_a_read_tells_of_when_it_was_asked_for(stage: Stage) -> Result<u64, Broken> {
+    let mut world = lit(stage, 2, 1)?;
+    world.play(UP_US + 20 * SECOND)?;
+    cut(&mut world, &[0]);
+    world.play(world.now_us + 10 * SECOND)?;
+    let holders = quorate(&world);
+    must("R9", holders.len() == 1, || format!("machines {holders:?} of two are quorate"))?;
+    let (holder, other) = (holders[0], 1 - holders[0]);
+    world.disks[0].late_for = Some((holder, 2 * SECOND, true));
+    let some_us = stage.pick(16) * SECOND / 16;
+    world.play(world.now_us + 10 * SECOND + some_us)?;
+    let before = promised(&world, other);
+    // It would bid without waiting for anybody's turn.
+    if let Some(daemon) = &mut world.machines[other].daemon {
+        daemon.hold_containers(true);
+    }
+    let answered_us = world.configuration.timing.take_ms() * 1000 + SECOND;
+    world.disks[0].stale_for = Some((other, answered_us));
+    for _ in 0..8 {
+        world.play(world.now_us + 5 * SECOND)?;
+        must("R9", quorate(&world) == holders, || format!("{:?} are quorate", quorate(&world)))?;
+    }
+    world.disks[0].mend();
+    world.play(world.now_us + 10 * SECOND)?;
+    must("R9", quorate(&world) == holders, || format!("{:?} are quorate", quorate(&world)))?;
+    let after = promised(&world, other);
+    must("R9", after == before, || {
+        format!("machine {other} bids {after:?} against who renewed all the time")
+    })?;
     Ok(1)
 }

@@ -8,6 +8,7 @@ use evms::base::id::{Incarnation, NodeId};
 use evms::base::time::BootTime;
 use evms::cluster::beat::Beat;
 use evms::cluster::membership::{Membership, Memory};
+use evms::cluster::stillness::Stillness;
 use evms::cluster::timing::Timing;
 use evms::cluster::view::ViewNumber;
 
@@ -40,6 +41,9 @@ pub struct Machine {
     pub node: NodeId,
     pub clock: Clock,
     pub power: Power,
+    /// Has it a clock on its board, which goes on while it is stopped, and what was that looked at last?
+    pub board: bool,
+    pub still: Stillness,
     /// The daemon does not run, its clock does.
     pub paused: bool,
     /// The machine sleeps: nothing runs but CLOCK_BOOTTIME.
@@ -77,6 +81,8 @@ impl Machine {
             node,
             clock,
             power: Power::On,
+            board: false,
+            still: Stillness::default(),
             paused: false,
             asleep: false,
             slept_ms: 0,

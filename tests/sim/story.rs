@@ -3,6 +3,7 @@
 use crate::chance::Chance;
 use crate::machine::Power;
 use crate::network::Weather;
+use crate::stillness;
 use crate::world::{Event, World};
 
 /// When the first fault may come, and the last.
@@ -23,6 +24,7 @@ pub enum Fault {
     GoOn(usize),
     Stop(usize, u64),
     Thaw(usize),
+    LooksAtBoard(usize),
     /// The daemon dies and comes back, with what it left in memory or without.
     Crash(usize, u64, bool),
     Restart(usize, bool),
@@ -269,20 +271,9 @@ pub fn befall(world: &mut World, fault: &Fault) {
             world.machines[*place].paused = false;
             world.ring(*place);
         }
-        Fault::Stop(place, us) if world.machines[*place].power == Power::On => {
-            let machine = &mut world.machines[*place];
-            machine.power = Power::Stopped;
-            machine.clock.stop(now);
-            world.at(now + us, Event::Fault(Fault::Thaw(*place)));
-        }
-        Fault::Thaw(place) if world.machines[*place].power == Power::Stopped => {
-            let machine = &mut world.machines[*place];
-            machine.power = Power::On;
-            machine.clock.go_on(now);
-            machine.thawed = machine.clock.now(now);
-            world.ring(*place);
-        }
-        Fault::Stop(..) | Fault::Thaw(_) => (),
+        Fault::Stop(place, us) => stillness::stop(world, *place, *us),
+        Fault::Thaw(place) => stillness::thaw(world, *place),
+        Fault::LooksAtBoard(place) => stillness::look(world, *place),
         Fault::Crash(place, us, remembers) => {
             world.machines[*place].daemon = None;
             world.at(now + us, Event::Fault(Fault::Restart(*place, *remembers)));

@@ -124,7 +124,9 @@ impl World {
         let mut world = World::of(chance, configuration, machines, rules);
         (world.liar, world.last_year, world.tale) = (liar, last_year, Tale::new(tells));
         world.machines[nodes].power = Power::Off;
-        for machine in &mut world.machines {
+        for (place, machine) in world.machines.iter_mut().enumerate() {
+            // By a chance of its own: all else is as it would be without.
+            machine.board = Chance::new(seed ^ 0xb0a2_dc10 ^ place as u64).per_mille(600);
             machine.monotonic = world.rules.broken() == Some(Mistake::MonotonicClock);
         }
         for place in 0..nodes {

@@ -10,8 +10,8 @@ use crate::format::arbitration::{Ballot, ViewRecord};
 const BACK_OFF_PLACES: u64 = 5;
 
 impl Arbiter {
-    fn asked(&self) -> Asked<'_> {
-        Asked { me: &self.me, timing: &self.timing, rules: self.rules }
+    fn asked(&self, now: BootTime) -> Asked<'_> {
+        Asked { me: &self.me, timing: &self.timing, rules: self.rules, now }
     }
 
     /// Does this node extend the lease of the view that it accepted? Only as long as that is its view.
@@ -37,8 +37,8 @@ impl Arbiter {
     }
 
     /// On how many disks may this node bid: watched for long enough, and nobody else's lease can run?
-    fn free(&self, wish: &Wish) -> usize {
-        let asked = self.asked();
+    fn free(&self, now: BootTime, wish: &Wish) -> usize {
+        let asked = self.asked(now);
         let free = |disk: &&super::Disk| disk.was_watched(&asked) && disk.rival(wish, &asked).is_none();
         self.disks.iter().filter(free).count()
     }
@@ -50,7 +50,7 @@ impl Arbiter {
 
     fn begin(&mut self, now: BootTime, wish: &Wish, since: BootTime) {
         let waited = since.plus_ms(wish.delay_ms).max(self.not_before) <= now;
-        if waited && self.free(wish) >= self.majority() {
+        if waited && self.free(now, wish) >= self.majority() {
             self.promise(now, wish.view);
         } else {
             self.bids = None;
@@ -70,7 +70,7 @@ impl Arbiter {
     }
 
     fn first(&mut self, now: BootTime, wish: &Wish) {
-        let asked = self.asked();
+        let asked = self.asked(now);
         let stands =
             |disk: &&super::Disk| disk.was_watched(&asked) && disk.stands(&self.said, wish, &asked).is_some();
         if self.disks.iter().filter(stands).count() >= self.majority() {
@@ -84,13 +84,13 @@ impl Arbiter {
             let place = (self.said.promised.0 >> 16).wrapping_mul(3) + u64::from(self.me.node.0);
             self.not_before = now.plus_ms(self.timing.disk_beat_ms * (place % BACK_OFF_PLACES) / 2);
             self.bids = None;
-        } else if self.free(wish) < self.majority() {
+        } else if self.free(now, wish) < self.majority() {
             self.bids = None;
         }
     }
 
     fn renew(&mut self, now: BootTime, wish: &Wish) {
-        let asked = self.asked();
+        let asked = self.asked(now);
         let stands = self.disks.iter().filter_map(|disk| disk.stands(&self.said, wish, &asked));
         let mut stands = stands.collect::<Vec<_>>();
         sort_by_key(&mut stands, |(start, _)| core::cmp::Reverse(*start));

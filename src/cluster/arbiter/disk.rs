@@ -254,7 +254,9 @@ impl Disk {
 
     /// Did the record of this node stand still for long enough, between two reads that succeeded?
     fn is_still(&self, seen: &Seen, asked: &Asked<'_>) -> bool {
-        let long = seen.since.plus_ms(asked.timing.take_ms()) <= self.last_read.0;
+        // Up to when the last read began: what it shows may be as old as that (R9).
+        let until = if breaks!(asked.rules, StillUntilNow) { asked.now } else { self.last_read.0 };
+        let long = seen.since.plus_ms(asked.timing.take_ms()) <= until;
         long || breaks!(asked.rules, LoserBidsAtOnce)
     }
 

@@ -80,7 +80,7 @@ impl Arbiter {
         if self.bids.is_some() {
             return Standing::Bids;
         }
-        let asked = super::Asked { me: &self.me, timing: &self.timing, rules: self.rules };
+        let asked = super::Asked { me: &self.me, timing: &self.timing, rules: self.rules, now };
         let rival = self.disks.iter().find_map(|disk| disk.rival(wish, &asked));
         rival.map_or(Standing::Waits, |rival| Standing::Lost {
             holder: rival.is_some().then(|| ViewNumber::of(&rival)),

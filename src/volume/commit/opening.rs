@@ -351,7 +351,8 @@ impl Opening {
     fn claim(&mut self) -> Result<NodeId, Unopened> {
         let blocks = || self.lanes.iter().flat_map(|lane| lane.blocks.newest.iter());
         if let Some(id) = self.me.id {
-            let other = blocks().find(|block| block.id == id && block.node != self.me.node);
+            let of_another = |block: &&NodeBlock| block.id == id && block.node != self.me.node;
+            let other = blocks().find(of_another).filter(|_| !breaks!(self.rules, BlockOfAnotherTaken));
             self.claimed = !blocks().any(|block| block.id == id);
             return other.map_or(Ok(id), |block| Err(Unopened::BlockTaken { id, by: block.node }));
         }

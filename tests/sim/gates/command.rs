@@ -591,7 +591,10 @@ impl World {
         }
     }
 
-    pub fn fulfils(&self, c: usize, duty: Duty) -> Vec<Do> {
+    pub fn fulfils(&mut self, c: usize, duty: Duty) -> Vec<Do> {
+        if let Duty::Take(_, evidence) | Duty::Expel(evidence) = &duty {
+            self.goes_by(c, *evidence);
+        }
         match duty {
             Duty::Take(owner, evidence) => {
                 let act = Act::Takeover(evidence);

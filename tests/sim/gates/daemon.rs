@@ -54,7 +54,8 @@ impl World {
         }
         machine.daemon = Some(daemon);
         machine.daemon_life += 1;
-        machine.lived_us = self.now_us;
+        machine.page.daemon = machine.daemon_life;
+        machine.beats.next_us = 0;
         machine.paused_us = 0;
         machine.stuck = false;
         machine.socket.clear();
@@ -189,6 +190,7 @@ impl World {
         }
         self.sweep(place);
         self.see_to_keeper(place, false);
+        self.see_to_beats(place);
         self.see_to_closed(place);
         self.see_to_absent(place);
         self.see_to_fencing(place);
@@ -215,7 +217,7 @@ impl World {
         }
         let wait_ms = match self.rules.broken() {
             Some(Mistake::TakesAtOnce) => 0,
-            Some(Mistake::DrainNotWaited) => timing.stopped_ms(timing.watchdog_ms - timing.drain_ms),
+            Some(Mistake::DrainNotWaited) => timing.stopped_ms(timing.watchdog_ms - timing.drain_ms / 2),
             Some(Mistake::WatchdogOfAnotherLife) => timing.stopped_ms(timing.watchdog_ms - 2000),
             Some(Mistake::WaitFromLastBeat) => timing.stopped_ms(timing.watchdog_ms).saturating_sub(2000),
             _ => timing.stopped_ms(timing.watchdog_ms),

@@ -4,7 +4,7 @@
 use evms::base::epoch::Epoch;
 use evms::format::disk_beat::{DiskBeat, DiskQuestion, Words};
 use evms::volume::choose::{self, Chosen, DiskCopies};
-use evms::volume::commit::io::{Answer, Op};
+use evms::volume::commit::io::{Answer, Op, Purpose};
 use evms::volume::mistake::Rules;
 
 use crate::gates::founding;
@@ -41,8 +41,8 @@ pub enum Act {
 /// Who has to do with what is said on disks.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker {
-    /// The thread that beats there.
-    Beats,
+    /// The thread that beats there, of this process.
+    Beats(u64),
     /// A process that asks somebody.
     Process(u64),
 }
@@ -60,6 +60,7 @@ pub struct Errand {
     pub boot: u64,
     pub disk: usize,
     pub act: Act,
+    begun_us: u64,
     lands_us: u64,
     answers_us: u64,
     landed: bool,
@@ -73,10 +74,19 @@ pub struct Errand {
     ghost: bool,
 }
 
+impl Errand {
+    /// The disk, if it is data of that machine that passed a gate after that moment.
+    pub fn writes_data_later_than(&self, us: u64, place: usize) -> Option<usize> {
+        let is = self.machine == place && matches!(self.act, Act::Data(_)) && self.begun_us > us;
+        is.then_some(self.disk)
+    }
+}
+
 impl World {
     pub fn begin(&mut self, machine: usize, disk: usize, act: Act) -> u64 {
         let path = self.machines[machine].paths[disk];
         let begins = self.now_us.max(path.hangs_until_us);
+        let begins = begins + self.witness.late_us(machine, &act);
         let lands_us = begins + self.chance.between(path.delay_us.0, path.delay_us.1);
         let answers_us = lands_us + self.chance.between(20, 300);
         let lost = path.lost_per_mille > 0 && !self.chance.per_mille(1000 - path.lost_per_mille);
@@ -96,6 +106,7 @@ impl World {
             boot,
             disk,
             act,
+            begun_us: self.now_us,
             lands_us,
             answers_us,
             landed,
@@ -155,7 +166,10 @@ impl World {
                 let (machine, boot, stamp) = (errand.machine, errand.boot, *stamp);
                 self.tell(|| format!("machine {machine} boot {boot}: {stamp:?} lands on disk {disk}"));
                 self.landed += 1;
-                self.laws.lands(container, errand.machine, errand.boot, stamp)?;
+                let unaware = self.is_of_the_unaware(machine, errand.begun_us);
+                if !(unaware && self.laws.told[container].by_time[machine]) {
+                    self.laws.lands(container, machine, boot, stamp)?;
+                }
             }
             Act::Look(_) => {
                 let number = founding::disk_number(self, disk);
@@ -216,6 +230,13 @@ impl World {
         choose::choose(&copies.collect::<Vec<_>>(), Rules::ALL).ok()
     }
 
+    /// Is a model of this machine on its way to a disk, and late?
+    pub fn has_a_model_late(&self, place: usize) -> bool {
+        let slot = |act: &Act| matches!(act, Act::Meta(_, _, Op::Write { purpose: Purpose::Slot, .. }));
+        let late = |errand: &Errand| !errand.landed && errand.lands_us > self.now_us + 100_000;
+        self.errands.values().any(|errand| errand.machine == place && late(errand) && slot(&errand.act))
+    }
+
     /// Is what all disks say what counts, at both ends of most of them, and so told by every majority?
     pub fn is_settled_on_disk(&mut self, container: usize) -> bool {
         self.read_of_all(container).is_some_and(|chosen| chosen.committed && chosen.settled)
@@ -235,15 +256,15 @@ impl World {
 
     pub fn answered(&mut self, number: u64) -> Result<(), Broken> {
         let Some(errand) = self.errands.get(&number).filter(|errand| !errand.ghost) else { return Ok(()) };
-        let Errand { machine, disk, act, shows, copies, words, late, .. } = errand.clone();
+        let Errand { machine, disk, act, shows, copies, words, late, lost, .. } = errand.clone();
         self.errands.remove(&number);
         match act {
             Act::Data(_) => self.came_back(machine, disk, number)?,
             _ if late => (),
             Act::Meta(process, lane, _) => self.hears(process, lane, shows.unwrap_or(Answer::Failed)),
             Act::Look(process) => self.saw(process, disk, copies),
-            Act::Hear(Asker::Beats) => self.beater_heard(machine, disk, words),
-            Act::Say(Asker::Beats, word) => self.beater_said(machine, disk, &word),
+            Act::Hear(Asker::Beats(life)) => self.beater_heard(machine, life, disk, words),
+            Act::Say(Asker::Beats(life), word) => self.beater_said(machine, life, (disk, &word), lost),
             Act::Hear(Asker::Process(process)) => self.asker_heard(process, disk, words),
             Act::Say(Asker::Process(_), _) => (),
         }

@@ -9,6 +9,8 @@ use crate::gates::world::{Event, World};
 use crate::laws::Broken;
 
 const LOOK_MS: u64 = 100;
+/// For who makes the mistake of looking so seldom, and not when the lease ends.
+const SELDOM_MS: u64 = 900;
 const LOOKS_UNWATCHED: u32 = 10;
 const IDLE_LOOKS_MAX: u32 = 10;
 
@@ -29,9 +31,10 @@ impl World {
         if self.machines[place].keeper.is_some() || !self.machines[place].on {
             return;
         }
-        let gates = self.disks.len();
+        let (gates, now_us) = (self.disks.len(), self.now_us);
         let machine = &mut self.machines[place];
         machine.keeper_life += 1;
+        machine.keeper_begun_us = now_us;
         let life = machine.keeper_life;
         let post = Post { settled: 0, code: 0, doing: Doing::Nothing };
         machine.keeper =
@@ -110,7 +113,11 @@ impl World {
             return;
         }
         let left_ms = self.machines[place].reign().end.ms.saturating_sub(now.ms);
-        let ms = if left_ms == 0 { LOOK_MS } else { left_ms.min(LOOK_MS) };
+        let ms = match left_ms {
+            _ if self.makes(Mistake::LooksSeldom) => SELDOM_MS,
+            0 => LOOK_MS,
+            left_ms => left_ms.min(LOOK_MS),
+        };
         let us = ms * 1000 + self.chance.below(2000);
         self.after(us, Event::Looks { machine: place, life, look });
     }

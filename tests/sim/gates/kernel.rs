@@ -8,6 +8,8 @@ use crate::gates::witness::Opened;
 use crate::gates::world::{Event, World};
 use crate::laws::Broken;
 
+/// When the gates are closed at the latest behind the end of the lease, where there is a keeper to do it (safety 6, T_s).
+const GATE_DEADLINE_US: u64 = 500_000;
 /// Writes of one volume that wait at most.
 const WAITING_MAX: usize = 4;
 
@@ -66,7 +68,7 @@ impl World {
         match () {
             () if device.is_open() => {
                 let stamp = Stamp { epoch: machine.page.slots[gate].epoch, counter };
-                self.passes(place, container, stamp)?;
+                self.passes(place, (gate, container), stamp)?;
                 let errand = self.begin(place, gate, Act::Data(stamp));
                 if let Some(device) = &mut self.machines[place].gates[gate] {
                     device.under_way.insert(errand);
@@ -97,14 +99,38 @@ impl World {
     }
 
     /// A write is passed: does the law allow that?
-    fn passes(&mut self, place: usize, container: usize, stamp: Stamp) -> Result<(), Broken> {
+    fn passes(
+        &mut self,
+        place: usize,
+        (gate, container): (usize, usize),
+        stamp: Stamp,
+    ) -> Result<(), Broken> {
         let (uuid, reign) = (self.machines[place].uuid, self.machines[place].reign());
         let now = self.now_of(place);
+        if self.is_forgiven(place, container) {
+            self.witness.forgiven += 1;
+            return Ok(());
+        }
         self.laws.passes(container, place, uuid, stamp)?;
-        // Through what no keeper closed nothing passes for longer than the watchdog lets the machine live.
-        let watchdog_ms = self.machines[place].watchdog.device_ms;
+        let machine = &self.machines[place];
         let ended = self.laws.ended(place, reign, now);
-        if watchdog_ms > 0 && now.ms > ended.ms + watchdog_ms + 1000 {
+        // Of an earlier term is what was ordered to be open in one.
+        let of_now = machine.page.slots[gate].term == reign.term;
+        let closes = if of_now { ended } else { self.laws.ended_before(place).min(ended) };
+        let closes_us = machine.clock.real_us(closes);
+        let kept = machine.kept_since(self.now_us).map(|since_us| since_us.max(closes_us));
+        if let Some(since_us) = kept.filter(|since_us| self.now_us > since_us + GATE_DEADLINE_US) {
+            let words = format!(
+                "machine {place} writes to container {container} {} us after its keeper was to close gate {gate}",
+                self.now_us - since_us
+            );
+            return Err(Broken { law: "L10", words });
+        }
+        // Through what no keeper closed nothing passes for longer than the watchdog lets the machine live; and once more so long, if who
+        // fed it was killed before it bit.
+        let watchdog_ms = machine.watchdog.device_ms;
+        let lives_ms = if machine.watchdog.pinged > ended { 2 * watchdog_ms } else { watchdog_ms };
+        if watchdog_ms > 0 && now.ms > ended.ms + lives_ms + 1000 {
             let words = format!(
                 "machine {place} writes to container {container} {} ms after the end of its lease",
                 now.ms - ended.ms
@@ -232,19 +258,24 @@ impl World {
         }
     }
 
-    /// The keeper is killed.
+    /// The keeper is killed. The kernel closes the watchdog that it had open, without its word: that feeds it once more (safety 5.1).
     pub fn kill_keeper(&mut self, place: usize) -> Result<(), Broken> {
         if self.machines[place].keeper.is_none() {
             return Ok(());
         }
         self.tell(|| format!("machine {place}: its keeper is killed"));
         let disarms = self.makes(Mistake::DisarmedAtItsEnd);
+        self.loses_its_keeper(place);
+        let now = self.now_of(place);
         let machine = &mut self.machines[place];
-        machine.keeper = None;
+        let had_it = machine.keeper.take().is_some_and(|keeper| keeper.watchdog);
         machine.keeper_life += 1;
         machine.keeper_paused_us = 0;
         if disarms {
             machine.watchdog.armed = false;
+        } else if had_it {
+            machine.watchdog.pinged = now;
+            self.feed(place);
         }
         self.undo_draining(place, 0)
     }

@@ -15,8 +15,9 @@ use evms::engine::guard::evidence::Receipt;
 use evms::engine::guard::keeping::{Leased, Reign};
 
 use crate::clock::Clock;
-use crate::gates::beats::Beater;
+use crate::gates::beats::Beats;
 use crate::gates::disk::Path;
+use crate::gates::stops::Stillnesses;
 
 /// Milliseconds after which a keeper that has not looked is none.
 const KEEPER_MS_MAX: u64 = 1000;
@@ -98,6 +99,8 @@ pub struct Page {
     pub watchdog_ms: u64,
     pub wish: u64,
     pub tried: u64,
+    /// The last evmsd of this boot.
+    pub daemon: u64,
 }
 
 impl Page {
@@ -111,7 +114,7 @@ impl Page {
             promised_ms: 0,
             going_by: 0,
         };
-        Page { slots: vec![slot; gates], looked: None, watchdog_ms: 0, wish: 0, tried: 0 }
+        Page { slots: vec![slot; gates], looked: None, watchdog_ms: 0, wish: 0, tried: 0, daemon: 0 }
     }
 
     pub fn has_keeper(&self, now: BootTime) -> bool {
@@ -157,6 +160,8 @@ pub struct Watchdog {
     pub armed: bool,
     pub fed_us: u64,
     pub fed: BootTime,
+    /// When a keeper that had it was killed last.
+    pub pinged: BootTime,
 }
 
 /// What evmsd's engine knows.
@@ -231,11 +236,11 @@ pub struct Machine {
     pub gates: Vec<Option<Gate>>,
     pub keeper: Option<Keeper>,
     pub keeper_life: u64,
+    /// When it began, and not before when it does anything.
+    pub keeper_begun_us: u64,
     pub keeper_paused_us: u64,
-    /// By disk, who beats on it; not before then; and when an evmsd was last seen there.
-    pub beaters: Vec<Beater>,
-    pub beats_paused_us: u64,
-    pub lived_us: u64,
+    /// Who beats on disks.
+    pub beats: Beats,
     pub watchdog: Watchdog,
     pub apps: Vec<App>,
     /// By container, who has its disks locked here; and behind them, who makes devices.
@@ -252,6 +257,8 @@ pub struct Machine {
     pub wanted: [bool; 2],
     /// Takeovers that were begun in this boot and are not at their end (`host::pending`).
     pub taking: [bool; 2],
+    /// How it stood still.
+    pub stands: Stillnesses,
     /// What agents proved in this boot, for who makes the mistake of believing it of another life.
     pub proven: Vec<Receipt>,
     /// Writes by container that were under way when its power went, and may still land.
@@ -286,10 +293,9 @@ impl Machine {
             gates: (0..disks).map(|_| None).collect(),
             keeper: None,
             keeper_life: 0,
+            keeper_begun_us: 0,
             keeper_paused_us: 0,
-            beaters: Vec::new(),
-            beats_paused_us: 0,
-            lived_us: 0,
+            beats: Beats::default(),
             watchdog: Watchdog::default(),
             apps: vec![App::default(); 2],
             locks: vec![0; 3],
@@ -300,6 +306,7 @@ impl Machine {
             absent_first: vec![None; nodes],
             wanted: [true; 2],
             taking: [false; 2],
+            stands: Stillnesses::default(),
             proven: Vec::new(),
             ghosts: [0; 2],
         }
@@ -314,7 +321,13 @@ impl Machine {
     }
 
     pub fn runs(&self, now_us: u64) -> bool {
-        self.on && self.daemon.is_some() && self.paused_us <= now_us
+        self.on && self.daemon.is_some() && self.paused_us <= now_us && self.stands.since_us.is_none()
+    }
+
+    /// Since when its keeper runs without a break, where one does.
+    pub fn kept_since(&self, now_us: u64) -> Option<u64> {
+        let runs = self.keeper.is_some() && self.keeper_paused_us <= now_us;
+        runs.then_some(self.keeper_begun_us.max(self.keeper_paused_us))
     }
 
     /// Could a write of it, in this container, still reach a disk?
@@ -322,6 +335,12 @@ impl Machine {
         let each = self.gates.len() / 2;
         let mut gates = self.gates[container * each..(container + 1) * each].iter().flatten();
         self.ghosts[container] > 0 || gates.any(|gate| gate.is_open() || !gate.under_way.is_empty())
+    }
+
+    /// Could another one pass its gates?
+    pub fn may_write_more(&self, container: usize) -> bool {
+        let each = self.gates.len() / 2;
+        self.gates[container * each..(container + 1) * each].iter().flatten().any(Gate::is_open)
     }
 
     /// An incarnation that was never there.

@@ -7,7 +7,7 @@
 //!
 //! What is not pure in the product is played step by step: the page of the gates and its keeper (`keeper`, `kernel`), evmsd (`daemon`),
 //! commands (`process`, `command`, `removal`, `opening`), fence agents (`agents`), who beats on disks (`beats`)
-//! and who asks over them (`inquiry`). Machines whose clocks stop are grade C (safety 5.1) and not here.
+//! and who asks over them (`inquiry`). Machines that stand still with their clocks, grade C (safety 5.1), are there in some runs (`stops`).
 
 mod agents;
 mod beats;
@@ -25,6 +25,7 @@ mod mistake;
 mod opening;
 mod process;
 mod removal;
+mod stops;
 mod story;
 mod told;
 mod witness;

@@ -119,7 +119,11 @@ impl World {
         };
         let members = founding::members(self, container);
         let keep = act != Act::Regain;
-        let change = Change::new(members, mandate, me, planner, keep, Rules::ALL);
+        let rules = match self.makes(Mistake::TakesAnothersBlock) {
+            true => Rules::without(evms::volume::mistake::Mistake::BlockOfAnotherTaken),
+            false => Rules::ALL,
+        };
+        let change = Change::new(members, mandate, me, planner, keep, rules);
         let (waits, answers, denied, looked) = Default::default();
         let running = Running { container, act, request, change, waits, answers, denied, looked, tries };
         if let Some(process) = self.processes.get_mut(&number) {
@@ -254,6 +258,10 @@ impl World {
             Some(Err(Halted::Refused { why, .. })) => {
                 self.witness.hear(number, Said::Refused(why.to_string()));
                 Ok(Next::Fail("refused at the opening"))
+            }
+            Some(Err(Halted::Unopened(why @ Unopened::BlockTaken { .. }))) => {
+                self.witness.hear(number, Said::Refused(format!("{why:?}")));
+                Ok(Next::Fail("its number is another machine's"))
             }
             Some(Err(Halted::Superseded(_) | Halted::InDoubt(_))) => {
                 self.witness.hear(number, Said::Outbid);

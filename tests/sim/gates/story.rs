@@ -12,6 +12,8 @@ use crate::network::Weather;
 
 const BEGIN_US: u64 = 8_000_000;
 const FAULTS_US: u64 = 42_000_000;
+/// Between these faults are thrown.
+pub const FAULTY_US: (u64, u64) = (BEGIN_US, FAULTS_US);
 const CALM_US: u64 = 75_000_000;
 /// The owner that dies and stays dead does so then, and what it had must be taken then.
 const DEATH_US: u64 = 12_000_000;
@@ -54,6 +56,8 @@ pub enum Fault {
     Unstick(usize),
     PauseKeeper(usize, u64),
     KillKeeper(usize),
+    PauseBeats(usize, u64),
+    KillBeats(usize),
     KillCommands(usize),
     PauseCommands(usize, u64),
     PowerOff(usize, Option<u64>),
@@ -68,8 +72,33 @@ pub enum Fault {
     /// The owner is cut off, in this way.
     Besiege(Siege),
     TakerPauses(u64),
+    /// A machine stands still with its clock, or the owner does; and it is cut off.
+    Stop(Option<usize>, u64),
+    CutOff(Option<usize>),
     Dies,
     Taken(usize, bool),
+}
+
+impl Fault {
+    /// On which machine it happens, where it needs one that runs.
+    pub fn inside(&self) -> Option<usize> {
+        match self {
+            Fault::PauseDaemon(place, _)
+            | Fault::KillDaemon(place, ..)
+            | Fault::StartDaemon(place, _)
+            | Fault::Stick(place, _)
+            | Fault::Unstick(place)
+            | Fault::PauseKeeper(place, _)
+            | Fault::KillKeeper(place)
+            | Fault::PauseBeats(place, _)
+            | Fault::KillBeats(place)
+            | Fault::KillCommands(place)
+            | Fault::PauseCommands(place, _)
+            | Fault::ForeignResume(place)
+            | Fault::Deactivate(place, _) => Some(*place),
+            _ => None,
+        }
+    }
 }
 
 /// How the owner is hurt.
@@ -79,6 +108,8 @@ pub struct Siege {
     lasts_us: u64,
     hang: Option<(u64, u64)>,
     keeper_us: Option<u64>,
+    /// Who beats on its disks is stopped so late for so long; or killed.
+    beats: Option<(u64, u64)>,
     pause_us: Option<u64>,
     /// A disk hangs for another one, about when that takes what the owner has.
     taker: Option<(usize, u64, u64)>,
@@ -135,10 +166,12 @@ fn siege(world: &mut World) -> Siege {
     let hang =
         chance.per_mille(500).then(|| (chance.below(2_000_000), chance.between(2_000_000, 14_000_000)));
     let keeper_us = chance.per_mille(400).then(|| chance.between(1_000_000, 8_000_000));
+    let beats_us = [0, 0, 4_000_000, 12_000_000][chance.below(4) as usize];
+    let beats = chance.per_mille(300).then(|| (chance.below(8_000_000), chance.below(beats_us + 1)));
     let pause_us = chance.per_mille(500).then(|| chance.between(500_000, 8_000_000));
     let late_us = taken_us - 300_000 + chance.below(2_000_000);
     let taker = chance.per_mille(300).then(|| (place, late_us, chance.between(300_000, 5_000_000)));
-    Siege { how: chance.below(12), lasts_us, hang, keeper_us, pause_us, taker }
+    Siege { how: chance.below(12), lasts_us, hang, keeper_us, beats, pause_us, taker }
 }
 
 fn storm(world: &mut World, share: u64) {
@@ -157,7 +190,7 @@ fn one(world: &mut World) -> Fault {
     let siege = siege(world);
     let chance = &mut world.chance;
     let lasts = chance.between(200_000, 12_000_000);
-    match chance.below(100) {
+    match chance.below(107) {
         0..10 => Fault::Partition(chance.number()),
         10..16 => Fault::CutOneWay(one, other),
         16..22 => Fault::CutBothWays(one, other),
@@ -179,6 +212,8 @@ fn one(world: &mut World) -> Fault {
         88..90 => Fault::ForeignResume(one),
         90..93 => Fault::Deactivate(one, chance.below(2) as usize),
         93..96 => Fault::Switch(one),
+        96..100 => Fault::PauseBeats(one, lasts),
+        100..103 => Fault::KillBeats(one),
         _ => Fault::Besiege(siege),
     }
 }
@@ -230,6 +265,10 @@ fn besiege(world: &mut World, siege: Siege) -> Result<(), Broken> {
             world.after(late, Event::Fault(fault));
         }
     }
+    if let Some((late, lasts)) = siege.beats {
+        let fault = if lasts == 0 { Fault::KillBeats(place) } else { Fault::PauseBeats(place, lasts) };
+        world.after(late, Event::Fault(fault));
+    }
     if let Some(late) = siege.keeper_us {
         world.after(late, Event::Fault(Fault::KillKeeper(place)));
     }
@@ -274,12 +313,17 @@ pub fn befall(world: &mut World, fault: Fault) -> Result<(), Broken> {
         Fault::Unstick(place) => world.machines[place].stuck = false,
         Fault::PauseKeeper(place, us) => {
             let machine = &mut world.machines[place];
-            (machine.keeper_paused_us, machine.hurt) = (now + us, true);
+            (machine.keeper_paused_us, machine.hurt) = (machine.keeper_paused_us.max(now + us), true);
         }
         Fault::KillKeeper(place) => {
             world.machines[place].hurt = true;
             world.kill_keeper(place)?;
         }
+        Fault::PauseBeats(place, us) => {
+            let paused_us = &mut world.machines[place].beats.paused_us;
+            *paused_us = (*paused_us).max(now + us);
+        }
+        Fault::KillBeats(place) => world.end_beats(place),
         Fault::PowerOff(place, back) => {
             world.power_off(place);
             if let Some(us) = back {
@@ -325,13 +369,16 @@ fn befall_commands(world: &mut World, fault: Fault) -> Result<(), Broken> {
         }
         Fault::Switch(to) => {
             let place = owner(world);
-            if place != to && world.machines[place].on {
+            let runs = world.machines[place].on && world.machines[place].stands.since_us.is_none();
+            if place != to && runs {
                 world.machines[place].wanted[PRIVATE] = false;
                 world.machines[to].wanted[PRIVATE] = true;
                 world.spawn(place, Kind::Switch(to));
             }
         }
         Fault::Besiege(siege) => besiege(world, siege)?,
+        Fault::Stop(place, us) => world.stop(place.unwrap_or_else(|| owner(world)), us),
+        Fault::CutOff(place) => partition(world, 1 << place.unwrap_or_else(|| owner(world))),
         Fault::Dies => dies(world),
         Fault::Taken(dead, watched) => ending::is_taken(world, dead, watched)?,
         _ => (),
@@ -385,10 +432,12 @@ pub fn calm(world: &mut World) -> Result<(), Broken> {
     world.network.mend_all();
     world.network.weather = Weather::FAIR;
     for place in 0..world.machines.len() {
+        let boot = world.machines[place].boot;
+        world.thaw(place, boot);
         let machine = &mut world.machines[place];
         machine.paths.fill(Path::WELL);
         machine.paused_us = machine.paused_us.min(now);
-        machine.keeper_paused_us = machine.keeper_paused_us.min(now);
+        // Keepers, and who beats on disks, go on when they would.
         (machine.stuck, machine.wanted) = (false, [true; 2]);
         machine.alarm += 1;
         let (number, life) = (machine.alarm, machine.daemon_life);

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evms::base::epoch::{Epoch, Order};
 use evms::cluster::view::ViewNumber;
+use evms::volume::commit::io::{Op, Purpose};
 
+use crate::gates::errand::Act;
 use crate::gates::process::Kind;
 use crate::gates::world::{Event, World};
 use crate::laws::Broken;
@@ -52,6 +54,14 @@ pub struct Doom {
     pub process: Option<u64>,
 }
 
+/// Whose models reach a disk late, from which one on, and by how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Late {
+    pub machine: usize,
+    pub after: u64,
+    pub us: u64,
+}
+
 #[derive(Default)]
 pub struct Witness {
     /// By which views anybody was quorate.
@@ -66,8 +76,13 @@ pub struct Witness {
     /// How often gates were said to be closed, over a disk; and how often something was taken on that.
     pub answers: u64,
     pub takes: u64,
+    /// How often a machine found that it had stood still, and how many writes passed before.
+    pub noticed: u64,
+    pub forgiven: u64,
     /// How often an agent was told `off`.
     pub offs: u64,
+    /// Writes that land late.
+    pub late: Option<Late>,
     pub said: BTreeMap<u64, Vec<Said>>,
     pub doom: Option<Doom>,
     /// When it was met, or nothing.
@@ -75,6 +90,16 @@ pub struct Witness {
 }
 
 impl Witness {
+    /// By how much does this land late?
+    pub fn late_us(&mut self, place: usize, act: &Act) -> u64 {
+        let is_model = matches!(act, Act::Meta(_, _, Op::Write { purpose: Purpose::Slot, .. }));
+        let Some(late) = self.late.as_mut().filter(|late| late.machine == place && is_model) else {
+            return 0;
+        };
+        late.after = late.after.saturating_sub(1);
+        if late.after == 0 { late.us } else { 0 }
+    }
+
     pub fn hear(&mut self, process: u64, said: Said) {
         self.said.entry(process).or_default().push(said);
     }

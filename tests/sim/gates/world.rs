@@ -22,7 +22,7 @@ use crate::gates::mistake::{Mistake, Rules, makes};
 use crate::gates::process::Process;
 use crate::gates::story::{self, Fault, Style};
 use crate::gates::witness::Witness;
-use crate::gates::{agents, beats, founding, laws};
+use crate::gates::{agents, beats, founding, laws, stops};
 use crate::laws::Broken;
 use crate::network::Network;
 use crate::plan::Plan;
@@ -41,9 +41,13 @@ pub enum Event {
     Looks { machine: usize, life: u64, look: u64 },
     Post { machine: usize, life: u64, gate: usize },
     Bites { machine: usize, boot: u64 },
-    Beats { machine: usize, boot: u64, disk: usize },
+    Beats { machine: usize, life: u64, disk: usize },
+    BeatsLook { machine: usize, life: u64 },
+    BeatsBegin { machine: usize, boot: u64 },
     Writes { machine: usize, container: usize, life: u64 },
     Agent { machine: usize },
+    LooksAtBoard { machine: usize, boot: u64 },
+    Thaw { machine: usize, boot: u64 },
     Lands(u64),
     Answered(u64),
     Late(u64),
@@ -152,6 +156,7 @@ impl World {
             world.at(at + 1_000_000, Event::Agent { machine: place });
         }
         story::faults(&mut world);
+        stops::faults(&mut world, seed, story::FAULTY_US);
         world
     }
 
@@ -313,11 +318,12 @@ impl World {
             None if short => wanted_ms - 2000,
             None => wanted_ms,
         };
+        machine.watchdog.pinged = BootTime::default();
         machine.paused_us = 0;
         machine.keeper_paused_us = 0;
-        machine.beats_paused_us = 0;
         machine.stuck = false;
         machine.hurt = false;
+        machine.stands = machine.stands.of_the_next_boot();
         machine.page = Page::new(disks);
         machine.words.iter().for_each(|word| word.store(0, std::sync::atomic::Ordering::Release));
         keeping::tell(machine.words, None, BootTime::default());
@@ -325,8 +331,8 @@ impl World {
         machine.absent_first = vec![None; nodes];
         machine.taking = [false; 2];
         machine.proven.clear();
+        self.laws.boots(place);
         self.tell(|| format!("machine {place} comes up"));
-        self.begin_beats(place);
         self.start(place, false);
     }
 
@@ -338,7 +344,10 @@ impl World {
         self.tell(|| format!("machine {place} loses its power"));
         self.scatter(place);
         self.processes.retain(|_, process| process.machine != place);
+        self.end_beats(place);
+        self.lets_go(place);
         let machine = &mut self.machines[place];
+        (machine.beats.looked, machine.beats.next_us) = (BootTime::default(), 0);
         machine.on = false;
         machine.daemon = None;
         machine.memory = None;
@@ -356,6 +365,9 @@ impl World {
     }
 
     fn happens(&mut self, event: Event) -> Result<bool, Broken> {
+        if self.freezes(&event) {
+            return Ok(true);
+        }
         match event {
             Event::Arrives { to, beat } => self.receive(to, beat),
             Event::Alarm { machine, number } if self.machines[machine].alarm == number => self.wake(machine),
@@ -364,9 +376,13 @@ impl World {
             Event::Looks { machine, life, look } => self.keeper_looks(machine, life, look),
             Event::Post { machine, life, gate } => self.post(machine, life, gate)?,
             Event::Bites { machine, boot } => self.bites(machine, boot)?,
-            Event::Beats { machine, boot, disk } => self.beats(machine, boot, disk),
+            Event::Beats { machine, life, disk } => self.beats(machine, life, disk),
+            Event::BeatsLook { machine, life } => self.beats_look(machine, life),
+            Event::BeatsBegin { machine, boot } => self.begin_beats(machine, boot),
             Event::Writes { machine, container, life } => self.app_writes(machine, container, life)?,
             Event::Agent { machine } => self.agent(machine),
+            Event::LooksAtBoard { machine, boot } => self.looks_at_board(machine, boot),
+            Event::Thaw { machine, boot } => self.thaw(machine, boot),
             Event::Lands(errand) => self.lands(errand)?,
             Event::Answered(errand) => self.answered(errand)?,
             Event::Late(errand) => self.is_late(errand),

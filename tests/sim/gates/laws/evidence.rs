@@ -20,7 +20,7 @@ pub fn check(world: &mut World, container: usize) -> Result<(), Broken> {
     gone.extend(lost);
     for node in gone {
         let place = world.place_of(node);
-        if world.machines[place].may_write(container) {
+        if world.machines[place].may_write(container) && !world.is_forgiven(place, container) {
             let words = format!(
                 "by {order:?} machine {place} is out of container {container}, and it can write to it: {}",
                 world.laws.committed_in_words(container)

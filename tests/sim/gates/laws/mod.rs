@@ -22,6 +22,8 @@ pub struct Told {
     pub before: Option<Model>,
     /// By machine: the epoch that counted it out last, or gave its container to another.
     pub out: Vec<Epoch>,
+    /// By machine: was what it had taken, or is it to be, on nothing but that time had passed?
+    pub by_time: Vec<bool>,
     /// Who began to write under the highest epoch.
     pub writes: Option<(usize, Epoch)>,
 }
@@ -34,7 +36,8 @@ pub struct Laws {
 
 impl Laws {
     pub fn new(machines: usize) -> Laws {
-        let told = || Told { out: vec![Epoch::NONE; machines], ..Told::default() };
+        let told =
+            || Told { out: vec![Epoch::NONE; machines], by_time: vec![false; machines], ..Told::default() };
         Laws { told: [told(), told()], ended: vec![BootTime::default(); machines] }
     }
 
@@ -52,6 +55,16 @@ impl Laws {
             end if end == BootTime::default() => self.ended[place],
             end => end.min(now),
         }
+    }
+
+    /// When the lease before this one ended.
+    pub fn ended_before(&self, place: usize) -> BootTime {
+        self.ended[place]
+    }
+
+    /// A machine comes up, and its clock begins anew.
+    pub fn boots(&mut self, place: usize) {
+        self.ended[place] = BootTime::default();
     }
 
     pub fn committed(&self, container: usize) -> Option<&Model> {

@@ -3,7 +3,9 @@
 
 use crate::gates::story::{self, Fault};
 use crate::gates::told::disks::{LATER_US, LATEST_US, proof_us};
-use crate::gates::told::{Lit, SECOND, Stage, UP_US, ends_well, first_commit, is_shut, is_up, must, owner};
+use crate::gates::told::{
+    Lit, SECOND, Stage, UP_US, ends_well, first_commit, is_shut, is_up, must, owner, play_until,
+};
 use crate::gates::world::{PRIVATE, World};
 use crate::laws::Broken;
 
@@ -96,14 +98,6 @@ fn cut_and_mended(world: &mut World, hangs: Option<usize>) -> Result<(), Broken>
     story::befall(world, Fault::MendAll)?;
     let goes_on = |world: &World| owner(world) == 0 && is_up(world, 0, PRIVATE);
     play_until(world, goes_on, "mended, it does not go on")
-}
-
-fn play_until(world: &mut World, is: impl Fn(&World) -> bool, not: &'static str) -> Result<(), Broken> {
-    let ends_us = world.now_us + 60 * SECOND;
-    while !is(world) && world.now_us < ends_us {
-        world.play(world.now_us + SECOND / 20)?;
-    }
-    must("F1", is(world), || not.into())
 }
 
 /// Cut off once more, while one of its disks takes no write: that gate drains for as long as its watchdog lets it, and nobody takes it

@@ -101,16 +101,21 @@ fn taken(world: &World, died_us: u64) -> Option<(u64, usize)> {
     first_commit(world, PRIVATE, died_us).map(|at| (at - died_us, owner(world)))
 }
 
+/// Machine 0 has it, and machine 1 had it before, so that this one takes it without a claim on disks that it never wrote to.
+pub fn had_by_both(world: &mut World) -> Result<(), Broken> {
+    for (from, to) in [(0, 1), (1, 0)] {
+        world.machines[to].wanted[PRIVATE] = true;
+        story::befall(world, Fault::Switch(to))?;
+        world.play(world.now_us + 15 * SECOND)?;
+        must("F14", is_up(world, to, PRIVATE), || format!("machine {from} does not give it to {to}"))?;
+    }
+    Ok(())
+}
+
 /// The owner is gone: it is taken when its watchdog proves it, and up again within 15 s, under a later epoch.
 pub fn f14_the_owner_loses_power(stage: Stage) -> Result<u64, Broken> {
     let mut world = stage.lit(3, [1, 3][stage.pick(2) as usize])?;
-    // Whoever comes first when it is dead had it before.
-    for (from, to) in [(0, 1), (1, 0)] {
-        world.machines[to].wanted[PRIVATE] = true;
-        story::befall(&mut world, Fault::Switch(to))?;
-        world.play(world.now_us + 15 * SECOND)?;
-        must("F14", is_up(&world, to, PRIVATE), || format!("machine {from} does not give it to {to}"))?;
-    }
+    had_by_both(&mut world)?;
     let epoch = |world: &World| world.laws.told[PRIVATE].committed.as_ref().map(|(order, _)| order.epoch);
     let (died_us, before) = (world.now_us, epoch(&world));
     world.power_off(0);

@@ -4,7 +4,10 @@ mod asked;
 mod commands;
 mod cut_short;
 mod disks;
+mod late;
+mod others;
 mod quorum;
+mod still;
 
 use crate::gates::laws::ending;
 use crate::gates::machine::Standing;
@@ -23,9 +26,24 @@ pub const TALES: &[Tale<Rules>] = &[
     ),
     ("f14_the_owner_loses_power", 100, disks::f14_the_owner_loses_power),
     (
+        "f16_f49_who_stood_still_behind_a_cut_notices_within_a_beat",
+        40,
+        still::f16_f49_who_stood_still_behind_a_cut_notices_within_a_beat,
+    ),
+    (
+        "f16_f49_who_stood_still_hears_it_from_the_others",
+        40,
+        still::f16_f49_who_stood_still_hears_it_from_the_others,
+    ),
+    (
         "f18_an_evmsd_that_is_restarted_is_not_taken_from",
         100,
         asked::f18_an_evmsd_that_is_restarted_is_not_taken_from,
+    ),
+    (
+        "f19_a_keeper_is_killed_just_before_its_watchdog_bites",
+        20,
+        late::f19_a_keeper_is_killed_just_before_its_watchdog_bites,
     ),
     ("f20_a_switchover_killed_at_every_step", 2, cut_short::f20_a_switchover_killed_at_every_step),
     ("f20_a_switchover_whose_machine_dies_at_every_step", 2, cut_short::f20_a_switchover_whose_machine_dies),
@@ -37,6 +55,21 @@ pub const TALES: &[Tale<Rules>] = &[
     ("f22_one_name_twice_at_once_is_a_conflict", 100, commands::f22_one_name_twice_at_once_is_a_conflict),
     ("f22_the_same_twice_at_once_is_already_so", 100, commands::f22_the_same_twice_at_once_is_already_so),
     ("f22_to_two_owners_at_once", 100, commands::f22_to_two_owners_at_once),
+    (
+        "f24_a_command_that_was_stopped_believes_nothing_that_it_read",
+        20,
+        late::f24_a_command_that_was_stopped_believes_nothing_that_it_read,
+    ),
+    (
+        "f25_a_promise_of_another_machine_is_not_written_over",
+        20,
+        others::f25_a_promise_of_another_machine_is_not_written_over,
+    ),
+    (
+        "f25_a_beat_of_another_cluster_is_not_spoken_over",
+        20,
+        others::f25_a_beat_of_another_cluster_is_not_spoken_over,
+    ),
     ("f27_one_of_all_comes_back_and_waits", 100, quorum::f27_one_of_all_comes_back_and_waits),
     ("f28_all_boot_at_once", 100, quorum::f28_all_boot_at_once),
     ("f30_who_reaches_all_disks_takes_it", 100, disks::f30_who_reaches_all_disks_takes_it),
@@ -47,10 +80,16 @@ pub const TALES: &[Tale<Rules>] = &[
     ("f33_an_answer_ends_with_the_term", 100, asked::f33_an_answer_ends_with_the_term),
     ("f33_an_answer_is_newer_than_its_question", 100, asked::f33_an_answer_is_newer_than_its_question),
     ("f40_a_disk_that_no_taker_reaches", 100, disks::f40_a_disk_that_no_taker_reaches),
+    ("f39_an_admission_at_one_end_is_none", 20, late::f39_an_admission_at_one_end_is_none),
     (
         "f40_most_disks_that_the_taker_does_not_reach",
         100,
         disks::f40_most_disks_that_the_taker_does_not_reach,
+    ),
+    (
+        "f40_the_wait_begins_with_the_view_and_not_with_the_last_beat",
+        20,
+        late::f40_the_wait_begins_with_the_view_and_not_with_the_last_beat,
     ),
     ("f52_who_has_no_watchdog_is_not_taken_from", 100, quorum::f52_who_has_no_watchdog_is_not_taken_from),
     ("f57_quorum_that_is_lost_for_good", 100, quorum::f57_quorum_that_is_lost_for_good),
@@ -97,6 +136,25 @@ impl Lit for Stage {
         world.play(UP_US)?;
         Ok(world)
     }
+}
+
+/// Until that is so, looked at every 50 ms, for a minute at most.
+pub fn play_until(world: &mut World, is: impl Fn(&World) -> bool, not: &'static str) -> Result<(), Broken> {
+    play_until_by(world, SECOND / 20, is, not)
+}
+
+/// The same, looked at as often as that.
+pub fn play_until_by(
+    world: &mut World,
+    step_us: u64,
+    is: impl Fn(&World) -> bool,
+    not: &'static str,
+) -> Result<(), Broken> {
+    let ends_us = world.now_us + 60 * SECOND;
+    while !is(world) && world.now_us < ends_us {
+        world.play(world.now_us + step_us)?;
+    }
+    must("F1", is(world), || not.into())
 }
 
 /// All is mended, and after a while all is up again, as the laws want it.
