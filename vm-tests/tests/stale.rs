@@ -72,7 +72,7 @@ impl Bench<'_> {
         self.machines[0].cut_power()?;
         let two = self.machines[1].guest()?;
         wait_until(two, "evms history data | grep -q 'taken over from n1'")?;
-        let is_here = two.run(&format!("evms why data | grep -q '^  owner *n2 '"))?.code == 0;
+        let is_here = two.run("evms why data | grep -q '^  owner *n2 '")?.code == 0;
         self.holder = if is_here { 1 } else { 2 };
         let holder = self.machines[self.holder].guest()?;
         wait_until(holder, &format!("[ -e {HOME} ] && {OPEN}"))?;
