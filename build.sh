@@ -326,7 +326,7 @@ vm() {
 
 # Clusters of guests: one of these at a time, for each has three guests that must hear each other in time. The last has two
 # clusters of its own, of machines that take a twentieth of a processor while nothing is asked of them.
-VM_CLUSTERS="takeover stopped gates owners agents two scripts many_scripts asked power"
+VM_CLUSTERS="takeover stopped gates owners agents two scripts many_scripts asked power cold stale lost cuts steady"
 
 # All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end.
 vm_all() {

@@ -101,6 +101,12 @@ fn faults_have_tests_of_their_names() {
 }
 
 #[test]
+fn faults_have_guest_cases_of_their_names() {
+    let untested = faults::untested(faults::IN_GUESTS, &faults::texts(faults::GUESTS));
+    assert!(untested.is_empty(), "no case in {} is named after the faults {untested:?}", faults::GUESTS);
+}
+
+#[test]
 fn a_fault_without_a_test_is_found() {
     let texts = ["fn f1_one() {}".to_string(), "    (\"f16_f49_two\", two),".into(), "// f3_no_test".into()];
     assert_eq!(faults::untested(&[1, 3, 16, 49, 11], &texts), [3, 11]);

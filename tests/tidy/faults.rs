@@ -9,6 +9,12 @@ use std::path::Path;
 pub const OF_THE_GATEKEEPER: &[u32] =
     &[1, 2, 3, 4, 14, 15, 17, 18, 19, 20, 21, 22, 27, 28, 30, 32, 33, 40, 44, 49, 52, 55, 56, 57];
 
+/// Those of them that faults.md wants to see in guests, or on disks of device-mapper: a simulator is not enough for them.
+pub const IN_GUESTS: &[u32] = &[2, 3, 14, 15, 19, 27, 28, 30, 31, 32, 33, 49, 52, 55, 56, 57];
+
+/// Where tests of guests are.
+pub const GUESTS: &str = "vm-tests/tests";
+
 /// Where tests are.
 pub const FOLDERS: &[&str] = &["tests", "vm-tests/tests", "src"];
 

@@ -71,8 +71,7 @@ impl Yard<'_> {
         let mut machines = Vec::new();
         for ((name, mut guest), evmsd) in names.into_iter().zip(guests).zip(daemons) {
             wait_until(&mut guest, &format!("evms status --json | grep -q '\"all\":{COUNT}'"))?;
-            guest.ok(&format!("cd / && tar cf {ARCHIVE} {KEPT}"))?;
-            let kept = guest.pull(ARCHIVE)?;
+            let kept = kept(&mut guest)?;
             machines.push(Machine {
                 name: name.into(),
                 guest: Some(guest),
@@ -86,6 +85,25 @@ impl Yard<'_> {
         }
         machines.try_into().map_err(|_| Trouble::Unexpected("they are not as many as their names".into()))
     }
+
+    /// Those of them that are without power get it at one moment, and their evmsd when all of them are there.
+    pub fn boot_at_once(&self, machines: &mut [Machine]) -> Result<(), Trouble> {
+        let mut off = machines.iter_mut().filter(|machine| machine.guest.is_none()).collect::<Vec<_>>();
+        for machine in &mut off {
+            machine.guest = Some(self.power_on(&machine.name)?);
+        }
+        for machine in &mut off {
+            (machine.is_away, machine.is_bitten) = (false, false);
+            machine.come_to()?;
+        }
+        off.into_iter().try_for_each(Machine::start_evmsd)
+    }
+}
+
+/// What the machine's own disk keeps.
+fn kept(guest: &mut Guest) -> Result<Vec<u8>, Trouble> {
+    guest.ok(&format!("cd / && tar cf {ARCHIVE} {KEPT}"))?;
+    guest.pull(ARCHIVE)
 }
 
 impl Machine {
@@ -109,6 +127,17 @@ impl Machine {
     /// And its evmsd too?
     pub fn is_well(&self) -> bool {
         self.answers() && !self.is_leaderless
+    }
+
+    /// What its disk keeps from now on over a boot; until this is said, that is what it kept when the cluster was founded.
+    pub fn keep(&mut self) -> Result<(), Trouble> {
+        self.kept = kept(self.guest()?)?;
+        Ok(())
+    }
+
+    /// The process of its evmsd.
+    pub fn evmsd(&self) -> Option<u32> {
+        self.evmsd.as_ref().map(Task::pid)
     }
 
     /// Comes to this harm.
@@ -139,7 +168,7 @@ impl Machine {
     }
 
     /// Kills its evmsd alone.
-    fn kill_evmsd(&mut self) -> Result<(), Trouble> {
+    pub fn kill_evmsd(&mut self) -> Result<(), Trouble> {
         self.is_leaderless = true;
         match self.evmsd.take() {
             Some(evmsd) => evmsd.kill(self.guest()?),
@@ -147,8 +176,8 @@ impl Machine {
         }
     }
 
-    /// Starts it.
-    fn start_evmsd(&mut self) -> Result<(), Trouble> {
+    /// Starts its evmsd.
+    pub fn start_evmsd(&mut self) -> Result<(), Trouble> {
         self.starts += 1;
         // The end of the one before is written down behind the start of the next: by a name of its own.
         let name = format!("evmsd-{}", self.starts);
@@ -199,7 +228,7 @@ impl Machine {
     }
 
     /// Pulls its cord.
-    fn cut_power(&mut self) -> Result<(), Trouble> {
+    pub fn cut_power(&mut self) -> Result<(), Trouble> {
         self.evmsd = None;
         match self.guest.take() {
             Some(guest) => guest.cut_power(),
@@ -230,11 +259,17 @@ impl Machine {
             }
         }
         (self.is_away, self.is_bitten) = (false, false);
-        let mut guest = yard.power_on(&self.name)?;
+        self.guest = Some(yard.power_on(&self.name)?);
+        self.come_to()?;
+        self.start_evmsd()
+    }
+
+    /// Its shell is there, and what its disk keeps.
+    fn come_to(&mut self) -> Result<(), Trouble> {
+        let guest =
+            self.guest.as_mut().ok_or_else(|| Trouble::Unexpected(format!("{} is off", self.name)))?;
         guest.wait_for_boot()?;
         guest.push(ARCHIVE, &self.kept)?;
-        guest.ok(&format!("cd / && tar xf {ARCHIVE}"))?;
-        self.guest = Some(guest);
-        self.start_evmsd()
+        guest.ok(&format!("cd / && tar xf {ARCHIVE}")).map(drop)
     }
 }

@@ -27,7 +27,7 @@
 //! disks without a guest: [`log_writes`], [`content`], [`states`], [`images`]. What is tried on them: [`steps`], [`work`];
 //! and [`volatile`], a disk that forgets when the cord is pulled. Faults by chance:
 //! [`script`], for the machines of [`crew`], and [`claims`], what writers say they wrote, who are [`stampers`]; [`trial`] plays
-//! them, [`lanes`] many of them beside each other; [`score`] and [`chunks`] are their ledgers.
+//! them, [`town`] is a cluster that they write in all the time, [`lanes`] many of them beside each other; [`score`] and [`chunks`] are their ledgers.
 
 pub mod archive;
 pub mod cases;
@@ -69,6 +69,7 @@ pub mod steps;
 pub mod stream;
 pub mod tables;
 pub mod task;
+pub mod town;
 pub mod trial;
 pub mod trouble;
 pub mod udev;

@@ -85,7 +85,7 @@ fn io_of_a_cluster_stops_and_goes_with_the_lease() {
                 ("f33_a_hung_disk_holds_no_shutdown", a_hung_disk_holds_no_shutdown),
                 ("t2_a_hung_disk_delays_no_other_gate", a_hung_disk_delays_no_other_gate),
                 ("f33_a_hung_disk_of_others_holds_no_gate", a_hung_disk_of_others_holds_no_gate),
-                ("what_waits_can_be_given_up", what_waits_can_be_given_up),
+                ("f57_what_waits_can_be_given_up", what_waits_can_be_given_up),
                 ("who_leaves_takes_its_volumes_down_first", who_leaves_takes_its_volumes_down_first),
                 ("what_is_open_is_not_given_away", what_is_open_is_not_given_away),
                 (
@@ -369,7 +369,7 @@ fn a_hung_disk_of_others_holds_no_gate(bench: &mut Bench) -> Result<(), Trouble>
     bench.one.ok("dmsetup resume hung && dmsetup remove --retry hung").map(drop)
 }
 
-/// A shutdown must end though quorum is gone for good (F57).
+/// F57: a shutdown must end though quorum is gone for good; until somebody says so what is written waits.
 fn what_waits_can_be_given_up(bench: &mut Bench) -> Result<(), Trouble> {
     bench.write()?;
     bench.cut();

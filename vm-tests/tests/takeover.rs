@@ -59,7 +59,7 @@ fn a_survivor_takes_over_by_itself() {
                 ("what_is_mounted_is_put_aside", what_is_mounted_is_put_aside),
                 ("f1_who_comes_back_in_the_middle", who_comes_back_in_the_middle),
                 ("all_bring_up_at_once_what_they_share", all_bring_up_at_once),
-                ("f27_what_is_shared_goes_on_without_who_is_gone", what_is_shared_goes_on),
+                ("f1_what_is_shared_goes_on_without_who_is_gone", what_is_shared_goes_on),
                 ("f15_a_panic_of_the_owner", a_panic_of_the_owner),
             ],
         )
@@ -302,7 +302,8 @@ fn all_bring_up_at_once(bench: &mut Bench) -> Result<(), Trouble> {
     bench.nodes[0].ok("evms container modify data --owner n1").map(drop)
 }
 
-/// F27: all write, one is cut off: it stops, the others go on, and count it out. It comes back, finds what waited failed, and may have it again.
+/// F1 of what is shared: all write, one is cut off: it stops, the others go on, and count it out. It comes back, finds what waited
+/// failed, and may have it again.
 fn what_is_shared_goes_on(bench: &mut Bench) -> Result<(), Trouble> {
     bench.nodes[0].ok("evms container modify data --type shared")?;
     let mut writers = Vec::new();
