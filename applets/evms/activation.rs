@@ -2,6 +2,7 @@
 
 use evms::base::name::VolumePath;
 use evms::run::activate::Wanted;
+use evms::run::daemon::logging;
 use evms::run::deactivate::Open;
 
 use crate::evms::answer::Answer;
@@ -43,5 +44,10 @@ pub fn activate(words: &Words, globals: Globals) -> Result<Answer, Refused> {
 pub fn deactivate(words: &Words, globals: Globals) -> Result<Answer, Refused> {
     let wanted = wanted(words)?;
     let open = if words.has("--fail") { Open::Fail } else { Open::Refuse };
+    if open == Open::Fail {
+        // Break-glass is logged (F57), also when it hangs or fails.
+        let names = if words.has("--all") { "--all".into() } else { words.names(0).join(" ") };
+        logging::note(&format!("an administrator lets I/O fail: evms deactivate --fail {names}"));
+    }
     Ok(Answer::Deactivated(context(words, globals)?.deactivate(wanted.as_deref(), open)?))
 }

@@ -32,6 +32,7 @@ pub fn run() -> Result<(), RunError> {
     };
     let duties = {
         let scene = context.look_for_members()?;
+        scene.containers.iter().for_each(|found| tell_of_few(&context, cluster, found));
         let duties = scene.containers.iter().flat_map(|found| {
             duties(&context, cluster, found, Asked::default()).into_iter().map(|duty| (found.id, duty))
         });
@@ -60,6 +61,24 @@ pub(super) struct Asked<'a> {
     pub receipts: &'a [Receipt],
     /// What was said over disks.
     pub answers: &'a [Answered],
+}
+
+/// Where most disks are not here nothing is taken, whoever is gone, and somebody should know that it waits for them (F32).
+fn tell_of_few(context: &Context, cluster: &Cluster, found: &Found) {
+    let Ok(chosen) = found.chosen.as_ref() else { return };
+    let container = &chosen.model.container;
+    let owner = container.owner.as_ref().filter(|owner| owner.node != context.machine.node);
+    if let Some(owner) =
+        owner.filter(|owner| !chosen.majority_read && cluster.absence_of(owner.node).is_some())
+    {
+        log::warn!(
+            "container {}: its owner {} is absent, and less than a majority of its disks is here: nobody takes it over by what is here; \
+             bring disks back, see: evms check {}",
+            container.name,
+            name_of(context, owner.node),
+            container.id
+        );
+    }
 }
 
 /// What there is to be done about a container, where a majority of its disks tells.

@@ -82,13 +82,14 @@ impl Context {
             grade: grade(container).into(),
             grade_why: grade_why(container).into(),
             gates_here: keeping::has_gates(container.id),
-            next: self.next_step(container, status, &agents),
+            next: self.next_step(chosen, status, &agents),
             agents,
         }
     }
 
     /// What would have to happen for this node to have it.
-    fn next_step(&self, container: &Container, status: &Option<Status>, agents: &[FenceLine]) -> String {
+    fn next_step(&self, chosen: &Chosen, status: &Option<Status>, agents: &[FenceLine]) -> String {
+        let container = &chosen.model.container;
         let name = &container.name;
         if !container.cluster.is_none() {
             match self.company() {
@@ -99,6 +100,12 @@ impl Context {
                         .into();
                 }
             }
+        }
+        if !chosen.majority_read {
+            return format!(
+                "less than a majority of its disks is here: nobody can take it or change it by what is here; bring disks back, see: evms \
+                 check {name}"
+            );
         }
         if container.suspended {
             return format!("an administrator suspended it; let it go on with: evms-fence resume {name}");

@@ -376,6 +376,7 @@ fn what_waits_can_be_given_up(bench: &mut Bench) -> Result<(), Trouble> {
     bench.wait_for_gates(1)?;
     bench.stands()?;
     bench.one.ok("evms deactivate --fail data")?;
+    bench.one.ok("dmesg | grep -q 'an administrator lets I/O fail: evms deactivate --fail data'")?;
     let said = taken(&mut bench.writer)?.end(&mut bench.one)?;
     assert!(said.code == 1 && said.text().contains("Input/output error"), "{}", said.text());
     wait_until(&mut bench.one, "! ls /sys/block/dm-*/dm/name >/dev/null 2>&1")?;

@@ -150,6 +150,7 @@ fn a_quorum_that_is_lost_for_good(bench: &mut Town) -> Result<(), Trouble> {
     let why = one.ok("evms why data")?;
     assert!(why.contains("this node may not act now: the view has 1 of 3 votes and 2 are needed"), "{why}");
     let said = one.ok("evms deactivate --fail data 2>&1")?;
+    one.ok("dmesg | grep -q 'an administrator lets I/O fail: evms deactivate --fail data'")?;
     // The writer's first error may come before it is looked for, or behind that.
     let told = ["volume data/home: deactivated", "volume data/home is still open"];
     assert!(told.iter().any(|words| said.contains(words)), "{said}");

@@ -17,6 +17,14 @@ pub fn parse(text: &str) -> Result<Wanted, String> {
     }
 }
 
+/// What an administrator did that somebody will ask for later stands in the kernel's log: where the disks cannot be written it is told
+/// nowhere else.
+pub fn note(words: &str) {
+    let mut record = log::Record::builder();
+    record.level(log::Level::Warn);
+    log::Log::log(&Journal::new(Wanted::Kernel), &record.args(format_args!("{words}")).build());
+}
+
 /// All of this process log there from now on.
 pub fn begin(wanted: Wanted, debug: bool) {
     Journal::new(wanted).begin(if debug { LevelFilter::Debug } else { LevelFilter::Info });
