@@ -40,14 +40,6 @@ pub fn room(slot: Bytes, model: &Model) -> Fill {
     Fill { used: Bytes(used), of: slot, percent, linear_volumes_left: left }
 }
 
-/// What is told gives way to what is: the oldest deeds go where a model would not fit its slot with them.
-pub fn give_way(model: &mut Model, slot: Bytes) {
-    // At most [`DEEDS_MAX`](crate::base::limits::DEEDS_MAX) rounds.
-    while !model.deeds.is_empty() && !room(slot, model).fits() {
-        model.deeds.remove(0);
-    }
-}
-
 impl Fill {
     /// Does the model fit the slot?
     pub fn fits(&self) -> bool {
@@ -72,11 +64,9 @@ impl fmt::Display for Fill {
 mod tests {
     use super::*;
     use crate::base::dice::Dice;
-    use crate::base::epoch::{Epoch, Generation, Order};
     use crate::base::id::{DiskNumber, RegionId, VolumeId};
     use crate::base::name::Name;
     use crate::base::units::{Extents, MIB, Sectors};
-    use crate::format::model::deed::{self, Entry};
     use crate::format::model::{ObjectRef, Region, Run, Volume};
     use crate::volume::check;
     use crate::volume::plan::fixture;
@@ -108,24 +98,6 @@ mod tests {
         let fill = room(Bytes(4 * MIB), &model);
         assert!(fill.fits() && fill.percent < 50, "{fill}");
         assert_eq!(Model::decode(&model.encode().unwrap()).unwrap(), model);
-    }
-
-    #[test]
-    fn a_full_slot_forgets_the_oldest_deeds_and_takes_the_change() {
-        let order = Order { epoch: Epoch(9), generation: Generation(9) };
-        let mut model = full(20);
-        for _ in 0..3 {
-            let Model { deeds, container, change, .. } = &mut model;
-            let entry = Entry { order, why: change.kind, words: "given away", by: None, at: change.at };
-            deed::enter(deeds, container, entry);
-        }
-        let used = room(Bytes(4 * MIB), &model).used;
-        for (less, left) in [(0, 3), (1, 2), (2000, 0)] {
-            let mut kept = model.clone();
-            give_way(&mut kept, Bytes(used.0 - less));
-            assert_eq!(kept.deeds, model.deeds[3 - left..], "{less} bytes less");
-            assert_eq!(Model { deeds: model.deeds.clone(), ..kept }, model, "nothing else goes");
-        }
     }
 
     #[test]

@@ -233,7 +233,12 @@ impl Engine {
             };
         };
         let page = self.gates.page;
-        self.gates.suspended.borrow_mut().insert(container, epoch);
+        self.gates
+            .suspended
+            .borrow_mut()
+            .entry(container)
+            .and_modify(|is| *is = epoch.max(*is))
+            .or_insert(epoch);
         page.of_container(container).for_each(|slot| slot.suspend(epoch));
         fence(Ordering::SeqCst);
         page.ring();
@@ -255,7 +260,8 @@ impl Engine {
 
     /// Lets them go on, as far as nothing else keeps them closed.
     pub fn resume_gates(&self, container: ContainerId, epoch: Epoch) -> Reply {
-        self.gates.suspended.borrow_mut().remove(&container);
+        // What was suspended again by a newer epoch stays so.
+        self.gates.suspended.borrow_mut().retain(|one, is| *one != container || *is >= epoch);
         self.gates.page.of_container(container).for_each(|slot| slot.resume(epoch));
         self.gates.page.ring();
         Reply::Done("its gates open, as far as nothing else keeps them closed".into())

@@ -18,7 +18,6 @@ use crate::volume::commit::lane::{self, Holding, Job, Lane, LaneState, Member};
 use crate::volume::commit::session::{Session, handle_lane, poll_lanes, smallest_slot};
 use crate::volume::commit::stamp::Stamp;
 use crate::volume::mistake::{Rules, breaks};
-use crate::volume::room;
 use crate::volume::votes::{Quorum, Tally};
 
 /// So many rounds above all that is seen an opening goes where a promise may be hidden by damage: far more than were
@@ -443,8 +442,7 @@ impl Opening {
         }
         let targets = accept::targets(&model);
         let room = smallest_slot(&self.lanes, &targets);
-        room::give_way(&mut model, room);
-        let image = self.stamp().image(&model).ok_or(Unopened::UsedUp)?;
+        let image = self.stamp().fitting(&mut model, room).ok_or(Unopened::UsedUp)?;
         if image.header.slot_bytes() > room {
             return Err(Unopened::TooLarge { needed: image.header.slot_bytes(), room });
         }

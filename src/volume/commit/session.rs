@@ -13,7 +13,6 @@ use crate::volume::commit::lane::{Holding, Lane, LaneState, Member};
 use crate::volume::commit::opening::Me;
 use crate::volume::commit::stamp::Stamp;
 use crate::volume::mistake::Rules;
-use crate::volume::room;
 use crate::volume::votes::Quorum;
 
 /// A container held open.
@@ -99,8 +98,7 @@ impl Commit {
     ) -> Result<Commit, Box<(Session, TooLarge)>> {
         let targets = accept::targets(&model);
         let room = smallest_slot(&session.lanes, &targets);
-        room::give_way(&mut model, room);
-        let image = session.stamp().image(&model);
+        let image = session.stamp().fitting(&mut model, room);
         let Some(image) = image.filter(|image| image.header.slot_bytes() <= room) else {
             let needed = model
                 .encode()
