@@ -7,7 +7,7 @@ use crate::crew::{Machine, Yard};
 use crate::kind::Kind;
 use crate::scene::Scene;
 use crate::stampers::Part;
-use crate::task::wait_until;
+use crate::task::{until_done, wait_until};
 use crate::trial;
 use crate::trouble::Trouble;
 
@@ -64,9 +64,9 @@ impl<'a> Town<'a> {
         one.ok(
             "evms volume create data/home --size 8M --stripes 3 && evms volume create pool/board --size 8M",
         )?;
-        one.ok("evms activate data")?;
+        until_done(one, "evms activate data")?;
         for machine in &mut machines {
-            machine.guest()?.ok("evms activate pool")?;
+            until_done(machine.guest()?, "evms activate pool")?;
         }
         let part = |node: u64| Part::of(BOARD, node * BLOCKS_SHARED, BLOCKS_SHARED);
         let (private, shared) = (Part::of(HOME, 0, BLOCKS), [part(0), part(1), part(2)]);

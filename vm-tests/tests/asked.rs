@@ -10,7 +10,7 @@ use vm_tests::image::Image;
 use vm_tests::kind::Kind;
 use vm_tests::network::Network;
 use vm_tests::scene::{self, Scene};
-use vm_tests::task::{Task, wait_until};
+use vm_tests::task::{Task, until_done, wait_until};
 use vm_tests::trouble::Trouble;
 use vm_tests::writer::{Writer, goes_on};
 
@@ -80,7 +80,7 @@ fn f52_a_strict_cluster_has_no_gates_without_a_watchdog() {
 /// Its service manager starts it anew, somewhat late: who asks in between is told nothing, and it finds its own as it was.
 fn an_evmsd_that_is_away_for_a_while(bench: &mut Bench) -> Result<(), Trouble> {
     let one = &mut bench.nodes[0];
-    one.ok("evms activate data")?;
+    until_done(one, "evms activate data")?;
     let writer = Writer::start(one, "n1", VOLUME, 0)?;
     wait_until(one, BEATS)?;
     bench.daemons.remove(0).kill(one)?;

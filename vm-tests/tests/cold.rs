@@ -10,7 +10,7 @@ use vm_tests::crew::{Machine, Yard};
 use vm_tests::image::Image;
 use vm_tests::kind::Kind;
 use vm_tests::scene;
-use vm_tests::task::wait_until;
+use vm_tests::task::{until_done, wait_until};
 use vm_tests::trouble::Trouble;
 
 const SIZE_MIB: u64 = 32;
@@ -75,8 +75,8 @@ impl Bench<'_> {
         one.ok(&format!("evms container create data --private --owner n1 {private}"))?;
         one.ok(&format!("evms container create pool --shared {shared}"))?;
         one.ok("evms volume create data/home --size 8M && evms volume create pool/mail --size 8M")?;
-        one.ok("evms activate data")?;
-        self.machines.iter_mut().try_for_each(|machine| machine.guest()?.ok("evms activate pool").map(drop))
+        until_done(one, "evms activate data")?;
+        self.machines.iter_mut().try_for_each(|machine| until_done(machine.guest()?, "evms activate pool"))
     }
 
     fn tenure(&mut self, node: usize, container: &str) -> Result<Tenure, Trouble> {
@@ -213,7 +213,8 @@ fn all_down_one_returns_and_waits(bench: &mut Bench) -> Result<(), Trouble> {
 /// It has no quorum and says why, whoever asks; it has nothing up, and begins nothing in so many seconds.
 fn waits_alone(bench: &mut Bench, node: usize, seconds: u32) -> Result<(), Trouble> {
     let guest = bench.machines[node].guest()?;
-    wait_until(guest, NOT_QUORATE)?;
+    // At first it says that it is silent for as long as what it promised in the life before may count.
+    wait_until(guest, &format!("evms status | grep -q 'NO: {ALONE}'"))?;
     guest.ok(&format!("sleep {seconds}"))?;
     guest.ok(&format!("{NOT_QUORATE} && [ ! -e {HOME} ] && [ ! -e {POOL} ]"))?;
     guest.ok("! ls /sys/block/dm-*/dm/name 2>/dev/null | grep -q . && evms-fence status --json | grep -q '\"gates\":\\[\\]'")?;
