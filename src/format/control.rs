@@ -11,7 +11,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::{Epoch, Order};
 use crate::base::failure::Kind;
 use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId, NodeUuid};
 use crate::base::name::Name;
@@ -77,10 +77,10 @@ pub enum Request {
     Watchdog,
     /// The fence agents of the node, and what they said last.
     Agents,
-    /// Close the gates of a container that an administrator suspends by this epoch, and keep them closed; without one: may that be?
-    Suspend(ContainerId, Option<Epoch>),
-    /// By this epoch he lets it go on.
-    Resume(ContainerId, Epoch),
+    /// Close the gates of a container that an administrator suspends by this commit, and keep them closed; without one: may that be?
+    Suspend(ContainerId, Option<Order>),
+    /// By this commit he lets it go on.
+    Resume(ContainerId, Order),
 }
 
 /// Gates of one container that are made and not open.

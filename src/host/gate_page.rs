@@ -28,8 +28,9 @@
 //!     7  the process that takes it away
 //!    12  it is open only where a watchdog bites
 //!        after so many milliseconds; 0 always
-//!    13  evmsd: the epoch by which an administrator
-//!        suspended its container; 0 where none did
+//!    13  evmsd: the generation of its container's
+//!        model that an administrator suspended it
+//!        by; 0 where none did
 //! ```
 //! Orders are written by evmsd, and taken back by whoever takes a gate away; the rest belongs to the keeper.
 
@@ -42,7 +43,7 @@ use std::time::Duration;
 
 use nix::fcntl::posix_fallocate;
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::{Epoch, Generation};
 use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId};
 use crate::base::time::BootTime;
 use crate::base::units::Sectors;
@@ -516,17 +517,18 @@ impl Slot {
         self.set(USE_AT, IN_USE);
     }
 
-    /// An administrator suspended its container, by this epoch: it stays closed, whatever else would have it open.
-    pub fn suspend(self, epoch: Epoch) {
+    /// An administrator suspended its container, by this generation: it stays closed, whatever else would have it open.
+    pub fn suspend(self, by: Generation) {
         if let Some(word) = self.0.get(SUSPENDED_AT) {
-            word.fetch_max(epoch.0, Ordering::AcqRel);
+            word.fetch_max(by.0, Ordering::AcqRel);
         }
     }
 
-    /// By this epoch he let it go on; what was suspended by a newer one stays so.
-    pub fn resume(self, epoch: Epoch) {
+    /// By this generation he let it go on; what was suspended by a newer one stays so. Not by epochs: the opening of a command that
+    /// lets it go on has the same one as its change, and still says that it is suspended.
+    pub fn resume(self, by: Generation) {
         if let Some(word) = self.0.get(SUSPENDED_AT) {
-            let older = |is: u64| (is < epoch.0).then_some(0);
+            let older = |is: u64| (is < by.0).then_some(0);
             let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, older);
         }
     }

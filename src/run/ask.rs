@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::Order;
 use crate::base::failure::{Failure, Kind};
 use crate::base::id::ContainerId;
 use crate::format::control::{
@@ -166,14 +166,14 @@ pub fn gates(node: &str) -> Result<GatesLine, AskError> {
     }
 }
 
-/// Has a node close a container's gates, suspended by this epoch; without one asks whether it may be.
-pub fn suspend(node: &str, container: ContainerId, epoch: Option<Epoch>) -> Result<(), AskError> {
-    done(node, Request::Suspend(container, epoch))
+/// Has a node close a container's gates, suspended by this commit; without one asks whether it may be.
+pub fn suspend(node: &str, container: ContainerId, by: Option<Order>) -> Result<(), AskError> {
+    done(node, Request::Suspend(container, by))
 }
 
 /// Has a node let them go on.
-pub fn resume(node: &str, container: ContainerId, epoch: Epoch) -> Result<(), AskError> {
-    done(node, Request::Resume(container, epoch))
+pub fn resume(node: &str, container: ContainerId, by: Order) -> Result<(), AskError> {
+    done(node, Request::Resume(container, by))
 }
 
 fn done(node: &str, request: Request) -> Result<(), AskError> {

@@ -65,17 +65,17 @@ fn go_on(context: &mut Context, scene: &Scene, page: GatePage, container: Contai
 }
 
 /// Whether an administrator suspended it stands in the model: he may have said so, or taken it back, when this node could not be told.
-/// What he said by a newer epoch than this one counts more.
+/// What he said by a newer generation than this one counts more.
 fn heed_administrator(found: &Found, page: GatePage) {
     let Ok(chosen) = &found.chosen else { return };
     if !chosen.majority_read || !chosen.committed {
         return;
     }
-    let epoch = chosen.image.header.order.epoch;
+    let generation = chosen.image.header.order.generation;
     for slot in page.of_container(found.id) {
         match chosen.model.container.suspended {
-            true => slot.suspend(epoch),
-            false => slot.resume(epoch),
+            true => slot.suspend(generation),
+            false => slot.resume(generation),
         }
     }
     page.ring();

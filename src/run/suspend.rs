@@ -2,7 +2,7 @@
 //! container's model, so that whoever comes to have it finds it closed; each node that has gates is told, and says that they are
 //! (safety 4.4).
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::{Epoch, Generation, Order};
 use crate::base::failure::Kind;
 use crate::base::id::ContainerId;
 use crate::engine::guard::Act;
@@ -53,8 +53,8 @@ impl Context {
             )));
         }
         let mut done = self.errand(&held, Request::Suspend { is: true }, Act::Change)?;
-        let epoch = Epoch(done.epoch);
-        let open = told.ask(|node| ask::suspend(node, told.id, Some(epoch)));
+        let by = Order { epoch: Epoch(done.epoch), generation: Generation(done.generation) };
+        let open = told.ask(|node| ask::suspend(node, told.id, Some(by)));
         if !open.is_empty() {
             return Err(refused(format!(
                 "container {} is marked as suspended, and not all of its gates are known to be closed: {}; say the same again, or take \
@@ -72,8 +72,8 @@ impl Context {
         let held = self.hold(name, Act::Change)?;
         let told = self.told(name, &held.chosen()?.model.container, "resumed")?;
         let mut done = self.errand(&held, Request::Suspend { is: false }, Act::Change)?;
-        let epoch = Epoch(done.epoch);
-        let unheard = told.ask(|node| ask::resume(node, told.id, epoch));
+        let by = Order { epoch: Epoch(done.epoch), generation: Generation(done.generation) };
+        let unheard = told.ask(|node| ask::resume(node, told.id, by));
         done.notes.extend(unheard.into_iter().map(|words| {
             format!("{words}: it reads by itself, within a minute, that the container was resumed; or say the same again")
         }));

@@ -150,6 +150,9 @@ fn what_was_taken_down_stays_down(bench: &mut Bench) -> Result<(), Trouble> {
     bench.is_whole()
 }
 
+/// So often something is suspended and let go on.
+const ROUNDS: u32 = 12;
+
 /// Each gate of the shared container is closed by an administrator, and the kernel says so too.
 const SUSPENDED: &str = "evms-fence status --json >/tmp/gates && grep -qE '\"reasons\":\\[\"administrator\"' /tmp/gates \
                          && grep -q '\"state\":\"closed\"' /tmp/gates";
@@ -191,7 +194,11 @@ fn nobody_suspends_what_he_stands_on(bench: &mut Bench) -> Result<(), Trouble> {
     assert!(said.code == 1 && said.text().contains("n3 has its swap on it"), "{}", said.text());
     bench.nodes[2].ok(&format!("swapoff {POOL}"))?;
     bench.is_whole()?;
-    wait_until(&mut bench.nodes[0], "evms-fence suspend data")?;
-    wait_until(&mut bench.nodes[0], "evms-fence resume data")?;
+    // Beside it the disks of what is suspended are read, also between the opening of the command that ends it and its commit.
+    for _ in 0..ROUNDS {
+        wait_until(&mut bench.nodes[0], "evms-fence suspend data")?;
+        wait_until(&mut bench.nodes[0], "evms-fence resume data")?;
+        wait_until(&mut bench.nodes[0], SETTLED)?;
+    }
     bench.is_whole()
 }

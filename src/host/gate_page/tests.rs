@@ -146,20 +146,20 @@ fn a_gate_that_is_promised_to_be_watched_is_open_only_while_it_is() {
     assert_eq!((keeps(), page.watchdog_ms(), page.watched_ms()), ([true, false], 5000, 0));
 }
 
-/// What was said by a newer epoch counts; a word that comes late changes nothing.
+/// What was said by a newer generation counts; a word that comes late changes nothing.
 #[test]
-fn what_is_suspended_goes_on_by_a_newer_epoch_alone() {
+fn what_is_suspended_goes_on_by_a_newer_generation_alone() {
     let page = page();
     let slot = page.keep(&gate("one")).unwrap();
     assert!(!slot.is_suspended());
-    slot.suspend(Epoch(7));
-    for (epoch, is) in [(6, true), (7, true), (8, false)] {
-        slot.resume(Epoch(epoch));
-        assert_eq!(slot.is_suspended(), is, "{epoch}");
+    slot.suspend(Generation(7));
+    for (by, is) in [(6, true), (7, true), (8, false)] {
+        slot.resume(Generation(by));
+        assert_eq!(slot.is_suspended(), is, "{by}");
     }
-    slot.suspend(Epoch(9));
-    slot.suspend(Epoch(8));
-    slot.resume(Epoch(9));
+    slot.suspend(Generation(9));
+    slot.suspend(Generation(8));
+    slot.resume(Generation(9));
     assert!(slot.is_suspended(), "by the newer of both");
     page.close(&["one".into()], Duration::ZERO).forget(|_| false);
     assert!(!page.keep(&gate("one")).unwrap().is_suspended(), "another life of the place");

@@ -225,8 +225,8 @@ impl Engine {
             Request::OpenGates(wanted) => self.open_gates(wanted).await,
             Request::Gates => Reply::Gates(self.gate_lines()),
             Request::Agents => Reply::Agents(self.agent_lines()),
-            Request::Suspend(container, epoch) => self.suspend_gates(*container, *epoch).await,
-            Request::Resume(container, epoch) => self.resume_gates(*container, *epoch),
+            Request::Suspend(container, by) => self.suspend_gates(*container, *by).await,
+            Request::Resume(container, by) => self.resume_gates(*container, *by),
             Request::Watchdog => self.arm_watchdog().await,
             Request::Ping { node, bytes, count, at_once } => {
                 self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await

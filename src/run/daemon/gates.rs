@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use smol::Timer;
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::{Epoch, Order};
 use crate::base::id::ContainerId;
 use crate::base::time::BootTime;
 use crate::engine::guard::keeping::Reign;
@@ -221,10 +221,10 @@ impl Engine {
         self.gates.lines(self.view_of_lease())
     }
 
-    /// Closes the gates of a container that an administrator suspends, and says when that is done; without an epoch whether it may be:
+    /// Closes the gates of a container that an administrator suspends, and says when that is done; without a commit whether it may be:
     /// what this machine itself stands on is not taken from under it (safety 4.7).
-    pub async fn suspend_gates(&self, container: ContainerId, epoch: Option<Epoch>) -> Reply {
-        let Some(epoch) = epoch else {
+    pub async fn suspend_gates(&self, container: ContainerId, by: Option<Order>) -> Reply {
+        let Some(Order { epoch, generation }) = by else {
             return match footing::stands_on(&Roots::default(), &stack::volume_uuids(container)) {
                 Some(what) => {
                     Reply::Refused(Refusal::Refused, format!("{} has {what} on it", self.my_name()))
@@ -239,7 +239,7 @@ impl Engine {
             .entry(container)
             .and_modify(|is| *is = epoch.max(*is))
             .or_insert(epoch);
-        page.of_container(container).for_each(|slot| slot.suspend(epoch));
+        page.of_container(container).for_each(|slot| slot.suspend(generation));
         fence(Ordering::SeqCst);
         page.ring();
         let ends = clock::boot_now().ms + LIMIT_MS;
@@ -259,17 +259,17 @@ impl Engine {
     }
 
     /// Lets them go on, as far as nothing else keeps them closed.
-    pub fn resume_gates(&self, container: ContainerId, epoch: Epoch) -> Reply {
+    pub fn resume_gates(&self, container: ContainerId, Order { epoch, generation }: Order) -> Reply {
         // What was suspended again by a newer epoch stays so.
         self.gates.suspended.borrow_mut().retain(|one, is| *one != container || *is >= epoch);
-        self.gates.page.of_container(container).for_each(|slot| slot.resume(epoch));
+        self.gates.page.of_container(container).for_each(|slot| slot.resume(generation));
         self.gates.page.ring();
         Reply::Done("its gates open, as far as nothing else keeps them closed".into())
     }
 
-    /// Why a container's gates may not be opened by who read this epoch of it: it was suspended behind that.
+    /// Why a container's gates may not be opened by who read this epoch of it: it was suspended in that or behind it.
     fn refuse_suspended(&self, container: ContainerId, read: Epoch) -> Option<Reply> {
-        let suspended = self.gates.suspended.borrow().get(&container).is_some_and(|epoch| read < *epoch);
+        let suspended = self.gates.suspended.borrow().get(&container).is_some_and(|epoch| read <= *epoch);
         suspended.then(|| {
             let why =
                 "an administrator suspended the container meanwhile; let it go on with: evms-fence resume";
