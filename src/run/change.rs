@@ -246,9 +246,12 @@ impl Hands<'_> {
                 // In the opening, which carries nothing of the request, or what is planned anew on what came of it.
                 Halted::Unopened(Unopened::Superseded(_) | Unopened::InDoubt(_)) => true,
                 // In the commit is another matter: it may have been adopted, and `--size +1G` must not be done twice. What speaks of
-                // the gates of this node alone may be said twice.
+                // gates alone may be said twice.
                 Halted::Superseded(_) | Halted::InDoubt(_) => {
-                    matches!(request, Some(Request::Admit { .. } | Request::Withdraw))
+                    matches!(
+                        request,
+                        Some(Request::Admit { .. } | Request::Withdraw | Request::Suspend { .. })
+                    )
                 }
                 _ => false,
             }

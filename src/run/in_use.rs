@@ -53,7 +53,8 @@ fn used(model: &Model, dm: &mut Dm, live: &Live) -> Option<Used> {
     model.volumes.iter().find_map(|volume| {
         let listed = live.of(&stack::volume_uuid(model.container.id, volume))?;
         let is_open = dm.status(&listed.name).ok()??.open_count > 0;
-        let users = openers::users(listed.number);
+        // Who has it open is looked for in all processes: not for each that nobody has.
+        let users = if is_open { openers::users(listed.number) } else { Vec::new() };
         is_open.then(|| Used {
             path: format!("{}/{}", model.container.name, volume.name),
             device: format!("dm-{}", listed.number.minor),

@@ -54,6 +54,8 @@ impl Context {
         }
         let mut done = self.errand(&held, Request::Suspend { is: true }, Act::Change)?;
         let by = Order { epoch: Epoch(done.epoch), generation: Generation(done.generation) };
+        // Looked at anew: who came into the view meanwhile read, perhaps, what stood there before.
+        let told = self.told(name, &held.chosen()?.model.container, "known to be closed everywhere")?;
         let open = told.ask(|node| ask::suspend(node, told.id, Some(by)));
         if !open.is_empty() {
             return Err(refused(format!(

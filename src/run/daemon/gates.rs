@@ -246,10 +246,16 @@ impl Engine {
         while let Some(slot) = page.of_container(container).find(|slot| !slot.standing().is_shut()) {
             if clock::boot_now().ms > ends {
                 let words = format!(
-                    "on {} the gate {} is {}: what was under way to its disk is not back; nothing new goes through",
+                    "on {} the gate {} is {}: {}",
                     self.my_name(),
                     slot.name(),
-                    word_of(slot.standing())
+                    word_of(slot.standing()),
+                    match slot.standing() {
+                        Standing::Draining =>
+                            "what was under way to its disk is not back; nothing new goes through",
+                        _ =>
+                            "I/O may go through it still; see there: evms-fence status, and the log of evmsd",
+                    }
                 );
                 return Reply::Refused(Refusal::Refused, words);
             }
