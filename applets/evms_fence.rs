@@ -220,6 +220,9 @@ fn in_words(gates: &GatesLine) -> String {
         }
     };
     let watchdog = match gates.watchdog_ms {
+        0 if gates.watchdog_lost => {
+            "LOST: one was armed, and the keeper has it not any more; bring /dev/watchdog back, see the kernel's log".into()
+        }
         0 => "none: nothing follows on the keeper's own death".to_string(),
         ms => format!("bites {} after it was fed last", span(ms)),
     };
@@ -310,6 +313,7 @@ fn in_json(gates: &GatesLine, dead: &[DeadLine], agents: &[AgentLine]) -> Value 
         "view": gates.view,
         "keeper": gates.keeper,
         "watchdog_ms": gates.watchdog_ms,
+        "watchdog_lost": gates.watchdog_lost,
         "gates": all.collect::<Vec<_>>(),
         "beats": beats.collect::<Vec<_>>(),
         "put_aside": dead,

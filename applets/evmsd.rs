@@ -10,6 +10,7 @@ use evms::run::ask::{self, AskError};
 use evms::run::context::front;
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
+use evms::run::failure::RunError;
 use evms::run::{disk_beats, fencing, keeper, leave, raising, regain, succession};
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
@@ -109,12 +110,30 @@ pub fn run(words: &[&str]) -> Exit {
     }
 }
 
+/// Who reads disks for evmsd, by the word that it starts him with (`host::keeper_process`): not for people.
+fn reader(verb: &str) -> Option<fn() -> Result<(), RunError>> {
+    match verb {
+        "regain" => Some(regain::run),
+        "look" => Some(regain::look),
+        "succession" => Some(succession::run),
+        "raise" => Some(raising::run),
+        _ => None,
+    }
+}
+
 fn obey(words: &[&str]) -> Result<Exit, Refused> {
     let words = Words::read(NAME, OPTIONS, NAMES_MAX, words)?;
     let options = DaemonOptions {
         config: words.one("--config").map_or_else(|| DaemonOptions::default().config, Into::into),
     };
     refuse_strange_options(&words)?;
+    if let [verb] = words.names(0)
+        && let Some(read) = reader(verb)
+        && !words.has("--check")
+    {
+        logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
+        return Ok(beside(|| Ok(read().map(|()| Exit::Done)?)));
+    }
     match words.names(0) {
         [verb, ..] if words.has("--check") => {
             Err(BadWords::Surplus { word: verb.clone(), verb: [NAME, " --check"].concat() }.into())
@@ -125,19 +144,7 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
             daemon::run(&options)?;
             Ok(Exit::Done)
         }
-        // Not for people: evmsd starts it (`host::keeper_process`).
-        [verb] if verb == "regain" => {
-            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
-            Ok(beside(|| Ok(regain::run().map(|()| Exit::Done)?)))
-        }
-        [verb] if verb == "succession" => {
-            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
-            Ok(beside(|| Ok(succession::run().map(|()| Exit::Done)?)))
-        }
-        [verb] if verb == "raise" => {
-            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
-            Ok(beside(|| Ok(raising::run().map(|()| Exit::Done)?)))
-        }
+        // Neither are these.
         [verb] if verb == "beats" => {
             logging::begin(logging::parse("kmsg").unwrap_or_default(), false);
             disk_beats::run()?;

@@ -161,6 +161,8 @@ pub struct GatesLine {
     pub keeper: bool,
     /// Milliseconds after which its watchdog bites; 0 without one.
     pub watchdog_ms: u64,
+    /// Was one armed that its keeper has not any more?
+    pub watchdog_lost: bool,
     /// All that are kept.
     pub gates: Vec<GateLine>,
     /// How the disks under them take this node's beats.

@@ -15,6 +15,9 @@ pub const KEEPER: &CStr = c"keeper";
 /// Who reads the disks of gates that are closed.
 pub const REGAIN: &CStr = c"regain";
 
+/// Who reads what an administrator said of containers that have gates here.
+pub const LOOK: &CStr = c"look";
+
 /// Who takes over what absent nodes held.
 pub const SUCCESSION: &CStr = c"succession";
 

@@ -73,10 +73,32 @@ impl InUse {
         self.swaps.iter().any(is_it)
     }
 
+    /// What the machine itself stands on, in words, and the device each lies on: the root of its file systems, and where it swaps to.
+    pub fn footing(&self) -> impl Iterator<Item = (&'static str, DeviceNumber)> {
+        let roots = self.mounts.iter().filter(|mount| mount.at == "/").filter_map(Mount::device);
+        let swaps = self.swaps.iter().filter_map(|swap| match swap.starts_with(NODES) {
+            true => device_at(swap),
+            false => self.device_of(swap),
+        });
+        roots.map(|number| ("its root", number)).chain(swaps.map(|number| ("its swap", number)))
+    }
+
+    /// The device that a file lies on; nothing where its file system has none.
+    pub fn device_of(&self, file: &str) -> Option<DeviceNumber> {
+        self.below(file)?.device()
+    }
+
     /// The mount that a file lies on, told by its path: a file system that hangs is not asked.
     fn below(&self, file: &str) -> Option<&Mount> {
         let holds = |mount: &&Mount| Path::new(file).starts_with(&mount.at);
         self.mounts.iter().filter(holds).max_by_key(|mount| mount.at.len())
+    }
+}
+
+impl Mount {
+    /// Its device; where it has a number of its own, the one it was mounted from.
+    fn device(&self) -> Option<DeviceNumber> {
+        if self.number.major == 0 { device_at(&self.source) } else { Some(self.number) }
     }
 }
 

@@ -83,8 +83,7 @@ pub fn node_of(kernel_name: &str) -> String {
 
 /// Who uses the block device of this number: its partitions count, and for a partition the whole disk's own users.
 pub fn uses_of(roots: &Roots, number: DeviceNumber) -> Result<Uses, SysfsError> {
-    let link = roots.sys.join("dev/block").join(number.to_string());
-    let dir = fs::canonicalize(link).map_err(|_| SysfsError::NotFound { name: number.to_string() })?;
+    let dir = dir_of(roots, number)?;
     let walk = Walk::start(roots)?;
     let mut uses = walk.uses_with_parts(&dir, &Attributes::of(&dir))?;
     if dir.join("partition").exists()
@@ -93,6 +92,43 @@ pub fn uses_of(roots: &Roots, number: DeviceNumber) -> Result<Uses, SysfsError> 
         uses.absorb(walk.uses(whole)?);
     }
     Ok(uses)
+}
+
+/// The directory of the block device of this number.
+fn dir_of(roots: &Roots, number: DeviceNumber) -> Result<PathBuf, SysfsError> {
+    let link = roots.sys.join("dev/block").join(number.to_string());
+    fs::canonicalize(link).map_err(|_| SysfsError::NotFound { name: number.to_string() })
+}
+
+/// The device-mapper uuid of the block device of this number; nothing where there is none.
+pub fn dm_uuid_of(roots: &Roots, number: DeviceNumber) -> Option<String> {
+    text(&dir_of(roots, number).ok()?, "dm/uuid")
+}
+
+/// The file that the loop device of this number shows; nothing where it is none.
+pub fn backing_file(roots: &Roots, number: DeviceNumber) -> Option<String> {
+    text(&dir_of(roots, number).ok()?, "loop/backing_file")
+}
+
+/// The block devices that the one of this number lies on: those it is made of, the whole disk of a partition, and where a btrfs
+/// lies on it, the others of that.
+pub fn below(roots: &Roots, number: DeviceNumber) -> Vec<DeviceNumber> {
+    let Ok(dir) = dir_of(roots, number) else { return Vec::new() };
+    let slaves = names_in(&dir.join("slaves")).unwrap_or_default();
+    let mut dirs = slaves.iter().map(|name| dir.join("slaves").join(name)).gather::<Vec<_>>();
+    if dir.join("partition").exists()
+        && let Some(whole) = dir.parent()
+    {
+        dirs.push(whole.to_path_buf());
+    }
+    let members = btrfs_members(&roots.sys.join("fs/btrfs"));
+    let name = dir.file_name().unwrap_or_default();
+    if let Some((_, its)) = members.iter().find(|(member, _)| name == member.as_str()) {
+        let others = members.iter().filter(|(_, of)| of == its);
+        dirs.extend(others.map(|(member, _)| roots.sys.join("class/block").join(member)));
+    }
+    let dev = |dir: &PathBuf| DeviceNumber::parse(text(dir, "dev")?.trim());
+    dirs.iter().filter_map(dev).gather()
 }
 
 /// Is the block device of this number a partition?

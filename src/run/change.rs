@@ -449,6 +449,7 @@ impl Context {
             container: done.model.container.name.to_string(),
             epoch: done.order.epoch.0,
             generation: done.order.generation.0,
+            suspended: done.model.container.suspended,
             notes,
             writes: if self.options.dry_run { write_lines(hands, paths) } else { Vec::new() },
         }

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::base::epoch::Order;
-use crate::base::sorted::sort;
 use crate::format::model::deed::{self, Deed};
-use crate::format::model::{ChangeKind, Model};
+use crate::format::model::{ChangeKind, ContainerKind, Model};
 use crate::run::change::find;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
@@ -30,14 +29,21 @@ pub(super) struct Since {
 pub(super) fn since(model: &Model) -> Since {
     // Who is counted out of a shared container leaves a deed too, and that is not the one by which it became so.
     let first = model.deeds.iter().rev().take_while(|deed| deed.is_of(&model.container)).last();
-    match first {
+    // Where older ones gave way, the oldest of a shared one may be about somebody who was counted out, long after.
+    let is_cut = |deed: &&Deed| {
+        deed.number > 1 && deed.kind == ContainerKind::Shared && model.deeds.first() == Some(*deed)
+    };
+    match first.filter(|deed| !is_cut(deed)) {
         Some(Deed { at, by, text, .. }) => {
             Since { at: at.to_string(), by: name(by.as_ref()), words: text.clone() }
         }
         None => Since {
             at: String::new(),
             by: String::new(),
-            words: format!("before {}: what was done then was not written down", model.change.at),
+            words: match first {
+                Some(deed) => format!("before {}: what was done then gave way to newer deeds", deed.at),
+                None => format!("before {}: what was done then was not written down", model.change.at),
+            },
         },
     }
 }
@@ -67,7 +73,7 @@ fn line(container: &str, deed: &Deed) -> DeedLine {
 }
 
 impl Context {
-    /// Every deed of this container or of all that are here, newest first: from whom, by whom, on which evidence. With `taken_only`
+    /// Every deed of this container or of all that are here, by container and newest first: from whom, by whom, on which evidence. With `taken_only`
     /// takeovers alone.
     pub fn deeds(&self, name: Option<&str>, taken_only: bool) -> Result<Deeds, RunError> {
         let scene = self.look_for_members()?;
@@ -80,8 +86,11 @@ impl Context {
             }
         }
         answer.deeds.retain(|line| !taken_only || line.how == word(ChangeKind::Takeover));
-        sort(&mut answer.deeds);
-        answer.deeds.reverse();
+        // By the order in which they were committed, and not by clocks that may have been wrong.
+        let place = |line: &DeedLine| (line.epoch, line.generation);
+        answer.deeds.sort_by(|one, other| {
+            one.container.cmp(&other.container).then_with(|| place(other).cmp(&place(one)))
+        });
         Ok(answer)
     }
 }

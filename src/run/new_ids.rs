@@ -12,7 +12,7 @@ use crate::engine::guard::{self, Act};
 use crate::format::intent::Intent;
 use crate::format::label::Label;
 use crate::format::layout::{End, SlotIndex};
-use crate::format::model::{ContainerKind, Model, ObjectRef, Owner};
+use crate::format::model::{ChangeKind, ContainerKind, Model, ObjectRef, Owner};
 use crate::format::slot::SlotImage;
 use crate::host::clock;
 use crate::host::disk::Want;
@@ -29,6 +29,7 @@ use crate::volume::commit::stamp::Stamp;
 use crate::volume::commit::{Labels, NewId};
 use crate::volume::discover::{Found, Read};
 use crate::volume::mistake::Rules;
+use crate::volume::plan;
 use crate::volume::votes::Quorum;
 
 /// What the disks of one container become.
@@ -101,7 +102,7 @@ impl Context {
             intents.insert(read.place, intent);
         }
         let model = self.renamed_model(&chosen.model, new_container, &intents, scene, old)?;
-        let image = self.renamed_image(chosen.image.header.order.epoch, &model, name)?;
+        let image = self.renamed_image(chosen.image.header.order.epoch, model, name)?;
         Ok(Renaming { intents, image, disks: old.disks.clone() })
     }
 
@@ -147,6 +148,7 @@ impl Context {
             let ObjectRef::Region(on) = volume.on;
             volume.on = ObjectRef::Region(regions.get(&on).copied().unwrap_or(on));
         }
+        model.change.kind = ChangeKind::Create;
         model.change.text = format!("new ids, made from container {}", old.id);
         model.change.at = clock::wall_now();
         model.change.by = self.machine.name.clone();
@@ -154,12 +156,15 @@ impl Context {
     }
 
     /// A first model, under an epoch above the one it was made from.
-    fn renamed_image(&self, seen: Epoch, model: &Model, name: &str) -> Result<SlotImage, RunError> {
+    fn renamed_image(&self, seen: Epoch, mut model: Model, name: &str) -> Result<SlotImage, RunError> {
         let epoch = Epoch::above(seen, NodeId(1));
         let image = epoch.and_then(|epoch| {
-            let node = self.machine.node;
-            Stamp { epoch, parent: None, node, incarnation: self.incarnation, configuration: Generation(0) }
-                .image(model)
+            // Those of what it was made from are not its own.
+            model.deeds.clear();
+            let (node, configuration) = (self.machine.node, Generation(0));
+            let stamp = Stamp { epoch, parent: None, node, incarnation: self.incarnation, configuration };
+            plan::found(&mut model, stamp.order()?);
+            stamp.image(&model)
         });
         image.ok_or_else(|| RunError::say(Kind::Refused, format!("container {name}: its epochs are used up")))
     }

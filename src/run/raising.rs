@@ -18,6 +18,8 @@ enum Wish {
     Raise,
     /// It is another's by now.
     Forget,
+    /// An administrator suspended it: it is raised when he lets it go on.
+    Wait,
 }
 
 /// Brings all of them up. An error is one after which this is to be tried again.
@@ -39,6 +41,15 @@ pub fn run() -> Result<(), RunError> {
                 meant_up::forget(container);
                 Ok(())
             }
+            // Not told as an error: it is as he wants it.
+            Some(Wish::Wait) => {
+                log::info!(
+                    "container {}: it was up here, and an administrator suspended it",
+                    container.short()
+                );
+                failed = Err(suspended(container));
+                continue;
+            }
             Some(Wish::Raise) if keeping::has_gates(container) => Ok(()),
             Some(Wish::Raise) => raise(&mut context, container),
             None => Err(RunError::say(
@@ -56,6 +67,13 @@ pub fn run() -> Result<(), RunError> {
     failed
 }
 
+fn suspended(container: ContainerId) -> RunError {
+    RunError::say(
+        Kind::Refused,
+        format!("container {container} comes up when it is let go on: evms-fence resume {container}"),
+    )
+}
+
 /// Of each what there is to be done; nothing where its disks do not tell.
 fn wishes(
     context: &Context,
@@ -68,10 +86,10 @@ fn wishes(
         let chosen = found.and_then(|found| found.chosen.as_ref().ok()).filter(|chosen| chosen.majority_read);
         let wish = chosen.map(|chosen| {
             let container = &chosen.model.container;
-            if container.cluster == cluster.warrant.cluster && is_its(container, context) {
-                Wish::Raise
-            } else {
-                Wish::Forget
+            match container.cluster == cluster.warrant.cluster && is_its(container, context) {
+                true if container.suspended => Wish::Wait,
+                true => Wish::Raise,
+                false => Wish::Forget,
             }
         });
         (*id, wish)

@@ -2,17 +2,20 @@
 //! waits in front of them (safety 4.3, 7). A process of its own, which evmsd starts: a disk that hangs holds this one alone. What it
 //! finds it writes into the page of the gates, for the term of the lease in which it read; if that is over meanwhile, it opens nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::path::PathBuf;
 
-use crate::base::epoch::Epoch;
+use crate::base::epoch::{Epoch, Generation};
 use crate::base::gather::Gather;
 use crate::base::id::ContainerId;
 use crate::engine::guard::evidence::Prospect;
 use crate::engine::guard::keeping::{Me, Regained, regained};
 use crate::engine::guard::{Act, Warrant};
 use crate::format::model::Model;
+use crate::host::beat_note;
 use crate::host::device::DeviceNumber;
+use crate::host::disk::Want;
 use crate::host::dm::Dm;
 use crate::host::gate_page::{GatePage, Slot};
 use crate::run::activate::Wanted;
@@ -33,17 +36,37 @@ pub fn run() -> Result<(), RunError> {
     let warrant = cluster.warrant;
     let Some(page) = keeping::page() else { return Ok(()) };
     let closed = closed(page, warrant.lease.term());
-    if closed.is_empty() && !page.kept().any(Slot::is_suspended) {
+    if closed.is_empty() {
         return Ok(());
     }
     let scene = context.look_for_members()?;
-    scene.containers.iter().for_each(|found| heed_administrator(found, page));
+    scene.containers.iter().for_each(|found| _ = heed_read(found, page));
     for (container, held) in closed {
         match judge(&context, &scene, page, (container, held), warrant) {
             Regained::Held(_) => go_on(&mut context, &scene, page, container, warrant),
             Regained::Unclear => unclear(container, &"no majority of its disks tells whose it is"),
             Regained::Lost => lose(&mut context, container),
         }
+    }
+    Ok(())
+}
+
+/// Reads what an administrator said of containers that this node has gates of, once: whoever said it may have been killed between writing
+/// and telling it, or could not reach this node.
+pub fn look() -> Result<(), RunError> {
+    let Some(page) = keeping::page() else { return Ok(()) };
+    let mut containers = page.kept().map(Slot::container).collect::<BTreeSet<_>>();
+    // Of the disks that it beats on: others, which may sleep, are left alone as long as these tell.
+    let notes = beat_note::read();
+    containers.retain(|container| {
+        let its = notes.iter().filter(|note| note.container == *container);
+        let paths = its.map(|note| PathBuf::from(&note.disk)).gather::<Vec<_>>();
+        let scene = Scene::of_named(&paths, Want::Look);
+        !scene.is_ok_and(|scene| scene.containers.iter().any(|found| heed_read(found, page)))
+    });
+    if !containers.is_empty() {
+        let scene = Context::new(Options::default())?.look_for_members()?;
+        scene.containers.iter().for_each(|found| _ = heed_read(found, page));
     }
     Ok(())
 }
@@ -58,6 +81,8 @@ fn go_on(context: &mut Context, scene: &Scene, page: GatePage, container: Contai
     match opened {
         Ok(done) => {
             log::info!("container {}: this node's still: its gates open", container.short());
+            // Committed since the look, perhaps, by who was killed before he told it.
+            heed_administrator(page, container, done.suspended, Generation(done.generation));
             order(page, container, Epoch(done.epoch), warrant);
         }
         Err(why) => unclear(container, &why),
@@ -65,17 +90,22 @@ fn go_on(context: &mut Context, scene: &Scene, page: GatePage, container: Contai
 }
 
 /// Whether an administrator suspended it stands in the model: he may have said so, or taken it back, when this node could not be told.
-/// What he said by a newer generation than this one counts more.
-fn heed_administrator(found: &Found, page: GatePage) {
-    let Ok(chosen) = &found.chosen else { return };
-    if !chosen.majority_read || !chosen.committed {
-        return;
+/// Did a majority of its disks tell it?
+fn heed_read(found: &Found, page: GatePage) -> bool {
+    let chosen = found.chosen.as_ref().ok().filter(|chosen| chosen.majority_read && chosen.committed);
+    if let Some(chosen) = chosen {
+        let is = chosen.model.container.suspended;
+        heed_administrator(page, found.id, is, chosen.image.header.order.generation);
     }
-    let generation = chosen.image.header.order.generation;
-    for slot in page.of_container(found.id) {
-        match chosen.model.container.suspended {
-            true => slot.suspend(generation),
-            false => slot.resume(generation),
+    chosen.is_some()
+}
+
+/// What he said by a newer generation than this one counts more.
+fn heed_administrator(page: GatePage, container: ContainerId, is_suspended: bool, by: Generation) {
+    for slot in page.of_container(container) {
+        match is_suspended {
+            true => slot.suspend(by),
+            false => slot.resume(by),
         }
     }
     page.ring();

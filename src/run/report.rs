@@ -33,6 +33,9 @@ pub struct Changed {
     pub epoch: u64,
     /// Generation of the commit.
     pub generation: u64,
+    /// Is the container suspended by what was committed?
+    #[serde(skip)]
+    pub suspended: bool,
     /// Things to know besides: disks that missed the commit, labels that could not be wiped.
     pub notes: Vec<String>,
     /// Every write of a dry run.

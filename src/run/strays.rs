@@ -101,7 +101,7 @@ fn in_trouble(dm: &mut Dm, uuid: &str, listed: &Listed) -> Result<Option<String>
         Some("is being taken away and somebody has it open still; it goes when that closes it".into())
     } else if state.is_suspended() && gate {
         Some(format!(
-            "is closed and its I/O waits; whoever closed it opens it again, or: evms deactivate {container}"
+            "is closed and its I/O waits; see why with: evms-fence status; whoever closed it opens it again, or: evms deactivate {container}"
         ))
     } else if state.is_suspended() {
         Some(format!("is suspended and its I/O waits; let it go on with: evms activate {container}"))

@@ -6,6 +6,7 @@ use crate::base::epoch::{Epoch, Generation, Order};
 use crate::base::failure::Kind;
 use crate::base::id::ContainerId;
 use crate::engine::guard::Act;
+use crate::format::control::Refusal;
 use crate::format::model::{Container, ContainerKind};
 use crate::run::ask::{self, AskError};
 use crate::run::company::Company;
@@ -28,7 +29,7 @@ struct Told {
 
 impl Told {
     /// Asks them all; who did not do it, and why.
-    fn ask(&self, what: impl Fn(&str) -> Result<(), AskError>) -> Vec<String> {
+    fn ask(&self, mut what: impl FnMut(&str) -> Result<(), AskError>) -> Vec<String> {
         let asked = self.nodes.iter().filter_map(|node| Some((node, what(node).err()?)));
         let words = |node: &String, why: AskError| match node.as_str() {
             "" => why.to_string(),
@@ -75,11 +76,25 @@ impl Context {
         let told = self.told(name, &held.chosen()?.model.container, "resumed")?;
         let mut done = self.errand(&held, Request::Suspend { is: false }, Act::Change)?;
         let by = Order { epoch: Epoch(done.epoch), generation: Generation(done.generation) };
-        let unheard = told.ask(|node| ask::resume(node, told.id, by));
+        let mut newer = Vec::new();
+        let unheard = told.ask(|node| match ask::resume(node, told.id, by) {
+            Err(AskError::Refused(Refusal::Refused, words)) => {
+                newer.push(words);
+                Ok(())
+            }
+            other => other,
+        });
         done.notes.extend(unheard.into_iter().map(|words| {
             format!("{words}: it reads by itself, within a minute, that the container was resumed; or say the same again")
         }));
-        Ok(done)
+        match newer.as_slice() {
+            [] => Ok(done),
+            newer => Err(refused(format!(
+                "container {name} is resumed in its model, and not all of its gates open: {}; if nobody suspended it again meanwhile, its \
+                 disks were set back to an older state: take it down there with: evms deactivate --fail {name}",
+                newer.join("; ")
+            ))),
+        }
     }
 
     fn told(&self, name: &str, container: &Container, done: &str) -> Result<Told, RunError> {

@@ -2,6 +2,7 @@
 //! would have to happen for this node to get it (R1). Reads only.
 
 use crate::base::id::NodeUuid;
+use crate::base::name::Name;
 use crate::engine::guard::evidence::Prospect;
 use crate::format::control::{AgentLine, NodeLine, Status};
 use crate::format::model::{Container, ContainerKind, Holder, Owner};
@@ -107,15 +108,18 @@ impl Context {
                  check {name}"
             );
         }
-        if container.suspended {
-            return format!("an administrator suspended it; let it go on with: evms-fence resume {name}");
-        }
         let here = keeping::has_gates(container.id);
         match (container.kind, &container.owner) {
             (ContainerKind::Deported, _) | (ContainerKind::Private, None) => {
                 format!("it is nobody's; take it with: evms container import {name}")
             }
             (ContainerKind::Deleted, _) => format!("finish its end with: evms container delete {name}"),
+            (ContainerKind::Shared, _) if container.suspended => resume_it(name),
+            (ContainerKind::Private, Some(owner))
+                if container.suspended && owner.node == self.machine.node =>
+            {
+                resume_it(name)
+            }
             (ContainerKind::Shared, _) if here => "this node uses it".into(),
             (ContainerKind::Shared, _) => format!("any node may use it: evms activate {name}"),
             (ContainerKind::Private, Some(owner)) if owner.node == self.machine.node => match here {
@@ -143,6 +147,10 @@ impl Context {
         let seconds = |ms: u64| ms.div_ceil(1000);
         let fenced = fenced(&who, agents);
         match self.prospect(container, owner.node) {
+            Some(_) if container.suspended => format!(
+                "{who} is absent, and an administrator suspended it: no node takes it over by itself; say: evms container takeover {name} \
+                 --reason WHY, and then: evms-fence resume {name}"
+            ),
             None if !takeover::is_living(&state(owner.node, status)) => format!(
                 "{who} is not in the view; what there is against it is known in a moment, or say: evms container takeover {name} \
                  --reason WHY"
@@ -170,6 +178,10 @@ impl Context {
             ),
         }
     }
+}
+
+fn resume_it(name: &Name) -> String {
+    format!("an administrator suspended it; let it go on with: evms-fence resume {name}")
 }
 
 /// What keeps a disk from telling what is on it.

@@ -32,6 +32,7 @@ const HELD: &str = "inject=sendto,sendmsg,sendmmsg:delay_exit=10000";
 pub struct Node {
     pub name: String,
     folder: PathBuf,
+    run: PathBuf,
     namespace: Namespace,
     daemon: Option<Child>,
 }
@@ -41,7 +42,11 @@ pub struct Lab {
     pub nodes: Vec<Node>,
     fabric: Fabric,
     folder: PathBuf,
+    memory: PathBuf,
 }
+
+/// Where memory is a folder: what `/run` is, and a disk that is never busy with what others write.
+const MEMORY: &str = "/dev/shm";
 
 fn uuid(number: u128) -> String {
     let hex = format!("{number:032x}");
@@ -79,15 +84,19 @@ fn dashed(hardware: [u8; 6]) -> String {
 impl Lab {
     /// So many machines, their daemons not started.
     pub fn new(name: &str, nodes: usize, links: usize) -> Lab {
-        let folder = std::env::temp_dir().join(format!("evms-lab-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+        let own = format!("evms-lab-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(&own);
+        let memory = Some(Path::new(MEMORY)).filter(|memory| memory.is_dir());
+        let memory = memory.map_or(folder.join("memory"), |memory| memory.join(&own));
+        let _ = (fs::remove_dir_all(&folder), fs::remove_dir_all(&memory));
         let (mut all, mut cables) = (Vec::new(), Vec::new());
         for node in 0..nodes {
             let address = |link: usize| format!("10.88.{link}.{}/24", node + 1);
             let (namespace, ends) = namespace(links, |link| dashed(hardware(node, link)), address);
             cables.push(ends);
-            let own = folder.join(format!("n{}", node + 1));
-            let node = Node { name: format!("n{}", node + 1), folder: own, namespace, daemon: None };
+            let name = format!("n{}", node + 1);
+            let (folder, run) = (folder.join(&name), memory.join(&name));
+            let node = Node { name, folder, run, namespace, daemon: None };
             node.furnish(&configuration(nodes, links), &key(7), &uuid(all.len() as u128 + 1));
             all.push(node);
         }
@@ -101,7 +110,7 @@ impl Lab {
             let known = others.flat_map(on).collect::<Vec<_>>();
             node.inside(|| neighbours(&known));
         }
-        Lab { nodes: all, fabric: Fabric::new(cables, 1), folder }
+        Lab { nodes: all, fabric: Fabric::new(cables, 1), folder, memory }
     }
 
     /// The same, with all daemons started.
@@ -114,6 +123,11 @@ impl Lab {
     /// Where what belongs to all of it lies.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The same, in memory.
+    pub fn memory(&self) -> &Path {
+        &self.memory
     }
 
     /// Starts all daemons side by side, as after a power cut of the room.
@@ -231,7 +245,7 @@ fn run_aside(program: &str, words: &[&str]) {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.nodes.iter_mut().for_each(Node::kill);
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = (fs::remove_dir_all(&self.folder), fs::remove_dir_all(&self.memory));
     }
 }
 
@@ -242,16 +256,12 @@ impl Node {
 
     /// Where its daemon is asked.
     pub fn door(&self) -> PathBuf {
-        self.run_room().join("evms/evmsd.sock")
-    }
-
-    fn run_room(&self) -> PathBuf {
-        self.folder.join("run")
+        self.run.join("evms/evmsd.sock")
     }
 
     fn furnish(&self, configuration: &str, key: &str, machine: &str) {
-        for room in ["etc/evms", "run/evms", "lib"] {
-            fs::create_dir_all(self.folder.join(room)).unwrap();
+        for room in [self.folder.join("etc/evms"), self.folder.join("lib"), self.run.join("evms")] {
+            fs::create_dir_all(room).unwrap();
         }
         self.be(machine);
         self.configure(configuration);
@@ -326,9 +336,9 @@ impl Node {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         let nothing = None::<&Path>;
         mount(nothing, Path::new("/"), nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
-        for (own, place) in [("etc", "/etc"), ("run", "/run"), ("lib", "/var/lib")] {
-            let own = self.folder.join(own);
-            mount(Some(&own), Path::new(place), nothing, MsFlags::MS_BIND, nothing).unwrap();
+        let (etc, lib) = (self.folder.join("etc"), self.folder.join("lib"));
+        for (own, place) in [(&etc, "/etc"), (&self.run, "/run"), (&lib, "/var/lib")] {
+            mount(Some(own), Path::new(place), nothing, MsFlags::MS_BIND, nothing).unwrap();
         }
         work()
     }
@@ -340,7 +350,7 @@ impl Node {
 
     /// What its daemon keeps for the next one of its boot.
     pub fn state(&self) -> PathBuf {
-        self.run_room().join("evms/state")
+        self.run.join("evms/state")
     }
 
     /// Starts its daemon.

@@ -34,8 +34,9 @@ const TAKEN: Duration = Duration::from_secs(15);
 /// Bytes of the first block, in which stands whose disk it is.
 const HEAD: usize = 4096;
 
+/// In memory: a disk that others keep busy for longer than a disk lease costs the tie, rightly, and no case is about that.
 fn image(lab: &Lab, name: &str) -> PathBuf {
-    let path = lab.folder().join(name);
+    let path = lab.memory().join(name);
     fs::File::create(&path).unwrap().set_len(SIZE).unwrap();
     path
 }

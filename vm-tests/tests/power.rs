@@ -40,7 +40,10 @@ fn what_was_up_comes_up_again() {
     scene::play("power", |scene| {
         let lan = scene.network("lan1");
         let disks = DISKS.iter().map(|name| scene.disk(name, SIZE_MIB)).collect::<Result<Vec<_>, _>>()?;
-        let image = scene.image("power", Image::of(scene.parts(), Kind::UserMode)?)?;
+        let image = scene.image(
+            "power",
+            Image::of(scene.parts(), Kind::UserMode)?.own_program(scene.parts(), "struck")?,
+        )?;
         let mut bench = Bench { scene, image, lan, disks, nodes: Vec::new(), starts: 0 };
         bench.found()?;
         cases::run(
@@ -51,6 +54,7 @@ fn what_was_up_comes_up_again() {
                 ("what_was_taken_down_stays_down", what_was_taken_down_stays_down),
                 ("what_is_suspended_waits_everywhere", what_is_suspended_waits_everywhere),
                 ("nobody_suspends_what_he_stands_on", nobody_suspends_what_he_stands_on),
+                ("a_suspend_that_is_killed_is_heeded_or_void", a_suspend_that_is_killed_is_heeded_or_void),
             ],
         )
     });
@@ -200,5 +204,44 @@ fn nobody_suspends_what_he_stands_on(bench: &mut Bench) -> Result<(), Trouble> {
         wait_until(&mut bench.nodes[0], "evms-fence resume data")?;
         wait_until(&mut bench.nodes[0], SETTLED)?;
     }
+    bench.is_whole()
+}
+
+/// How often a command may call a daemon at most.
+const CALLS_MAX: u32 = 60;
+/// How `struck` ends when it struck.
+const STRUCK: i32 = 9;
+/// What a suspended container is told to need.
+const TOLD: &str = "evms why pool | grep -q 'evms-fence resume pool'";
+
+/// Whoever suspends is killed at each of his calls to a daemon. Behind his commit nobody is told, and every node reads it by itself, soon
+/// after it was asked whether that may be; before it nothing stays closed.
+fn a_suspend_that_is_killed_is_heeded_or_void(bench: &mut Bench) -> Result<(), Trouble> {
+    let mut untold = 0;
+    for call in 1.. {
+        assert!(call < CALLS_MAX, "it never came to its end");
+        let said = bench.nodes[0].run(&format!("struck {call} evms-fence suspend pool"))?;
+        let is_written = bench.nodes[2].run(TOLD)?.code == 0;
+        if is_written {
+            let open = bench.nodes.iter_mut().map(|node| Ok(node.run(SUSPENDED)?.code != 0));
+            untold += u32::from(open.collect::<Result<Vec<_>, Trouble>>()?.contains(&true));
+        }
+        for node in &mut bench.nodes {
+            wait_until(node, if is_written { SUSPENDED } else { SETTLED })?;
+        }
+        if is_written {
+            wait_until(&mut bench.nodes[1], "evms-fence resume pool")?;
+        }
+        for node in &mut bench.nodes {
+            wait_until(node, SETTLED)?;
+        }
+        match said.code {
+            STRUCK => (),
+            0 => break,
+            code => panic!("{code}: {}", said.text()),
+        }
+    }
+    println!("       killed behind the commit, with gates open: {untold} times");
+    assert!(untold > 0, "no call was between the commit and the gates");
     bench.is_whole()
 }

@@ -35,6 +35,10 @@ const STEP: Duration = Duration::from_millis(2);
 const LOOK: Duration = Duration::from_millis(500);
 /// Milliseconds before disks that told nothing are read again: twice as long each time, between these.
 const AGAIN_MS: (u64, u64) = (500, 60_000);
+/// Milliseconds between two looks at what an administrator said of containers that have gates here.
+const HEED_MS: u64 = 60_000;
+/// The same, since somebody asked whether he may suspend one: he tells what became of it, unless he was killed.
+const HEED_ASKED_MS: u64 = 5_000;
 /// Milliseconds between two starts of who beats on disks: the one before may hang with one.
 const BEATS_PAUSE_MS: u64 = 5000;
 
@@ -47,6 +51,9 @@ pub struct Gates {
     /// Who reads disks for gates that are closed, in which term, and when that is tried again.
     reader: RefCell<Option<Beside>>,
     read: Cell<Tried>,
+    /// Who reads what an administrator said, apart: it may hang with a disk when gates are to open. And when the next one may begin.
+    looker: RefCell<Option<Beside>>,
+    look_next: Cell<BootTime>,
     /// Who this daemon started to beat on disks, and when another one may be at the earliest.
     beats: RefCell<Option<Beside>>,
     beats_next: Cell<BootTime>,
@@ -69,9 +76,8 @@ impl Gates {
         let page = GatePage::make(boot)?;
         page.set_daemon(std::process::id(), settings.roster.configuration.timing.watchdog_ms);
         let (keeper, reader, read) = Default::default();
-        let (beats, beats_next) = Default::default();
-        let suspended = RefCell::default();
-        Ok(Gates { page, words, keeper, reader, read, beats, beats_next, suspended })
+        let (looker, look_next, beats, beats_next, suspended) = Default::default();
+        Ok(Gates { page, words, keeper, reader, read, looker, look_next, beats, beats_next, suspended })
     }
 
     /// Where the keeper hears a bell.
@@ -113,8 +119,7 @@ impl Gates {
     /// Has the disks of gates read that were not ordered to be open since this node is quorate again.
     fn see_to_closed(&self) {
         let (reign, now) = (self.reign(), clock::boot_now());
-        // What an administrator suspended is read now and then: he may have let it go on when this node could not be told.
-        let closed = self.page.kept().any(|slot| slot.term() != reign.term || slot.is_suspended());
+        let closed = self.page.kept().any(|slot| slot.term() != reign.term);
         if !closed || !reign.lasts(now) {
             return self.read.set(Tried::default());
         }
@@ -124,6 +129,21 @@ impl Gates {
             let pause_ms = if first { AGAIN_MS.0 } else { (tried.pause_ms * 2).min(AGAIN_MS.1) };
             self.read.set(Tried { term: reign.term, next: now.plus_ms(pause_ms), pause_ms });
         }
+    }
+
+    /// Has what an administrator said read now and then: whoever said it may have been killed before he told it, or could not reach this
+    /// node.
+    fn see_to_suspended(&self) {
+        let now = clock::boot_now();
+        let needed = self.page.kept().next().is_some() && now >= self.look_next.get();
+        if needed && start(&self.looker, keeper_process::LOOK) {
+            self.look_next.set(now.plus_ms(HEED_MS));
+        }
+    }
+
+    /// Somebody asked whether he may suspend a container.
+    fn look_soon(&self) {
+        self.look_next.set(self.look_next.get().min(clock::boot_now().plus_ms(HEED_ASKED_MS)));
     }
 
     fn line(&self, slot: Slot) -> GateLine {
@@ -167,7 +187,8 @@ impl Gates {
             quorate: self.reign().lasts(now),
             view,
             keeper: self.page.has_keeper(now),
-            watchdog_ms: self.page.watchdog_ms(),
+            watchdog_ms: self.page.watched_ms(),
+            watchdog_lost: self.page.watchdog_ms() != 0 && self.page.watched_ms() == 0,
             gates: self.page.all().map(|slot| self.line(slot)).collect(),
             beats: beat_note::read().into_iter().map(|note| beat_line(note, now)).collect(),
         }
@@ -225,6 +246,7 @@ impl Engine {
     /// what this machine itself stands on is not taken from under it (safety 4.7).
     pub async fn suspend_gates(&self, container: ContainerId, by: Option<Order>) -> Reply {
         let Some(Order { epoch, generation }) = by else {
+            self.gates.look_soon();
             return match footing::stands_on(&Roots::default(), &stack::volume_uuids(container)) {
                 Some(what) => {
                     Reply::Refused(Refusal::Refused, format!("{} has {what} on it", self.my_name()))
@@ -270,6 +292,15 @@ impl Engine {
         self.gates.suspended.borrow_mut().retain(|one, is| *one != container || *is >= epoch);
         self.gates.page.of_container(container).for_each(|slot| slot.resume(generation));
         self.gates.page.ring();
+        if let Some(slot) = self.gates.page.of_container(container).find(|slot| slot.is_suspended()) {
+            let words = format!(
+                "on {} the gate {} was suspended by a change that is newer than generation {}",
+                self.my_name(),
+                slot.name(),
+                generation.0
+            );
+            return Reply::Refused(Refusal::Refused, words);
+        }
         Reply::Done("its gates open, as far as nothing else keeps them closed".into())
     }
 
@@ -361,7 +392,8 @@ impl Engine {
     pub async fn tend_gates(&self) {
         let changes = self.watch();
         loop {
-            for one in [&self.gates.keeper, &self.gates.reader, &self.gates.beats] {
+            let Gates { keeper, reader, looker, beats, .. } = &self.gates;
+            for one in [keeper, reader, looker, beats] {
                 reap(one);
             }
             self.gates.page.sweep(keeper_process::lives);
@@ -370,6 +402,7 @@ impl Engine {
             self.gates.see_to_keeper();
             self.gates.see_to_beats();
             self.gates.see_to_closed();
+            self.gates.see_to_suspended();
             self.see_to_absent();
             self.see_to_fencing();
             self.see_to_meant_up();

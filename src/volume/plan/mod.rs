@@ -176,6 +176,10 @@ fn answer(draft: &mut Draft<'_>, request: &Request, dice: &mut Dice) -> Result<S
         Request::VolumeCreate { name, size, stripes, stripe_bytes, on } => {
             volumes::create(draft, dice, name, *size, size::shape(*stripes, *stripe_bytes), on)
         }
+        // Its table would be exchanged under what waits, which would never end.
+        Request::VolumeExpand { .. } if draft.model.container.suspended => {
+            Err(draft.container(ContainerWhy::Suspended))
+        }
         Request::VolumeExpand { name, size, on } => resize::expand(draft, name, *size, on),
         Request::VolumeShrink { name, size, content, lose_data_beyond } => {
             resize::shrink(draft, name, *size, content, *lose_data_beyond)

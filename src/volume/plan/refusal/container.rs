@@ -39,6 +39,8 @@ pub enum ContainerWhy {
     Deported,
     /// It is being deleted.
     Deleted,
+    /// An administrator suspended it, and what lives of it would have to take what is asked.
+    Suspended,
     /// It is to be deleted and has volumes, so many; the first of them.
     HasVolumes {
         /// How many.
@@ -84,6 +86,7 @@ impl fmt::Display for ContainerWhy {
             }
             ContainerWhy::Deported => write!(f, "it is deported and nobody may use it"),
             ContainerWhy::Deleted => write!(f, "it is being deleted"),
+            ContainerWhy::Suspended => write!(f, "an administrator suspended it"),
             ContainerWhy::HasVolumes { count, some } => {
                 let names = some.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
                 let more = count.saturating_sub(some.len());
@@ -125,6 +128,7 @@ impl Why for ContainerWhy {
             ContainerWhy::Held { .. } => "deactivate it there first",
             ContainerWhy::Deported => "import it first with 'evms container import'",
             ContainerWhy::Deleted => "finish that with 'evms container delete'",
+            ContainerWhy::Suspended => "let it go on first with 'evms-fence resume'",
             ContainerWhy::HasVolumes { .. } => "delete them first with 'evms volume delete'",
             ContainerWhy::NoIdentity => "write one to /etc/evms/node, or give evms.node= on the kernel line",
             ContainerWhy::OwnerOf(_) => "leave out the owner, or ask for a private container",

@@ -112,5 +112,7 @@ fn what_an_administrator_suspended_stays_so_for_whoever_has_it() {
     assert!(suspended.container.suspended);
     assert_eq!(suspended.container.holders, model.container.holders);
     assert!(by(&suspended, &ADMIT, 2, 1).container.suspended);
+    let (words, kind) = refused(&suspended, &grow("home", Resize::To(mib(12))));
+    assert!(words.contains("an administrator suspended it") && kind == Kind::Refused, "{words}");
     assert!(!twice(&suspended, &Request::Suspend { is: false }).container.suspended);
 }
