@@ -218,7 +218,10 @@ pub const VERBS: &[Verb] = &[
         verb: "import",
         usage: "NAME [--new-ids]",
         line: "take a deported or unclaimed container, or make a copy one of its own",
-        text: "Takes a container that is deported, or not claimed by any machine yet, for this machine.\n",
+        text: "Takes a container that is deported, or not claimed by any machine yet, for this machine.\n\
+               One that another cluster deported comes over into the cluster of this machine, or out of\n\
+               any. Where a node there had this node's number, what it wrote is watched first, for as long\n\
+               as a takeover waits (13 s).\n",
         options: &[
             flag(
                 "--new-ids",

@@ -85,8 +85,10 @@ impl Planner {
     /// A container that changes hands does so in the opening itself (safety 2.2): whoever is cut off in the middle has taken it, or its
     /// owner finds it as he left it.
     fn taken(&mut self, chosen: &Chosen, epoch: Epoch) -> Result<Option<Model>, Why> {
-        let takes =
-            |request: &mut Request| matches!(request, Request::Takeover { .. } | Request::Expel { .. });
+        let comes_over = guard::comes_over(&chosen.model.container, self.act);
+        let takes = |request: &mut Request| {
+            comes_over || matches!(request, Request::Takeover { .. } | Request::Expel { .. })
+        };
         // What is done in the opening is not asked for after it.
         let Some(request) = self.request.take_if(takes) else { return Ok(None) };
         let order = Order { epoch, ..chosen.image.header.order };

@@ -132,6 +132,8 @@ pub enum Step {
     Io(Vec<Ask>, Option<Permit>),
     /// Let two beats pass.
     Pause,
+    /// Let pass what a takeover waits for.
+    Still,
     /// It is over.
     Over,
 }
@@ -188,6 +190,7 @@ impl<A: Author> Change<A> {
                 Stage::Opening(opening) => match opening.poll() {
                     Need::Io(asks) => asks,
                     Need::Pause => return Step::Pause,
+                    Need::Still => return Step::Still,
                     Need::Decision(chosen) => {
                         self.decide(chosen);
                         continue;

@@ -169,8 +169,10 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
     if model.read_only {
         return Err(Denied::NewerProgram { name: name() });
     }
-    let warrant = who.warrant_of(container.cluster);
-    if !container.cluster.is_none() && warrant.is_none() {
+    let warrant = who.warrant_for(container, act);
+    // A machine of no cluster takes over what is deported as well; of one it does when that lets it.
+    let comes = comes_over(container, act) && who.refusal.is_none();
+    if !container.cluster.is_none() && warrant.is_none() && !comes {
         let why = who.refusal.clone().unwrap_or_default();
         return Err(Denied::OfCluster { name: name(), cluster: container.cluster, why });
     }
@@ -207,6 +209,12 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
         return Err(Denied::NoIdentity { name: name() });
     }
     Ok(Mandate { container: container.id, end: End::of(warrant) })
+}
+
+/// Does the act bring a container from one cluster to another, or out of any? What is deported is nobody's, and whoever imports it has
+/// it (safety 2.8).
+pub fn comes_over(container: &Container, act: Act) -> bool {
+    container.kind == ContainerKind::Deported && act == Act::Import && !container.cluster.is_none()
 }
 
 /// Was the container written under a later configuration than this node goes by? Then this node may be quorate by votes that were

@@ -2,7 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 
+use crate::host::device::DeviceNumber;
 use crate::host::sys;
 
 /// Of what a driver says so that is not there any more.
@@ -12,8 +14,17 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// Where it is.
 const DEVICE: &str = "/dev/watchdog";
-/// Whether the kernel lets it go.
-const NO_WAY_OUT: &str = "/sys/class/watchdog/watchdog0/nowayout";
+/// The folder of its driver, where the node is the old one, which has none of its own.
+const FIRST: &str = "/sys/class/watchdog/watchdog0";
+
+/// Does the kernel not let it go once it is armed? The node may be a link to another than the first.
+fn is_for_ever(device: &File) -> bool {
+    let number = device.metadata().map(|metadata| DeviceNumber::of_rdev(metadata.rdev()));
+    let own = number.map(|number| format!("/sys/dev/char/{number}/nowayout"));
+    let text = own.and_then(std::fs::read_to_string);
+    let text = text.or_else(|_| std::fs::read_to_string([FIRST, "/nowayout"].concat()));
+    text.is_ok_and(|text| text.trim() == "1")
+}
 
 /// One that is armed.
 pub struct Watchdog {
@@ -33,7 +44,7 @@ impl Watchdog {
         let is = sys::set_watchdog(&device, seconds).or_else(|_| sys::watchdog_timeout(&device));
         // Of a driver that does not ask for a word before it lets go the watchdog ends with the process that has it.
         let ends_with_process = !sys::watchdog_wants_word(&device).unwrap_or(false);
-        let for_ever = std::fs::read_to_string(NO_WAY_OUT).is_ok_and(|text| text.trim() == "1");
+        let for_ever = is_for_ever(&device);
         let mut watchdog = Watchdog { device, timeout_ms: 0, for_ever };
         if ends_with_process && !for_ever {
             return Err(io::Error::other("its driver stops it when the keeper dies"));

@@ -268,6 +268,7 @@ pub fn drive<A: Author>(change: &mut Change<A>, hands: &mut Hands<'_>) {
                 }
             }
             Step::Pause => hands.pause(),
+            Step::Still => hands.watch(),
             Step::Over => return,
         }
     }
@@ -301,7 +302,7 @@ impl Context {
         let mut disks = held.disks();
         disks.extend(errand.joining.iter().filter_map(|(seen, _)| seen.open.as_ref().ok()));
         let paths = disks.iter().map(|disk| disk.path().display().to_string()).collect::<Vec<_>>();
-        let me = self.me(place, chosen.model.container.cluster)?;
+        let me = self.me(place, self.cluster_for(&chosen.model.container, errand.act))?;
         let mut took = Duration::ZERO;
         for again in 0..OPENING_TRIES_MAX {
             self.give_way(again, took);
@@ -381,7 +382,7 @@ impl Context {
             &model,
             order,
             request,
-            &self.asker(chosen.model.container.cluster),
+            &self.asker(self.cluster_for(&chosen.model.container, errand.act)),
             &mut self.dice.clone(),
         ) {
             Err(refusal) => Err(RunError::Refused(Box::new(refusal))),
@@ -400,7 +401,8 @@ impl Context {
 
     fn planner(&self, errand: &Errand<'_>) -> Planner {
         let chosen = errand.held.found.chosen.as_ref();
-        let cluster = chosen.map_or(ClusterId::NONE, |chosen| chosen.model.container.cluster);
+        let cluster =
+            chosen.map_or(ClusterId::NONE, |chosen| self.cluster_for(&chosen.model.container, errand.act));
         Planner {
             principal: self.principal(cluster),
             asker: self.asker(cluster),

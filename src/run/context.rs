@@ -112,7 +112,7 @@ impl Context {
         let container = &model.container;
         let principal = self.principal(container.cluster);
         let mandate = guard::may(model, &principal, place, act)?;
-        let warrant = principal.warrant_of(container.cluster);
+        let warrant = principal.warrant_for(container, act);
         // Who goes on with it looks at what waits there.
         if act != Act::Regain
             && warrant.is_some_and(|warrant| keeping::waits(container.id, warrant.lease.term()))
@@ -158,6 +158,9 @@ impl Context {
     pub fn hands<'a>(&self, disks: Vec<&'a OpenDisk>) -> Hands<'a> {
         let mut hands = Hands::new(disks, self.mode());
         hands.progress = self.options.progress;
+        if let Some(Company::Of(cluster)) = self.company.get() {
+            hands.still_ms = cluster.timing.take_ms();
+        }
         hands
     }
 
@@ -175,11 +178,21 @@ impl Context {
         self.named_machine().name.map_or_else(|| "this machine".into(), |name| name.to_string())
     }
 
+    /// For which cluster an act on this container is: its own, or where it comes over from another one, this machine's.
+    pub fn cluster_for(&self, container: &Container, act: Act) -> ClusterId {
+        match self.company() {
+            Company::Of(cluster) if guard::comes_over(container, act) => cluster.warrant.cluster,
+            Company::None if guard::comes_over(container, act) => ClusterId::NONE,
+            Company::Of(_) | Company::NotNow(_) | Company::None => container.cluster,
+        }
+    }
+
     /// Who asks, for the planner of a container of this cluster.
     pub fn asker(&self, cluster: ClusterId) -> Asker {
         Asker {
             machine: self.named_machine(),
             incarnation: self.life(cluster),
+            cluster,
             at: clock::wall_now(),
             rules: Rules::ALL,
         }

@@ -265,8 +265,8 @@ impl RunError {
 fn unopened(name: &str, why: &Unopened) -> String {
     match why {
         Unopened::BlockTaken { id, by } => format!(
-            "container {name} was not opened because node number {id} is used by another machine ({by}) on its disks; \
-             nothing was changed; give this machine another number"
+            "container {name} was not opened because node number {id} is used by another machine ({by}) on its disks, \
+             which wrote there while it was watched; nothing was changed; give this machine another number, or end that one"
         ),
         Unopened::NoBlockFree => format!(
             "container {name} was not opened because all node blocks on its disks are taken by other machines; nothing \

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::base::sorted::sort;
 use crate::base::units::{BLOCK_BYTES, Bytes, MIB, SECTOR_BYTES};
+use crate::cluster::timing::Timing;
 use crate::engine::guard::{NoPermit, Permit};
 use crate::host::clock;
 use crate::host::disk::{Medium, OpenDisk};
@@ -52,6 +53,8 @@ pub struct Hands<'a> {
     pub denied: Option<NoPermit>,
     /// Was a write of a model begun? It may stand, whatever was answered.
     pub tried: bool,
+    /// Milliseconds for which another machine's block is watched that has this node's number (T_take).
+    pub still_ms: u64,
     /// Told how many bytes were written so far, each MiB once.
     pub progress: Option<fn(u64)>,
     told_mib: u64,
@@ -68,6 +71,7 @@ impl<'a> Hands<'a> {
             errors: Vec::new(),
             denied: None,
             tried: false,
+            still_ms: Timing::default().take_ms(),
             progress: None,
             told_mib: 0,
         }
@@ -192,9 +196,18 @@ impl<'a> Hands<'a> {
 
     /// Waits out the first claim of a node block, on devices; an image file is locked and has no rivals.
     pub fn pause(&self) {
+        self.let_pass(CLAIM_WAIT_MS);
+    }
+
+    /// Waits out who may live still and has this node's number.
+    pub fn watch(&self) {
+        self.let_pass(self.still_ms);
+    }
+
+    fn let_pass(&self, ms: u64) {
         let devices = self.disks.iter().any(|disk| disk.medium() == Medium::BlockDevice);
         if devices && self.mode == Mode::Real {
-            std::thread::sleep(Duration::from_millis(CLAIM_WAIT_MS));
+            std::thread::sleep(Duration::from_millis(ms));
         }
     }
 

@@ -92,7 +92,7 @@ impl Context {
     fn next_step(&self, chosen: &Chosen, status: &Option<Status>, agents: &[FenceLine]) -> String {
         let container = &chosen.model.container;
         let name = &container.name;
-        if !container.cluster.is_none() {
+        if !container.cluster.is_none() && container.kind != ContainerKind::Deported {
             match self.company() {
                 Company::Of(cluster) if cluster.warrant.cluster == container.cluster => (),
                 Company::NotNow(why) => return why.clone(),

@@ -223,6 +223,9 @@ Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, 
 usage: evms container import NAME [--new-ids]
 
 Takes a container that is deported, or not claimed by any machine yet, for this machine.
+One that another cluster deported comes over into the cluster of this machine, or out of
+any. Where a node there had this node's number, what it wrote is watched first, for as long
+as a takeover waits (13 s).
 
 Options:
   --new-ids         the disks are copies: give container, disks and volumes ids of their own. Name

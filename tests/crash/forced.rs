@@ -3,7 +3,7 @@
 
 use evms::base::dice::Dice;
 use evms::base::epoch::{Epoch, Generation, Order};
-use evms::base::id::{ContainerId, DiskId, Incarnation};
+use evms::base::id::{ClusterId, ContainerId, DiskId, Incarnation};
 use evms::base::name::Name;
 use evms::base::size::Size;
 use evms::base::time::WallTime;
@@ -58,7 +58,13 @@ fn forge(world: &mut World, number: u16) {
 
 fn asker(node: u16, rules: Rules) -> Asker {
     let machine = Machine { node: node_uuid(node), name: None };
-    Asker { machine, incarnation: Incarnation([node as u8; 16]), at: WallTime::default(), rules }
+    Asker {
+        machine,
+        incarnation: Incarnation([node as u8; 16]),
+        cluster: ClusterId::NONE,
+        at: WallTime::default(),
+        rules,
+    }
 }
 
 fn shared_by_two(rules: Rules) -> Model {

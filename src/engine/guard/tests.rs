@@ -158,7 +158,9 @@ fn a_clusters_container_needs_that_clusters_lease() {
         (&shared, None, change, false),
         (&deported, Some(ours), change, false),
         (&deported, Some(ours), import, true),
-        (&deported, None, import, false),
+        (&deported, None, import, true),
+        (&deported, Some(theirs), import, true),
+        (&deported, Some(theirs), change, false),
         (&strange, Some(ours), change, false),
         (&strange, Some(ours), import, false),
         (&standalone, Some(ours), change, true),
@@ -173,10 +175,23 @@ fn a_clusters_container_needs_that_clusters_lease() {
             // A lease ends; what is standalone depends on none.
             if let Ok(mandate) = said {
                 let ends = mandate.opening().allows(Purpose::Slot, BootTime { ms: 100 }).is_err();
-                assert_eq!(ends, !model.container.cluster.is_none());
+                assert_eq!(ends, cluster.is_some() && !model.container.cluster.is_none());
             }
         }
     }
+}
+
+/// Who is of a cluster imports for that, and not past it while it does not let him.
+#[test]
+fn what_is_deported_comes_over_by_a_lease_of_ones_own() {
+    let mut deported = container(&[10]);
+    (deported.container.kind, deported.container.owner) = (ContainerKind::Deported, None);
+    deported.container.cluster = ClusterId([3; 16]);
+    let mut who = principal(&asker(1, 1).machine, None);
+    assert!(may(&deported, &who, Place::Devices, Act::Import).is_ok());
+    who.refusal = Some("see: evms why".into());
+    let refused = may(&deported, &who, Place::Devices, Act::Import);
+    assert!(matches!(refused, Err(Denied::OfCluster { .. })), "{refused:?}");
 }
 
 /// Safety 1.6: who slept through a change of the configuration may be quorate by votes that were taken away.

@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::base::epoch::Generation;
 use crate::base::id::{ClusterId, Incarnation, NodeId};
 use crate::base::time::BootTime;
+use crate::engine::guard::{Act, comes_over};
+use crate::format::model::Container;
 use crate::volume::request::Machine;
 
 /// Until when this node may act for its cluster. It is looked at anew before every write: a lease is extended many times while
@@ -72,6 +74,12 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Its warrant for this container: its cluster's, or where it comes over, its own.
+    pub fn warrant_for(&self, container: &Container, act: Act) -> Option<Warrant> {
+        let comes = comes_over(container, act).then_some(self.warrant).flatten();
+        self.warrant_of(container.cluster).or(comes)
+    }
+
     /// Its warrant for containers of this cluster.
     pub fn warrant_of(&self, cluster: ClusterId) -> Option<Warrant> {
         self.warrant.filter(|warrant| warrant.cluster == cluster && !cluster.is_none())

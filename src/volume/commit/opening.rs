@@ -54,6 +54,9 @@ pub enum Need {
     Io(Vec<Ask>),
     /// Let two beats pass: a block was claimed for the first time (safety 2.8).
     Pause,
+    /// Let pass what a takeover waits for: another machine's block stands at this node's number, and is taken where it stood still
+    /// until then (safety 2.8).
+    Still,
     /// Call [`Opening::decide`]: may it be opened, and what is the model to be? `None` when the disks are blank and
     /// the container is to be founded.
     Decision(Option<Box<Chosen>>),
@@ -68,7 +71,7 @@ pub enum Unopened {
     Unchosen(Unchosen),
     /// Fewer disks were read than a majority. Nothing was changed.
     NoMajority(Tally),
-    /// Another machine's block stands at this node's number. Nothing was changed.
+    /// Another machine's block stands at this node's number, and was written while it was watched. Nothing was changed.
     BlockTaken {
         /// The number.
         id: NodeId,
@@ -106,6 +109,7 @@ pub enum Unopened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     Survey,
+    Still,
     Promise,
     Pause,
     Again,
@@ -122,6 +126,8 @@ pub struct Opening {
     phase: Phase,
     founding: bool,
     claimed: bool,
+    /// What other machines had at this node's number on each lane, before they were watched.
+    watched: Option<Vec<Option<NodeBlock>>>,
     asked_histories: bool,
     id: NodeId,
     holding: Holding,
@@ -168,6 +174,7 @@ impl Opening {
             phase: Phase::Survey,
             founding,
             claimed: false,
+            watched: None,
             asked_histories: false,
             id: NodeId(0),
             holding,
@@ -187,6 +194,11 @@ impl Opening {
                 Phase::Pause => {
                     self.phase = Phase::Again;
                     return Need::Pause;
+                }
+                Phase::Still => {
+                    self.lanes.iter_mut().for_each(|lane| lane.push_survey(false));
+                    self.phase = Phase::Survey;
+                    return Need::Still;
                 }
                 Phase::Survey | Phase::Promise | Phase::Again | Phase::Accept => (),
             }
@@ -229,7 +241,7 @@ impl Opening {
             Phase::Promise => self.survey_again(),
             Phase::Again => self.consider(),
             Phase::Accept => self.conclude(),
-            Phase::Pause | Phase::Decide | Phase::Over => Ok(()),
+            Phase::Still | Phase::Pause | Phase::Decide | Phase::Over => Ok(()),
         }
     }
 
@@ -266,7 +278,11 @@ impl Opening {
         }
         self.histories_fit()?;
         self.hear_all()?;
-        self.id = self.claim()?;
+        let Some(id) = self.claim()? else {
+            self.phase = Phase::Still;
+            return Ok(());
+        };
+        self.id = id;
         let promised = self.lanes.iter().filter_map(|lane| Some(lane.blocks.highest()?.epoch));
         let written = self.lanes.iter().flat_map(|lane| {
             lane.copies.slots.iter().filter_map(|(_, _, copy)| Some(copy.as_ref().ok()?.header.order.epoch))
@@ -346,17 +362,15 @@ impl Opening {
     }
 
     /// This node's number on these disks: its cluster's, or the block that already carries its identity, or the first
-    /// that is free on all disks from a place that its identity chooses, so that two newcomers seldom want the same.
-    fn claim(&mut self) -> Result<NodeId, Unopened> {
-        let blocks = || self.lanes.iter().flat_map(|lane| lane.blocks.newest.iter());
+    /// that is free on all disks from a place that its identity chooses, so that two newcomers seldom want the same. Nothing where
+    /// another machine's block is to be watched first.
+    fn claim(&mut self) -> Result<Option<NodeId>, Unopened> {
         if let Some(id) = self.me.id {
-            let of_another = |block: &&NodeBlock| block.id == id && block.node != self.me.node;
-            let other = blocks().find(of_another).filter(|_| !breaks!(self.rules, BlockOfAnotherTaken));
-            self.claimed = !blocks().any(|block| block.id == id);
-            return other.map_or(Ok(id), |block| Err(Unopened::BlockTaken { id, by: block.node }));
+            return self.claim_numbered(id);
         }
+        let blocks = || self.lanes.iter().flat_map(|lane| lane.blocks.newest.iter());
         if let Some(mine) = blocks().find(|block| block.node == self.me.node) {
-            return Ok(mine.id);
+            return Ok(Some(mine.id));
         }
         self.claimed = true;
         let room = self
@@ -372,7 +386,29 @@ impl Opening {
         let spoken_for = |id: &NodeId| self.lanes.iter().any(|lane| lane.blocks.of(*id).is_some());
         // Where no block is blank, one that speaks for nobody will do: the epoch goes above what it may have said.
         let free = order.clone().find(|id| !taken(id)).or_else(|| order.clone().find(|id| !spoken_for(id)));
-        free.ok_or(Unopened::NoBlockFree)
+        free.map(Some).ok_or(Unopened::NoBlockFree)
+    }
+
+    /// The number that its cluster gave it. Another machine had it, perhaps: one that this one stands in for, or of the cluster that the
+    /// container was in before.
+    fn claim_numbered(&mut self, id: NodeId) -> Result<Option<NodeId>, Unopened> {
+        let of_another = |lane: &Lane| lane.blocks.of(id).filter(|block| block.node != self.me.node).cloned();
+        let others = self.lanes.iter().map(of_another).collect::<Vec<_>>();
+        let is_mine = |lane: &Lane| lane.blocks.of(id).is_some_and(|block| block.node == self.me.node);
+        self.claimed = others.iter().any(Option::is_some) || !self.lanes.iter().any(is_mine);
+        let Some(first) =
+            others.iter().flatten().next().filter(|_| !breaks!(self.rules, BlockOfAnotherTaken))
+        else {
+            return Ok(Some(id));
+        };
+        match self.watched.take() {
+            None => {
+                self.watched = Some(others);
+                Ok(None)
+            }
+            Some(before) if before == others => Ok(Some(id)),
+            Some(_) => Err(Unopened::BlockTaken { id, by: first.node }),
+        }
     }
 
     /// Promised: read everything again.

@@ -158,6 +158,12 @@ pub(super) fn modify(
     let old_name = now.name.clone();
     let container = &mut draft.model.container;
     if hands {
+        if container.kind == ContainerKind::Deported && container.cluster != draft.asker.cluster {
+            // It comes from another cluster, which never counts out anybody of it any more.
+            container.cluster = draft.asker.cluster;
+            container.holders.clear();
+            container.home = None;
+        }
         container.home = owner.clone().or(container.home.take());
         // A shared container keeps who holds it; otherwise only a new owner who asks itself holds it at once.
         // Of a cluster's container no volumes are up while it is handed over: nobody holds tables, and who is kept would keep all

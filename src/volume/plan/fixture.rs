@@ -2,7 +2,7 @@
 
 use crate::base::dice::Dice;
 use crate::base::epoch::{Epoch, Generation, Order};
-use crate::base::id::{ContainerId, DiskId, Incarnation, NodeUuid};
+use crate::base::id::{ClusterId, ContainerId, DiskId, Incarnation, NodeUuid};
 use crate::base::name::Name;
 use crate::base::size::Size;
 use crate::base::time::WallTime;
@@ -23,7 +23,14 @@ pub fn name(text: &str) -> Name {
 /// Life `life` of node `n`.
 pub fn asker(node: u8, life: u8) -> Asker {
     let machine = Machine { node: NodeUuid([node; 16]), name: Some(name(&format!("n{node}"))) };
-    Asker { machine, incarnation: Incarnation([life; 16]), at: WallTime { seconds: 1 }, rules: Rules::ALL }
+    let cluster = ClusterId::NONE;
+    Asker {
+        machine,
+        incarnation: Incarnation([life; 16]),
+        cluster,
+        at: WallTime { seconds: 1 },
+        rules: Rules::ALL,
+    }
 }
 
 /// This generation of the first epoch.

@@ -3,7 +3,7 @@
 
 use crate::base::dice::Dice;
 use crate::base::epoch::{Generation, Order};
-use crate::base::id::{ContainerId, DiskNumber, Incarnation};
+use crate::base::id::{ClusterId, ContainerId, DiskNumber, Incarnation};
 use crate::base::limits::CHANGE_TEXT_BYTES_MAX;
 use crate::base::name::Name;
 use crate::base::time::WallTime;
@@ -34,6 +34,8 @@ pub struct Asker {
     pub machine: Machine,
     /// The life of it that asks.
     pub incarnation: Incarnation,
+    /// The cluster for which it asks; what it imports that was deported is of that one from then on.
+    pub cluster: ClusterId,
     /// When, for people.
     pub at: WallTime,
     /// The rules it is planned by: all of them, outside of the crash model.

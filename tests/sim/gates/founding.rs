@@ -46,7 +46,14 @@ pub fn machine(world: &World, place: usize) -> Machine {
 }
 
 pub fn asker(world: &World, place: usize, incarnation: Incarnation) -> Asker {
-    Asker { machine: machine(world, place), incarnation, at: WallTime { seconds: 1 }, rules: Rules::ALL }
+    let cluster = world.configuration.cluster;
+    Asker {
+        machine: machine(world, place),
+        incarnation,
+        cluster,
+        at: WallTime { seconds: 1 },
+        rules: Rules::ALL,
+    }
 }
 
 /// Both containers, private to the first machine the one, shared by all the other.
@@ -103,7 +110,7 @@ fn carry_out(world: &mut World, container: usize, mut change: Change<Planner>) {
     loop {
         let asks = match change.poll() {
             Step::Io(asks, _) => asks,
-            Step::Pause => continue,
+            Step::Pause | Step::Still => continue,
             Step::Over => break,
         };
         for ask in asks {

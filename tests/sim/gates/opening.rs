@@ -160,6 +160,10 @@ impl World {
                 self.keep(number, running);
                 Ok(Next::Again(Do::Drive, CLAIM_WAIT_US))
             }
+            Step::Still => {
+                self.keep(number, running);
+                Ok(Next::Again(Do::Drive, self.configuration.timing.take_ms() * 1000))
+            }
             Step::Io(asks, permit) => {
                 self.asks(number, place, (&asks, permit), &mut running)?;
                 let done = running.waits == 0;

@@ -116,3 +116,28 @@ fn what_an_administrator_suspended_stays_so_for_whoever_has_it() {
     assert!(words.contains("an administrator suspended it") && kind == Kind::Refused, "{words}");
     assert!(!twice(&suspended, &Request::Suspend { is: false }).container.suspended);
 }
+
+/// Safety 2.8: it is the importing one's from then on, and nobody whom the first cluster counted out, or who belongs there, is kept.
+#[test]
+fn what_was_deported_comes_over_to_who_imports_it() {
+    let mut model = next(&of_cluster(ContainerKind::Private), &ADMIT);
+    model.container.holders = vec![watched(2, 1, true, 0)];
+    (model.container.kind, model.container.owner) = (ContainerKind::Deported, None);
+    let import = Request::Modify { owner: None, kind: Some(ContainerKind::Private), name: None };
+    for cluster in [ClusterId([4; 16]), ClusterId::NONE] {
+        let came = match ask_as(&model, &import, &Asker { cluster, ..asker(3, 1) }).unwrap() {
+            Outcome::Next(planned) => planned.model.container,
+            Outcome::AlreadySo(words) => panic!("{words}"),
+        };
+        let node = asker(3, 1).machine.node;
+        let owned = |owner: &Option<crate::format::model::Owner>| owner.as_ref().map(|owner| owner.node);
+        assert_eq!((came.cluster, owned(&came.owner), owned(&came.home)), (cluster, Some(node), Some(node)));
+        assert!(came.holders.iter().all(|holder| holder.node == node), "{:?}", came.holders);
+    }
+    // Within its cluster it is as before.
+    let ours = Asker { cluster: model.container.cluster, ..asker(3, 1) };
+    match ask_as(&model, &import, &ours).unwrap() {
+        Outcome::Next(planned) => assert_eq!(planned.model.container.holders[0], watched(2, 1, true, 0)),
+        Outcome::AlreadySo(words) => panic!("{words}"),
+    }
+}

@@ -118,6 +118,7 @@ fn plans(model: &Model) {
     let asker = Asker {
         machine: machine.clone(),
         incarnation: Incarnation([2; 16]),
+        cluster: model.container.cluster,
         at: WallTime::default(),
         rules: Rules::ALL,
     };

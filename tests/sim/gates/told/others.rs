@@ -33,28 +33,38 @@ fn promisers(world: &World, disk: usize, place: usize) -> Vec<NodeUuid> {
     blocks.filter_map(|block| Some(NodeBlock::decode(&block).ok()?.node)).collect()
 }
 
-/// A machine of another cluster and with the same number promised something on a disk of the container, on one of them or on all. Who has
-/// that number here is refused, both are named, and the promise stands.
+/// A machine of another cluster and with the same number promised something on a disk of the container, on one of them or on all. As long
+/// as it goes on, who has that number here is refused, both are named, and the promise stands; when it stood still for as long as a
+/// takeover waits, and not before, it is written over.
 pub fn f25_a_promise_of_another_machine_is_not_written_over(stage: Stage) -> Result<u64, Broken> {
     let mut world = stage.lit_without(3, [1, 3][stage.pick(2) as usize], 1)?;
     let first = world.gates_of(SHARED).start;
     let disks = if stage.pick(4) < 2 { first..first + 1 } else { world.gates_of(SHARED) };
-    let block = NodeBlock {
+    let block = |world: &World, counter: u64| NodeBlock {
         id: world.machines[1].node,
         node: ANOTHER,
         cluster: ITS_CLUSTER,
         container: founding::id(SHARED),
         incarnation: Incarnation([0xee; 16]),
-        epoch: Epoch(1 << 16 | 2),
-        counter: 0,
+        epoch: Epoch((1 + counter) << 16 | 2),
+        counter,
     };
-    let at = places(&world, 1)[0];
-    disks.clone().for_each(|disk| world.disks[disk].write(at, &block.encode()));
+    let promises = |world: &mut World, counter: u64| {
+        let (bytes, at) = (block(world, counter).encode(), places(world, 1)[counter as usize % 2]);
+        disks.clone().for_each(|disk| world.disks[disk].write(at, &bytes));
+    };
+    promises(&mut world, 0);
+    let watched_us = world.configuration.timing.take_ms() * 1000;
     let command = world.spawn(1, Kind::Activate(SHARED));
-    world.play(world.now_us + 10 * SECOND)?;
+    world.play(world.now_us + watched_us / 2)?;
+    promises(&mut world, 1);
+    let again = world.now_us;
+    world.play(world.now_us + watched_us)?;
     for disk in disks.clone() {
         let found = promisers(&world, disk, 1);
-        must("F25", found == [ANOTHER], || format!("{found:?} promise in its place on disk {disk}"))?;
+        must("F25", found == [ANOTHER, ANOTHER], || {
+            format!("{found:?} promise in its place on disk {disk}")
+        })?;
     }
     let said = world.witness.said.get(&command).cloned().unwrap_or_default();
     let named = |said: &Said| matches!(said, Said::Refused(words) if words.contains("BlockTaken") && words.contains(&format!("{ANOTHER:?}")));
@@ -62,9 +72,16 @@ pub fn f25_a_promise_of_another_machine_is_not_written_over(stage: Stage) -> Res
     must("F25", is_shut(&world, 1, SHARED) && is_up(&world, 0, SHARED), || {
         "who is refused has a gate open, or the others do not go on".into()
     })?;
-    // Somebody retires it.
-    disks.for_each(|disk| world.disks[disk].write(at, &[0; 4096]));
+    must("F25", world.now_us >= again + watched_us, || "it was not watched for long enough".into())?;
+    // It is gone, and nobody has to say so.
     world.at(world.now_us, Event::Agent { machine: 1 });
+    world.play(world.now_us + 2 * watched_us)?;
+    for disk in disks {
+        let found = promisers(&world, disk, 1);
+        must("F25", found.contains(&world.uuid(1)), || {
+            format!("{found:?} promise in its place on disk {disk}")
+        })?;
+    }
     ends_well(&mut world)?;
     Ok(1)
 }
