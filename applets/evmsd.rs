@@ -4,14 +4,14 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 
 use evms::base::failure::Failure;
-use evms::base::id::NodeUuid;
+use evms::base::id::{ContainerId, DiskId, NodeUuid};
 use evms::base::name::Name;
 use evms::run::ask::{self, AskError};
 use evms::run::context::front;
 use evms::run::daemon::check::{Grade, check};
 use evms::run::daemon::{self, DaemonOptions, founding, joining, logging, preparing};
 use evms::run::failure::RunError;
-use evms::run::{disk_beats, fencing, keeper, leave, raising, regain, succession};
+use evms::run::{disk_beats, fencing, keeper, leave, raising, regain, sight, succession};
 
 use crate::evms::words::{BadWords, Opt, Words, flag, value, values};
 use crate::exit::{self, Exit};
@@ -110,15 +110,26 @@ pub fn run(words: &[&str]) -> Exit {
     }
 }
 
-/// Who reads disks for evmsd, by the word that it starts him with (`host::keeper_process`): not for people.
-fn reader(verb: &str) -> Option<fn() -> Result<(), RunError>> {
-    match verb {
-        "regain" => Some(regain::run),
-        "look" => Some(regain::look),
-        "succession" => Some(succession::run),
-        "raise" => Some(raising::run),
-        _ => None,
-    }
+/// Reads disks for evmsd, which starts this so (`host::keeper_process`): not for people. Nothing where something else is wanted.
+fn read_disks(words: &Words) -> Result<Option<Exit>, Refused> {
+    let read: Box<dyn FnOnce() -> Result<(), RunError>> = match words.names(0) {
+        _ if words.has("--check") => return Ok(None),
+        [verb] if verb == "regain" => Box::new(regain::run),
+        [verb] if verb == "look" => Box::new(regain::look),
+        [verb] if verb == "succession" => Box::new(succession::run),
+        [verb] if verb == "raise" => Box::new(raising::run),
+        [verb, ids] if verb == "sees" => {
+            let strange = || words.bad("CONTAINER,DISK…", &"these are no ids");
+            let (container, disks) = ids.split_once(',').ok_or_else(strange)?;
+            let container = ContainerId::parse(container).ok_or_else(strange)?;
+            let disks =
+                disks.split(',').map(DiskId::parse).collect::<Option<Vec<_>>>().ok_or_else(strange)?;
+            Box::new(move || sight::run(container, &disks))
+        }
+        _ => return Ok(None),
+    };
+    logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
+    Ok(Some(beside(|| Ok(read().map(|()| Exit::Done)?))))
 }
 
 fn obey(words: &[&str]) -> Result<Exit, Refused> {
@@ -127,12 +138,8 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         config: words.one("--config").map_or_else(|| DaemonOptions::default().config, Into::into),
     };
     refuse_strange_options(&words)?;
-    if let [verb] = words.names(0)
-        && let Some(read) = reader(verb)
-        && !words.has("--check")
-    {
-        logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
-        return Ok(beside(|| Ok(read().map(|()| Exit::Done)?)));
+    if let Some(exit) = read_disks(&words)? {
+        return Ok(exit);
     }
     match words.names(0) {
         [verb, ..] if words.has("--check") => {

@@ -69,6 +69,11 @@ pub fn complain(applet: &str, sentence: &dyn Display) {
     let _ = io::stderr().lock().write_all(format!("{applet}: {sentence}\n").as_bytes());
 }
 
+/// Says what is waited for.
+pub fn tell(sentence: &str) {
+    complain(FRONT, &sentence);
+}
+
 /// Bytes from which on work is long enough to show.
 const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 

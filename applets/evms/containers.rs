@@ -26,6 +26,7 @@ pub fn context(words: &Words, globals: Globals) -> Result<Context, Refused> {
     let mut options = globals.options;
     options.dry_run = words.has("--dry-run");
     options.progress = Some(out::progress);
+    options.tell = Some(out::tell);
     Ok(Context::new(options)?)
 }
 

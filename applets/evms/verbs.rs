@@ -162,7 +162,9 @@ pub const VERBS: &[Verb] = &[
         verb: "modify",
         usage: "NAME [--owner NODE] [--type private|shared|deported] [--name NEW]",
         line: "change owner, type or name",
-        text: "Changes what is given and leaves the rest.\n",
+        text: "Changes what is given and leaves the rest.\n\
+               A node of the cluster gets it that reads as many of its disks as this one, and not where a\n\
+               volume of it is in use here.\n",
         options: &[
             OWNER,
             value("--type", "TYPE", "private, shared or deported"),

@@ -142,6 +142,8 @@ pub enum Act {
     Change,
     /// Take it: import, or a change of owner or type.
     Import,
+    /// Take what another cluster deported.
+    BringOver,
     /// Take it from the machine that owns it and cannot write to it any more.
     Takeover(Evidence),
     /// Count a node out of a shared one to which it cannot write any more.
@@ -170,15 +172,18 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
         return Err(Denied::NewerProgram { name: name() });
     }
     let warrant = who.warrant_for(container, act);
-    // A machine of no cluster takes over what is deported as well; of one it does when that lets it.
-    let comes = comes_over(container, act) && who.refusal.is_none();
-    if !container.cluster.is_none() && warrant.is_none() && !comes {
+    if !container.cluster.is_none() && warrant.is_none() {
         let why = who.refusal.clone().unwrap_or_default();
+        if container.kind == ContainerKind::Deported && matches!(act, Act::Import | Act::BringOver) {
+            return Err(Denied::DeportedElsewhere { name: name(), cluster: container.cluster, why });
+        }
         return Err(Denied::OfCluster { name: name(), cluster: container.cluster, why });
     }
     match (container.kind, &container.owner) {
         _ if act == Act::Mend && nobodys(container) => (),
-        (ContainerKind::Deported, _) if act != Act::Import => return Err(Denied::Deported { name: name() }),
+        (ContainerKind::Deported, _) if !matches!(act, Act::Import | Act::BringOver) => {
+            return Err(Denied::Deported { name: name() });
+        }
         (ContainerKind::Deleted, _) if act != Act::Delete => return Err(Denied::Deleted { name: name() }),
         (ContainerKind::Shared, _) if place == Place::Devices && warrant.is_none() => {
             return Err(Denied::SharedNeedsDaemon { name: name() });
@@ -211,10 +216,10 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
     Ok(Mandate { container: container.id, end: End::of(warrant) })
 }
 
-/// Does the act bring a container from one cluster to another, or out of any? What is deported is nobody's, and whoever imports it has
-/// it (safety 2.8).
+/// Does the act bring a container from one cluster to another? What is deported is nobody's, and the cluster that imports it has it
+/// (safety 2.8). A machine of none does not: its permit would never end, and there is no way back.
 pub fn comes_over(container: &Container, act: Act) -> bool {
-    container.kind == ContainerKind::Deported && act == Act::Import && !container.cluster.is_none()
+    container.kind == ContainerKind::Deported && act == Act::BringOver && !container.cluster.is_none()
 }
 
 /// Was the container written under a later configuration than this node goes by? Then this node may be quorate by votes that were

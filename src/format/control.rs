@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::epoch::{Epoch, Order};
 use crate::base::failure::Kind;
-use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId, NodeUuid};
+use crate::base::id::{ClusterId, ContainerId, DiskId, Incarnation, NodeId, NodeUuid};
 use crate::base::name::Name;
 use crate::base::units::Sectors;
 use crate::format::cursor::{Reader, Writer};
@@ -81,6 +81,8 @@ pub enum Request {
     Suspend(ContainerId, Option<Order>),
     /// By this commit he lets it go on.
     Resume(ContainerId, Order),
+    /// Read these disks of a container: it is to be given to the node.
+    Sees(ContainerId, Vec<DiskId>),
 }
 
 /// Gates of one container that are made and not open.
@@ -242,6 +244,8 @@ pub struct WarrantLine {
     pub nodes: Vec<(Name, NodeUuid)>,
     /// Does a node without a watchdog get no gates?
     pub strict: bool,
+    /// Milliseconds for which a record must have stood still before its writer is taken for gone (T_take).
+    pub take_ms: u64,
     /// Who of them is not in the view.
     pub absent: AbsentLine,
 }
@@ -291,12 +295,14 @@ pub enum Refusal {
     NotQuorate,
     /// A node cannot be reached.
     NotReachable,
+    /// What a newer commit said stands.
+    Newer,
 }
 
 impl From<Refusal> for Kind {
     fn from(refusal: Refusal) -> Kind {
         match refusal {
-            Refusal::Refused | Refusal::Unknown => Kind::Refused,
+            Refusal::Refused | Refusal::Unknown | Refusal::Newer => Kind::Refused,
             Refusal::NotFound => Kind::NotFound,
             Refusal::NotQuorate => Kind::NotOwner,
             Refusal::NotReachable => Kind::NoDaemon,

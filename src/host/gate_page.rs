@@ -28,9 +28,10 @@
 //!     7  the process that takes it away
 //!    12  it is open only where a watchdog bites
 //!        after so many milliseconds; 0 always
-//!    13  evmsd: the generation of its container's
-//!        model that an administrator suspended it
-//!        by; 0 where none did
+//!    13  evmsd: twice the generation of its
+//!        container's model by which an
+//!        administrator spoke of it last, and 1 more
+//!        when he suspended it; 0 where none did
 //! ```
 //! Orders are written by evmsd, and taken back by whoever takes a gate away; the rest belongs to the keeper.
 
@@ -517,25 +518,18 @@ impl Slot {
         self.set(USE_AT, IN_USE);
     }
 
-    /// An administrator suspended its container, by this generation: it stays closed, whatever else would have it open.
-    pub fn suspend(self, by: Generation) {
+    /// An administrator suspended its container by this generation, or let it go on by it: what a newer one said before counts more,
+    /// whichever of both comes late. Not by epochs: the opening of a command that lets it go on has the same one as its change, and
+    /// still says that it is suspended.
+    pub fn heed(self, is_suspended: bool, by: Generation) {
         if let Some(word) = self.0.get(SUSPENDED_AT) {
-            word.fetch_max(by.0, Ordering::AcqRel);
-        }
-    }
-
-    /// By this generation he let it go on; what was suspended by a newer one stays so. Not by epochs: the opening of a command that
-    /// lets it go on has the same one as its change, and still says that it is suspended.
-    pub fn resume(self, by: Generation) {
-        if let Some(word) = self.0.get(SUSPENDED_AT) {
-            let older = |is: u64| (is < by.0).then_some(0);
-            let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, older);
+            word.fetch_max(by.0 << 1 | u64::from(is_suspended), Ordering::AcqRel);
         }
     }
 
     /// Did an administrator suspend it?
     pub fn is_suspended(self) -> bool {
-        self.get(SUSPENDED_AT) != 0
+        self.get(SUSPENDED_AT) & 1 == 1
     }
 
     /// It is used so from now on, if it was so until now.

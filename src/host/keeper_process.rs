@@ -18,6 +18,9 @@ pub const REGAIN: &CStr = c"regain";
 /// Who reads what an administrator said of containers that have gates here.
 pub const LOOK: &CStr = c"look";
 
+/// Who reads whether disks of a container are here that is to be given to this node.
+pub const SEES: &CStr = c"sees";
+
 /// Who takes over what absent nodes held.
 pub const SUCCESSION: &CStr = c"succession";
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::base::epoch::Order;
 use crate::base::failure::{Failure, Kind};
-use crate::base::id::ContainerId;
+use crate::base::id::{ContainerId, DiskId};
 use crate::format::control::{
     self, AgentLine, BadFrame, GatesLine, LENGTH_BYTES, OpenGates, PingLine, Question, Refusal, Reply,
     Request, Status, WarrantLine,
@@ -174,6 +174,11 @@ pub fn suspend(node: &str, container: ContainerId, by: Option<Order>) -> Result<
 /// Has a node let them go on.
 pub fn resume(node: &str, container: ContainerId, by: Order) -> Result<(), AskError> {
     done(node, Request::Resume(container, by))
+}
+
+/// Whether a node reads these disks of a container.
+pub fn sees(node: &str, container: ContainerId, disks: Vec<DiskId>) -> Result<(), AskError> {
+    done(node, Request::Sees(container, disks))
 }
 
 fn done(node: &str, request: Request) -> Result<(), AskError> {

@@ -41,6 +41,8 @@ pub struct Cluster {
     pub absent: Vec<Absence>,
     /// The times that evidence against them goes by.
     pub timing: Timing,
+    /// Milliseconds for which a record must have stood still before its writer is taken for gone.
+    pub take_ms: u64,
     /// A node without a watchdog gets no gates of its containers.
     pub strict: bool,
 }
@@ -113,6 +115,7 @@ fn by(line: WarrantLine, identity: &IdentityFiles) -> Company {
     let since = BootTime { ms: since_ms };
     let absent = machines.into_iter().filter(|_| term == lease.term()).map(|node| Absence { node, since });
     let timing = Timing { drain_ms, drift_ppm, ..Timing::default() };
-    let WarrantLine { name, nodes, strict, .. } = line;
-    Company::Of(Box::new(Cluster { warrant, name, nodes, absent: absent.collect(), timing, strict }))
+    let WarrantLine { name, nodes, strict, take_ms, .. } = line;
+    let absent = absent.collect();
+    Company::Of(Box::new(Cluster { warrant, name, nodes, absent, timing, take_ms, strict }))
 }

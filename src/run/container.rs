@@ -15,6 +15,7 @@ pub use crate::format::model::ContainerKind;
 use crate::format::model::Model;
 use crate::host::disk::{Medium, OpenDisk};
 use crate::run::change::{Errand, Held, drive, find, write_lines};
+use crate::run::company::Company;
 use crate::run::context::Context;
 use crate::run::failure::RunError;
 use crate::run::labels;
@@ -280,8 +281,11 @@ impl Context {
             }
             None => None,
         };
+        let unasked = self.may_be_given(&held, owner.as_ref())?;
         let request = Request::Modify { owner, kind: ask.kind, name: ask.name.clone() };
-        self.errand(&held, request, Act::Import)
+        let mut done = self.errand(&held, request, Act::Import)?;
+        done.notes.extend(unasked);
+        Ok(done)
     }
 
     /// Said twice: all of it is as it was asked, or the old name is gone, the new one is there and nothing else was
@@ -337,16 +341,37 @@ impl Context {
 
     /// `container import`: takes a deported or unclaimed container for this machine.
     pub fn container_import(&mut self, name: &str) -> Result<Changed, RunError> {
-        let held = self.hold(name, Act::Import)?;
+        let act = self.act_of_import(name)?;
+        let held = self.hold(name, act)?;
         let chosen = held.chosen()?;
         if chosen.model.container.template {
             drop(held);
             return self.container_new_ids(name);
         }
         let place = held.scene.place_of(&held.found);
-        let owner = self.owner(None, place, &chosen.model.container.name, chosen.model.container.cluster)?;
+        let before = chosen.model.container.cluster;
+        let owner = self.owner(None, place, &chosen.model.container.name, before)?;
         let request = Request::Modify { owner: Some(owner), kind: Some(ContainerKind::Private), name: None };
-        self.errand(&held, request, Act::Import)
+        let mut done = self.errand(&held, request, act)?;
+        if let (Act::BringOver, Company::Of(cluster)) = (act, self.company()) {
+            done.notes
+                .push(format!("it was the cluster's {before}, and is the cluster {}'s now", cluster.name));
+        }
+        Ok(done)
+    }
+
+    /// What another cluster deported comes over, where it lies on disks that this node's cluster may have.
+    fn act_of_import(&self, name: &str) -> Result<Act, RunError> {
+        let scene = self.look_for_members()?;
+        let (found, chosen) = find(&scene, name)?;
+        let container = &chosen.model.container;
+        if scene.place_of(found) == Place::Images || !guard::comes_over(container, Act::BringOver) {
+            return Ok(Act::Import);
+        }
+        Ok(match self.company() {
+            Company::Of(cluster) if cluster.warrant.cluster != container.cluster => Act::BringOver,
+            Company::Of(_) | Company::NotNow(_) | Company::None => Act::Import,
+        })
     }
 
     /// `container expand`.

@@ -48,6 +48,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Told how many bytes were written so far, after every write; for progress on a terminal.
     pub progress: Option<fn(u64)>,
+    /// Told what it waits for, where that is longer than a look, in a sentence.
+    pub tell: Option<fn(&str)>,
     /// Where this machine's identity is kept.
     pub identity: IdentityFiles,
 }
@@ -159,8 +161,9 @@ impl Context {
         let mut hands = Hands::new(disks, self.mode());
         hands.progress = self.options.progress;
         if let Some(Company::Of(cluster)) = self.company.get() {
-            hands.still_ms = cluster.timing.take_ms();
+            hands.still_ms = cluster.take_ms;
         }
+        hands.tell = self.options.tell;
         hands
     }
 
@@ -180,10 +183,12 @@ impl Context {
 
     /// For which cluster an act on this container is: its own, or where it comes over from another one, this machine's.
     pub fn cluster_for(&self, container: &Container, act: Act) -> ClusterId {
+        if !guard::comes_over(container, act) {
+            return container.cluster;
+        }
         match self.company() {
-            Company::Of(cluster) if guard::comes_over(container, act) => cluster.warrant.cluster,
-            Company::None if guard::comes_over(container, act) => ClusterId::NONE,
-            Company::Of(_) | Company::NotNow(_) | Company::None => container.cluster,
+            Company::Of(cluster) => cluster.warrant.cluster,
+            Company::NotNow(_) | Company::None => container.cluster,
         }
     }
 

@@ -39,6 +39,7 @@ mod mail;
 pub mod preparing;
 mod pulse;
 mod raising;
+mod seeing;
 pub mod settings;
 mod stillness;
 mod succession;

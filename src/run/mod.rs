@@ -39,6 +39,7 @@ pub mod raising;
 pub mod regain;
 pub mod report;
 pub mod scene;
+pub mod sight;
 pub mod strays;
 pub mod succession;
 pub mod suspend;

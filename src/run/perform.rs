@@ -55,6 +55,8 @@ pub struct Hands<'a> {
     pub tried: bool,
     /// Milliseconds for which another machine's block is watched that has this node's number (T_take).
     pub still_ms: u64,
+    /// Told what is waited for.
+    pub tell: Option<fn(&str)>,
     /// Told how many bytes were written so far, each MiB once.
     pub progress: Option<fn(u64)>,
     told_mib: u64,
@@ -72,6 +74,7 @@ impl<'a> Hands<'a> {
             denied: None,
             tried: false,
             still_ms: Timing::default().take_ms(),
+            tell: None,
             progress: None,
             told_mib: 0,
         }
@@ -201,12 +204,22 @@ impl<'a> Hands<'a> {
 
     /// Waits out who may live still and has this node's number.
     pub fn watch(&self) {
+        if let (Some(tell), true) = (self.tell, self.waits()) {
+            tell(&format!(
+                "another machine wrote on these disks as the node of this one's number: they are watched for {} s, whether it goes on",
+                self.still_ms.div_ceil(1000)
+            ));
+        }
         self.let_pass(self.still_ms);
     }
 
-    fn let_pass(&self, ms: u64) {
+    fn waits(&self) -> bool {
         let devices = self.disks.iter().any(|disk| disk.medium() == Medium::BlockDevice);
-        if devices && self.mode == Mode::Real {
+        devices && self.mode == Mode::Real
+    }
+
+    fn let_pass(&self, ms: u64) {
+        if self.waits() {
             std::thread::sleep(Duration::from_millis(ms));
         }
     }

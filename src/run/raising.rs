@@ -41,13 +41,12 @@ pub fn run() -> Result<(), RunError> {
                 meant_up::forget(container);
                 Ok(())
             }
-            // Not told as an error: it is as he wants it.
+            // It is as he wants it, and evmsd hears when he lets it go on.
             Some(Wish::Wait) => {
                 log::info!(
                     "container {}: it was up here, and an administrator suspended it",
                     container.short()
                 );
-                failed = Err(suspended(container));
                 continue;
             }
             Some(Wish::Raise) if keeping::has_gates(container) => Ok(()),
@@ -65,13 +64,6 @@ pub fn run() -> Result<(), RunError> {
         }
     }
     failed
-}
-
-fn suspended(container: ContainerId) -> RunError {
-    RunError::say(
-        Kind::Refused,
-        format!("container {container} comes up when it is let go on: evms-fence resume {container}"),
-    )
 }
 
 /// Of each what there is to be done; nothing where its disks do not tell.

@@ -9,11 +9,13 @@ use std::path::PathBuf;
 use crate::base::epoch::{Epoch, Generation};
 use crate::base::gather::Gather;
 use crate::base::id::ContainerId;
+use crate::base::time::BootTime;
 use crate::engine::guard::evidence::Prospect;
 use crate::engine::guard::keeping::{Me, Regained, regained};
 use crate::engine::guard::{Act, Warrant};
 use crate::format::model::Model;
-use crate::host::beat_note;
+use crate::host::beat_note::{self, BeatNote};
+use crate::host::clock;
 use crate::host::device::DeviceNumber;
 use crate::host::disk::Want;
 use crate::host::dm::Dm;
@@ -28,6 +30,9 @@ use crate::run::live::keeping;
 use crate::run::scene::{Scene, Seen};
 use crate::volume::discover::{Found, Sighting};
 
+/// A disk that took no beat for so many milliseconds is not read for what an administrator said.
+const BEATS_MS: u64 = 5_000;
+
 /// Reads and judges all of them, once.
 pub fn run() -> Result<(), RunError> {
     let mut context = Context::new(Options::default())?;
@@ -40,7 +45,7 @@ pub fn run() -> Result<(), RunError> {
         return Ok(());
     }
     let scene = context.look_for_members()?;
-    scene.containers.iter().for_each(|found| _ = heed_read(found, page));
+    scene.containers.iter().for_each(|found| heed_read(found, page));
     for (container, held) in closed {
         match judge(&context, &scene, page, (container, held), warrant) {
             Regained::Held(_) => go_on(&mut context, &scene, page, container, warrant),
@@ -55,20 +60,23 @@ pub fn run() -> Result<(), RunError> {
 /// and telling it, or could not reach this node.
 pub fn look() -> Result<(), RunError> {
     let Some(page) = keeping::page() else { return Ok(()) };
-    let mut containers = page.kept().map(Slot::container).collect::<BTreeSet<_>>();
-    // Of the disks that it beats on: others, which may sleep, are left alone as long as these tell.
-    let notes = beat_note::read();
-    containers.retain(|container| {
-        let its = notes.iter().filter(|note| note.container == *container);
+    let containers = page.kept().map(Slot::container).collect::<BTreeSet<_>>();
+    // Of the disks that take its beats: others, which sleep or hang, are left alone, and where these do not tell, nothing is heeded.
+    let (notes, now) = (beat_note::read(), clock::boot_now());
+    for container in containers {
+        let its = notes.iter().filter(|note| note.container == container && takes_beats(note, now));
         let paths = its.map(|note| PathBuf::from(&note.disk)).gather::<Vec<_>>();
-        let scene = Scene::of_named(&paths, Want::Look);
-        !scene.is_ok_and(|scene| scene.containers.iter().any(|found| heed_read(found, page)))
-    });
-    if !containers.is_empty() {
-        let scene = Context::new(Options::default())?.look_for_members()?;
-        scene.containers.iter().for_each(|found| _ = heed_read(found, page));
+        let Ok(scene) = Scene::of_named(&paths, Want::Look) else { continue };
+        let found = scene.containers.iter().find(|found| found.id == container);
+        found.into_iter().for_each(|found| heed_read(found, page));
     }
     Ok(())
+}
+
+/// Did the disk take a beat just now, or is asked for one no longer than that?
+fn takes_beats(note: &BeatNote, now: BootTime) -> bool {
+    let lately = |then: u64| now.ms.saturating_sub(then) < BEATS_MS;
+    lately(note.last) && (note.under_way == 0 || lately(note.under_way))
 }
 
 /// By an opening of its own: whoever began to take it meanwhile, in a view that is over, and has not come to an end with it, finds
@@ -90,23 +98,18 @@ fn go_on(context: &mut Context, scene: &Scene, page: GatePage, container: Contai
 }
 
 /// Whether an administrator suspended it stands in the model: he may have said so, or taken it back, when this node could not be told.
-/// Did a majority of its disks tell it?
-fn heed_read(found: &Found, page: GatePage) -> bool {
+fn heed_read(found: &Found, page: GatePage) {
     let chosen = found.chosen.as_ref().ok().filter(|chosen| chosen.majority_read && chosen.committed);
     if let Some(chosen) = chosen {
         let is = chosen.model.container.suspended;
         heed_administrator(page, found.id, is, chosen.image.header.order.generation);
     }
-    chosen.is_some()
 }
 
 /// What he said by a newer generation than this one counts more.
 fn heed_administrator(page: GatePage, container: ContainerId, is_suspended: bool, by: Generation) {
     for slot in page.of_container(container) {
-        match is_suspended {
-            true => slot.suspend(by),
-            false => slot.resume(by),
-        }
+        slot.heed(is_suspended, by);
     }
     page.ring();
 }

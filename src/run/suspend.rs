@@ -78,7 +78,7 @@ impl Context {
         let by = Order { epoch: Epoch(done.epoch), generation: Generation(done.generation) };
         let mut newer = Vec::new();
         let unheard = told.ask(|node| match ask::resume(node, told.id, by) {
-            Err(AskError::Refused(Refusal::Refused, words)) => {
+            Err(AskError::Refused(Refusal::Newer, words)) => {
                 newer.push(words);
                 Ok(())
             }

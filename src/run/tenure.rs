@@ -92,8 +92,10 @@ impl Context {
     fn next_step(&self, chosen: &Chosen, status: &Option<Status>, agents: &[FenceLine]) -> String {
         let container = &chosen.model.container;
         let name = &container.name;
-        if !container.cluster.is_none() && container.kind != ContainerKind::Deported {
+        if !container.cluster.is_none() {
             match self.company() {
+                // It comes over.
+                Company::Of(_) if container.kind == ContainerKind::Deported => (),
                 Company::Of(cluster) if cluster.warrant.cluster == container.cluster => (),
                 Company::NotNow(why) => return why.clone(),
                 Company::Of(_) | Company::None => {

@@ -150,6 +150,8 @@ Options of every verb (--disk, --include, --exclude, --node, --as, --node-file, 
 usage: evms container modify NAME [--owner NODE] [--type private|shared|deported] [--name NEW]
 
 Changes what is given and leaves the rest.
+A node of the cluster gets it that reads as many of its disks as this one, and not where a
+volume of it is in use here.
 
 Options:
   --owner NODE      a node UUID, a node's or this machine's name, 'me', or 'none' for nobody yet

@@ -61,6 +61,7 @@ fn disks_that_are_lost() {
         cases::run(
             &mut bench,
             &[
+                ("f30_it_is_given_to_nobody_who_sees_less", it_is_given_to_nobody_who_sees_less),
                 ("f32_most_disks_are_lost_for_all", most_disks_are_lost_for_all),
                 ("f32_nothing_is_taken_on_a_minority", nothing_is_taken_on_a_minority),
                 ("f30_who_sees_all_disks_takes_it", who_sees_all_disks_takes_it),
@@ -148,6 +149,22 @@ fn too_few(guest: &mut Guest, command: &str) -> Result<(), Trouble> {
         assert!(text.contains(words), "{command}: {text}");
     }
     Ok(())
+}
+
+/// F30: who is to have it is asked whether he reads all of its disks; who cannot be asked is told of.
+fn it_is_given_to_nobody_who_sees_less(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.machines[0].guest()?.ok("evms deactivate data")?;
+    bench.all_go(&[2], &[1], Way::Gone)?;
+    let one = bench.machines[0].guest()?;
+    let before = one.ok(COMMITS)?;
+    let said = one.run("evms container modify data --owner n3")?;
+    assert!(said.code == 1 && said.text().contains("n3 does not read all of the 3 disks"), "{}", said.text());
+    assert_eq!(one.ok(COMMITS)?, before, "nothing was committed");
+    one.ok("evms container modify data --owner n2")?;
+    bench.all_go(&[2], &[1], Way::Well)?;
+    bench.machines[1].guest()?.ok("evms container modify data --owner n3")?;
+    bench.machines[2].guest()?.ok("evms container modify data --owner n1")?;
+    bench.machines[0].guest()?.ok("evms activate data").map(drop)
 }
 
 /// F32: nothing is committed, whatever is asked; what is whole on the disk that is left goes on, what lies on the others fails, and both

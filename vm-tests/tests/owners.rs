@@ -186,7 +186,11 @@ fn handed_over_by_its_owner(bench: &mut Bench) -> Result<(), Trouble> {
 fn deported_and_imported(bench: &mut Bench) -> Result<(), Trouble> {
     bench.one.ok("evms container deport data")?;
     refused(&mut bench.two, "evms volume create data/more --size 8M", "is deported")?;
-    refused(&mut bench.stranger, "evms container import data", "run the command on a node of that cluster")?;
+    refused(
+        &mut bench.stranger,
+        "evms container import data",
+        "a node of a cluster takes it when it is quorate",
+    )?;
     bench.two.ok("evms container import data")?;
     bench.two.ok("evms volume create data/more --size 8M")?;
     refused(&mut bench.one, "evms volume delete data/more", "owned by another machine (n2")

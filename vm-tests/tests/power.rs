@@ -262,9 +262,16 @@ fn a_container_changes_clusters(bench: &mut Bench) -> Result<(), Trouble> {
     wait_until(other, &format!("evmsd init other --node n1 --link {address}"))?;
     Task::start(other, "evmsd-other", "evmsd")?;
     wait_until(other, QUORATE)?;
-    let begin = std::time::Instant::now();
-    wait_until(other, "evms container import data")?;
-    let took = begin.elapsed();
+    // Of the try that does it, and not of those that were refused before.
+    let took = loop {
+        let begin = std::time::Instant::now();
+        let said = other.run("evms container import data")?;
+        if said.code == 0 {
+            assert!(said.text().contains("they are watched for 14 s"), "{}", said.text());
+            break begin.elapsed();
+        }
+        assert!(said.text().contains("quorate"), "{}", said.text());
+    };
     println!("       after {:.1} s", took.as_secs_f64());
     assert!(took.as_millis() as u64 >= WATCHED_MS, "{took:?}: it was not watched");
     wait_until(other, "evms activate data")?;

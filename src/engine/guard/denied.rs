@@ -10,6 +10,15 @@ use crate::base::name::Name;
 /// Why this machine may not. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
+    /// A cluster deported it, and this machine is no quorate node of any.
+    DeportedElsewhere {
+        /// Its name.
+        name: Name,
+        /// Which cluster's it was.
+        cluster: ClusterId,
+        /// Why this machine is no quorate node of a cluster, and what to do; empty where it is none at all.
+        why: String,
+    },
     /// It belongs to a cluster, whose evmsd alone may touch it.
     OfCluster {
         /// The container.
@@ -95,6 +104,16 @@ impl fmt::Display for Denied {
                  written; {}",
                 if why.is_empty() { "run the command on a node of that cluster" } else { why }
             ),
+            Denied::DeportedElsewhere { name, cluster, why } => write!(
+                f,
+                "container {name} was deported by the cluster {cluster}, and a node of a cluster takes it when it is quorate; nothing was \
+                 written; {}",
+                if why.is_empty() {
+                    "say the command on such a node, or make this machine one with evmsd init or evmsd join"
+                } else {
+                    why
+                }
+            ),
             Denied::OwnedBy { name, owner, owner_name, me } => {
                 let who = owner_name.as_ref().map_or(String::new(), |name| format!("{name}, "));
                 write!(
@@ -177,7 +196,7 @@ impl Denied {
                  use the newer program"
             ),
             // Told above.
-            Denied::OfCluster { .. } | Denied::OwnedBy { .. } => Ok(()),
+            Denied::OfCluster { .. } | Denied::DeportedElsewhere { .. } | Denied::OwnedBy { .. } => Ok(()),
         }
     }
 }

@@ -147,7 +147,8 @@ fn a_clusters_container_needs_that_clusters_lease() {
     let strange = of(ContainerKind::Private, Some(&me), theirs);
     let standalone = of(ContainerKind::Private, Some(&me), ClusterId::NONE);
     let unowned = of(ContainerKind::Shared, None, ClusterId::NONE);
-    let (change, import) = (Act::Change, Act::Import);
+    let unclaimed = of(ContainerKind::Private, None, ours);
+    let (change, import, over) = (Act::Change, Act::Import, Act::BringOver);
     for (model, cluster, act, may_it) in [
         (&mine, Some(ours), change, true),
         (&mine, None, change, false),
@@ -158,9 +159,14 @@ fn a_clusters_container_needs_that_clusters_lease() {
         (&shared, None, change, false),
         (&deported, Some(ours), change, false),
         (&deported, Some(ours), import, true),
-        (&deported, None, import, true),
-        (&deported, Some(theirs), import, true),
+        (&deported, None, import, false),
+        (&deported, None, over, false),
+        (&deported, Some(theirs), over, true),
+        (&deported, Some(theirs), import, false),
         (&deported, Some(theirs), change, false),
+        (&mine, Some(theirs), over, false),
+        (&unclaimed, Some(theirs), over, false),
+        (&shared, Some(theirs), over, false),
         (&strange, Some(ours), change, false),
         (&strange, Some(ours), import, false),
         (&standalone, Some(ours), change, true),
@@ -175,23 +181,25 @@ fn a_clusters_container_needs_that_clusters_lease() {
             // A lease ends; what is standalone depends on none.
             if let Ok(mandate) = said {
                 let ends = mandate.opening().allows(Purpose::Slot, BootTime { ms: 100 }).is_err();
-                assert_eq!(ends, cluster.is_some() && !model.container.cluster.is_none());
+                assert_eq!(ends, !model.container.cluster.is_none());
             }
         }
     }
 }
 
-/// Who is of a cluster imports for that, and not past it while it does not let him.
+/// The words say how it can be had.
 #[test]
 fn what_is_deported_comes_over_by_a_lease_of_ones_own() {
     let mut deported = container(&[10]);
     (deported.container.kind, deported.container.owner) = (ContainerKind::Deported, None);
     deported.container.cluster = ClusterId([3; 16]);
     let mut who = principal(&asker(1, 1).machine, None);
-    assert!(may(&deported, &who, Place::Devices, Act::Import).is_ok());
-    who.refusal = Some("see: evms why".into());
-    let refused = may(&deported, &who, Place::Devices, Act::Import);
-    assert!(matches!(refused, Err(Denied::OfCluster { .. })), "{refused:?}");
+    for (refusal, words) in [(None, "evmsd init"), (Some("see: evms why".to_string()), "see: evms why")] {
+        who.refusal = refusal;
+        let refused = may(&deported, &who, Place::Devices, Act::Import).unwrap_err();
+        assert!(matches!(refused, Denied::DeportedElsewhere { .. }), "{refused:?}");
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
 }
 
 /// Safety 1.6: who slept through a change of the configuration may be quorate by votes that were taken away.

@@ -152,14 +152,16 @@ fn what_is_suspended_goes_on_by_a_newer_generation_alone() {
     let page = page();
     let slot = page.keep(&gate("one")).unwrap();
     assert!(!slot.is_suspended());
-    slot.suspend(Generation(7));
+    slot.heed(true, Generation(7));
     for (by, is) in [(6, true), (7, true), (8, false)] {
-        slot.resume(Generation(by));
+        slot.heed(false, Generation(by));
         assert_eq!(slot.is_suspended(), is, "{by}");
     }
-    slot.suspend(Generation(9));
-    slot.suspend(Generation(8));
-    slot.resume(Generation(9));
+    slot.heed(true, Generation(7));
+    assert!(!slot.is_suspended(), "who read it before it was let go on, and comes late");
+    slot.heed(true, Generation(9));
+    slot.heed(true, Generation(8));
+    slot.heed(false, Generation(9));
     assert!(slot.is_suspended(), "by the newer of both");
     page.close(&["one".into()], Duration::ZERO).forget(|_| false);
     assert!(!page.keep(&gate("one")).unwrap().is_suspended(), "another life of the place");

@@ -17,6 +17,7 @@ use crate::run::daemon::gates::Gates;
 use crate::run::daemon::mail::Mail;
 use crate::run::daemon::pulse::{Order, Pulse, Word};
 use crate::run::daemon::raising::Raising;
+use crate::run::daemon::seeing::Seeing;
 use crate::run::daemon::settings::Settings;
 use crate::run::daemon::succession::Succession;
 
@@ -41,6 +42,8 @@ pub struct Engine {
     pub succession: Succession,
     /// What was up here before a boot.
     pub raising: Raising,
+    /// Who reads disks for another node's question.
+    pub seeing: Seeing,
     /// Who has their power cut.
     pub fencing: Fencing,
     settings: Settings,
@@ -66,6 +69,7 @@ impl Engine {
             gates,
             succession: Succession::default(),
             raising: Raising::default(),
+            seeing: Seeing::default(),
             fencing: Fencing::new(settings.agents.clone()),
             changing: Changing::new(settings.config.clone(), settings.wish.clone()),
             settings,
@@ -227,6 +231,7 @@ impl Engine {
             Request::Agents => Reply::Agents(self.agent_lines()),
             Request::Suspend(container, by) => self.suspend_gates(*container, *by).await,
             Request::Resume(container, by) => self.resume_gates(*container, *by),
+            Request::Sees(container, disks) => self.sees(*container, disks).await,
             Request::Watchdog => self.arm_watchdog().await,
             Request::Ping { node, bytes, count, at_once } => {
                 self.ping(node, *bytes, u64::from(*count), u64::from(*at_once)).await
@@ -263,6 +268,7 @@ impl Engine {
             incarnation: self.mail.incarnation(),
             nodes: nodes.collect(),
             strict: roster.strict,
+            take_ms: roster.configuration.timing.take_ms(),
             absent: self.absent(),
         })
     }
@@ -330,7 +336,9 @@ impl Engine {
                     Ok(roster) => self.adopt(roster).await,
                     Err(bad) => Reply::Refused(Refusal::Unknown, bad.to_string()),
                 },
-                Request::Suspend(..) | Request::Resume(..) => self.answer(&asked.request).await,
+                Request::Suspend(..) | Request::Resume(..) | Request::Sees(..) => {
+                    self.answer(&asked.request).await
+                }
                 _ => Reply::Refused(Refusal::Unknown, "that is nothing that is kept".into()),
             };
             self.mail.answer(&asked, reply);

@@ -35,9 +35,9 @@ const STEP: Duration = Duration::from_millis(2);
 const LOOK: Duration = Duration::from_millis(500);
 /// Milliseconds before disks that told nothing are read again: twice as long each time, between these.
 const AGAIN_MS: (u64, u64) = (500, 60_000);
-/// Milliseconds between two looks at what an administrator said of containers that have gates here.
+/// Milliseconds between two looks at what an administrator said of containers that have gates here: as a rule, and for so long since
+/// somebody asked whether he may suspend one. He tells what became of it, unless he was killed.
 const HEED_MS: u64 = 60_000;
-/// The same, since somebody asked whether he may suspend one: he tells what became of it, unless he was killed.
 const HEED_ASKED_MS: u64 = 5_000;
 /// Milliseconds between two starts of who beats on disks: the one before may hang with one.
 const BEATS_PAUSE_MS: u64 = 5000;
@@ -54,6 +54,7 @@ pub struct Gates {
     /// Who reads what an administrator said, apart: it may hang with a disk when gates are to open. And when the next one may begin.
     looker: RefCell<Option<Beside>>,
     look_next: Cell<BootTime>,
+    asked_until: Cell<BootTime>,
     /// Who this daemon started to beat on disks, and when another one may be at the earliest.
     beats: RefCell<Option<Beside>>,
     beats_next: Cell<BootTime>,
@@ -76,8 +77,21 @@ impl Gates {
         let page = GatePage::make(boot)?;
         page.set_daemon(std::process::id(), settings.roster.configuration.timing.watchdog_ms);
         let (keeper, reader, read) = Default::default();
-        let (looker, look_next, beats, beats_next, suspended) = Default::default();
-        Ok(Gates { page, words, keeper, reader, read, looker, look_next, beats, beats_next, suspended })
+        let (looker, look_next, asked_until, suspended) = Default::default();
+        let (beats, beats_next) = Default::default();
+        Ok(Gates {
+            page,
+            words,
+            keeper,
+            reader,
+            read,
+            looker,
+            look_next,
+            asked_until,
+            beats,
+            beats_next,
+            suspended,
+        })
     }
 
     /// Where the keeper hears a bell.
@@ -137,13 +151,16 @@ impl Gates {
         let now = clock::boot_now();
         let needed = self.page.kept().next().is_some() && now >= self.look_next.get();
         if needed && start(&self.looker, keeper_process::LOOK) {
-            self.look_next.set(now.plus_ms(HEED_MS));
+            let pause_ms = if now < self.asked_until.get() { HEED_ASKED_MS } else { HEED_MS };
+            self.look_next.set(now.plus_ms(pause_ms));
         }
     }
 
     /// Somebody asked whether he may suspend a container.
     fn look_soon(&self) {
-        self.look_next.set(self.look_next.get().min(clock::boot_now().plus_ms(HEED_ASKED_MS)));
+        let now = clock::boot_now();
+        self.asked_until.set(now.plus_ms(HEED_MS));
+        self.look_next.set(self.look_next.get().min(now.plus_ms(HEED_ASKED_MS)));
     }
 
     fn line(&self, slot: Slot) -> GateLine {
@@ -261,7 +278,7 @@ impl Engine {
             .entry(container)
             .and_modify(|is| *is = epoch.max(*is))
             .or_insert(epoch);
-        page.of_container(container).for_each(|slot| slot.suspend(generation));
+        page.of_container(container).for_each(|slot| slot.heed(true, generation));
         fence(Ordering::SeqCst);
         page.ring();
         let ends = clock::boot_now().ms + LIMIT_MS;
@@ -290,7 +307,7 @@ impl Engine {
     pub fn resume_gates(&self, container: ContainerId, Order { epoch, generation }: Order) -> Reply {
         // What was suspended again by a newer epoch stays so.
         self.gates.suspended.borrow_mut().retain(|one, is| *one != container || *is >= epoch);
-        self.gates.page.of_container(container).for_each(|slot| slot.resume(generation));
+        self.gates.page.of_container(container).for_each(|slot| slot.heed(false, generation));
         self.gates.page.ring();
         if let Some(slot) = self.gates.page.of_container(container).find(|slot| slot.is_suspended()) {
             let words = format!(
@@ -299,8 +316,10 @@ impl Engine {
                 slot.name(),
                 generation.0
             );
-            return Reply::Refused(Refusal::Refused, words);
+            return Reply::Refused(Refusal::Newer, words);
         }
+        // What was to be up here and waited for this.
+        self.raise_again();
         Reply::Done("its gates open, as far as nothing else keeps them closed".into())
     }
 

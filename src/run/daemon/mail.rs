@@ -405,6 +405,7 @@ impl Mail {
                         | Request::Adopt(_)
                         | Request::Suspend(..)
                         | Request::Resume(..)
+                        | Request::Sees(..)
                 );
                 let (line, most) =
                     if keeps { (&self.asked, ASKED_MAX.1) } else { (&self.looks, ASKED_MAX.0) };

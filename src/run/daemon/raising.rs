@@ -25,6 +25,11 @@ impl Default for Raising {
 }
 
 impl Engine {
+    /// Something that was to be up may come up now.
+    pub fn raise_again(&self) {
+        self.raising.next.set(Some((clock::boot_now(), AGAIN_MS.0)));
+    }
+
     /// Has it brought up when it is time to.
     pub fn see_to_meant_up(&self) {
         let ended = self.raising.raiser.borrow_mut().as_mut().and_then(Beside::ended_well);

@@ -13,7 +13,7 @@ use crate::format::damage::{Damage, Fault, What};
 use crate::format::history::{self, RingEnd};
 use crate::format::label;
 use crate::format::layout::{AreaKind, End, Layout, SlotIndex};
-use crate::format::node_block::NodeBlocks;
+use crate::format::node_block::{NodeBlock, NodeBlocks};
 use crate::format::slot::{SlotHeader, SlotImage};
 use crate::volume::choose::{Copy, DiskCopies};
 use crate::volume::commit::io::{Answer, Op, Purpose};
@@ -321,15 +321,15 @@ impl Lane {
     }
 }
 
-/// The highest epoch by which somebody else outbids `holding`: a higher one, or the very same by another machine.
+/// The highest epoch by which somebody else outbids `holding`: a higher one, or the very same by another machine. One that writes at the
+/// very number that `holding` was minted by takes the promise itself away, whatever it says instead.
 pub(super) fn rival(blocks: &NodeBlocks, holding: Holding, rules: Rules) -> Option<Epoch> {
-    let higher = blocks.newest.iter().filter(|block| {
-        block.epoch > holding.epoch
-            || (block.epoch == holding.epoch
-                && block.node != holding.node
-                && !breaks!(rules, EpochWithoutNode))
-    });
-    higher.map(|block| block.epoch).max()
+    let another = |block: &NodeBlock| block.node != holding.node && !breaks!(rules, EpochWithoutNode);
+    let takes_away = |block: &NodeBlock| block.id == holding.epoch.minted_by() && another(block);
+    let outbids = |block: &&NodeBlock| {
+        block.epoch > holding.epoch || block.epoch == holding.epoch && another(block) || takes_away(block)
+    };
+    blocks.newest.iter().filter(outbids).map(|block| block.epoch.max(holding.epoch)).max()
 }
 
 fn piece(bytes: &[u8], done: u64) -> Option<&[u8]> {

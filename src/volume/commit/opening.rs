@@ -8,7 +8,7 @@ use crate::base::limits::NODE_ID_MAX;
 use crate::base::small_set::SmallSet;
 use crate::base::units::Bytes;
 use crate::format::layout::{AreaKind, End};
-use crate::format::model::Model;
+use crate::format::model::{ContainerKind, Model};
 use crate::format::node_block::{self, NodeBlock};
 use crate::format::slot::SlotImage;
 use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
@@ -270,7 +270,7 @@ impl Opening {
     /// First survey done: mint an epoch above all that was seen and write it into this node's own block.
     fn promise(&mut self) -> Result<(), Unopened> {
         let chosen = self.look()?;
-        if chosen.is_some_and(|chosen| self.is_any_behind(&chosen)) && !self.asked_histories {
+        if chosen.as_ref().is_some_and(|chosen| self.is_any_behind(chosen)) && !self.asked_histories {
             // Before anything is written: one that is behind may have gone another way (F44).
             self.asked_histories = true;
             self.lanes.iter_mut().for_each(|lane| lane.push(Job::Ring));
@@ -278,7 +278,12 @@ impl Opening {
         }
         self.histories_fit()?;
         self.hear_all()?;
-        let Some(id) = self.claim()? else {
+        // Whoever brought it over outbid what the others promised where it was before, and its guard lets none of them in.
+        let settled = chosen
+            .as_ref()
+            .filter(|chosen| chosen.committed && chosen.model.container.kind != ContainerKind::Deported);
+        let cluster = settled.map(|chosen| chosen.model.container.cluster);
+        let Some(id) = self.claim(cluster)? else {
             self.phase = Phase::Still;
             return Ok(());
         };
@@ -364,9 +369,9 @@ impl Opening {
     /// This node's number on these disks: its cluster's, or the block that already carries its identity, or the first
     /// that is free on all disks from a place that its identity chooses, so that two newcomers seldom want the same. Nothing where
     /// another machine's block is to be watched first.
-    fn claim(&mut self) -> Result<Option<NodeId>, Unopened> {
+    fn claim(&mut self, cluster: Option<ClusterId>) -> Result<Option<NodeId>, Unopened> {
         if let Some(id) = self.me.id {
-            return self.claim_numbered(id);
+            return self.claim_numbered(id, cluster);
         }
         let blocks = || self.lanes.iter().flat_map(|lane| lane.blocks.newest.iter());
         if let Some(mine) = blocks().find(|block| block.node == self.me.node) {
@@ -391,13 +396,14 @@ impl Opening {
 
     /// The number that its cluster gave it. Another machine had it, perhaps: one that this one stands in for, or of the cluster that the
     /// container was in before.
-    fn claim_numbered(&mut self, id: NodeId) -> Result<Option<NodeId>, Unopened> {
+    fn claim_numbered(&mut self, id: NodeId, cluster: Option<ClusterId>) -> Result<Option<NodeId>, Unopened> {
         let of_another = |lane: &Lane| lane.blocks.of(id).filter(|block| block.node != self.me.node).cloned();
         let others = self.lanes.iter().map(of_another).collect::<Vec<_>>();
         let is_mine = |lane: &Lane| lane.blocks.of(id).is_some_and(|block| block.node == self.me.node);
         self.claimed = others.iter().any(Option::is_some) || !self.lanes.iter().any(is_mine);
+        let may_go_on = |block: &&NodeBlock| cluster.is_none_or(|cluster| block.cluster == cluster);
         let Some(first) =
-            others.iter().flatten().next().filter(|_| !breaks!(self.rules, BlockOfAnotherTaken))
+            others.iter().flatten().find(may_go_on).filter(|_| !breaks!(self.rules, BlockOfAnotherTaken))
         else {
             return Ok(Some(id));
         };

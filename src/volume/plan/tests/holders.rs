@@ -124,7 +124,7 @@ fn what_was_deported_comes_over_to_who_imports_it() {
     model.container.holders = vec![watched(2, 1, true, 0)];
     (model.container.kind, model.container.owner) = (ContainerKind::Deported, None);
     let import = Request::Modify { owner: None, kind: Some(ContainerKind::Private), name: None };
-    for cluster in [ClusterId([4; 16]), ClusterId::NONE] {
+    for cluster in [ClusterId([4; 16]), ClusterId([5; 16])] {
         let came = match ask_as(&model, &import, &Asker { cluster, ..asker(3, 1) }).unwrap() {
             Outcome::Next(planned) => planned.model.container,
             Outcome::AlreadySo(words) => panic!("{words}"),
