@@ -117,7 +117,8 @@ impl World {
         // Of an earlier term is what was ordered to be open in one.
         let of_now = machine.page.slots[gate].term == reign.term;
         let closes = if of_now { ended } else { self.laws.ended_before(place).min(ended) };
-        let closes_us = machine.clock.real_us(closes);
+        // And what was to be open until a moment ago is to close from then on.
+        let closes_us = machine.clock.real_us(closes).max(machine.page.slots[gate].back_us);
         let kept = machine.kept_since(self.now_us).map(|since_us| since_us.max(closes_us));
         if let Some(since_us) = kept.filter(|since_us| self.now_us > since_us + GATE_DEADLINE_US) {
             let words = format!(

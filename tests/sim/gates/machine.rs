@@ -79,6 +79,8 @@ pub struct Slot {
     pub promised_ms: u64,
     /// The process that takes it away.
     pub going_by: u64,
+    /// When an order of the present term was taken back.
+    pub back_us: u64,
 }
 
 impl Slot {
@@ -113,6 +115,7 @@ impl Page {
             standing: Standing::Unknown,
             promised_ms: 0,
             going_by: 0,
+            back_us: 0,
         };
         Page { slots: vec![slot; gates], looked: None, watchdog_ms: 0, wish: 0, tried: 0, daemon: 0 }
     }

@@ -32,9 +32,11 @@ impl World {
                 Next::Again(Do::AwaitIdle(c, at), 20_000)
             }
             Do::Close(c) => {
+                let (term, now_us) = (self.machines[place].reign().term, self.now_us);
                 for gate in self.gates_of(c) {
                     let slot = &mut self.machines[place].page.slots[gate];
                     if slot.used != Used::Free {
+                        slot.back_us = if slot.term == term { now_us } else { slot.back_us };
                         (slot.term, slot.going_by, slot.used) = (0, number, Used::Going);
                     }
                 }
