@@ -174,8 +174,14 @@ pub fn may(model: &Model, who: &Principal, place: Place, act: Act) -> Result<Man
     let warrant = who.warrant_for(container, act);
     if !container.cluster.is_none() && warrant.is_none() {
         let why = who.refusal.clone().unwrap_or_default();
+        let comes_by =
+            || format!("take it, where it lies on devices, with: evms container import {}", name());
         if container.kind == ContainerKind::Deported && matches!(act, Act::Import | Act::BringOver) {
-            return Err(Denied::DeportedElsewhere { name: name(), cluster: container.cluster, why });
+            return Err(Denied::DeportedElsewhere {
+                name: name(),
+                cluster: container.cluster,
+                why: if who.warrant.is_some() { comes_by() } else { why },
+            });
         }
         return Err(Denied::OfCluster { name: name(), cluster: container.cluster, why });
     }

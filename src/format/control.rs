@@ -297,12 +297,14 @@ pub enum Refusal {
     NotReachable,
     /// What a newer commit said stands.
     Newer,
+    /// The node does not see what it would have to.
+    Unseen,
 }
 
 impl From<Refusal> for Kind {
     fn from(refusal: Refusal) -> Kind {
         match refusal {
-            Refusal::Refused | Refusal::Unknown | Refusal::Newer => Kind::Refused,
+            Refusal::Refused | Refusal::Unknown | Refusal::Newer | Refusal::Unseen => Kind::Refused,
             Refusal::NotFound => Kind::NotFound,
             Refusal::NotQuorate => Kind::NotOwner,
             Refusal::NotReachable => Kind::NoDaemon,

@@ -41,12 +41,13 @@ pub fn run() -> Result<(), RunError> {
                 meant_up::forget(container);
                 Ok(())
             }
-            // It is as he wants it, and evmsd hears when he lets it go on.
+            // It is as he wants it; he may let it go on when this node cannot be told, so that it is tried again.
             Some(Wish::Wait) => {
                 log::info!(
                     "container {}: it was up here, and an administrator suspended it",
                     container.short()
                 );
+                failed = Err(suspended(container));
                 continue;
             }
             Some(Wish::Raise) if keeping::has_gates(container) => Ok(()),
@@ -64,6 +65,13 @@ pub fn run() -> Result<(), RunError> {
         }
     }
     failed
+}
+
+fn suspended(container: ContainerId) -> RunError {
+    RunError::say(
+        Kind::Refused,
+        format!("container {container} comes up when it is let go on: evms-fence resume {container}"),
+    )
 }
 
 /// Of each what there is to be done; nothing where its disks do not tell.

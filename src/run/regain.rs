@@ -45,7 +45,7 @@ pub fn run() -> Result<(), RunError> {
         return Ok(());
     }
     let scene = context.look_for_members()?;
-    scene.containers.iter().for_each(|found| heed_read(found, page));
+    scene.containers.iter().for_each(|found| _ = heed_read(found, page));
     for (container, held) in closed {
         match judge(&context, &scene, page, (container, held), warrant) {
             Regained::Held(_) => go_on(&mut context, &scene, page, container, warrant),
@@ -61,16 +61,30 @@ pub fn run() -> Result<(), RunError> {
 pub fn look() -> Result<(), RunError> {
     let Some(page) = keeping::page() else { return Ok(()) };
     let containers = page.kept().map(Slot::container).collect::<BTreeSet<_>>();
-    // Of the disks that take its beats: others, which sleep or hang, are left alone, and where these do not tell, nothing is heeded.
+    // Of the disks that take its beats: others, which sleep or hang, are left alone as long as these tell.
+    let mut left = BTreeSet::new();
     let (notes, now) = (beat_note::read(), clock::boot_now());
     for container in containers {
         let its = notes.iter().filter(|note| note.container == container && takes_beats(note, now));
         let paths = its.map(|note| PathBuf::from(&note.disk)).gather::<Vec<_>>();
-        let Ok(scene) = Scene::of_named(&paths, Want::Look) else { continue };
-        let found = scene.containers.iter().find(|found| found.id == container);
-        found.into_iter().for_each(|found| heed_read(found, page));
+        let scene = Scene::of_named(&paths, Want::Look);
+        let told = scene.is_ok_and(|scene| heed_of(&scene, container, page));
+        left.extend((!told).then_some(container));
     }
+    if left.is_empty() {
+        return Ok(());
+    }
+    // Its gates stand on a minority of its disks, or some of them hang: those are not asked.
+    let late = notes.iter().filter(|note| !takes_beats(note, now)).map(|note| note.disk.clone());
+    let options = Options { exclude: late.collect(), ..Options::default() };
+    let scene = Context::new(options)?.look_for_members()?;
+    left.into_iter().for_each(|container| _ = heed_of(&scene, container, page));
     Ok(())
+}
+
+/// Heeds what stands in one container; false where no majority of its disks tells.
+fn heed_of(scene: &Scene, container: ContainerId, page: GatePage) -> bool {
+    scene.containers.iter().find(|found| found.id == container).is_some_and(|found| heed_read(found, page))
 }
 
 /// Did the disk take a beat just now, or is asked for one no longer than that?
@@ -98,12 +112,14 @@ fn go_on(context: &mut Context, scene: &Scene, page: GatePage, container: Contai
 }
 
 /// Whether an administrator suspended it stands in the model: he may have said so, or taken it back, when this node could not be told.
-fn heed_read(found: &Found, page: GatePage) {
+/// False where no majority of its disks tells.
+fn heed_read(found: &Found, page: GatePage) -> bool {
     let chosen = found.chosen.as_ref().ok().filter(|chosen| chosen.majority_read && chosen.committed);
     if let Some(chosen) = chosen {
         let is = chosen.model.container.suspended;
         heed_administrator(page, found.id, is, chosen.image.header.order.generation);
     }
+    chosen.is_some()
 }
 
 /// What he said by a newer generation than this one counts more.

@@ -44,16 +44,23 @@ impl Context {
         to: Option<&OwnerAsk>,
     ) -> Result<Option<String>, RunError> {
         let container = &held.chosen()?.model.container;
-        let (Some(OwnerAsk::Machine(machine)), Company::Of(cluster)) = (to, self.company()) else {
+        let Some(OwnerAsk::Machine(machine)) = to else { return Ok(None) };
+        // For what is standalone nobody is asked.
+        if machine.node == self.machine.node || container.cluster.is_none() {
             return Ok(None);
-        };
-        if machine.node == self.machine.node || cluster.warrant.cluster != container.cluster {
+        }
+        let Company::Of(cluster) = self.company() else { return Ok(None) };
+        if cluster.warrant.cluster != container.cluster {
             return Ok(None);
         }
         let Some(node) = cluster.name_of(machine.node) else { return Ok(None) };
         match ask::sees(node.as_str(), container.id, read(&held.found)) {
             Ok(()) => Ok(None),
             Err(AskError::Refused(Refusal::Refused, words)) => Err(RunError::say(
+                Kind::Refused,
+                format!("container {} was not given to {node}: {words}; nothing was written", container.name),
+            )),
+            Err(AskError::Refused(Refusal::Unseen, words)) => Err(RunError::say(
                 Kind::Refused,
                 format!(
                     "container {} was not given to {node}: {words}; nothing was written; bring the disks to {node}, see there: evms list \

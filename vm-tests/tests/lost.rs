@@ -160,6 +160,15 @@ fn it_is_given_to_nobody_who_sees_less(bench: &mut Bench) -> Result<(), Trouble>
     let said = one.run("evms container modify data --owner n3")?;
     assert!(said.code == 1 && said.text().contains("n3 does not read all of the 3 disks"), "{}", said.text());
     assert_eq!(one.ok(COMMITS)?, before, "nothing was committed");
+    bench.all_go(&[2], &[1], Way::Hangs)?;
+    let one = bench.machines[0].guest()?;
+    let said = one.run("evms container modify data --owner n3")?;
+    assert!(
+        said.code == 1 && said.text().contains("n3 did not read its disks within 4 s"),
+        "{}",
+        said.text()
+    );
+    assert_eq!(one.ok(COMMITS)?, before, "nothing was committed");
     one.ok("evms container modify data --owner n2")?;
     bench.all_go(&[2], &[1], Way::Well)?;
     bench.machines[1].guest()?.ok("evms container modify data --owner n3")?;

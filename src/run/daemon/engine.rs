@@ -309,7 +309,15 @@ impl Engine {
 
     /// Answers other nodes, for ever. What waits for a disk that hangs holds nobody who only wants to see how things are.
     pub async fn answer_nodes(&self) {
-        smol::future::or(self.answer_looks(), self.answer_what_is_kept()).await;
+        let looks = smol::future::or(self.answer_looks(), self.answer_sights());
+        smol::future::or(looks, self.answer_what_is_kept()).await;
+    }
+
+    async fn answer_sights(&self) {
+        while let Some(asked) = self.mail.sights().await {
+            let reply = self.answer(&asked.request).await;
+            self.mail.answer(&asked, reply);
+        }
     }
 
     async fn answer_looks(&self) {
@@ -336,9 +344,7 @@ impl Engine {
                     Ok(roster) => self.adopt(roster).await,
                     Err(bad) => Reply::Refused(Refusal::Unknown, bad.to_string()),
                 },
-                Request::Suspend(..) | Request::Resume(..) | Request::Sees(..) => {
-                    self.answer(&asked.request).await
-                }
+                Request::Suspend(..) | Request::Resume(..) => self.answer(&asked.request).await,
                 _ => Reply::Refused(Refusal::Unknown, "that is nothing that is kept".into()),
             };
             self.mail.answer(&asked, reply);

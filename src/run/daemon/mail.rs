@@ -34,6 +34,8 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const ROUND_RUNS_MAX: usize = 16;
 /// Questions of other nodes that wait for an answer: that are answered at once, and that wait for this node's disk.
 const ASKED_MAX: (usize, usize) = (64, 64);
+/// The same, of what waits for disks of containers.
+const SIGHTS_MAX: usize = 4;
 /// Pings under way at one time, by all who ping.
 const PINGS_MAX: usize = 4096;
 
@@ -137,6 +139,8 @@ pub struct Mail {
     /// What is answered at once, and what waits for this node's disk: a disk that hangs holds none of the first.
     looks: (Sender<Asked>, Receiver<Asked>),
     asked: (Sender<Asked>, Receiver<Asked>),
+    /// What waits for disks of containers: it holds neither.
+    sights: (Sender<Asked>, Receiver<Asked>),
 }
 
 impl Mail {
@@ -164,6 +168,7 @@ impl Mail {
             runs: RefCell::new(Runs::default()),
             looks: bounded(ASKED_MAX.0),
             asked: bounded(ASKED_MAX.1),
+            sights: bounded(SIGHTS_MAX),
         })
     }
 
@@ -201,6 +206,11 @@ impl Mail {
     /// The next one that waits for this node's disk.
     pub async fn asked(&self) -> Option<Asked> {
         self.asked.1.recv().await.ok()
+    }
+
+    /// The next one that waits for disks of a container.
+    pub async fn sights(&self) -> Option<Asked> {
+        self.sights.1.recv().await.ok()
     }
 
     /// Answers it. Who is gone does not hear it, nor does another life of it, which may ask something else by that number.
@@ -405,10 +415,12 @@ impl Mail {
                         | Request::Adopt(_)
                         | Request::Suspend(..)
                         | Request::Resume(..)
-                        | Request::Sees(..)
                 );
-                let (line, most) =
-                    if keeps { (&self.asked, ASKED_MAX.1) } else { (&self.looks, ASKED_MAX.0) };
+                let (line, most) = match &request {
+                    Request::Sees(..) => (&self.sights, SIGHTS_MAX),
+                    _ if keeps => (&self.asked, ASKED_MAX.1),
+                    _ => (&self.looks, ASKED_MAX.0),
+                };
                 if line.0.try_send(Asked { from, life, number, request }).is_err() {
                     let words = format!(
                         "it has {most} questions to answer already; this one was not taken, and nothing was done; if that stays \

@@ -12,8 +12,8 @@ use crate::host::clock;
 use crate::host::keeper_process::{self, Beside};
 use crate::run::daemon::engine::Engine;
 
-/// How long the disks may take, of which some hang, perhaps.
-const LIMIT_MS: u64 = 8_000;
+/// How long the disks may take, of which some hang, perhaps: who asks from another node waits 5 s for an answer.
+const LIMIT_MS: u64 = 4_000;
 /// How often is looked whether they were read.
 const STEP: Duration = Duration::from_millis(20);
 
@@ -41,6 +41,7 @@ impl Engine {
     pub async fn sees(&self, container: ContainerId, disks: &[DiskId]) -> Reply {
         let here = self.my_name();
         let refused = |words: String| Reply::Refused(Refusal::Refused, words);
+        let unseen = |words: String| Reply::Refused(Refusal::Unseen, words);
         if self.seeing.ended().is_none() {
             return refused(format!("{here} reads disks for another question; say it again"));
         }
@@ -58,13 +59,13 @@ impl Engine {
             match self.seeing.ended() {
                 Some(true) => return Reply::Done("all of them are read here".into()),
                 Some(false) => {
-                    return refused(format!(
+                    return unseen(format!(
                         "{here} does not read all of the {} disks of it that are read here",
                         disks.len()
                     ));
                 }
                 None if clock::boot_now().ms > ends => {
-                    return refused(format!(
+                    return unseen(format!(
                         "{here} did not read its disks within {} s: one hangs, perhaps",
                         LIMIT_MS / 1000
                     ));

@@ -352,3 +352,38 @@ fn slot_copy(bytes: &[u8], member: &Member, rules: Rules) -> Copy {
     }
     Ok(image)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId};
+
+    /// Safety 2.8, R10: of what others say at their own numbers a higher epoch outbids, and the same one; what another machine says at the
+    /// number that minted ours takes our promise away, though it is lower.
+    #[test]
+    fn who_writes_over_a_promise_is_a_rival() {
+        let (mine, another) = (NodeUuid([1; 16]), NodeUuid([2; 16]));
+        let epoch = |round: u64, id: u64| Epoch(round << 16 | id);
+        let holding = Holding { epoch: epoch(5, 3), node: mine };
+        for (id, node, said, rival_is) in [
+            (3, mine, epoch(5, 3), None),
+            (3, mine, epoch(4, 3), None),
+            (4, another, epoch(4, 4), None),
+            (4, another, epoch(6, 4), Some(epoch(6, 4))),
+            (3, another, epoch(5, 3), Some(epoch(5, 3))),
+            (3, another, epoch(1, 3), Some(epoch(5, 3))),
+        ] {
+            let block = NodeBlock {
+                id: NodeId(id),
+                node,
+                cluster: ClusterId([9; 16]),
+                container: ContainerId([8; 16]),
+                incarnation: Incarnation([7; 16]),
+                epoch: said,
+                counter: 1,
+            };
+            let blocks = NodeBlocks { newest: vec![block], ..NodeBlocks::default() };
+            assert_eq!(rival(&blocks, holding, Rules::ALL), rival_is, "{id} {said}");
+        }
+    }
+}
