@@ -213,9 +213,10 @@ fn t9_a_daemon_that_stands_still_stops_nobody(bench: &mut Bench) -> Result<(), T
     let down = bench.guest.run("evms deactivate data")?;
     let is_over = theirs.is_over(&mut bench.guest)?;
     theirs.kill(&mut bench.guest)?;
-    bench.guest.ok(
-        "kill -CONT $(pidof systemd-udevd); dmsetup udevcomplete_all -y; dmsetup remove --noudevsync theirs",
-    )?;
+    bench.guest.ok("kill -CONT $(pidof systemd-udevd); dmsetup udevcomplete_all -y")?;
+    // A daemon that goes on looks into the device first: until then it is busy, and cannot be removed.
+    wait_until(&mut bench.guest, "udevadm settle")?;
+    until_done(&mut bench.guest, "dmsetup remove --noudevsync theirs")?;
     wait_until(&mut bench.guest, "udevadm settle")?;
     let noted = |output: &Output| output.code == 0 && output.text().contains("udev was not done");
     assert!(noted(&up), "{up:?}");
