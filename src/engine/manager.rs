@@ -4,9 +4,10 @@
 
 use core::fmt;
 
-use crate::base::id::NodeId;
+use crate::base::id::{Incarnation, NodeId};
 use crate::base::name::Name;
 use crate::base::small_map::SmallMap;
+use crate::cluster::beat::Session;
 use crate::cluster::node_set::NodeSet;
 
 pub mod script;
@@ -17,6 +18,15 @@ pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// One message among all that were given to a manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Letter(pub u64);
+
+/// One life of a node's daemon: another boot, and another daemon of the same boot, are others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Its boot.
+    pub incarnation: Incarnation,
+    /// Which daemon of that boot.
+    pub session: Session,
+}
 
 /// Who is a member right now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +97,9 @@ pub trait ClusterManager {
 
     /// Who is a member right now.
     fn members(&self) -> Members;
+
+    /// In which life a node speaks now; none of whom nothing is known.
+    fn life(&self, node: NodeId) -> Option<Life>;
 
     /// The next thing to be told, in the order in which it happened.
     fn told(&mut self) -> Option<Told>;

@@ -2,7 +2,7 @@
 //!
 //! `guard` says whether this machine may touch this container and mints the permits without which no hand writes;
 //! `change` walks one change from opening to the last wipe; `manager` is what a cluster is to everything else, `post` the
-//! messages of the one that is built in.
+//! messages of the one that is built in, `questions` what nodes ask each other over any of them.
 #![forbid(unsafe_code)]
 
 pub mod author;
@@ -10,3 +10,4 @@ pub mod change;
 pub mod guard;
 pub mod manager;
 pub mod post;
+pub mod questions;

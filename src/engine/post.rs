@@ -7,7 +7,6 @@ use crate::base::id::{Incarnation, NodeId};
 use crate::base::name::Name;
 use crate::base::small_map::SmallMap;
 use crate::base::time::{BootMicros, BootTime};
-use crate::cluster::beat::Session;
 use crate::cluster::channel::{Channel, Counts, Dropped, Heard};
 use crate::cluster::mistake::Rules;
 use crate::cluster::node_set::NodeSet;
@@ -15,7 +14,7 @@ use crate::cluster::transport::Transport;
 use crate::cluster::transport::event::{Ended, Event, SendError};
 use crate::cluster::transport::link::LinkStatus;
 use crate::cluster::view::View;
-use crate::engine::manager::{ClusterManager, Letter, Members, NotSent, Told, membership};
+use crate::engine::manager::{ClusterManager, Letter, Life, Members, NotSent, Told, membership};
 
 /// A datagram that is to go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,11 +141,6 @@ impl Post {
         self.channel.session(node).is_some_and(|session| session.generation != own)
     }
 
-    /// Which life of a node's daemon is heard now: another boot, and another daemon of the same boot, are others.
-    pub fn life(&self, node: NodeId) -> Option<(Incarnation, Session)> {
-        self.channel.session(node).map(|session| (session.incarnation, session.session))
-    }
-
     /// Who goes by a newer configuration.
     pub fn newer(&self) -> NodeSet {
         let own = self.channel.generation();
@@ -232,6 +226,11 @@ impl ClusterManager for Post {
 
     fn members(&self) -> Members {
         self.members.clone()
+    }
+
+    fn life(&self, node: NodeId) -> Option<Life> {
+        let session = self.channel.session(node)?;
+        Some(Life { incarnation: session.incarnation, session: session.session })
     }
 
     fn told(&mut self) -> Option<Told> {

@@ -7,7 +7,9 @@ use crate::base::id::NodeId;
 use crate::base::name::Name;
 use crate::base::small_map::SmallMap;
 use crate::cluster::node_set::NodeSet;
-use crate::engine::manager::{ClusterManager, Letter, MESSAGE_BYTES_MAX, Members, NotSent, Told, membership};
+use crate::engine::manager::{
+    ClusterManager, Letter, Life, MESSAGE_BYTES_MAX, Members, NotSent, Told, membership,
+};
 
 /// A script.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,7 @@ pub struct Script {
     me: NodeId,
     nodes: SmallMap<NodeId, Name>,
     members: Members,
+    lives: SmallMap<NodeId, Life>,
     told: VecDeque<Told>,
     /// What was sent, in order: to whom, and what.
     pub sent: Vec<(NodeId, Vec<u8>)>,
@@ -31,6 +34,11 @@ impl Script {
         let now = Members { number: self.members.number + 1, nodes, quorate };
         self.told.push_back(membership(&self.members, now.clone()));
         self.members = now;
+    }
+
+    /// A node speaks in this life from now on.
+    pub fn live(&mut self, node: NodeId, life: Life) {
+        self.lives.insert(node, life);
     }
 
     /// A member says this.
@@ -58,6 +66,10 @@ impl ClusterManager for Script {
 
     fn members(&self) -> Members {
         self.members.clone()
+    }
+
+    fn life(&self, node: NodeId) -> Option<Life> {
+        self.lives.get(&node).copied()
     }
 
     fn told(&mut self) -> Option<Told> {

@@ -12,17 +12,14 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use crate::base::dice::Dice;
 use crate::base::gather::Gather;
 use crate::base::id::{Incarnation, NodeId};
-use crate::base::small_map::SmallMap;
 use crate::base::time::BootMicros;
-use crate::cluster::beat::Session;
 use crate::cluster::channel::{Channel, Myself};
 use crate::cluster::keys::Purpose;
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::view::View;
-use crate::engine::manager::{ClusterManager, Letter as LetterId, Told};
 use crate::engine::post::{Datagram, Post};
+use crate::engine::questions::{Asked, Came, NotPinged, Questions};
 use crate::format::control::{LinkLine, Refusal, Reply, Request};
-use crate::format::letter::Letter;
 use crate::host::udp::{RUN_BYTES_MAX, RUN_DATAGRAMS_MAX, RunBuffer, Udp};
 use crate::host::{clock, entropy};
 use crate::run::daemon::DaemonError;
@@ -36,37 +33,13 @@ const ROUND_RUNS_MAX: usize = 16;
 const ASKED_MAX: (usize, usize) = (64, 64);
 /// The same, of what waits for disks of containers.
 const SIGHTS_MAX: usize = 4;
-/// Pings under way at one time, by all who ping.
-const PINGS_MAX: usize = 4096;
-
-/// A question of another node: who asks, in which of its lives, under which number, and what.
-pub struct Asked {
-    /// Who asks.
-    pub from: NodeId,
-    life: Option<(Incarnation, Session)>,
-    number: u64,
-    /// What.
-    pub request: Request,
+/// Who waits: for an answer, or for a ping to be back.
+enum Waits {
+    Answer(Sender<Reply>),
+    Ping(Sender<()>),
 }
 
-struct Waits {
-    to: NodeId,
-    answer: Sender<Reply>,
-}
-
-struct Ping {
-    back: Sender<()>,
-}
-
-struct State {
-    post: Post,
-    /// Of the last question. It begins anywhere: an answer to an earlier life of this daemon fits none of this one's.
-    number: u64,
-    waiting: SmallMap<u64, Waits>,
-    /// Which letters carry which question: when they fail, so does it.
-    carrying: SmallMap<LetterId, u64>,
-    pings: SmallMap<u64, Ping>,
-}
+type State = Questions<Post, Waits>;
 
 /// Runs of datagrams: the one that comes, and the one that is gathered to be sent.
 #[derive(Default)]
@@ -113,7 +86,7 @@ struct Pings<'a> {
 impl Drop for Pings<'_> {
     fn drop(&mut self) {
         let mut state = self.mail.state.borrow_mut();
-        self.numbers.iter().for_each(|number| drop(state.pings.remove(number)));
+        self.numbers.iter().for_each(|number| state.forget(*number));
     }
 }
 
@@ -158,13 +131,8 @@ impl Mail {
             incarnation,
             settings: settings.clone(),
             sockets,
-            state: RefCell::new(State {
-                post,
-                number,
-                waiting: SmallMap::new(),
-                carrying: SmallMap::new(),
-                pings: SmallMap::new(),
-            }),
+            // Any number: an answer to an earlier life of this daemon fits none of this one's.
+            state: RefCell::new(Questions::new(post, number)),
             runs: RefCell::new(Runs::default()),
             looks: bounded(ASKED_MAX.0),
             asked: bounded(ASKED_MAX.1),
@@ -177,12 +145,8 @@ impl Mail {
         self.incarnation.set(me.incarnation);
         let dice = entropy::dice().ok();
         let Some(post) = dice.and_then(|dice| post(&self.settings, me, dice)) else { return };
-        let mut state = self.state.borrow_mut();
-        state.post = post;
-        state.carrying.clear();
-        state.pings.clear();
         // Who waits hears that nobody answers.
-        state.waiting.clear();
+        self.state.borrow_mut().begin_anew(post);
     }
 
     /// The sockets of all links.
@@ -193,9 +157,10 @@ impl Mail {
     /// The view that counts from now on.
     pub fn view(&self, view: Option<&View>, quorate: bool) {
         let mut state = self.state.borrow_mut();
-        state.post.view(clock::boot_micros(), view, quorate);
+        let post = state.manager_mut();
+        post.view(clock::boot_micros(), view, quorate);
         // Who is quorate needs nobody else.
-        state.post.talk_beyond(clock::boot_micros(), !quorate);
+        post.talk_beyond(clock::boot_micros(), !quorate);
     }
 
     /// The next question of another node that is answered at once.
@@ -213,51 +178,33 @@ impl Mail {
         self.sights.1.recv().await.ok()
     }
 
-    /// Answers it. Who is gone does not hear it, nor does another life of it, which may ask something else by that number.
+    /// Answers it.
     pub fn answer(&self, asked: &Asked, reply: Reply) {
-        let mut state = self.state.borrow_mut();
-        if state.post.life(asked.from) != asked.life {
-            return;
-        }
-        let letter = Letter::Answer(asked.number, Box::new(reply)).encode();
-        let _ = state.post.send(asked.from, letter);
+        self.state.borrow_mut().answer(asked, reply);
     }
 
     /// With whom this node can talk, in a view or not, and who goes by the same configuration.
     pub fn reached(&self) -> NodeSet {
-        self.state.borrow().post.reached()
+        self.state.borrow().manager().reached()
     }
 
     /// Who goes by a newer configuration.
     pub fn newer(&self) -> NodeSet {
-        self.state.borrow().post.newer()
+        self.state.borrow().manager().newer()
     }
 
     /// Tells another node something, and waits for nothing.
     pub fn tell(&self, to: NodeId, request: Request) {
-        let mut state = self.state.borrow_mut();
-        state.number = state.number.wrapping_add(1);
-        let letter = Letter::Ask(state.number, request).encode();
-        // Who is gone hears it from others.
-        let _ = state.post.send(to, letter);
+        self.state.borrow_mut().tell(to, request);
     }
 
     /// Asks another node, and waits for its answer.
     pub async fn ask(&self, to: NodeId, request: Request) -> Reply {
         let name = self.settings.roster.name_of(to);
         let (answer, waits) = bounded(1);
-        let number = {
-            let mut state = self.state.borrow_mut();
-            state.number = state.number.wrapping_add(1);
-            let number = state.number;
-            match state.post.send(to, Letter::Ask(number, request).encode()) {
-                Ok(letter) => {
-                    state.waiting.insert(number, Waits { to, answer });
-                    state.carrying.insert(letter, number);
-                }
-                Err(refused) => return Reply::Refused(Refusal::NotReachable, format!("{name}: {refused}")),
-            }
-            number
+        let number = match self.state.borrow_mut().ask(to, request, Waits::Answer(answer)) {
+            Ok(number) => number,
+            Err(refused) => return Reply::Refused(Refusal::NotReachable, format!("{name}: {refused}")),
         };
         let late = async {
             Timer::after(ANSWER_PATIENCE).await;
@@ -265,7 +212,7 @@ impl Mail {
             Ok(Reply::Refused(Refusal::NotReachable, words))
         };
         let reply = smol::future::or(waits.recv(), late).await;
-        self.state.borrow_mut().waiting.remove(&number);
+        self.state.borrow_mut().forget(number);
         reply.unwrap_or_else(|_| Reply::Refused(Refusal::NotReachable, format!("{name} did not answer")))
     }
 
@@ -317,21 +264,16 @@ impl Mail {
     }
 
     fn send_ping(&self, to: NodeId, payload: &[u8], back: &Sender<()>) -> Result<u64, String> {
-        let mut state = self.state.borrow_mut();
-        if state.pings.len() >= PINGS_MAX {
-            return Err("too many pings are under way".into());
-        }
-        state.number = state.number.wrapping_add(1);
-        let number = state.number;
-        let letter = Letter::Ping(number, payload.to_vec()).encode();
-        state.post.send(to, letter).map_err(|refused| refused.to_string())?;
-        state.pings.insert(number, Ping { back: back.clone() });
-        Ok(number)
+        let sent = self.state.borrow_mut().ping(to, payload, Waits::Ping(back.clone()));
+        sent.map_err(|why| match why {
+            NotPinged::TooMany => "too many pings are under way".into(),
+            NotPinged::NotSent(refused) => refused.to_string(),
+        })
     }
 
     /// What is known of the paths to a node.
     pub fn add_links(&self, node: NodeId, lines: &mut [LinkLine]) {
-        let links = self.state.borrow().post.links(clock::boot_micros(), node);
+        let links = self.state.borrow().manager().links(clock::boot_micros(), node);
         for (line, link) in lines.iter_mut().zip(links) {
             line.round_trip_us = link.round_trip_us;
             line.in_use = link.in_use;
@@ -349,7 +291,7 @@ impl Mail {
                 // What came together came now.
                 let now = clock::boot_micros();
                 // What is dropped is counted there.
-                run.for_each(|datagram| drop(state.post.hear(now, link, datagram)));
+                run.for_each(|datagram| drop(state.manager_mut().hear(now, link, datagram)));
             }
         }
         self.read_letters(&mut state);
@@ -361,10 +303,10 @@ impl Mail {
         let runs = &mut *runs;
         for _ in 0..ROUND_RUNS_MAX {
             let now = clock::boot_micros();
-            let more = runs.gather(&mut state.post, now);
+            let more = runs.gather(state.manager_mut(), now);
             self.send(runs);
             if !more {
-                return state.post.deadline();
+                return state.manager().deadline();
             }
         }
         BootMicros::default()
@@ -386,67 +328,43 @@ impl Mail {
     }
 
     fn read_letters(&self, state: &mut State) {
-        while let Some(told) = state.post.told() {
-            match told {
-                Told::Message(from, message) => self.read(state, from, &message),
-                Told::Delivered(letter) => drop(state.carrying.remove(&letter)),
-                Told::Failed(letter, why) => {
-                    let waits =
-                        state.carrying.remove(&letter).and_then(|number| state.waiting.remove(&number));
-                    if let Some(waits) = waits {
-                        let _ = waits.answer.try_send(Reply::Refused(Refusal::NotReachable, why));
-                    }
+        while let Some(came) = state.came() {
+            match came {
+                Came::Asked(asked) => self.take(state, asked),
+                Came::Answered(Waits::Answer(answer), reply) => drop(answer.try_send(*reply)),
+                Came::Failed(Waits::Answer(answer), why) => {
+                    let _ = answer.try_send(Reply::Refused(Refusal::NotReachable, why));
                 }
-                Told::Membership { .. } => (),
+                Came::Back(Waits::Ping(back)) => drop(back.try_send(())),
+                // A ping is no question, and nobody answers one.
+                Came::Answered(Waits::Ping(_), _)
+                | Came::Failed(Waits::Ping(_), _)
+                | Came::Back(Waits::Answer(_)) => (),
+                Came::NotKnown(node) => log::warn!("{node} did not know what was said to it"),
             }
         }
     }
 
-    fn read(&self, state: &mut State, from: NodeId, message: &[u8]) {
-        match Letter::decode(message) {
-            Some(Letter::Ask(_, request))
-                if state.post.is_guest(from) && !matches!(request, Request::Configuration) => {}
-            Some(Letter::Ask(number, request)) => {
-                let life = state.post.life(from);
-                let keeps = matches!(
-                    request,
-                    Request::Prepare { .. }
-                        | Request::Accept { .. }
-                        | Request::Adopt(_)
-                        | Request::Suspend(..)
-                        | Request::Resume(..)
-                );
-                let (line, most) = match &request {
-                    Request::Sees(..) => (&self.sights, SIGHTS_MAX),
-                    _ if keeps => (&self.asked, ASKED_MAX.1),
-                    _ => (&self.looks, ASKED_MAX.0),
-                };
-                if line.0.try_send(Asked { from, life, number, request }).is_err() {
-                    let words = format!(
-                        "it has {most} questions to answer already; this one was not taken, and nothing was done; if that stays \
-                         so its disk hangs: see /var/lib/evms there"
-                    );
-                    let busy = Reply::Refused(Refusal::Refused, words);
-                    let _ = state.post.send(from, Letter::Answer(number, Box::new(busy)).encode());
-                }
-            }
-            Some(Letter::Answer(number, reply)) => {
-                // Only who was asked answers.
-                let meant = state.waiting.get(&number).is_some_and(|waits| waits.to == from);
-                if meant && let Some(waits) = state.waiting.remove(&number) {
-                    let _ = waits.answer.try_send(*reply);
-                }
-            }
-            Some(Letter::Ping(number, payload)) => {
-                let _ = state.post.send(from, Letter::Pong(number, payload).encode());
-            }
-            Some(Letter::Pong(number, _)) => {
-                if let Some(ping) = state.pings.remove(&number) {
-                    let _ = ping.back.try_send(());
-                }
-            }
-            Some(Letter::Unknown) => log::warn!("{from} did not know what was said to it"),
-            None => drop(state.post.send(from, Letter::Unknown.encode())),
+    /// Puts a question of another node into the line of those who answer such.
+    fn take(&self, state: &mut State, asked: Asked) {
+        if state.manager().is_guest(asked.from) && !matches!(asked.request, Request::Configuration) {
+            return;
+        }
+        let (line, most) = match &asked.request {
+            Request::Sees(..) => (&self.sights, SIGHTS_MAX),
+            Request::Prepare { .. }
+            | Request::Accept { .. }
+            | Request::Adopt(_)
+            | Request::Suspend(..)
+            | Request::Resume(..) => (&self.asked, ASKED_MAX.1),
+            _ => (&self.looks, ASKED_MAX.0),
+        };
+        if let Err(full) = line.0.try_send(asked) {
+            let words = format!(
+                "it has {most} questions to answer already; this one was not taken, and nothing was done; if that stays so its disk \
+                 hangs: see /var/lib/evms there"
+            );
+            state.answer(&full.into_inner(), Reply::Refused(Refusal::Refused, words));
         }
     }
 }

@@ -6,9 +6,11 @@ use std::pin::{Pin, pin};
 
 use super::*;
 use crate::base::id::NodeUuid;
+use crate::cluster::beat::Session;
 use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::Roster;
 use crate::cluster::view::ViewNumber;
+use crate::engine::manager::{ClusterManager as _, Life};
 use crate::host::identity::IdentityFiles;
 use crate::host::wait;
 
@@ -107,15 +109,15 @@ fn the_answer_to_one_life_is_not_taken_by_the_next() {
     let port = free_port();
     let other = mail(2, port, 1);
     let first = mail(1, port, 1);
-    first.state.borrow_mut().number = 6;
+    *first.state.borrow_mut().last() = 6;
     let (question, old) = asks(&first, &other);
     drop(question);
     drop(first);
     let second = mail(1, port, 2);
-    second.state.borrow_mut().number = old.number - 1;
+    *second.state.borrow_mut().last() = old.number - 1;
     // Until the other one knows this life.
-    let life = Some((Incarnation([1; 16]), Session(2)));
-    until([&second, &other], || (other.state.borrow().post.life(NodeId(1)) == life).then_some(()));
+    let life = Some(Life { incarnation: Incarnation([1; 16]), session: Session(2) });
+    until([&second, &other], || (other.state.borrow().manager().life(NodeId(1)) == life).then_some(()));
     let mut question = pin!(second.ask(NodeId(2), prepare()));
     assert_eq!(polled(&mut question), None, "it waits");
     let new = until([&second, &other], || other.asked.1.try_recv().ok());
@@ -150,6 +152,6 @@ fn f33_what_waits_for_a_disk_holds_no_other_question() {
 #[test]
 fn each_life_numbers_its_questions_from_somewhere_else() {
     let port = free_port();
-    let number = |session| mail(1, port, session).state.borrow().number;
+    let number = |session| *mail(1, port, session).state.borrow_mut().last();
     assert_ne!(number(1), number(2));
 }
