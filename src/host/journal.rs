@@ -1,6 +1,6 @@
 //! Where the daemon's log goes: to stderr where somebody reads it (a terminal, a service manager), else to syslog, else to
 //! the kernel's log. Never waits: what cannot be taken at once is dropped and counted, for a full disk behind the log must
-//! stop nothing (F50).
+//! stop nothing (F50). That it is so is told once, in the kernel's log.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::libc;
@@ -22,6 +23,9 @@ const FACILITY: u8 = 3 << 3;
 /// Lines that the kernel takes from one opening of its log within five seconds (DEFAULT_RATELIMIT_BURST): what comes after them it takes
 /// without a word and forgets. The words of a bad moment come at once, and all of them are wanted.
 const KERNEL_LINES: u8 = 10;
+
+/// A log that takes some lines and drops others is not told of each time.
+const ALARM_AGAIN: Duration = Duration::from_secs(600);
 
 /// Where lines go.
 enum Sink {
@@ -44,6 +48,8 @@ struct KernelLog {
 pub struct Journal {
     sink: Mutex<Sink>,
     dropped: AtomicU64,
+    /// When it was told that lines are dropped.
+    alarmed: Mutex<Option<Instant>>,
 }
 
 /// Which one is asked for.
@@ -104,7 +110,30 @@ impl Journal {
             Wanted::Syslog => syslog(),
             Wanted::Kernel => KernelLog::open().map(Sink::Kernel),
         };
-        Journal { sink: Mutex::new(sink.unwrap_or_else(stderr)), dropped: AtomicU64::new(0) }
+        Journal {
+            sink: Mutex::new(sink.unwrap_or_else(stderr)),
+            dropped: AtomicU64::new(0),
+            alarmed: Mutex::new(None),
+        }
+    }
+
+    /// A line was not taken. Who looks for the words of this daemon where it logs to finds none, so that is said where they still arrive.
+    fn drop_line(&self, sink: &Sink) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        let Ok(mut alarmed) = self.alarmed.try_lock() else { return };
+        if alarmed.is_some_and(|then| then.elapsed() < ALARM_AGAIN) {
+            return;
+        }
+        *alarmed = Some(Instant::now());
+        let words = format!(
+            "the {} of process {} takes no lines, as where a disk is full: they are dropped and counted, and all else goes on; make room \
+             there, or see: dmesg, evms status",
+            sink.name(),
+            std::process::id()
+        );
+        if let (false, Some(mut kernel)) = (matches!(sink, Sink::Kernel(_)), KernelLog::open()) {
+            kernel.write(format!("<{}>evmsd: {words}\n", FACILITY | severity(Level::Error)).as_bytes());
+        }
     }
 
     /// All of this process log there from now on. Once; a second time nothing changes.
@@ -125,6 +154,14 @@ fn severity(level: Level) -> u8 {
 }
 
 impl Sink {
+    fn name(&self) -> &'static str {
+        match self {
+            Sink::Stderr { .. } => "stderr",
+            Sink::Syslog(_) => "syslog",
+            Sink::Kernel(_) => "kernel's log",
+        }
+    }
+
     fn write(&mut self, level: Level, words: &str) -> bool {
         let severity = severity(level);
         let mut line = String::new();
@@ -170,7 +207,7 @@ impl Log for Journal {
             self.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
         if !sink.write(record.level(), cut(&words)) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.drop_line(&sink);
         }
     }
 

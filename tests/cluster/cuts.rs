@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::Case;
 use crate::lab::{Lab, in_time, shown};
+use crate::memory::{Memory, lasts};
 
 pub const CASES: &[Case] = &[
     ("f1_two_of_three_go_on", f1_partition),
@@ -16,6 +17,10 @@ pub const CASES: &[Case] = &[
     ("f56_a_short_cut_costs_no_view", short_cut),
     ("sixteen_in_two_parts_and_whole_again", sixteen),
 ];
+
+/// A link that is down and up again in a second, so long.
+const FLAP: Duration = Duration::from_millis(500);
+const FLAPS: Duration = Duration::from_secs(20);
 
 fn f1_partition() {
     let lab = Lab::running("partition", 3, 1);
@@ -52,12 +57,30 @@ fn comes_back_half() {
 fn f4_halves() {
     let lab = Lab::running("halves", 4, 1);
     lab.agree(&[0, 1, 2, 3], true);
+    let before = Views::of(&lab);
     lab.plan().partition(&[0, 1]);
     in_time("one half agrees", lab.agree(&[0, 1], false).0);
     // The other one did meanwhile.
     in_time("the other half", lab.agree(&[2, 3], false).0);
+    before.and(&lab, 1);
     lab.plan().mend();
     in_time("four agree", lab.agree(&[0, 1, 2, 3], true).0);
+    before.and(&lab, 2);
+}
+
+/// How many views each node had had.
+struct Views(Vec<usize>);
+
+impl Views {
+    fn of(lab: &Lab) -> Views {
+        Views((0..lab.nodes.len()).map(|place| lab.views(place)).collect())
+    }
+
+    /// Each of them had so many more since then: one for each change of the network.
+    fn and(&self, lab: &Lab, more: usize) {
+        let had = Views::of(lab).0.iter().zip(&self.0).map(|(now, then)| now - then).collect::<Vec<_>>();
+        assert!(had.iter().all(|had| *had == more), "{had:?}, and not {more}\n{}", lab.logs());
+    }
 }
 
 fn f5_one_way() {
@@ -94,19 +117,22 @@ fn f6_triangle() {
     assert!(out.quorum.why.contains("does not hear n1"), "{}", out.quorum.why);
 }
 
-/// Half a second up, half a second down, twenty times: nobody is silent for a window.
+/// Half a second down and half a second up, for ever: nobody is silent for a window, no view follows, and nothing is kept of it.
 fn f7_flapping() {
     let lab = Lab::running("flapping", 3, 1);
     let (_, view) = lab.agree(&[0, 1, 2], true);
     let before = lab.views(1);
-    for _ in 0..20 {
+    let (mut memory, begin) = (Memory::default(), Instant::now());
+    while begin.elapsed() < lasts(FLAPS) {
         lab.plan().cut_both(0, 1, true);
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(FLAP);
         lab.plan().cut_both(0, 1, false);
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(FLAP);
+        memory.look(&lab, begin.elapsed());
     }
     assert_eq!(lab.agree(&[0, 1, 2], true).1, view, "{}", shown(&lab.seen()));
     assert_eq!(lab.views(1), before, "{}", lab.logs());
+    memory.is_flat();
 }
 
 fn f13_one_link() {
@@ -140,9 +166,12 @@ fn sixteen() {
     let lab = Lab::running("sixteen", 16, 1);
     let (took, _) = lab.agree(&all, true);
     println!("       joined after {:.2} s", took.as_secs_f64());
+    let before = Views::of(&lab);
     lab.plan().partition(&[0, 1, 2, 3, 4]);
     in_time("eleven agree", lab.agree(&all[5..], true).0);
     lab.agree(&all[..5], false);
+    before.and(&lab, 1);
     lab.plan().mend();
     in_time("sixteen agree", lab.agree(&all, true).0);
+    before.and(&lab, 2);
 }

@@ -12,6 +12,7 @@ mod fabric;
 mod five;
 mod lab;
 mod letters;
+mod memory;
 mod mixed;
 mod order;
 #[path = "../cli/schema.rs"]

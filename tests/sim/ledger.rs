@@ -6,20 +6,11 @@ use std::io::Write;
 use evms::base::mistake::Rules;
 use evms::base::time::WallTime;
 
-use crate::{Run, Sums};
+use crate::{Game, Sums};
 
 /// Seeds of a line, and of all.
 const CHUNK: u64 = 5000;
 const ALL: u64 = 200_000;
-
-/// A world's long run.
-pub struct Long<'a, M> {
-    /// Where its lines stand.
-    pub file: &'a str,
-    pub run: Run<M>,
-    /// What of it is counted.
-    pub what: &'static str,
-}
 
 /// The seed behind the last line: `date commit from count …`.
 fn next(ledger: &str) -> u64 {
@@ -51,10 +42,10 @@ fn line_of(from: u64, what: &str, sums: &Sums) -> String {
 }
 
 /// Runs chunk after chunk until all is done, a law is broken, or so many minutes are over (`EVMS_SIM_MINUTES`).
-pub fn run<M: Copy + Sync>(long: &Long<'_, M>) -> bool {
+pub fn run<M: Copy + Sync>(path: &str, game: Game<M>) -> bool {
     let minutes = std::env::var("EVMS_SIM_MINUTES").ok().and_then(|word| word.parse::<u64>().ok());
     let begin = std::time::Instant::now();
-    let ledger = std::fs::read_to_string(long.file).unwrap_or_default();
+    let ledger = std::fs::read_to_string(path).unwrap_or_default();
     if let Some(line) = ledger.lines().find(|line| has_findings(line)) {
         println!(
             "a law is broken in this chunk, and nothing goes on before that is mended and the ledger begun anew: {line}"
@@ -67,10 +58,10 @@ pub fn run<M: Copy + Sync>(long: &Long<'_, M>) -> bool {
             println!("broken off before seed {from}: the next run goes on there");
             return true;
         }
-        let sums = crate::clean_run(long.run, long.what, CHUNK, from, Rules::ALL);
+        let sums = crate::clean_run(game, CHUNK, from, Rules::ALL);
         let mut file =
-            std::fs::OpenOptions::new().create(true).append(true).open(long.file).expect("the ledger opens");
-        writeln!(file, "{}", line_of(from, long.what, &sums)).expect("the ledger is written");
+            std::fs::OpenOptions::new().create(true).append(true).open(path).expect("the ledger opens");
+        writeln!(file, "{}", line_of(from, game.what, &sums)).expect("the ledger is written");
         if sums.findings > 0 {
             return false;
         }

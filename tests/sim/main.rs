@@ -52,8 +52,24 @@ use world::World;
 /// One run of a seed, and of how many nodes it was.
 pub type Run<M = Mistake> = fn(u64, base::Rules<M>) -> Result<(usize, Sum), Broken>;
 
-/// A world: the option that asks for it alone, its run, what of it is counted, and its mistakes.
-type Told = (&'static str, Run, &'static str, &'static [(Mistake, &'static str)]);
+/// How a world is played.
+#[derive(Clone, Copy)]
+pub struct Game<M = Mistake> {
+    pub run: Run<M>,
+    /// The same with what happened, the last of it.
+    pub replay: fn(u64, base::Rules<M>) -> bool,
+    /// What of it is counted.
+    pub what: &'static str,
+}
+
+const CLUSTERS: Game = Game { run, replay, what: "views" };
+const COPIES: Game = Game { run: run_copies, ..CLUSTERS };
+const LETTERS: Game = Game { run: letters::run, replay: letters::replay, what: "messages" };
+const DATAGRAMS: Game = Game { run: datagrams::run, replay: datagrams::replay, what: "datagrams" };
+const GATES: Game<gates::Mistake> = Game { run: gates::run, replay: gates::replay, what: "writes" };
+
+/// A world: the option that asks for it alone, how it is played, and its mistakes.
+type Told = (&'static str, Game, &'static [(Mistake, &'static str)]);
 
 const SEEDS: u64 = 2000;
 const THREADS: usize = 2;
@@ -138,7 +154,8 @@ pub struct Sums {
     of_five: Sum,
 }
 
-fn clean_run<M: Copy + Sync>(run: Run<M>, what: &str, seeds: u64, from: u64, rules: base::Rules<M>) -> Sums {
+fn clean_run<M: Copy + Sync>(game: Game<M>, seeds: u64, from: u64, rules: base::Rules<M>) -> Sums {
+    let Game { run, replay, what } = game;
     let next = AtomicU64::new(from);
     let (all, of_five) = (Mutex::new(Sum::default()), Mutex::new(Sum::default()));
     let findings = Mutex::new(Vec::new());
@@ -164,6 +181,10 @@ fn clean_run<M: Copy + Sync>(run: Run<M>, what: &str, seeds: u64, from: u64, rul
         }
     });
     let findings = findings.into_inner().unwrap();
+    // How it came to the first one.
+    if let Some((seed, _)) = findings.first() {
+        replay(*seed, rules);
+    }
     for (seed, broken) in findings.iter().take(10) {
         println!("BROKEN --seed {seed}: {}: {}", broken.law, broken.words);
     }
@@ -194,8 +215,7 @@ fn number_behind(words: &[String], option: &str) -> Option<u64> {
 /// One world: its seeds, then its mistakes.
 fn world<M: catch::Named>(
     words: &[String],
-    run: Run<M>,
-    what: &str,
+    game: Game<M>,
     table: &[(M, &str)],
     fits: fn(M, u64) -> bool,
 ) -> bool {
@@ -208,9 +228,9 @@ fn world<M: catch::Named>(
         },
     };
     let seeds = words.first().and_then(|word| word.parse().ok()).unwrap_or(SEEDS);
-    let clean = clean_run(run, what, seeds, number_behind(words, "--from").unwrap_or(1), rules).findings == 0;
+    let clean = clean_run(game, seeds, number_behind(words, "--from").unwrap_or(1), rules).findings == 0;
     let caught =
-        mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, run, fits);
+        mistake.is_some() || words.iter().any(|word| word == "--clean") || catch::all(table, game.run, fits);
     clean && caught
 }
 
@@ -242,12 +262,8 @@ fn told(words: &[String], begins: &str) -> bool {
 fn ledger(of_gates: bool) -> bool {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sim/");
     match of_gates {
-        true => ledger::run(&ledger::Long {
-            file: &[folder, "LEDGER_GATES.txt"].concat(),
-            run: gates::run,
-            what: "writes",
-        }),
-        false => ledger::run(&ledger::Long { file: &[folder, "LEDGER.txt"].concat(), run, what: "views" }),
+        true => ledger::run(&[folder, "LEDGER_GATES.txt"].concat(), GATES),
+        false => ledger::run(&[folder, "LEDGER.txt"].concat(), CLUSTERS),
     }
 }
 
@@ -300,22 +316,21 @@ fn main() {
     let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
     let is_in = |table| name.is_some_and(|name| catch::named(table, name).is_some());
     let of_clusters = if is_in(catch::SELDOM) { catch::SELDOM } else { catch::TABLE };
-    let clusters: Run = if says("--copies") { run_copies } else { run };
+    let clusters = if says("--copies") { COPIES } else { CLUSTERS };
     let worlds: [Told; 3] = [
-        ("--clusters", clusters, "views", of_clusters),
-        ("--letters", letters::run, "messages", letters::TABLE),
-        ("--datagrams", datagrams::run, "datagrams", datagrams::TABLE),
+        ("--clusters", clusters, of_clusters),
+        ("--letters", LETTERS, letters::TABLE),
+        ("--datagrams", DATAGRAMS, datagrams::TABLE),
     ];
     let one = worlds.iter().find(|(option, ..)| says(option)).map(|(option, ..)| *option);
     let one = one.or(says("--gates").then_some("--gates"));
     let wanted = |option: &str| one.is_none_or(|one| one == option);
     // All that are wanted run, whatever became of the one before.
     let broken = worlds.iter().filter(|(option, ..)| wanted(option));
-    let failed =
-        broken.filter(|(_, run, what, table)| !world(&words, *run, what, table, catch::fits)).count();
+    let failed = broken.filter(|(_, game, table)| !world(&words, *game, table, catch::fits)).count();
     let seldom = name.is_some_and(|name| catch::named(gates::SELDOM, name).is_some());
     let of_gates = if seldom { gates::SELDOM } else { gates::TABLE };
     let as_told = one.is_some() || name.is_some() || told(&[], "");
-    let well = !wanted("--gates") || world(&words, gates::run, "writes", of_gates, gates::fits);
+    let well = !wanted("--gates") || world(&words, GATES, of_gates, gates::fits);
     std::process::exit(i32::from(failed > 0 || !well || !as_told));
 }
