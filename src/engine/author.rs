@@ -125,6 +125,10 @@ impl Planner {
 impl Author for Planner {
     type Refusal = Why;
 
+    fn rests_on_absence(&self) -> bool {
+        matches!(self.act, Act::Takeover(evidence) | Act::Expel(evidence) if evidence.rests_on_absence())
+    }
+
     fn open(&mut self, found: Option<&Chosen>, next: Order) -> Result<(Mandate, Model), Why> {
         if let Some(chosen) = found {
             let mandate =

@@ -40,6 +40,11 @@ pub trait Author {
     /// Why it would not.
     type Refusal: Clone;
 
+    /// Does it rest on what was so when it was asked for, and may not be any more? Then that is proven anew behind the promise.
+    fn rests_on_absence(&self) -> bool {
+        false
+    }
+
     /// May this be opened, and as what? `None` was found where a container is to be founded. `next` is the order that it gets.
     fn open(&mut self, found: Option<&Chosen>, next: Order) -> Result<(Mandate, Model), Self::Refusal>;
 
@@ -120,6 +125,7 @@ pub struct Change<A: Author> {
     /// Only the deliberate mistake of using a number twice sets this.
     reused: bool,
     keep: bool,
+    is_proven: bool,
     freed: SmallSet<DiskNumber>,
     result: Option<Result<Done, Halted<A::Refusal>>>,
     rules: Rules,
@@ -134,6 +140,9 @@ pub enum Step {
     Pause,
     /// Let pass what a takeover waits for.
     Still,
+    /// Let the lease be proven anew: that this node was quorate when it had promised. What it goes by is that others are absent, and its
+    /// clock does not tell that where the machine stood still (T6). Who comes back later finds the promise, or outbids it.
+    Proof,
     /// It is over.
     Over,
 }
@@ -176,6 +185,7 @@ impl<A: Author> Change<A> {
             asked: false,
             reused: false,
             keep,
+            is_proven: false,
             freed: SmallSet::new(),
             result: None,
             rules,
@@ -191,6 +201,10 @@ impl<A: Author> Change<A> {
                     Need::Io(asks) => asks,
                     Need::Pause => return Step::Pause,
                     Need::Still => return Step::Still,
+                    Need::Decision(_) if self.author.rests_on_absence() && !self.is_proven => {
+                        self.is_proven = true;
+                        return Step::Proof;
+                    }
                     Need::Decision(chosen) => {
                         self.decide(chosen);
                         continue;

@@ -3,36 +3,34 @@
 //!
 //! ```text
 //! offset bytes what
-//!      0     8 magic "EVMSLEA1"
+//!      0     8 magic "EVMSLEA2"
 //!      8     8 the lease's end, in milliseconds of boot time; 0 is none; written and read as one
 //!     16     8 the term: another number for every lease that does not go on from the one before, likewise
-//!     24    16 the boot
+//!     24     8 the newest moment of which it is proven that this node was quorate then, in milliseconds of boot time, likewise
+//!     32    16 the boot
 //! ```
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use nix::fcntl::posix_fallocate;
 
 use crate::base::time::BootTime;
-use crate::engine::guard::keeping;
+use crate::engine::guard::keeping::{self, Words};
 use crate::host::identity::BootId;
 use crate::host::run_dir::RUN;
 use crate::host::sys;
 
-const MAGIC: &[u8; 8] = b"EVMSLEA1";
+const MAGIC: &[u8; 8] = b"EVMSLEA2";
 /// Bytes of the file.
 const PAGE_BYTES: i64 = 4096;
 /// Where the words are.
 const WORDS_AT: usize = 8;
-const BOOT_AT: usize = 24;
-const HEAD_BYTES: usize = 40;
-
-/// The lease's end, and its term.
-pub type Words = [AtomicU64; 2];
+const BOOT_AT: usize = 32;
+const HEAD_BYTES: usize = 48;
 
 fn path() -> PathBuf {
     Path::new(RUN).join("lease")
@@ -55,7 +53,7 @@ impl LeasePage {
         // Who goes on in this boot goes on with the lease too, if it comes in time: then no gate has to close (safety 1.7).
         if !is_of(&head, boot) {
             // Who has it mapped sees the same memory: it is never another file.
-            keeping::tell(page.0, None, BootTime::default());
+            keeping::tell(page.0, None, BootTime::default(), BootTime::default());
             file.seek(io::SeekFrom::Start(0))?;
             file.write_all(MAGIC)?;
             file.seek(io::SeekFrom::Start(BOOT_AT as u64))?;
@@ -71,7 +69,7 @@ impl LeasePage {
 
     /// Which lease it is.
     pub fn term(&self) -> u64 {
-        let [_, term] = self.0;
+        let [_, term, _] = self.0;
         term.load(Ordering::Acquire)
     }
 }

@@ -269,6 +269,7 @@ pub fn drive<A: Author>(change: &mut Change<A>, hands: &mut Hands<'_>) {
             }
             Step::Pause => hands.pause(),
             Step::Still => hands.watch(),
+            Step::Proof => hands.await_proof(),
             Step::Over => return,
         }
     }

@@ -162,6 +162,7 @@ impl Context {
         hands.progress = self.options.progress;
         if let Some(Company::Of(cluster)) = self.company.get() {
             hands.still_ms = cluster.take_ms;
+            hands.lease = Some(cluster.warrant.lease);
         }
         hands.tell = self.options.tell;
         hands

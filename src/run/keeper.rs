@@ -11,12 +11,12 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crate::base::failure::{Failure, Kind};
-use crate::engine::guard::keeping::Reign;
+use crate::engine::guard::keeping::{Reign, Words};
 use crate::host::gate_hand::{GateHand, Unmoved};
 use crate::host::gate_page::{self, GatePage, Slot, Standing};
 use crate::host::identity::{self, IdentityFiles};
 use crate::host::keeper_process::{self, KeeperLock};
-use crate::host::lease_page::{self, Words};
+use crate::host::lease_page;
 use crate::host::watchdog::Watchdog;
 use crate::host::{clock, sys};
 

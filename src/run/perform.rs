@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::base::sorted::sort;
 use crate::base::units::{BLOCK_BYTES, Bytes, MIB, SECTOR_BYTES};
 use crate::cluster::timing::Timing;
-use crate::engine::guard::{NoPermit, Permit};
+use crate::engine::guard::{Lease, NoPermit, Permit};
 use crate::host::clock;
 use crate::host::disk::{Medium, OpenDisk};
 use crate::host::disk_error::DiskError;
@@ -17,6 +17,9 @@ use crate::volume::commit::io::{Answer, Ask, Op, Purpose};
 
 /// How long a first claim of a node block is left to show a rival (two disk beats, safety 2.8 and 6).
 pub const CLAIM_WAIT_MS: u64 = 2000;
+
+/// Between two looks whether the lease is proven anew, which is so a beat later and what an answer takes.
+const PROOF_LOOK: Duration = Duration::from_millis(10);
 
 /// One write of a dry run or of a report: what is written where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +58,8 @@ pub struct Hands<'a> {
     pub tried: bool,
     /// Milliseconds for which another machine's block is watched that has this node's number (T_take).
     pub still_ms: u64,
+    /// By which this node acts for its cluster.
+    pub lease: Option<Lease>,
     /// Told what is waited for.
     pub tell: Option<fn(&str)>,
     /// Told how many bytes were written so far, each MiB once.
@@ -74,6 +79,7 @@ impl<'a> Hands<'a> {
             denied: None,
             tried: false,
             still_ms: Timing::default().take_ms(),
+            lease: None,
             tell: None,
             progress: None,
             told_mib: 0,
@@ -211,6 +217,16 @@ impl<'a> Hands<'a> {
             ));
         }
         self.let_pass(self.still_ms);
+    }
+
+    /// Until it is proven that this node was quorate by its lease when all was done that was done so far, or that is over: then no write
+    /// follows.
+    pub fn await_proof(&self) {
+        let Some(lease) = self.lease.filter(|_| self.waits()) else { return };
+        let done = clock::boot_now();
+        while lease.proven() <= done && clock::boot_now() < lease.end() {
+            std::thread::sleep(PROOF_LOOK);
+        }
     }
 
     fn waits(&self) -> bool {

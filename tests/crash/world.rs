@@ -230,7 +230,7 @@ pub enum Schedule {
 pub fn poll(step: Step) -> Option<Vec<Ask>> {
     match step {
         Step::Io(asks, _) => Some(asks),
-        Step::Pause | Step::Still => Some(Vec::new()),
+        Step::Pause | Step::Still | Step::Proof => Some(Vec::new()),
         Step::Over => None,
     }
 }

@@ -49,8 +49,7 @@ fn lit(stage: Stage, nodes: u16, disks: u8) -> Result<World, Broken> {
 
 /// Who does I/O by his lease.
 fn quorate(world: &World) -> Vec<usize> {
-    let is =
-        |place: &usize| world.machines[*place].claims(world.now_us, &world.configuration.timing).is_some();
+    let is = |place: &usize| world.machines[*place].claims(world.now_us).is_some();
     (0..world.configuration.nodes.len()).filter(is).collect()
 }
 

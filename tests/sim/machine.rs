@@ -9,7 +9,6 @@ use evms::base::time::BootTime;
 use evms::cluster::beat::Beat;
 use evms::cluster::membership::{Membership, Memory};
 use evms::cluster::stillness::Stillness;
-use evms::cluster::timing::Timing;
 use evms::cluster::view::ViewNumber;
 
 use crate::clock::Clock;
@@ -33,8 +32,8 @@ pub struct Page {
     pub view: ViewNumber,
     /// By its own clock.
     pub until: BootTime,
-    /// Of a tie, until when the arbiter holds it.
-    pub tie: Option<BootTime>,
+    /// Of when it is proven that this was so, by its own clock.
+    pub proven: BootTime,
 }
 
 pub struct Machine {
@@ -125,12 +124,11 @@ impl Machine {
         Incarnation(bytes)
     }
 
-    /// The view by which it does I/O right now.
-    pub fn claims(&self, real_us: u64, timing: &Timing) -> Option<ViewNumber> {
+    /// The view by which it does I/O right now. Of one that stood still with its clock only what is proven since then counts: by that it
+    /// may take what others had.
+    pub fn claims(&self, real_us: u64) -> Option<ViewNumber> {
         let page = self.page?;
-        let fresh = |until: BootTime, ms: u64| self.thawed.ms == 0 || until > self.thawed.plus_ms(ms);
-        let fresh = fresh(page.until, timing.lease_ms)
-            && page.tie.is_none_or(|until| fresh(until, timing.disk_lease_ms));
+        let fresh = self.thawed.ms == 0 || page.proven > self.thawed;
         let runs = self.power == Power::On && !self.asleep && fresh;
         (runs && self.now(real_us) < page.until).then_some(page.view)
     }

@@ -341,7 +341,7 @@ impl World {
         daemon.tick(now);
         let beat = daemon.beat(now);
         // The page and the memory are written before anything is sent.
-        machine.page = daemon.quorate(now).map(|(view, until)| Page { view, until, tie: daemon.tied() });
+        machine.page = daemon.quorate(now).map(|(view, until)| Page { view, until, proven: daemon.proven() });
         let commands = std::iter::from_fn(|| daemon.command()).collect::<Vec<_>>();
         if beat.is_some() || !commands.is_empty() || daemon.has_changed() {
             machine.memory = Some((machine.boot, daemon.memory()));
@@ -478,7 +478,7 @@ impl World {
                 return Ok(false);
             }
         }
-        one_quorum::check(&self.machines, self.now_us, &self.configuration.timing)?;
+        one_quorum::check(&self.machines, self.now_us)?;
         Ok(true)
     }
 

@@ -139,6 +139,16 @@ impl Membership {
         holds.then(|| (self.promised(), until))
     }
 
+    /// The newest moment of which it is known by now that this node was quorate by its view: a majority answered what was said then, or
+    /// later, and where it is a tie the arbiter did too. Unlike the end of the lease, this does not rest on a clock that goes on: what
+    /// was said then was said before it was answered, however long this machine stood still in between (T6).
+    pub fn proven(&self) -> BootTime {
+        let timing = &self.configuration.timing;
+        let echoed = self.lease_until.ms.saturating_sub(timing.lease_ms);
+        let tied = self.tie_until.ms.saturating_sub(timing.disk_lease_ms);
+        BootTime { ms: if self.tie { echoed.min(tied) } else { echoed } }
+    }
+
     /// This view made quorate: what follows from that for later ties.
     fn note_quorate(&mut self) {
         let Some((view, _)) = &self.view else { return };

@@ -127,6 +127,15 @@ impl Evidence {
         }
     }
 
+    /// Does it hold only as long as the victim is absent? A life that is off is so for ever; who has no gates gets none without a word of
+    /// the container's; and what somebody swears is his affair.
+    pub fn rests_on_absence(self) -> bool {
+        match self.ground {
+            Ground::Watchdog { .. } | Ground::Shut { .. } => true,
+            Ground::Word | Ground::NoGates | Ground::Off { .. } => false,
+        }
+    }
+
     /// What it rests on, as the end of a sentence.
     pub fn in_words(self) -> String {
         match self.ground {
@@ -257,7 +266,7 @@ mod tests {
         assert_eq!(judged(&container, 1000), Prospect::At(BootTime { ms: 13_245 }));
         assert_eq!(judged(&container, 13_244), Prospect::At(BootTime { ms: 13_245 }));
         let Prospect::Now(evidence) = judged(&container, 13_245) else { panic!() };
-        assert!(evidence.covers(&container));
+        assert!(evidence.covers(&container) && evidence.rests_on_absence());
         // Admitted anew meanwhile: in another life, or with a watchdog that bites later, or with none.
         assert!(!evidence.covers(&held(5000, 8)));
         assert!(!evidence.covers(&held(6000, 7)));
@@ -269,7 +278,7 @@ mod tests {
         let container = held(0, 7);
         assert_eq!(judged(&container, u64::MAX), Prospect::ByWordAlone);
         let evidence = word(VICTIM, "n1", "n1 is off").unwrap();
-        assert!(evidence.covers(&container));
+        assert!(evidence.covers(&container) && !evidence.rests_on_absence());
     }
 
     fn receipt(life: u8, off_done: Option<u64>, status: Power) -> Receipt {
@@ -296,6 +305,7 @@ mod tests {
         assert_eq!(cut(&proven, 7542), Prospect::At(BootTime { ms: 7543 }));
         let Prospect::Now(evidence) = cut(&proven, 7543) else { panic!() };
         assert_eq!(evidence.victim(), VICTIM);
+        assert!(!evidence.rests_on_absence(), "that life is over, whoever is back");
         assert!(evidence.in_words().contains("fence_ipmilan, whose status read off"));
         for watchdog_ms in [0, 5000, u32::MAX] {
             assert!(evidence.covers(&held(watchdog_ms, 7)), "whatever watches a machine that is off");
@@ -348,6 +358,7 @@ mod tests {
         let evidence = shut(&question, &answer, ABSENT).unwrap();
         assert!(evidence.covers(&held(0, 7)), "whether it has a watchdog or not");
         assert!(!evidence.covers(&held(5000, 8)), "another life of it");
+        assert!(evidence.rests_on_absence(), "it opens them when it is back");
         let early = Question { asked: BootTime { ms: ABSENT.since.ms - 1 }, ..question };
         assert_eq!(shut(&early, &answer, ABSENT), None);
         let other = Absence { node: NodeUuid([4; 16]), ..ABSENT };

@@ -9,10 +9,14 @@ use crate::base::time::BootTime;
 use crate::cluster::view::ViewNumber;
 use crate::format::model::{ContainerKind, Model};
 
-/// This node may act until then, seen `now`; `None` from now on not any more. Written into the words that [`Reign::of`] reads. A
-/// lease that had ended is not that one again: others may have been quorate in between.
-pub fn tell(words: &[AtomicU64; 2], until: Option<BootTime>, now: BootTime) {
-    let [end, term] = words;
+/// What evmsd tells of its lease: the end, in milliseconds of boot time, 0 being none; the term; and the newest moment of which it is
+/// proven that this node was quorate then, likewise in milliseconds.
+pub type Words = [AtomicU64; 3];
+
+/// This node may act until then, seen `now`, and could at `proven`; `None` from now on not any more. Written into the words that
+/// [`Reign::of`] reads. A lease that had ended is not that one again: others may have been quorate in between.
+pub fn tell(words: &Words, until: Option<BootTime>, proven: BootTime, now: BootTime) {
+    let [end, term, proof] = words;
     let ends = || {
         end.store(0, Ordering::Release);
         // What was begun under it does not go on under the next one.
@@ -22,6 +26,8 @@ pub fn tell(words: &[AtomicU64; 2], until: Option<BootTime>, now: BootTime) {
     if now.ms >= end.load(Ordering::Acquire) {
         ends();
     }
+    // Behind the term: who reads what proves a lease reads that lease's term too.
+    proof.store(proven.ms, Ordering::Release);
     end.store(until.ms, Ordering::Release);
 }
 
@@ -35,15 +41,21 @@ impl Leased {
         Leased(Some(view))
     }
 
-    /// Tells by which view this node is quorate, and until when. Nobody's leave outlasts the view in which it was given: evidence
+    /// Tells by which view this node is quorate, and until when; and when that is proven to have been so. Nobody's leave outlasts the view in which it was given: evidence
     /// against who is in the next one is void (safety 5.4).
-    pub fn tell(&mut self, words: &[AtomicU64; 2], quorate: Option<(ViewNumber, BootTime)>, now: BootTime) {
+    pub fn tell(
+        &mut self,
+        words: &Words,
+        quorate: Option<(ViewNumber, BootTime)>,
+        proven: BootTime,
+        now: BootTime,
+    ) {
         let number = quorate.map(|(number, _)| number);
         if self.0.is_some() && number != self.0 {
-            tell(words, None, now);
+            tell(words, None, proven, now);
         }
         self.0 = number.or(self.0);
-        tell(words, quorate.map(|(_, until)| until), now);
+        tell(words, quorate.map(|(_, until)| until), proven, now);
     }
 
     /// Is it by this view?
@@ -69,8 +81,8 @@ pub struct Reign {
 
 impl Reign {
     /// As the words say it that evmsd keeps for this machine: the lease's end, in milliseconds of boot time, and its term.
-    pub fn of(words: &[AtomicU64; 2]) -> Reign {
-        let [end, term] = words;
+    pub fn of(words: &Words) -> Reign {
+        let [end, term, _] = words;
         let before = term.load(Ordering::Acquire);
         let ms = end.load(Ordering::Acquire);
         // An end belongs to the term only if that was the same around it.
@@ -153,6 +165,25 @@ mod tests {
 
     fn at(ms: u64) -> BootTime {
         BootTime { ms }
+    }
+
+    /// What proves a lease is told with it, and of a lease that ended nothing is left that proves the next one.
+    #[test]
+    fn a_lease_is_told_with_what_proves_it() {
+        let words = Words::default();
+        let view = |counter| ViewNumber { counter, ..ViewNumber::default() };
+        let mut leased = Leased::default();
+        leased.tell(&words, Some((view(1), at(1000))), at(300), at(400));
+        let all = |words: &Words| words.each_ref().map(|word| word.load(Ordering::Acquire));
+        let [end, term, proven] = all(&words);
+        assert_eq!((end, proven), (1000, 300));
+        leased.tell(&words, Some((view(1), at(1200))), at(500), at(600));
+        assert_eq!(all(&words), [1200, term, 500], "it goes on");
+        leased.tell(&words, Some((view(2), at(1400))), at(700), at(800));
+        let [end, next, proven] = all(&words);
+        assert!(next > term && (end, proven) == (1400, 700), "another view");
+        leased.tell(&words, None, at(700), at(900));
+        assert_eq!(all(&words)[0], 0);
     }
 
     /// Safety 4.1 and 4.5, row by row.

@@ -35,7 +35,7 @@ fn a_permit_covers_its_part_of_a_change_and_nothing_else() {
 /// once, whatever was granted under it.
 #[test]
 fn a_permit_ends_with_the_lease_that_it_was_given_under() {
-    let words: &[AtomicU64; 2] = Box::leak(Box::new([AtomicU64::new(100), AtomicU64::new(7)]));
+    let words: &keeping::Words = Box::leak(Box::new([100, 7, 90].map(AtomicU64::new)));
     let warrant = Warrant {
         cluster: ClusterId([3; 16]),
         node: NodeId(1),
@@ -52,6 +52,7 @@ fn a_permit_ends_with_the_lease_that_it_was_given_under() {
     }
     words[0].store(250, Ordering::Release);
     assert_eq!(at(249), Ok(()), "it was extended");
+    assert_eq!(warrant.lease.proven(), BootTime { ms: 90 });
     words[0].store(0, Ordering::Release);
     let (end, now) = (BootTime { ms: 0 }, BootTime { ms: 0 });
     assert_eq!(at(0), Err(NoPermit::Expired { end, now }));
@@ -59,8 +60,65 @@ fn a_permit_ends_with_the_lease_that_it_was_given_under() {
     words[1].store(8, Ordering::Release);
     words[0].store(900, Ordering::Release);
     assert!(at(300).is_err());
+    assert_eq!(
+        warrant.lease.proven(),
+        BootTime { ms: 0 },
+        "what proves another lease proves nothing of this one"
+    );
     let again = Warrant { lease: Lease::of(words), ..warrant };
     assert_eq!(may_found(ContainerId([9; 16]), Some(again)).opening().allows(Purpose::Slot, now), Ok(()));
+}
+
+/// T6: which of them a machine that stood still with its clock could go by though it is not so any more.
+#[test]
+fn what_rests_on_an_absence_is_proven_behind_the_promise() {
+    use crate::engine::author::Planner;
+    use crate::engine::change::Author as _;
+    use crate::engine::guard::evidence;
+
+    let mut model = container(&[10]);
+    let victim = NodeUuid([2; 16]);
+    let absence = Absence { node: victim, since: BootTime { ms: 0 } };
+    let judge = |model: &Model| match absence.against(
+        &model.container,
+        &Timing::default(),
+        BootTime { ms: 60_000 },
+    ) {
+        Prospect::Now(evidence) => evidence,
+        other => panic!("{other:?}"),
+    };
+    let no_gates = judge(&model);
+    let (incarnation, confirmed) = (Incarnation([1; 16]), Generation(1));
+    model.container.holders =
+        vec![Holder { node: victim, incarnation, confirmed, expelled: false, watchdog_ms: 5000 }];
+    let by_time = judge(&model);
+    let word = evidence::word(victim, "n2", "n2 is off").unwrap();
+    let who = asker(1, 1);
+    let rests = |act| {
+        let planner = Planner {
+            principal: principal(&who.machine, None),
+            asker: who.clone(),
+            place: Place::Devices,
+            act,
+            request: None,
+            joiners: Vec::new(),
+            first: None,
+            dice: crate::base::dice::Dice::from_number(1),
+            words: None,
+            already: None,
+        };
+        planner.rests_on_absence()
+    };
+    for (act, it_does) in [
+        (Act::Takeover(by_time), true),
+        (Act::Expel(by_time), true),
+        (Act::Takeover(no_gates), false),
+        (Act::Takeover(word), false),
+        (Act::Regain, false),
+        (Act::Change, false),
+    ] {
+        assert_eq!(rests(act), it_does, "{act:?}");
+    }
 }
 
 /// Safety 3.1 and 3.2, row by row: whose container, where, what for.
@@ -115,7 +173,7 @@ fn a_mandate_is_given_to_whom_the_model_names() {
 }
 
 fn principal(machine: &Machine, cluster: Option<ClusterId>) -> Principal {
-    let words: &[AtomicU64; 2] = Box::leak(Box::new([AtomicU64::new(100), AtomicU64::new(7)]));
+    let words: &keeping::Words = Box::leak(Box::new([100, 7, 90].map(AtomicU64::new)));
     let warrant = cluster.map(|cluster| Warrant {
         cluster,
         node: NodeId(2),

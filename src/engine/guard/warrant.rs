@@ -1,10 +1,11 @@
 //! For whom a process acts: its machine, and, where evmsd of a cluster runs, that cluster for as long as the node is quorate.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use crate::base::epoch::Generation;
 use crate::base::id::{ClusterId, Incarnation, NodeId};
 use crate::base::time::BootTime;
+use crate::engine::guard::keeping::Words;
 use crate::engine::guard::{Act, comes_over};
 use crate::format::model::Container;
 use crate::volume::request::Machine;
@@ -13,13 +14,13 @@ use crate::volume::request::Machine;
 /// a change is carried out, and may be gone within it (safety 1.3, 2.5). What follows on one that ended is another one.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
-    words: &'static [AtomicU64; 2],
+    words: &'static Words,
     term: u64,
 }
 
 impl Lease {
-    /// The words in which evmsd keeps its end, in milliseconds of boot time, 0 being none; and its term.
-    pub fn of(words: &'static [AtomicU64; 2]) -> Lease {
+    /// As evmsd keeps it in these words.
+    pub fn of(words: &'static Words) -> Lease {
         Lease { words, term: words[1].load(Ordering::Acquire) }
     }
 
@@ -30,9 +31,21 @@ impl Lease {
 
     /// When it ends, as of now.
     pub fn end(self) -> BootTime {
-        let [end, term] = self.words;
-        let ms = end.load(Ordering::Acquire);
-        // Behind it: who reads the end of another lease reads that lease's term too.
+        let [end, ..] = self.words;
+        self.of_this_term(end.load(Ordering::Acquire))
+    }
+
+    /// The newest moment of which it is proven by now that this node was quorate by it. Where that is later than something that was done,
+    /// whoever is absent was so when it had been done; the end of the lease does not tell that where this machine stood still with its
+    /// clock (T6).
+    pub fn proven(self) -> BootTime {
+        let [.., proven] = self.words;
+        self.of_this_term(proven.load(Ordering::Acquire))
+    }
+
+    /// Asked behind the reading: who read what belongs to another lease reads that lease's term too.
+    fn of_this_term(self, ms: u64) -> BootTime {
+        let [_, term, _] = self.words;
         let goes_on = term.load(Ordering::Acquire) == self.term;
         BootTime { ms: if goes_on { ms } else { 0 } }
     }

@@ -186,7 +186,8 @@ impl Heart {
     fn tell_lease(&mut self, now: BootTime) {
         let words = self.page.words();
         let before = Reign::of(words);
-        self.leased.tell(words, self.detector.membership().quorate(now), now);
+        let membership = self.detector.membership();
+        self.leased.tell(words, membership.quorate(now), membership.proven(), now);
         // The keeper waits for the end of a lease by itself, but not for one that is taken back before.
         if before.lasts(now) && !Reign::of(words).covers(before.term, now) {
             self.gates.ring();

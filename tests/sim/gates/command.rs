@@ -113,6 +113,7 @@ impl World {
             Do::May(c, act) => self.may(number, place, c, act),
             Do::Run(c, act, request) => self.runs(number, c, act, request),
             Do::Drive => self.drives(number, place)?,
+            Do::Proof(done) => self.awaits_proof(number, place, done),
             Do::Raise(c) => self.raises(number, place, c),
             Do::AskOpen(c, tries) => self.asks_open(number, place, c, tries),
             Do::AwaitOpen(c, until_us) => self.is_open(number, place, c, until_us),

@@ -2,7 +2,7 @@
 //! with gates (`run::daemon::gates` and `succession`), step by step.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use evms::base::id::{NodeId, NodeUuid};
 use evms::base::time::BootTime;
@@ -10,7 +10,7 @@ use evms::cluster::beat::Beat;
 use evms::cluster::membership::{Change, Membership};
 use evms::cluster::view::ViewNumber;
 use evms::engine::guard::evidence::Absence;
-use evms::engine::guard::keeping::{self, Leased};
+use evms::engine::guard::keeping::{self, Leased, Words};
 
 use crate::gates::machine::{Engine, Standing, Used, Word};
 use crate::gates::mistake::Mistake;
@@ -108,7 +108,7 @@ impl World {
                 let known = (&mut machine.leased, &mut machine.last_ms);
                 tell_by_mistake(for_ever, machine.words, known, quorate, now);
             }
-            _ => machine.leased.tell(machine.words, quorate, now),
+            _ => machine.leased.tell(machine.words, quorate, daemon.proven(), now),
         }
         let after = machine.reign();
         let beat = daemon.beat(now);
@@ -339,15 +339,15 @@ impl World {
 /// The lease told so that its term outlives the view, or anything.
 fn tell_by_mistake(
     for_ever: bool,
-    words: &[AtomicU64; 2],
+    words: &Words,
     (leased, last_ms): (&mut Leased, &mut u64),
     quorate: Option<(ViewNumber, BootTime)>,
     now: BootTime,
 ) {
-    let [end, _] = words;
+    let [end, ..] = words;
     if let Some((number, until)) = quorate {
         if !for_ever && *last_ms <= now.ms {
-            keeping::tell(words, None, now);
+            keeping::tell(words, None, BootTime::default(), now);
         }
         (*leased, *last_ms) = (Leased::by(number), until.ms);
     }

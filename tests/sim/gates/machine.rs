@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use evms::base::epoch::Epoch;
 use evms::base::id::{Incarnation, NodeId, NodeUuid};
@@ -12,7 +11,7 @@ use evms::cluster::beat::Beat;
 use evms::cluster::membership::{Membership, Memory};
 use evms::cluster::view::{View, ViewNumber};
 use evms::engine::guard::evidence::Receipt;
-use evms::engine::guard::keeping::{Leased, Reign};
+use evms::engine::guard::keeping::{Leased, Reign, Words};
 
 use crate::clock::Clock;
 use crate::gates::beats::Beats;
@@ -233,7 +232,7 @@ pub struct Machine {
     pub told_term: u64,
     /// The end of the lease that was told last, for who makes the mistake of going by that alone.
     pub last_ms: u64,
-    pub words: &'static [AtomicU64; 2],
+    pub words: &'static Words,
     pub engine: Engine,
     pub page: Page,
     pub gates: Vec<Option<Gate>>,
@@ -290,7 +289,7 @@ impl Machine {
             leased: Leased::default(),
             told_term: 0,
             last_ms: 0,
-            words: Box::leak(Box::new([AtomicU64::new(0), AtomicU64::new(0)])),
+            words: Box::leak(Box::default()),
             engine: Engine::default(),
             page: Page::new(disks),
             gates: (0..disks).map(|_| None).collect(),

@@ -41,6 +41,7 @@ pub enum Mistake {
     TakesAnothersBlock,
     SpeaksOverAnother,
     StandsUnnoticed,
+    UnprovenBehindPromise,
 }
 
 /// The rules by which a run is made.
@@ -98,6 +99,7 @@ pub const SELDOM: &[(Mistake, &str)] = &[
         Mistake::StandsUnnoticed,
         "a machine that stood still with its clock does not look at that of its board",
     ),
+    (Mistake::UnprovenBehindPromise, "what rests on an absence is not proven anew behind the promise"),
     (Mistake::TakesAnothersBlock, "a promise is written over that of another machine of the same number"),
     (Mistake::SpeaksOverAnother, "a beat is written over one of another cluster that goes on"),
 ];
@@ -110,6 +112,7 @@ pub const CAUGHT: &[(Mistake, &str)] = &[
     (Mistake::WaitFromLastBeat, "f40_the_wait_begins_with_the_view_and_not_with_the_last_beat"),
     (Mistake::LooksBeforeAsking, "f24_a_command_that_was_stopped_believes_nothing_that_it_read"),
     (Mistake::StandsUnnoticed, "f16_f49_who_stood_still_behind_a_cut_notices_within_a_beat"),
+    (Mistake::UnprovenBehindPromise, "f16_f49_a_taker_that_stood_still_takes_nothing_from_who_is_back"),
     (Mistake::TakesAnothersBlock, "f25_a_promise_of_another_machine_is_not_written_over"),
     (Mistake::SpeaksOverAnother, "f25_a_beat_of_another_cluster_is_not_spoken_over"),
     (Mistake::AnswersUnlooked, "f33_a_gate_that_drains_is_no_answer"),

@@ -4,6 +4,7 @@
 use evms::base::dice::Dice;
 use evms::base::epoch::Generation;
 use evms::base::limits::OPENING_TRIES_MAX;
+use evms::base::time::BootTime;
 use evms::engine::author::Planner;
 use evms::engine::change::{Change, Halted, Step};
 use evms::engine::guard::{self, Act, NoPermit, Permit, Place};
@@ -22,6 +23,7 @@ use crate::gates::world::World;
 use crate::laws::Broken;
 
 const CLAIM_WAIT_US: u64 = 2_000_000;
+const PROOF_LOOK_US: u64 = 10_000;
 
 pub struct Running {
     container: usize,
@@ -152,6 +154,7 @@ impl World {
         else {
             return Ok(Next::Fail("nothing runs"));
         };
+        let unproven = self.makes(Mistake::UnprovenBehindPromise);
         for (lane, answer) in std::mem::take(&mut running.answers) {
             running.change.handle(lane, answer);
         }
@@ -163,6 +166,11 @@ impl World {
             Step::Still => {
                 self.keep(number, running);
                 Ok(Next::Again(Do::Drive, self.configuration.timing.take_ms() * 1000))
+            }
+            Step::Proof => {
+                self.keep(number, running);
+                let proof = Do::Proof(self.now_of(place));
+                Ok(Next::Again(if unproven { Do::Drive } else { proof }, 10))
             }
             Step::Io(asks, permit) => {
                 self.asks(number, place, (&asks, permit), &mut running)?;
@@ -177,6 +185,17 @@ impl World {
                 Ok(Next::Wait)
             }
             Step::Over => self.is_over(number, running),
+        }
+    }
+
+    /// `Hands::await_proof`.
+    pub fn awaits_proof(&mut self, number: u64, place: usize, done: BootTime) -> Next {
+        let Some(lease) = self.processes[&number].warrant.map(|warrant| warrant.lease) else {
+            return Next::Fail("no warrant");
+        };
+        match lease.proven() <= done && self.now_of(place) < lease.end() {
+            true => Next::Again(Do::Proof(done), PROOF_LOOK_US),
+            false => Next::Again(Do::Drive, 10),
         }
     }
 

@@ -51,6 +51,8 @@ pub enum Do {
     May(usize, Act),
     Run(usize, Act, Option<Request>),
     Drive,
+    /// Until the lease is proven behind that.
+    Proof(BootTime),
     Raise(usize),
     AskOpen(usize, u32),
     AwaitOpen(usize, u64),

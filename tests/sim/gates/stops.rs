@@ -30,12 +30,15 @@ pub struct Stillnesses {
     still: Stillness,
     /// Until then it need not have noticed; zero when it never stood.
     forgiven_us: u64,
+    /// It has no clock on its board, or one that cannot be read.
+    pub boardless: bool,
 }
 
 impl Stillnesses {
     /// What passed before its power went is forgiven as it was.
     pub fn of_the_next_boot(&self) -> Stillnesses {
-        Stillnesses { forgiven_us: self.forgiven_us, ..Stillnesses::default() }
+        let Stillnesses { forgiven_us, boardless, .. } = *self;
+        Stillnesses { forgiven_us, boardless, ..Stillnesses::default() }
     }
 }
 
@@ -139,7 +142,8 @@ impl World {
         let blind = self.makes(Mistake::StandsUnnoticed);
         let holds = [0, 1].into_iter().any(|container| self.has_gates(place, container));
         let machine = &mut self.machines[place];
-        if machine.boot != boot || !machine.runs(now_us) || machine.stuck || !holds {
+        let looks = machine.runs(now_us) && !machine.stuck && !machine.stands.boardless;
+        if machine.boot != boot || !looks || !holds {
             return;
         }
         let Some(ms) = machine.stands.still.look(now_us / 1_000_000, now) else { return };

@@ -326,7 +326,7 @@ impl World {
         machine.stands = machine.stands.of_the_next_boot();
         machine.page = Page::new(disks);
         machine.words.iter().for_each(|word| word.store(0, std::sync::atomic::Ordering::Release));
-        keeping::tell(machine.words, None, BootTime::default());
+        keeping::tell(machine.words, None, BootTime::default(), BootTime::default());
         machine.engine = Engine::default();
         machine.absent_first = vec![None; nodes];
         machine.taking = [false; 2];

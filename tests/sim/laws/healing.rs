@@ -64,7 +64,7 @@ pub fn check(
         if !view.nodes().has(machine.node) {
             continue;
         }
-        let quorate = machine.claims(now_us, &configuration.timing) == Some(view.number);
+        let quorate = machine.claims(now_us) == Some(view.number);
         if quorate != configuration.is_majority(votes, Rules::ALL) {
             return broken(format!("machine {place} in {view}: quorate is {quorate}, with {votes} votes"));
         }
@@ -94,7 +94,7 @@ fn ties(
     let halves = daemons.filter_map(|daemon| daemon.view().map(|view| (view, daemon.is_cold(view))));
     let is_half = |view: &View| configuration.votes(view.nodes()) * 2 == configuration.votes_of_all();
     let warm = halves.filter(|(view, _)| is_half(view) && is_whole(view)).any(|(_, cold)| !cold);
-    let quorate = machines.iter().filter_map(|machine| machine.claims(now_us, &configuration.timing));
+    let quorate = machines.iter().filter_map(|machine| machine.claims(now_us));
     let quorate = quorate.collect::<std::collections::BTreeSet<_>>();
     if quorate.len() != usize::from(warm) {
         return broken(format!("of two halves {quorate:?} are quorate; was any since its boot? {warm}"));
@@ -107,7 +107,7 @@ fn ties(
         };
         if view
             .has(machine.node, machine.daemon.as_ref().map(|daemon| daemon.incarnation()).unwrap_or_default())
-            && machine.claims(now_us, &configuration.timing).is_none()
+            && machine.claims(now_us).is_none()
         {
             return broken(format!("node {} is in {view} and not quorate with the others", machine.node));
         }

@@ -1,15 +1,14 @@
 //! L3 (I5): at most one view is quorate at any instant, counting leases.
 
-use evms::cluster::timing::Timing;
 use evms::cluster::view::ViewNumber;
 
 use crate::laws::Broken;
 use crate::machine::Machine;
 
-pub fn check(machines: &[Machine], now_us: u64, timing: &Timing) -> Result<(), Broken> {
+pub fn check(machines: &[Machine], now_us: u64) -> Result<(), Broken> {
     let mut first: Option<(usize, ViewNumber)> = None;
     for (place, machine) in machines.iter().enumerate() {
-        let Some(number) = machine.claims(now_us, timing) else { continue };
+        let Some(number) = machine.claims(now_us) else { continue };
         match first {
             None => first = Some((place, number)),
             Some((_, known)) if known == number => (),

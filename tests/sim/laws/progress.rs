@@ -8,7 +8,7 @@ use crate::machine::Machine;
 /// Asked when a machine's daemon has run; `spoke` when it sent a beat.
 pub fn check(machine: &Machine, now_us: u64, timing: &Timing, spoke: bool) -> Result<(), Broken> {
     let stood = machine.now(now_us).ms.saturating_sub(machine.stamped.ms);
-    let quorate = machine.claims(now_us, timing).is_some();
+    let quorate = machine.claims(now_us).is_some();
     if stood > timing.progress_ms && (spoke || quorate) {
         let words = format!(
             "the engine of node {} stands for {stood} ms, and it is quorate: {quorate}, heard: {spoke}",

@@ -36,6 +36,11 @@ pub const TALES: &[Tale<Rules>] = &[
         still::f16_f49_who_stood_still_hears_it_from_the_others,
     ),
     (
+        "f16_f49_a_taker_that_stood_still_takes_nothing_from_who_is_back",
+        40,
+        still::f16_f49_a_taker_that_stood_still_takes_nothing_from_who_is_back,
+    ),
+    (
         "f18_an_evmsd_that_is_restarted_is_not_taken_from",
         100,
         asked::f18_an_evmsd_that_is_restarted_is_not_taken_from,

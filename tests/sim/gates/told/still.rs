@@ -1,13 +1,19 @@
 //! What comes of an owner that stands still with its clock and goes on when another one has what it had (F16, F49; safety 5.1: grade C).
 
+use evms::engine::guard::Act;
+
+use crate::gates::process::Do;
 use crate::gates::story::{self, Fault};
-use crate::gates::told::disks::{LATER_US, LATEST_US};
-use crate::gates::told::{Lit, SECOND, Stage, ends_well, is_shut, is_up, must, owner};
+use crate::gates::told::disks::{LATER_US, LATEST_US, had_by_both};
+use crate::gates::told::{Lit, SECOND, Stage, ends_well, is_shut, is_up, must, owner, play_until_by};
 use crate::gates::world::{PRIVATE, World};
 use crate::laws::Broken;
 
 /// A look at the board's clock, a round of the detector, and what the keeper takes.
 const NOTICES_US: u64 = 3 * SECOND / 10;
+
+/// A view with the owner, and what opening its gates takes; and less than what the others take it after.
+const BACK_US: u64 = 10 * SECOND;
 
 /// It stood still until another one had taken it, and writes by then.
 fn taken_while_it_stood(stage: Stage, cut: bool) -> Result<(World, usize), Broken> {
@@ -58,4 +64,41 @@ pub fn f16_f49_who_stood_still_hears_it_from_the_others(stage: Stage) -> Result<
     world.play(world.now_us + NOTICES_US)?;
     must("F16", is_shut(&world, 0, PRIVATE), || "it has a gate open after a beat".into())?;
     rejoins(world, taker)
+}
+
+/// Which machine has found what it needs to take the private container, and is about to.
+fn about_to_take(world: &World) -> Option<usize> {
+    let takes = |what: &Do| matches!(what, Do::Run(PRIVATE, Act::Takeover(_), _));
+    let taker = world.processes.values().find(|process| process.todo.iter().any(takes));
+    taker.map(|process| process.machine)
+}
+
+/// The owner is cut off, and just when another machine is about to take what it has that one stands still. The owner comes back, and goes
+/// on with what is its own. Then the other one goes on as well, by a lease that lasts as its clock has it, and is to find that out.
+pub fn f16_f49_a_taker_that_stood_still_takes_nothing_from_who_is_back(stage: Stage) -> Result<u64, Broken> {
+    let mut world = stage.lit(3, [1, 3][stage.pick(2) as usize])?;
+    // Who never had it waits longer for its first block there than a lease lasts.
+    had_by_both(&mut world)?;
+    story::befall(&mut world, Fault::Partition(1))?;
+    let found = |world: &World| about_to_take(world).is_some();
+    play_until_by(&mut world, SECOND / 20_000, found, "nobody is about to take it")?;
+    let taker = about_to_take(&world).unwrap_or_default();
+    // Nothing of its own tells it.
+    world.machines[taker].stands.boardless = true;
+    let thaws_us = world.now_us + BACK_US;
+    story::befall(&mut world, Fault::Stop(Some(taker), BACK_US))?;
+    // Nor does anybody.
+    story::befall(&mut world, Fault::MendAll)?;
+    story::befall(&mut world, Fault::Partition(1 << taker))?;
+    world.play(thaws_us - SECOND / 1000)?;
+    must("F16", owner(&world) == 0 && is_up(&world, 0, PRIVATE), || "the owner is not back".into())?;
+    world.play(thaws_us + 5 * SECOND)?;
+    must("F16", owner(&world) == 0 && is_up(&world, 0, PRIVATE), || {
+        format!("machine {taker} took it from who was back")
+    })?;
+    let told = world.witness.errors.iter().any(|(_, place, of)| (*place, *of) == (0, PRIVATE));
+    story::befall(&mut world, Fault::MendAll)?;
+    must("F16", !told, || "who wrote there was told of an error".into())?;
+    ends_well(&mut world)?;
+    Ok(1)
 }
