@@ -129,6 +129,10 @@ impl Author for Planner {
         matches!(self.act, Act::Takeover(evidence) | Act::Expel(evidence) if evidence.rests_on_absence())
     }
 
+    fn goes_on(&self) -> bool {
+        self.act == Act::Regain && self.request.is_none()
+    }
+
     fn open(&mut self, found: Option<&Chosen>, next: Order) -> Result<(Mandate, Model), Why> {
         if let Some(chosen) = found {
             let mandate =

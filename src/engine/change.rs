@@ -45,6 +45,11 @@ pub trait Author {
         false
     }
 
+    /// Does it only go on with what is its own, and is content where that stands as it was left?
+    fn goes_on(&self) -> bool {
+        false
+    }
+
     /// May this be opened, and as what? `None` was found where a container is to be founded. `next` is the order that it gets.
     fn open(&mut self, found: Option<&Chosen>, next: Order) -> Result<(Mandate, Model), Self::Refusal>;
 
@@ -158,7 +163,10 @@ impl<A: Author> Change<A> {
         keep: bool,
         rules: Rules,
     ) -> Change<A> {
-        let opening = Opening::new(members.clone(), me, rules);
+        let mut opening = Opening::new(members.clone(), me, rules);
+        if author.goes_on() {
+            opening.look_first();
+        }
         Change::start(members, mandate, opening, author, keep, rules)
     }
 
@@ -201,6 +209,10 @@ impl<A: Author> Change<A> {
                     Need::Io(asks) => asks,
                     Need::Pause => return Step::Pause,
                     Need::Still => return Step::Still,
+                    Need::Stands(chosen) => {
+                        self.goes_on(*chosen);
+                        continue;
+                    }
                     Need::Decision(_) if self.author.rests_on_absence() && !self.is_proven => {
                         self.is_proven = true;
                         return Step::Proof;
@@ -274,6 +286,19 @@ impl<A: Author> Change<A> {
     fn halt(&mut self, why: Halted<A::Refusal>) {
         self.result = Some(Err(why));
         self.stage = Stage::Over;
+    }
+
+    /// The author is asked as for an opening, and nothing is written.
+    fn goes_on(&mut self, chosen: Chosen) {
+        let order = chosen.image.header.order;
+        match self.author.open(Some(&chosen), order) {
+            Ok(_) => {
+                let (missed, unwiped, freed) = Default::default();
+                self.result = Some(Ok(Done { model: chosen.model, order, missed, unwiped, freed }));
+                self.stage = Stage::Over;
+            }
+            Err(why) => self.halt(Halted::Refused { why, touched: false }),
+        }
     }
 
     fn decide(&mut self, chosen: Option<Box<Chosen>>) {

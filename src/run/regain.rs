@@ -93,8 +93,8 @@ fn takes_beats(note: &BeatNote, now: BootTime) -> bool {
     lately(note.last) && (note.under_way == 0 || lately(note.under_way))
 }
 
-/// By an opening of its own: whoever began to take it meanwhile, in a view that is over, and has not come to an end with it, finds
-/// himself outbid; or this node does, and the next look tells (safety 2.2, 5.4). A look alone would see neither.
+/// As it was left, where nobody began anything since (F56). Else by an opening of its own: whoever began to take it meanwhile, in a view
+/// that is over, and has not come to an end with it, finds himself outbid; or this node does, and the next look tells (safety 2.2, 5.4).
 fn go_on(context: &mut Context, scene: &Scene, page: GatePage, container: ContainerId, warrant: Warrant) {
     let Some(found) = scene.containers.iter().find(|found| found.id == container) else { return };
     let opened = context.hold_seen(scene, found, Act::Regain).and_then(|held| {

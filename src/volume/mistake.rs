@@ -30,6 +30,7 @@ pub enum Mistake {
     AbsentDiskCountsAsHolding,
     NoSurveyAfterPromise,
     BlockOfAnotherTaken,
+    GoesOnOverPromise,
 }
 
 /// No rule broken: the only possibility in a program that can meet a disk.

@@ -161,7 +161,11 @@ fn all_boot_at_once(bench: &mut Bench) -> Result<(), Trouble> {
     eprintln!("  {views} views that were quorate; opened {own} times, and what is shared {all} times");
     // Who is late by a beat comes into the next one, and then what is up is opened once more.
     assert!(views <= VIEWS_MAX, "{views}");
-    assert_eq!((after.owner.as_str(), own), ("n1", views));
+    assert!(
+        after.owner == "n1" && (1..=views).contains(&own),
+        "opened {own} times by {views} views, by {}",
+        after.owner
+    );
     assert!((3..=OPENINGS_MAX * views).contains(&all), "{all} openings by {views} views");
     bench.was_peaceful()
 }

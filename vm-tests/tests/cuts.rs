@@ -12,8 +12,6 @@ use vm_tests::trouble::Trouble;
 /// Cuts, and how long each is.
 const CUTS: usize = 10;
 const CUT: Duration = Duration::from_secs(2);
-/// The part of an epoch that says which node it was that opened the container.
-const NODE: u64 = 0xffff;
 
 /// Proves that a short cut costs nobody an error, a container or its power.
 #[test]
@@ -25,10 +23,11 @@ fn short_cuts_cost_nothing() {
 }
 
 /// F56: what is written waits, and goes on when the cut is over. Each is cut off in turn; the first one has the private container, and all
-/// write to the shared one. Nobody is taken from, and every opening in between is of whoever has it.
+/// write to the shared one. Nobody is taken from, and everybody goes on by the epoch that there was.
 fn ten_cuts_of_two_seconds(bench: &mut Town) -> Result<(), Trouble> {
     let boots = bench.boots()?;
     bench.begin()?;
+    let before = [bench.tenure(0, "data")?, bench.tenure(0, "pool")?];
     let mut back = Vec::new();
     for victim in (0..3).cycle().take(CUTS) {
         let others = NAMES.into_iter().filter(|name| *name != NAMES[victim]).collect::<Vec<_>>();
@@ -43,7 +42,6 @@ fn ten_cuts_of_two_seconds(bench: &mut Town) -> Result<(), Trouble> {
     let writes = bench.enough()?;
     eprintln!("  {writes} writes without an error; one again after {} s", back.join(", "));
     assert_eq!(bench.boots()?, boots);
-    let after = bench.tenure(0, "data")?;
-    assert_eq!((after.owner.as_str(), after.epoch & NODE), ("n1", 1));
+    assert_eq!([bench.tenure(0, "data")?, bench.tenure(0, "pool")?], before);
     bench.was_peaceful()
 }

@@ -95,6 +95,13 @@ impl Bench {
         one.ok("evms volume create data/home --size 8M --stripes 3 && evms activate data").map(drop)
     }
 
+    /// By which opening the container is whose it is.
+    fn epoch(&mut self, node: usize) -> Result<String, Trouble> {
+        let said = self.nodes[node].ok("evms why data --json | sed 's/.*\"epoch\":\\([0-9]*\\).*/\\1/'")?;
+        assert!(said.trim().parse::<u64>().is_ok(), "{said}");
+        Ok(said)
+    }
+
     fn cut(&self) {
         self.lan.partition(&[&["one"], &["two"]]);
     }
@@ -159,8 +166,9 @@ fn the_holder_wins(bench: &mut Bench) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// F3: both stop, and nobody takes anything; whichever of both returns first, the writer goes on without an error.
+/// F3: both stop, and nobody takes anything; whichever of both returns first, the writer goes on without an error, by the same epoch.
 fn both_gone(bench: &mut Bench) -> Result<(), Trouble> {
+    let before = bench.epoch(0)?;
     for disk_first in [true, false] {
         let writer = Writer::start(&mut bench.nodes[0], "n1", VOLUME, 0)?;
         for (guest, tie) in bench.nodes.iter_mut().zip(&bench.ties) {
@@ -186,6 +194,7 @@ fn both_gone(bench: &mut Bench) -> Result<(), Trouble> {
             bench.heal()?;
         }
         writer.enough(&mut bench.nodes[0])?;
+        assert_eq!(bench.epoch(0)?, before, "it went on with what there was");
     }
     let history = bench.nodes[1].ok("evms-fence history")?;
     assert!(history.starts_with("no takeover"), "{history}");

@@ -57,6 +57,9 @@ pub enum Need {
     /// Let pass what a takeover waits for: another machine's block stands at this node's number, and is taken where it stood still
     /// until then (safety 2.8).
     Still,
+    /// Nothing: it stands as whoever opened it last left it, and nobody has begun anything since. Only where [`Opening::look_first`] was
+    /// asked for.
+    Stands(Box<Chosen>),
     /// Call [`Opening::decide`]: may it be opened, and what is the model to be? `None` when the disks are blank and
     /// the container is to be founded.
     Decision(Option<Box<Chosen>>),
@@ -109,6 +112,7 @@ pub enum Unopened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     Survey,
+    Stands,
     Still,
     Promise,
     Pause,
@@ -125,6 +129,7 @@ pub struct Opening {
     me: Me,
     phase: Phase,
     founding: bool,
+    looks_first: bool,
     claimed: bool,
     /// What other machines had at this node's number on each lane, before they were watched.
     watched: Option<Vec<Option<NodeBlock>>>,
@@ -173,6 +178,7 @@ impl Opening {
             me,
             phase: Phase::Survey,
             founding,
+            looks_first: false,
             claimed: false,
             watched: None,
             asked_histories: false,
@@ -185,11 +191,25 @@ impl Opening {
         }
     }
 
+    /// Where nothing is to be changed, and all stands as it was left, nothing is written: [`Need::Stands`]. For who goes on with what is
+    /// his own: had anybody begun to take it from him, a majority of the disks would show his promise, for he proves that the owner is
+    /// absent when that is there and not before.
+    pub fn look_first(&mut self) {
+        self.looks_first = true;
+    }
+
     /// What is needed next.
     pub fn poll(&mut self) -> Need {
         loop {
             match self.phase {
                 Phase::Over => return Need::Over,
+                Phase::Stands => {
+                    self.phase = Phase::Over;
+                    match self.chosen.clone() {
+                        Some(chosen) => return Need::Stands(chosen),
+                        None => return Need::Over,
+                    }
+                }
                 Phase::Decide => return Need::Decision(self.chosen.clone()),
                 Phase::Pause => {
                     self.phase = Phase::Again;
@@ -241,7 +261,7 @@ impl Opening {
             Phase::Promise => self.survey_again(),
             Phase::Again => self.consider(),
             Phase::Accept => self.conclude(),
-            Phase::Still | Phase::Pause | Phase::Decide | Phase::Over => Ok(()),
+            Phase::Stands | Phase::Still | Phase::Pause | Phase::Decide | Phase::Over => Ok(()),
         }
     }
 
@@ -278,6 +298,10 @@ impl Opening {
         }
         self.histories_fit()?;
         self.hear_all()?;
+        if let Some(chosen) = chosen.as_ref().filter(|chosen| self.looks_first && self.is_untouched(chosen)) {
+            (self.chosen, self.phase) = (Some(Box::new(chosen.clone())), Phase::Stands);
+            return Ok(());
+        }
         // Whoever brought it over outbid what the others promised where it was before, and its guard lets none of them in.
         let settled = chosen
             .as_ref()
@@ -313,6 +337,19 @@ impl Opening {
         }
         self.phase = Phase::Promise;
         Ok(())
+    }
+
+    /// Is it committed for good, whole on every disk that answers, and has nobody promised anything since: neither another node, nor an
+    /// earlier process of this one, nor another machine in its place?
+    fn is_untouched(&self, chosen: &Chosen) -> bool {
+        let (epoch, hash) = (chosen.image.header.order.epoch, chosen.image.header.hash);
+        let is_mine = |block: &NodeBlock| Some(block.id) != self.me.id || block.node == self.me.node;
+        let is_past = |block: &NodeBlock| block.epoch <= epoch || breaks!(self.rules, GoesOnOverPromise);
+        let well = || self.lanes.iter().filter(|lane| lane.state == LaneState::Well);
+        let past = well().flat_map(|lane| &lane.blocks.newest).all(|block| is_past(block) && is_mine(block));
+        let whole = self.copies().iter().all(|copies| copies.holds_at_both_ends(hash));
+        let settled = chosen.committed && chosen.settled && chosen.model.table.old_set.is_none();
+        settled && whole && past && !self.promise_may_be_hidden()
     }
 
     /// Is there a disk whose newest copy is not the one that counts?
@@ -512,3 +549,6 @@ impl Opening {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,7 @@ pub enum Mistake {
     SpeaksOverAnother,
     StandsUnnoticed,
     UnprovenBehindPromise,
+    GoesOnOverPromise,
 }
 
 /// The rules by which a run is made.
@@ -100,6 +101,7 @@ pub const SELDOM: &[(Mistake, &str)] = &[
         "a machine that stood still with its clock does not look at that of its board",
     ),
     (Mistake::UnprovenBehindPromise, "what rests on an absence is not proven anew behind the promise"),
+    (Mistake::GoesOnOverPromise, "who goes on does not mind that somebody promised to open it since"),
     (Mistake::TakesAnothersBlock, "a promise is written over that of another machine of the same number"),
     (Mistake::SpeaksOverAnother, "a beat is written over one of another cluster that goes on"),
 ];
@@ -113,6 +115,7 @@ pub const CAUGHT: &[(Mistake, &str)] = &[
     (Mistake::LooksBeforeAsking, "f24_a_command_that_was_stopped_believes_nothing_that_it_read"),
     (Mistake::StandsUnnoticed, "f16_f49_who_stood_still_behind_a_cut_notices_within_a_beat"),
     (Mistake::UnprovenBehindPromise, "f16_f49_a_taker_that_stood_still_takes_nothing_from_who_is_back"),
+    (Mistake::GoesOnOverPromise, "f16_f49_who_goes_on_outbids_a_taker_that_stood_still"),
     (Mistake::TakesAnothersBlock, "f25_a_promise_of_another_machine_is_not_written_over"),
     (Mistake::SpeaksOverAnother, "f25_a_beat_of_another_cluster_is_not_spoken_over"),
     (Mistake::AnswersUnlooked, "f33_a_gate_that_drains_is_no_answer"),

@@ -10,7 +10,7 @@ use evms::engine::change::{Change, Halted, Step};
 use evms::engine::guard::{self, Act, NoPermit, Permit, Place};
 use evms::volume::commit::io::{Answer, Ask, Op};
 use evms::volume::commit::{Me, Unopened};
-use evms::volume::mistake::Rules;
+use evms::volume::mistake::{Mistake as OnDisk, Rules};
 use evms::volume::plan::{self, Outcome};
 use evms::volume::request::Request;
 
@@ -121,9 +121,10 @@ impl World {
         };
         let members = founding::members(self, container);
         let keep = act != Act::Regain;
-        let rules = match self.makes(Mistake::TakesAnothersBlock) {
-            true => Rules::without(evms::volume::mistake::Mistake::BlockOfAnotherTaken),
-            false => Rules::ALL,
+        let rules = match self.rules.broken() {
+            Some(Mistake::TakesAnothersBlock) => Rules::without(OnDisk::BlockOfAnotherTaken),
+            Some(Mistake::GoesOnOverPromise) => Rules::without(OnDisk::GoesOnOverPromise),
+            _ => Rules::ALL,
         };
         let change = Change::new(members, mandate, me, planner, keep, rules);
         let (waits, answers, denied, looked) = Default::default();
@@ -195,7 +196,12 @@ impl World {
         };
         match lease.proven() <= done && self.now_of(place) < lease.end() {
             true => Next::Again(Do::Proof(done), PROOF_LOOK_US),
-            false => Next::Again(Do::Drive, 10),
+            false => {
+                if let Some(us) = self.witness.stops_proven.take() {
+                    self.stop(place, us);
+                }
+                Next::Again(Do::Drive, 10)
+            }
         }
     }
 

@@ -82,6 +82,8 @@ pub struct Witness {
     /// How often an agent was told `off`.
     pub offs: u64,
     /// Writes that land late.
+    /// The machine that proves its lease behind a promise next stands still then, with its clock, for so many microseconds.
+    pub stops_proven: Option<u64>,
     pub late: Option<Late>,
     pub said: BTreeMap<u64, Vec<Said>>,
     pub doom: Option<Doom>,

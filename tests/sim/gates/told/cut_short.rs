@@ -122,9 +122,22 @@ pub fn f20_a_takeover_whose_machine_dies(stage: Stage) -> Result<u64, Broken> {
     at_all((1, Kind::Succession, true), |doom| takeover(stage, doom))
 }
 
-/// The owner was cut off for a while, and its evmsd opens the container again before anything goes on.
+/// A command of the owner is killed when it has promised on all three disks, and written nothing else.
+fn promised_only(world: &mut World) -> Result<(), Broken> {
+    let kind = Kind::Change(PRIVATE);
+    let (moment, after, with_its_machine, process) = (Moment::Write, 2, false, None);
+    world.witness.doom = Some(Doom { machine: 0, kind, moment, after, with_its_machine, process });
+    let number = world.command(0, PRIVATE, Act::Change, volume("never", 1));
+    world.play(world.now_us + SECOND)?;
+    let met = world.witness.doomed_us.take().is_some();
+    must("F20", met && !world.wrote_a_model_for(number), || "it was not killed behind its promise".into())
+}
+
+/// The owner was cut off for a while, and its evmsd opens the container again before anything goes on: for a promise is on its disks by
+/// which nothing was written.
 fn regain(stage: Stage, doom: Doom) -> Result<bool, Broken> {
     let mut world = stage.lit(3, 3)?;
+    promised_only(&mut world)?;
     world.witness.doom = Some(doom);
     story::befall(&mut world, Fault::Partition(1))?;
     world.play(world.now_us + 4 * SECOND)?;

@@ -41,6 +41,11 @@ pub const TALES: &[Tale<Rules>] = &[
         still::f16_f49_a_taker_that_stood_still_takes_nothing_from_who_is_back,
     ),
     (
+        "f16_f49_who_goes_on_outbids_a_taker_that_stood_still",
+        40,
+        still::f16_f49_who_goes_on_outbids_a_taker_that_stood_still,
+    ),
+    (
         "f18_an_evmsd_that_is_restarted_is_not_taken_from",
         100,
         asked::f18_an_evmsd_that_is_restarted_is_not_taken_from,

@@ -76,18 +76,39 @@ fn about_to_take(world: &World) -> Option<usize> {
 /// The owner is cut off, and just when another machine is about to take what it has that one stands still. The owner comes back, and goes
 /// on with what is its own. Then the other one goes on as well, by a lease that lasts as its clock has it, and is to find that out.
 pub fn f16_f49_a_taker_that_stood_still_takes_nothing_from_who_is_back(stage: Stage) -> Result<u64, Broken> {
-    let mut world = stage.lit(3, [1, 3][stage.pick(2) as usize])?;
-    // Who never had it waits longer for its first block there than a lease lasts.
-    had_by_both(&mut world)?;
-    story::befall(&mut world, Fault::Partition(1))?;
+    let mut world = cut_off(stage)?;
     let found = |world: &World| about_to_take(world).is_some();
     play_until_by(&mut world, SECOND / 20_000, found, "nobody is about to take it")?;
     let taker = about_to_take(&world).unwrap_or_default();
-    // Nothing of its own tells it.
+    story::befall(&mut world, Fault::Stop(Some(taker), BACK_US))?;
+    is_back(world, taker)
+}
+
+/// The same where it stands still behind its promise, and behind the proof that the owner was absent when that was made: nothing but the
+/// promise tells the owner of it.
+pub fn f16_f49_who_goes_on_outbids_a_taker_that_stood_still(stage: Stage) -> Result<u64, Broken> {
+    let mut world = cut_off(stage)?;
+    world.witness.stops_proven = Some(BACK_US);
+    let stands = |world: &World| world.machines.iter().position(|machine| machine.stands.since_us.is_some());
+    let found = |world: &World| stands(world).is_some();
+    play_until_by(&mut world, SECOND / 20_000, found, "nobody promised to take it")?;
+    let taker = stands(&world).unwrap_or_default();
+    is_back(world, taker)
+}
+
+/// The owner is cut off by itself; who is to take it had it before: who never had it waits longer for its first block there than a lease
+/// lasts.
+fn cut_off(stage: Stage) -> Result<World, Broken> {
+    let mut world = stage.lit(3, [1, 3][stage.pick(2) as usize])?;
+    had_by_both(&mut world)?;
+    story::befall(&mut world, Fault::Partition(1))?;
+    Ok(world)
+}
+
+/// While the taker stands still, and behind a cut when it goes on: nothing of its own tells it, nor does anybody.
+fn is_back(mut world: World, taker: usize) -> Result<u64, Broken> {
     world.machines[taker].stands.boardless = true;
     let thaws_us = world.now_us + BACK_US;
-    story::befall(&mut world, Fault::Stop(Some(taker), BACK_US))?;
-    // Nor does anybody.
     story::befall(&mut world, Fault::MendAll)?;
     story::befall(&mut world, Fault::Partition(1 << taker))?;
     world.play(thaws_us - SECOND / 1000)?;
@@ -97,8 +118,8 @@ pub fn f16_f49_a_taker_that_stood_still_takes_nothing_from_who_is_back(stage: St
         format!("machine {taker} took it from who was back")
     })?;
     let told = world.witness.errors.iter().any(|(_, place, of)| (*place, *of) == (0, PRIVATE));
-    story::befall(&mut world, Fault::MendAll)?;
     must("F16", !told, || "who wrote there was told of an error".into())?;
+    story::befall(&mut world, Fault::MendAll)?;
     ends_well(&mut world)?;
     Ok(1)
 }

@@ -1,0 +1,181 @@
+//! Going on with what is one's own, on disks in memory: nothing is written where all stands as it was left, and an opening it is where
+//! anything does not.
+
+use super::*;
+use crate::base::units::{BLOCK_BYTES, MIB};
+use crate::format::layout::{Layout, Recipe, SlotIndex};
+use crate::volume::commit::io::Op;
+use crate::volume::plan::fixture;
+
+const SIZE: Bytes = Bytes(16 * MIB);
+const DISKS: usize = 3;
+const ME: NodeId = NodeId(1);
+const OTHER: NodeId = NodeId(2);
+
+fn node(id: NodeId) -> NodeUuid {
+    NodeUuid([id.0 as u8; 16])
+}
+
+fn me() -> Me {
+    let (cluster, configuration) = (ClusterId([9; 16]), Generation(1));
+    Me { node: node(ME), id: Some(ME), incarnation: Incarnation([1; 16]), cluster, configuration }
+}
+
+/// The disks of a container, each all of its bytes.
+struct Disks {
+    model: Model,
+    bytes: [Vec<u8>; DISKS],
+    /// How often somebody wrote.
+    writes: usize,
+}
+
+impl Disks {
+    /// Founded, by an opening of this node.
+    fn new() -> Disks {
+        let model = fixture::container(&[10; DISKS]);
+        let mut disks = Disks { model, bytes: [(); DISKS].map(|()| vec![0; SIZE.0 as usize]), writes: 0 };
+        let opening = Opening::found(disks.members(), me(), Rules::ALL);
+        assert!(!disks.stands_by(opening));
+        disks
+    }
+
+    fn layout() -> Layout {
+        let (node_blocks, ring, end) = (Bytes(24 << 10), Bytes(48 << 10), Bytes(MIB));
+        let (proof, drill) = (Bytes(BLOCK_BYTES), Bytes(BLOCK_BYTES));
+        let recipe = Recipe { node_blocks, proof, drill, slot: Bytes(16 << 10), history: ring, end };
+        Layout::make(SIZE, &recipe).unwrap()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let container = self.model.container.id;
+        let disks = self.model.table.disks.iter();
+        disks
+            .map(|disk| Member { container, number: disk.number, id: disk.id, layout: Disks::layout() })
+            .collect()
+    }
+
+    /// Carries an opening out: was nothing to be opened?
+    fn stands_by(&mut self, mut opening: Opening) -> bool {
+        loop {
+            let asks = match opening.poll() {
+                Need::Io(asks) => asks,
+                Need::Pause | Need::Still => continue,
+                Need::Stands(_) => return true,
+                Need::Over => break,
+                Need::Decision(_) => {
+                    opening.decide(Some(self.model.clone()), false);
+                    continue;
+                }
+            };
+            for ask in asks {
+                let answer = self.carry_out(&ask);
+                opening.handle(ask.lane, answer);
+            }
+        }
+        opening.finish().expect("it is opened");
+        false
+    }
+
+    fn carry_out(&mut self, ask: &Ask) -> Answer {
+        let disk = &mut self.bytes[ask.lane];
+        match &ask.op {
+            Op::Write { at, bytes, .. } => {
+                disk[at.0 as usize..at.0 as usize + bytes.len()].copy_from_slice(bytes);
+                self.writes += 1;
+                Answer::Done
+            }
+            Op::Flush => Answer::Done,
+            #[cfg(feature = "mistakes")]
+            Op::BufferedRead { at, length } => {
+                Answer::Read(disk[at.0 as usize..(at.0 + length) as usize].to_vec())
+            }
+            Op::Read { at, length } => Answer::Read(disk[at.0 as usize..(at.0 + length) as usize].to_vec()),
+        }
+    }
+
+    /// Goes on: is nothing to be opened, and nothing written?
+    fn go_on(&mut self) -> bool {
+        let mut opening = Opening::new(self.members(), me(), Rules::ALL);
+        opening.look_first();
+        self.writes = 0;
+        let stands = self.stands_by(opening);
+        assert_eq!(stands, self.writes == 0);
+        stands
+    }
+
+    /// Somebody's promise on one disk.
+    fn promise(&mut self, disk: usize, id: NodeId, by: NodeUuid, epoch: Epoch) {
+        let block = NodeBlock {
+            id,
+            node: by,
+            cluster: me().cluster,
+            container: self.model.container.id,
+            incarnation: Incarnation([7; 16]),
+            epoch,
+            counter: 1 << 32,
+        };
+        self.put(disk, node_block::place(&Disks::area(), id, block.counter).unwrap(), &block.encode());
+    }
+
+    fn area() -> crate::format::layout::Area {
+        Disks::layout().area(AreaKind::NodeBlocks, End::Primary)
+    }
+
+    fn put(&mut self, disk: usize, at: Bytes, bytes: &[u8]) {
+        self.bytes[disk][at.0 as usize..at.0 as usize + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+fn epoch(round: u64, id: NodeId) -> Epoch {
+    Epoch(round << 16 | u64::from(id.0))
+}
+
+#[test]
+fn what_stands_as_it_was_left_is_not_opened() {
+    let mut disks = Disks::new();
+    assert!(disks.go_on() && disks.go_on());
+    // Who was outbid when it was opened last began nothing since.
+    disks.promise(0, OTHER, node(OTHER), Epoch(1));
+    assert!(disks.go_on());
+}
+
+#[test]
+fn who_promised_since_is_outbid() {
+    for disk in 0..DISKS {
+        let mut disks = Disks::new();
+        disks.promise(disk, OTHER, node(OTHER), epoch(7, OTHER));
+        assert!(!disks.go_on(), "one disk alone tells it: {disk}");
+        assert!(disks.go_on(), "behind that it stands again");
+    }
+    let mut disks = Disks::new();
+    disks.promise(1, ME, node(ME), epoch(7, ME));
+    assert!(!disks.go_on(), "a command of this node was cut off behind its promise");
+}
+
+#[test]
+fn another_machine_in_its_place_is_no_promise_of_its_own() {
+    let mut disks = Disks::new();
+    (0..DISKS).for_each(|disk| disks.promise(disk, ME, node(OTHER), Epoch(1)));
+    assert!(!disks.go_on());
+}
+
+#[test]
+fn a_promise_that_may_be_hidden_is_outbid() {
+    let mut disks = Disks::new();
+    let at = node_block::place(&Disks::area(), OTHER, 0).unwrap();
+    disks.put(2, at, &[0x55; 2 * BLOCK_BYTES as usize]);
+    assert!(!disks.go_on());
+}
+
+#[test]
+fn a_copy_that_is_not_whole_everywhere_is_written_anew() {
+    for (end, disk) in End::BOTH.into_iter().zip(0..) {
+        let mut disks = Disks::new();
+        for index in SlotIndex::BOTH {
+            let at = Disks::layout().slot(index, end).start_bytes();
+            disks.put(disk, at, &[0; BLOCK_BYTES as usize]);
+        }
+        assert!(!disks.go_on(), "{end:?}");
+        assert!(disks.go_on(), "{end:?}");
+    }
+}
