@@ -6,7 +6,7 @@ use vm_tests::console::Output;
 use vm_tests::guest::Guest;
 use vm_tests::image::Image;
 use vm_tests::scene;
-use vm_tests::task::{Task, wait_until};
+use vm_tests::task::{Task, until_done, wait_until};
 use vm_tests::trouble::Trouble;
 use vm_tests::udev::{self, Meter};
 
