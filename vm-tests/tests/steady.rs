@@ -5,15 +5,18 @@
 use std::time::{Duration, Instant};
 
 use vm_tests::cases;
+use vm_tests::limits::Limit;
 use vm_tests::scene;
 use vm_tests::script::Fault;
-use vm_tests::task::wait_until;
+use vm_tests::task::{until_done, wait_until};
 use vm_tests::town::{BOARD, BOOT, HOME, SETTLED, Town};
 use vm_tests::trouble::Trouble;
 
 const KILLS: usize = 3;
 /// Gates of the first node: of the private container's disks, and of that one on which the shared volume lies.
 const GATE_COUNT: usize = 4;
+/// In which the others are of one view without who was killed.
+const DEAD: Limit = Limit { name: "a view without who is dead", time: Duration::from_millis(1500) };
 /// Longer than a takeover takes that nobody's word makes shorter.
 const HELD_SECONDS: u32 = 16;
 /// What a watchdog of 5 s proves, fed once more when it is about to bite, and what is under way then (safety 5.1).
@@ -31,6 +34,7 @@ fn evmsd_comes_and_goes() {
             &[
                 ("f18_evmsd_alone_is_killed", evmsd_alone_is_killed),
                 ("f18_another_program_over_a_living_keeper", another_program_over_a_living_keeper),
+                ("f1_evmsd_and_its_keeper_are_killed", evmsd_and_its_keeper_are_killed),
                 ("f15_an_owner_that_hangs", an_owner_that_hangs),
                 ("f57_a_quorum_that_is_lost_for_good", a_quorum_that_is_lost_for_good),
             ],
@@ -122,6 +126,22 @@ fn an_owner_that_hangs(bench: &mut Town) -> Result<(), Trouble> {
         assert!(part.runs().iter().all(|run| run.failed.is_none()), "n{}", node + 1);
     }
     Ok(())
+}
+
+/// Both at once, with gates open: the others are of one view without it, the watchdog bites, and it comes back.
+fn evmsd_and_its_keeper_are_killed(bench: &mut Town) -> Result<(), Trouble> {
+    bench.are_one()?;
+    let (dead, begin) = (Fault::Bitten(2), Instant::now());
+    bench.machines[2].suffer(&dead)?;
+    for node in [0, 1] {
+        wait_until(bench.machines[node].guest()?, "evms status | grep -q '^view .*: n1 n2$'")?;
+    }
+    let took = begin.elapsed();
+    eprintln!("  one view of the others {:.2} s after the kill", took.as_secs_f32());
+    assert!(took <= DEAD.here(), "{took:?}");
+    assert!(bench.machines[2].recover(&dead, &bench.yard)?, "it booted");
+    until_done(bench.machines[2].guest()?, "evms activate pool")?;
+    bench.are_one()
 }
 
 /// F57: two of three never come back. What is written waits, for as long as anybody looks; that it fails is somebody's word, of one
