@@ -219,7 +219,7 @@ verb_test() {
 test_long() {
   stage "crash model, long" model crash --long
   stage "a million changes of the view" model sim --views
-  EVMS_CLUSTER_LONG=1 stage "ten minutes of busy processors" cargo test --locked --test cluster -- f24_
+  EVMS_CLUSTER_LONG=1 stage "ten minutes of busy processors, and of a flapping link" cargo test --locked --test cluster -- f24_ f7_
   EVMS_VM_LONG=1 stage "fifty power cuts" vm_cargo test --test power_cut -- --nocapture
   EVMS_VM_LONG=1 stage "24 scripts of faults" vm_cargo test --test scripts -- --nocapture
   stage "what is left of a thousand scripts of faults" many_scripts 1000

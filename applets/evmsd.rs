@@ -128,7 +128,7 @@ fn read_disks(words: &Words) -> Result<Option<Exit>, Refused> {
         }
         _ => return Ok(None),
     };
-    logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
+    logging::begin_beside(words.parsed("--log", logging::parse)?.unwrap_or_default());
     Ok(Some(beside(|| Ok(read().map(|()| Exit::Done)?))))
 }
 
@@ -153,17 +153,17 @@ fn obey(words: &[&str]) -> Result<Exit, Refused> {
         }
         // Neither are these.
         [verb] if verb == "beats" => {
-            logging::begin(logging::parse("kmsg").unwrap_or_default(), false);
+            logging::begin_beside(logging::parse("kmsg").unwrap_or_default());
             disk_beats::run()?;
             Ok(Exit::Done)
         }
         [verb, victim] if verb == "fence" => {
-            logging::begin(words.parsed("--log", logging::parse)?.unwrap_or_default(), false);
+            logging::begin_beside(words.parsed("--log", logging::parse)?.unwrap_or_default());
             let victim = NodeUuid::parse(victim).ok_or_else(|| words.bad("MACHINE", &"it is no UUID"))?;
             Ok(beside(|| Ok(fencing::run(&options.config, victim).map(|()| Exit::Done)?)))
         }
         [verb] if verb == "keeper" => {
-            logging::begin(logging::parse("kmsg").unwrap_or_default(), false);
+            logging::begin_beside(logging::parse("kmsg").unwrap_or_default());
             keeper::run()?;
             Ok(Exit::Done)
         }

@@ -40,7 +40,8 @@ pub trait Author {
     /// Why it would not.
     type Refusal: Clone;
 
-    /// Does it rest on what was so when it was asked for, and may not be any more? Then that is proven anew behind the promise.
+    /// Does it rest on somebody's absence, which was so when it was asked for and may not be any more? Then that is proven anew behind the
+    /// promise.
     fn rests_on_absence(&self) -> bool {
         false
     }
@@ -130,6 +131,7 @@ pub struct Change<A: Author> {
     /// Only the deliberate mistake of using a number twice sets this.
     reused: bool,
     keep: bool,
+    /// Was the lease proven anew?
     is_proven: bool,
     freed: SmallSet<DiskNumber>,
     result: Option<Result<Done, Halted<A::Refusal>>>,
@@ -145,8 +147,9 @@ pub enum Step {
     Pause,
     /// Let pass what a takeover waits for.
     Still,
-    /// Let the lease be proven anew: that this node was quorate when it had promised. What it goes by is that others are absent, and its
-    /// clock does not tell that where the machine stood still (T6). Who comes back later finds the promise, or outbids it.
+    /// Let the lease be proven anew, and call [`Change::proof`]: that this node was quorate when all was done that was done so far. It goes
+    /// by others' absence, or by what it read in this term, and its clock does not tell that of it where the machine stood still (T6).
+    /// Who comes back later finds the promise, or outbids it.
     Proof,
     /// It is over.
     Over,
@@ -209,12 +212,12 @@ impl<A: Author> Change<A> {
                     Need::Io(asks) => asks,
                     Need::Pause => return Step::Pause,
                     Need::Still => return Step::Still,
+                    Need::Stands(_) if !self.is_proven => return Step::Proof,
                     Need::Stands(chosen) => {
                         self.goes_on(*chosen);
                         continue;
                     }
                     Need::Decision(_) if self.author.rests_on_absence() && !self.is_proven => {
-                        self.is_proven = true;
                         return Step::Proof;
                     }
                     Need::Decision(chosen) => {
@@ -249,6 +252,14 @@ impl<A: Author> Change<A> {
                 labels.handle(lane, answer);
             }
             Stage::Over => (),
+        }
+    }
+
+    /// What came of [`Step::Proof`]: is it proven? If not the lease is over, and so is this.
+    pub fn proof(&mut self, is_proven: bool) {
+        self.is_proven = is_proven;
+        if !is_proven {
+            self.halt(Halted::Unopened(Unopened::Declined));
         }
     }
 

@@ -48,8 +48,8 @@ struct KernelLog {
 pub struct Journal {
     sink: Mutex<Sink>,
     dropped: AtomicU64,
-    /// When it was told that lines are dropped.
-    alarmed: Mutex<Option<Instant>>,
+    /// When it was told that lines are dropped; none in a process beside the daemon, which tells it for all.
+    alarmed: Option<Mutex<Option<Instant>>>,
 }
 
 /// Which one is asked for.
@@ -110,17 +110,18 @@ impl Journal {
             Wanted::Syslog => syslog(),
             Wanted::Kernel => KernelLog::open().map(Sink::Kernel),
         };
-        Journal {
-            sink: Mutex::new(sink.unwrap_or_else(stderr)),
-            dropped: AtomicU64::new(0),
-            alarmed: Mutex::new(None),
-        }
+        Journal { sink: Mutex::new(sink.unwrap_or_else(stderr)), dropped: AtomicU64::new(0), alarmed: None }
+    }
+
+    /// The same, and where it takes nothing that is told.
+    pub fn that_alarms(self) -> Journal {
+        Journal { alarmed: Some(Mutex::new(None)), ..self }
     }
 
     /// A line was not taken. Who looks for the words of this daemon where it logs to finds none, so that is said where they still arrive.
     fn drop_line(&self, sink: &Sink) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
-        let Ok(mut alarmed) = self.alarmed.try_lock() else { return };
+        let Some(Ok(mut alarmed)) = self.alarmed.as_ref().map(Mutex::try_lock) else { return };
         if alarmed.is_some_and(|then| then.elapsed() < ALARM_AGAIN) {
             return;
         }

@@ -269,7 +269,7 @@ pub fn drive<A: Author>(change: &mut Change<A>, hands: &mut Hands<'_>) {
             }
             Step::Pause => hands.pause(),
             Step::Still => hands.watch(),
-            Step::Proof => hands.await_proof(),
+            Step::Proof => change.proof(hands.await_proof()),
             Step::Over => return,
         }
     }
@@ -279,7 +279,7 @@ pub fn drive<A: Author>(change: &mut Change<A>, hands: &mut Hands<'_>) {
 pub struct Errand<'a> {
     /// The container.
     pub held: &'a Held,
-    /// What is asked; `None` opens, finishes what others began, and writes every copy anew.
+    /// What is asked; `None` opens, finishes what others began, and writes every copy anew; or, for who goes on, nothing where all stands.
     pub request: Option<Request>,
     /// What the act is to the guard.
     pub act: Act,

@@ -23,6 +23,7 @@ use crate::run::company::{Cluster, Company};
 use crate::run::context::{Context, Options};
 use crate::run::failure::RunError;
 use crate::run::inquiry;
+use crate::run::perform::await_proof;
 use crate::run::succession::{Asked, carry_out, duties};
 use crate::volume::choose::Chosen;
 
@@ -208,6 +209,10 @@ fn cut(
                 );
                 return Ok(None);
             };
+            // A machine that stood still with its clock would cut the power of who is back (T6).
+            if !await_proof(of(&look.context)?.warrant.lease) {
+                return Ok(None);
+            }
             log::warn!(
                 "{name} is absent and has gates of a container: {} is asked to cut its power",
                 agent.program

@@ -219,14 +219,15 @@ impl<'a> Hands<'a> {
         self.let_pass(self.still_ms);
     }
 
-    /// Until it is proven that this node was quorate by its lease when all was done that was done so far, or that is over: then no write
-    /// follows.
-    pub fn await_proof(&self) {
-        let Some(lease) = self.lease.filter(|_| self.waits()) else { return };
-        let done = clock::boot_now();
-        while lease.proven() <= done && clock::boot_now() < lease.end() {
-            std::thread::sleep(PROOF_LOOK);
+    /// Waits until it is proven that this node was quorate by its lease when all was done that was done so far. False where that is over:
+    /// then nothing follows, whatever the clock says.
+    pub fn await_proof(&mut self) -> bool {
+        let Some(lease) = self.lease.filter(|_| self.waits()) else { return true };
+        let is_proven = await_proof(lease);
+        if !is_proven {
+            self.denied = Some(NoPermit::Expired { end: lease.end(), now: clock::boot_now() });
         }
+        is_proven
     }
 
     fn waits(&self) -> bool {
@@ -265,6 +266,18 @@ impl<'a> Hands<'a> {
         }
         ranges
     }
+}
+
+/// Waits until it is proven that this node was quorate by this lease later than now, or that is over; is it proven?
+pub fn await_proof(lease: Lease) -> bool {
+    let done = clock::boot_now();
+    while lease.proven() <= done {
+        if lease.end() <= clock::boot_now() {
+            return false;
+        }
+        std::thread::sleep(PROOF_LOOK);
+    }
+    true
 }
 
 fn real(disk: Option<&&OpenDisk>, op: &Op, allowed: bool) -> Result<Answer, Option<DiskError>> {

@@ -89,7 +89,7 @@ impl Context {
     ) -> Result<Evidence, RunError> {
         match self.prospect(container, victim.node) {
             Some(Prospect::Now(evidence)) => Ok(evidence),
-            _ => self.sworn(name, victim, ask),
+            _ => self.sworn(name, container, victim, ask),
         }
     }
 
@@ -190,9 +190,16 @@ impl Context {
     }
 
     /// What was sworn as evidence; or the risk, and what has to be sworn.
-    fn sworn(&self, name: &str, owner: &Owner, ask: &TakeoverAsk) -> Result<Evidence, RunError> {
+    fn sworn(
+        &self,
+        name: &str,
+        container: &Container,
+        owner: &Owner,
+        ask: &TakeoverAsk,
+    ) -> Result<Evidence, RunError> {
         let called = called(owner);
-        let evidence = ask.sworn.as_deref().and_then(|sworn| evidence::word(owner.node, &called, sworn));
+        let evidence =
+            ask.sworn.as_deref().and_then(|sworn| evidence::word(container, owner.node, &called, sworn));
         evidence.ok_or_else(|| {
             refused(format!(
                 "container {name} was not taken over: {called} (node {}) has it, and nothing proves that it cannot write to its disks \

@@ -125,10 +125,14 @@ impl KernelLog {
 
     fn read(&mut self) -> String {
         let (mut record, mut all) = ([0; 8192], String::new());
-        while let Ok(length) = self.0.read(&mut record) {
-            all.push_str(&String::from_utf8_lossy(&record[..length]));
+        loop {
+            match self.0.read(&mut record) {
+                Ok(length) => all.push_str(&String::from_utf8_lossy(&record[..length])),
+                // What was there is overwritten already: what follows is not.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => (),
+                Err(_) => return all,
+            }
         }
-        all
     }
 }
 

@@ -11,8 +11,9 @@ use crate::format::model::Container;
 /// What it rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ground {
-    /// An administrator swore it: good for what that word is good for, against a machine that still runs nothing.
-    Word,
+    /// An administrator swore it: good for what that word is good for, against a machine that still runs nothing. Of the life that the
+    /// container named then, where it named any: who is switched on again is another one.
+    Word { life: Option<Incarnation> },
     /// It has no gates of the container, and can open none without a lease.
     NoGates,
     /// This life of it had a watchdog, which has stopped it by now if its gates did not close. Good for machines whose clocks
@@ -22,7 +23,7 @@ enum Ground {
     /// stood still included. Of another life it tells nothing: who was off may have been started again.
     Off { incarnation: Incarnation, agent: AgentName },
     /// It said so itself, over a disk of the container, when it was asked without a lease of its own: nothing passes its gates. Good
-    /// against a clock that stood still too, for gates do not open by themselves.
+    /// against a clock of its own that stood still too, for gates do not open by themselves.
     Shut { incarnation: Incarnation },
 }
 
@@ -116,7 +117,8 @@ impl Evidence {
     /// Is it enough against all that this container says of the victim? It may have been admitted anew since it was judged.
     pub fn covers(self, container: &Container) -> bool {
         match (container.holder(self.victim), self.ground) {
-            (None, _) | (_, Ground::Word) => true,
+            (None, _) => true,
+            (Some(holder), Ground::Word { life }) => life == Some(holder.incarnation),
             (Some(_), Ground::NoGates) => false,
             (Some(holder), Ground::Watchdog { incarnation, ms }) => {
                 holder.incarnation == incarnation && (1..=ms).contains(&holder.watchdog_ms)
@@ -127,19 +129,10 @@ impl Evidence {
         }
     }
 
-    /// Does it hold only as long as the victim is absent? A life that is off is so for ever; who has no gates gets none without a word of
-    /// the container's; and what somebody swears is his affair.
-    pub fn rests_on_absence(self) -> bool {
-        match self.ground {
-            Ground::Watchdog { .. } | Ground::Shut { .. } => true,
-            Ground::Word | Ground::NoGates | Ground::Off { .. } => false,
-        }
-    }
-
     /// What it rests on, as the end of a sentence.
     pub fn in_words(self) -> String {
         match self.ground {
-            Ground::Word => "by an administrator's word that it is off".into(),
+            Ground::Word { .. } => "by an administrator's word that it is off".into(),
             Ground::NoGates => "by its absence, and it had no gates of it".into(),
             Ground::Shut { .. } => "by its own word, over a disk, that its gates are closed".into(),
             Ground::Watchdog { ms, .. } => {
@@ -157,9 +150,10 @@ pub fn oath(owner: &str) -> String {
     format!("{owner} is off")
 }
 
-/// An administrator's word against the machine that people call so. Nothing when it is not the whole of [`oath`].
-pub fn word(victim: NodeUuid, called: &str, sworn: &str) -> Option<Evidence> {
-    (sworn.trim() == oath(called)).then_some(Evidence { victim, ground: Ground::Word })
+/// An administrator's word against the machine that people call so, about a container. Nothing when it is not the whole of [`oath`].
+pub fn word(container: &Container, victim: NodeUuid, called: &str, sworn: &str) -> Option<Evidence> {
+    let life = container.holder(victim).map(|holder| holder.incarnation);
+    (sworn.trim() == oath(called)).then_some(Evidence { victim, ground: Ground::Word { life } })
 }
 
 /// What a fence agent's run is worth: nothing but a `status` that was called when `off` had come back and was done, and reads off (safety 5.5). What was under way to the disks when the power went is waited for (a machine's queue may be in a switch).
@@ -252,9 +246,10 @@ mod tests {
 
     #[test]
     fn a_word_is_the_whole_of_it() {
-        assert_eq!(word(VICTIM, "n1", " n1 is off\n").map(Evidence::victim), Some(VICTIM));
+        let container = held(0, 7);
+        assert_eq!(word(&container, VICTIM, "n1", " n1 is off\n").map(Evidence::victim), Some(VICTIM));
         for sworn in ["", "yes", "n1", "n2 is off", "n1 is of", "N1 IS OFF", "n1 is off?"] {
-            assert_eq!(word(VICTIM, "n1", sworn), None, "{sworn}");
+            assert_eq!(word(&container, VICTIM, "n1", sworn), None, "{sworn}");
         }
     }
 
@@ -266,7 +261,7 @@ mod tests {
         assert_eq!(judged(&container, 1000), Prospect::At(BootTime { ms: 13_245 }));
         assert_eq!(judged(&container, 13_244), Prospect::At(BootTime { ms: 13_245 }));
         let Prospect::Now(evidence) = judged(&container, 13_245) else { panic!() };
-        assert!(evidence.covers(&container) && evidence.rests_on_absence());
+        assert!(evidence.covers(&container));
         // Admitted anew meanwhile: in another life, or with a watchdog that bites later, or with none.
         assert!(!evidence.covers(&held(5000, 8)));
         assert!(!evidence.covers(&held(6000, 7)));
@@ -277,8 +272,13 @@ mod tests {
     fn who_has_no_watchdog_is_taken_from_by_word_alone() {
         let container = held(0, 7);
         assert_eq!(judged(&container, u64::MAX), Prospect::ByWordAlone);
-        let evidence = word(VICTIM, "n1", "n1 is off").unwrap();
-        assert!(evidence.covers(&container) && !evidence.rests_on_absence());
+        let evidence = word(&container, VICTIM, "n1", "n1 is off").unwrap();
+        assert!(evidence.covers(&container));
+        assert!(!evidence.covers(&held(0, 8)), "it was switched on again since");
+        let mut unused = container.clone();
+        unused.holders.clear();
+        assert!(evidence.covers(&unused), "it has no gates any more");
+        assert!(!word(&unused, VICTIM, "n1", "n1 is off").unwrap().covers(&container));
     }
 
     fn receipt(life: u8, off_done: Option<u64>, status: Power) -> Receipt {
@@ -305,7 +305,6 @@ mod tests {
         assert_eq!(cut(&proven, 7542), Prospect::At(BootTime { ms: 7543 }));
         let Prospect::Now(evidence) = cut(&proven, 7543) else { panic!() };
         assert_eq!(evidence.victim(), VICTIM);
-        assert!(!evidence.rests_on_absence(), "that life is over, whoever is back");
         assert!(evidence.in_words().contains("fence_ipmilan, whose status read off"));
         for watchdog_ms in [0, 5000, u32::MAX] {
             assert!(evidence.covers(&held(watchdog_ms, 7)), "whatever watches a machine that is off");
@@ -358,7 +357,6 @@ mod tests {
         let evidence = shut(&question, &answer, ABSENT).unwrap();
         assert!(evidence.covers(&held(0, 7)), "whether it has a watchdog or not");
         assert!(!evidence.covers(&held(5000, 8)), "another life of it");
-        assert!(evidence.rests_on_absence(), "it opens them when it is back");
         let early = Question { asked: BootTime { ms: ABSENT.since.ms - 1 }, ..question };
         assert_eq!(shut(&early, &answer, ABSENT), None);
         let other = Absence { node: NodeUuid([4; 16]), ..ABSENT };

@@ -19,6 +19,7 @@ pub fn tell(words: &Words, until: Option<BootTime>, proven: BootTime, now: BootT
     let [end, term, proof] = words;
     let ends = || {
         end.store(0, Ordering::Release);
+        proof.store(0, Ordering::Release);
         // What was begun under it does not go on under the next one.
         term.fetch_add(1, Ordering::AcqRel);
     };
@@ -110,7 +111,8 @@ impl Reign {
 /// What a container's disks say to a node that had gates open on it, lost its quorum, and has it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Regained {
-    /// It is this node's still, as far as was read: it is opened, and if that goes well its gates open, and what waits goes on.
+    /// It is this node's still, as far as was read: where it stands as it was left, or else by an opening, its gates open, and what waits
+    /// goes on.
     Held(Epoch),
     /// Another node held it, or nobody may: what waits must fail, for it was meant for what stood there before.
     Lost,
@@ -144,8 +146,8 @@ pub fn regained(chosen: Option<(&Model, Epoch, bool)>, held: Epoch, me: Me) -> R
     };
     // An older epoch: disks went back in time.
     match (mine && admitted && epoch >= held, committed || epoch.minted_by() == me.id) {
-        // In doubt or not: it is gone on with by an opening, which settles that and asks again. Where all nodes have gates that are
-        // closed nobody else would.
+        // What is in doubt is gone on with by an opening, which settles that and asks again. Where all nodes have gates that are closed
+        // nobody else would.
         (true, _) => Regained::Held(epoch),
         (false, true) => Regained::Lost,
         // What is not committed may be gone again at the next look.
@@ -183,7 +185,8 @@ mod tests {
         let [end, next, proven] = all(&words);
         assert!(next > term && (end, proven) == (1400, 700), "another view");
         leased.tell(&words, None, at(700), at(900));
-        assert_eq!(all(&words)[0], 0);
+        let [end, _, proven] = all(&words);
+        assert_eq!((end, proven), (0, 0));
     }
 
     /// Safety 4.1 and 4.5, row by row.

@@ -87,12 +87,11 @@ fn what_rests_on_an_absence_is_proven_behind_the_promise() {
         Prospect::Now(evidence) => evidence,
         other => panic!("{other:?}"),
     };
-    let no_gates = judge(&model);
     let (incarnation, confirmed) = (Incarnation([1; 16]), Generation(1));
     model.container.holders =
         vec![Holder { node: victim, incarnation, confirmed, expelled: false, watchdog_ms: 5000 }];
     let by_time = judge(&model);
-    let word = evidence::word(victim, "n2", "n2 is off").unwrap();
+    let word = evidence::word(&model.container, victim, "n2", "n2 is off").unwrap();
     let who = asker(1, 1);
     let rests = |act| {
         let planner = Planner {
@@ -112,8 +111,7 @@ fn what_rests_on_an_absence_is_proven_behind_the_promise() {
     for (act, it_does) in [
         (Act::Takeover(by_time), true),
         (Act::Expel(by_time), true),
-        (Act::Takeover(no_gates), false),
-        (Act::Takeover(word), false),
+        (Act::Takeover(word), true),
         (Act::Regain, false),
         (Act::Change, false),
     ] {
@@ -282,8 +280,10 @@ fn what_a_later_configuration_wrote_is_not_for_who_goes_by_an_older_one() {
 #[test]
 fn evidence_is_against_one_machine() {
     let (me, owner, third) = (asker(1, 1).machine, asker(2, 1).machine, asker(3, 1).machine);
-    let against = |machine: &Machine| Act::Takeover(evidence::word(machine.node, "n2", "n2 is off").unwrap());
     let mut model = container(&[10]);
+    let told_of = model.container.clone();
+    let against =
+        |machine: &Machine| Act::Takeover(evidence::word(&told_of, machine.node, "n2", "n2 is off").unwrap());
     model.container.kind = ContainerKind::Private;
     let of = |model: &Model, machine: &Machine| Model {
         container: Container {

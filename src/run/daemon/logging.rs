@@ -25,7 +25,12 @@ pub fn note(words: &str) {
     log::Log::log(&Journal::new(Wanted::Kernel), &record.args(format_args!("{words}")).build());
 }
 
-/// All of this process log there from now on.
+/// All of the daemon logs there from now on.
 pub fn begin(wanted: Wanted, debug: bool) {
-    Journal::new(wanted).begin(if debug { LevelFilter::Debug } else { LevelFilter::Info });
+    Journal::new(wanted).that_alarms().begin(if debug { LevelFilter::Debug } else { LevelFilter::Info });
+}
+
+/// All of a process beside it.
+pub fn begin_beside(wanted: Wanted) {
+    Journal::new(wanted).begin(LevelFilter::Info);
 }

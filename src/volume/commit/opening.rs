@@ -192,8 +192,9 @@ impl Opening {
     }
 
     /// Where nothing is to be changed, and all stands as it was left, nothing is written: [`Need::Stands`]. For who goes on with what is
-    /// his own: had anybody begun to take it from him, a majority of the disks would show his promise, for he proves that the owner is
-    /// absent when that is there and not before.
+    /// his own: had anybody come so far as to take it from him, a majority of the disks would show his promise, for he proves that the
+    /// owner is absent when that is there and not before. What a dead process has under way by the epoch that there is may still land, and
+    /// whoever opens it next goes on from there: it can be nothing that takes away what is in use here.
     pub fn look_first(&mut self) {
         self.looks_first = true;
     }
@@ -203,13 +204,7 @@ impl Opening {
         loop {
             match self.phase {
                 Phase::Over => return Need::Over,
-                Phase::Stands => {
-                    self.phase = Phase::Over;
-                    match self.chosen.clone() {
-                        Some(chosen) => return Need::Stands(chosen),
-                        None => return Need::Over,
-                    }
-                }
+                Phase::Stands => return self.chosen.clone().map_or(Need::Over, Need::Stands),
                 Phase::Decide => return Need::Decision(self.chosen.clone()),
                 Phase::Pause => {
                     self.phase = Phase::Again;

@@ -90,8 +90,8 @@ struct Known<'a> {
     answers: &'a [Answered],
 }
 
-fn sworn(victim: NodeUuid) -> Option<Evidence> {
-    evidence::word(victim, "it", &evidence::oath("it"))
+fn sworn(container: &Container, victim: NodeUuid) -> Option<Evidence> {
+    evidence::word(container, victim, "it", &evidence::oath("it"))
 }
 
 impl World {
@@ -561,10 +561,10 @@ impl World {
         let word = |duty: Duty| match (self.rules.broken(), duty) {
             (Some(Mistake::TakesUnwatched), Duty::WordAlone(node)) => self.unwatched(&model, node),
             (Some(Mistake::WatchdogOfAnotherLife), Duty::Take(owner, evidence)) => {
-                Duty::Take(owner, sworn(evidence.victim()).unwrap_or(evidence))
+                Duty::Take(owner, sworn(&model.container, evidence.victim()).unwrap_or(evidence))
             }
             (Some(Mistake::WatchdogOfAnotherLife), Duty::Expel(evidence)) => {
-                Duty::Expel(sworn(evidence.victim()).unwrap_or(evidence))
+                Duty::Expel(sworn(&model.container, evidence.victim()).unwrap_or(evidence))
             }
             (_, duty) => duty,
         };
@@ -585,7 +585,7 @@ impl World {
     }
 
     fn unwatched(&self, model: &Model, node: NodeUuid) -> Duty {
-        match (&model.container.owner, sworn(node)) {
+        match (&model.container.owner, sworn(&model.container, node)) {
             (Some(owner), Some(evidence)) => Duty::Take(owner.clone(), evidence),
             (None, Some(evidence)) => Duty::Expel(evidence),
             (_, None) => Duty::WordAlone(node),

@@ -168,10 +168,14 @@ impl World {
                 self.keep(number, running);
                 Ok(Next::Again(Do::Drive, self.configuration.timing.take_ms() * 1000))
             }
+            Step::Proof if unproven => {
+                running.change.proof(true);
+                self.keep(number, running);
+                Ok(Next::Again(Do::Drive, 10))
+            }
             Step::Proof => {
                 self.keep(number, running);
-                let proof = Do::Proof(self.now_of(place));
-                Ok(Next::Again(if unproven { Do::Drive } else { proof }, 10))
+                Ok(Next::Again(Do::Proof(self.now_of(place)), 10))
             }
             Step::Io(asks, permit) => {
                 self.asks(number, place, (&asks, permit), &mut running)?;
@@ -194,15 +198,19 @@ impl World {
         let Some(lease) = self.processes[&number].warrant.map(|warrant| warrant.lease) else {
             return Next::Fail("no warrant");
         };
-        match lease.proven() <= done && self.now_of(place) < lease.end() {
-            true => Next::Again(Do::Proof(done), PROOF_LOOK_US),
-            false => {
-                if let Some(us) = self.witness.stops_proven.take() {
-                    self.stop(place, us);
-                }
-                Next::Again(Do::Drive, 10)
-            }
+        let is_proven = lease.proven() > done;
+        if !is_proven && self.now_of(place) < lease.end() {
+            return Next::Again(Do::Proof(done), PROOF_LOOK_US);
         }
+        let running = self.processes.get_mut(&number).and_then(|process| process.running.as_mut());
+        let Some(running) = running else { return Next::Fail("nothing runs") };
+        running.change.proof(is_proven);
+        running.denied |= !is_proven;
+        let takes = matches!(running.act, Act::Takeover(_));
+        if let Some(us) = self.witness.stops_proven.take_if(|_| is_proven && takes) {
+            self.stop(place, us);
+        }
+        Next::Again(Do::Drive, 10)
     }
 
     fn keep(&mut self, number: u64, running: Running) {

@@ -53,6 +53,9 @@ pub fn faults(world: &mut World, seed: u64, (begin_us, end_us): (u64, u64)) {
         return;
     }
     let chance = &mut Chance::new(seed ^ 0x0005_709e_d057_0ffe);
+    // By a chance of its own: what befalls them is as it was.
+    let boards = &mut Chance::new(seed ^ 0x0b0a_12d5);
+    world.machines.iter_mut().for_each(|machine| machine.stands.boardless = boards.per_mille(300));
     for _ in 0..=chance.below(3) {
         let at = chance.between(begin_us, end_us);
         let us = match chance.below(10) {

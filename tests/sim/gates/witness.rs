@@ -82,9 +82,9 @@ pub struct Witness {
     /// How often an agent was told `off`.
     pub offs: u64,
     /// Writes that land late.
+    pub late: Option<Late>,
     /// The machine that proves its lease behind a promise next stands still then, with its clock, for so many microseconds.
     pub stops_proven: Option<u64>,
-    pub late: Option<Late>,
     pub said: BTreeMap<u64, Vec<Said>>,
     pub doom: Option<Doom>,
     /// When it was met, or nothing.

@@ -133,11 +133,13 @@ fn promised_only(world: &mut World) -> Result<(), Broken> {
     must("F20", met && !world.wrote_a_model_for(number), || "it was not killed behind its promise".into())
 }
 
-/// The owner was cut off for a while, and its evmsd opens the container again before anything goes on: for a promise is on its disks by
-/// which nothing was written.
-fn regain(stage: Stage, doom: Doom) -> Result<bool, Broken> {
+/// The owner was cut off for a while, and its evmsd looks at the container before anything goes on; and opens it again, where a promise
+/// is on its disks by which nothing was written.
+fn regain(stage: Stage, opens: bool, doom: Doom) -> Result<bool, Broken> {
     let mut world = stage.lit(3, 3)?;
-    promised_only(&mut world)?;
+    if opens {
+        promised_only(&mut world)?;
+    }
     world.witness.doom = Some(doom);
     story::befall(&mut world, Fault::Partition(1))?;
     world.play(world.now_us + 4 * SECOND)?;
@@ -154,7 +156,9 @@ fn regain(stage: Stage, doom: Doom) -> Result<bool, Broken> {
 }
 
 pub fn f20_a_regain_killed_at_every_step(stage: Stage) -> Result<u64, Broken> {
-    at_all((0, Kind::Regain, false), |doom| regain(stage, doom))
+    let doomed = (0, Kind::Regain, false);
+    let looks = at_every(Moment::Step, doomed, |doom| regain(stage, false, doom))?;
+    Ok(looks + at_all(doomed, |doom| regain(stage, true, doom))?)
 }
 
 /// A node is admitted to the shared container, or about to be, and dies. The others do not wait for it: they write, change the container
