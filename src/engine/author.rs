@@ -125,8 +125,8 @@ impl Planner {
 impl Author for Planner {
     type Refusal = Why;
 
-    fn rests_on_absence(&self) -> bool {
-        matches!(self.act, Act::Takeover(_) | Act::Expel(_))
+    fn rests_on_view(&self) -> bool {
+        matches!(self.act, Act::Takeover(_) | Act::Expel(_) | Act::Regain)
     }
 
     fn goes_on(&self) -> bool {

@@ -40,9 +40,9 @@ pub trait Author {
     /// Why it would not.
     type Refusal: Clone;
 
-    /// Does it rest on somebody's absence, which was so when it was asked for and may not be any more? Then that is proven anew behind the
-    /// promise.
-    fn rests_on_absence(&self) -> bool {
+    /// Does it rest on the view, which was so when it was asked for and may not be any more: on somebody's absence, or that nobody took what
+    /// gates were closed of? Then that is proven anew behind the promise.
+    fn rests_on_view(&self) -> bool {
         false
     }
 
@@ -217,7 +217,7 @@ impl<A: Author> Change<A> {
                         self.goes_on(*chosen);
                         continue;
                     }
-                    Need::Decision(_) if self.author.rests_on_absence() && !self.is_proven => {
+                    Need::Decision(_) if self.author.rests_on_view() && !self.is_proven => {
                         return Step::Proof;
                     }
                     Need::Decision(chosen) => {

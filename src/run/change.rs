@@ -311,6 +311,8 @@ impl Context {
             let mandate: Mandate = self.may(&chosen.model, place, errand.act).map_err(RunError::Denied)?;
             let planner = self.planner(&errand);
             let mut hands = self.hands(disks.clone());
+            // What is standalone is no cluster's affair.
+            hands.lease = hands.lease.filter(|_| !chosen.model.container.cluster.is_none());
             // Going on changes nothing that anybody would look for in the history; what was there before it may be another matter.
             let keep = errand.act != Act::Regain || chosen.model.change.kind != ChangeKind::Opening;
             let mut change = Change::new(held.members(), mandate, me.clone(), planner, keep, Rules::ALL);

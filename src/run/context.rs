@@ -55,6 +55,7 @@ pub struct Options {
 }
 
 /// A command's surroundings.
+#[derive(Clone)]
 pub struct Context {
     /// What the command line said.
     pub options: Options,

@@ -210,8 +210,10 @@ fn cut(
                 return Ok(None);
             };
             // A machine that stood still with its clock would cut the power of who is back (T6).
-            if !await_proof(of(&look.context)?.warrant.lease) {
-                return Ok(None);
+            if !await_proof(of(&look.context)?.warrant.lease, || ()) {
+                let words =
+                    format!("{name} is not fenced: this node is not quorate any more; it is looked at anew");
+                return Err(RunError::say(Kind::NotOwner, words));
             }
             log::warn!(
                 "{name} is absent and has gates of a container: {} is asked to cut its power",

@@ -21,6 +21,9 @@ pub const CLAIM_WAIT_MS: u64 = 2000;
 /// Between two looks whether the lease is proven anew, which is so a beat later and what an answer takes.
 const PROOF_LOOK: Duration = Duration::from_millis(10);
 
+/// Milliseconds after which somebody should know what is waited for.
+const PROOF_TOLD_MS: u64 = 500;
+
 /// One write of a dry run or of a report: what is written where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Written {
@@ -223,7 +226,15 @@ impl<'a> Hands<'a> {
     /// then nothing follows, whatever the clock says.
     pub fn await_proof(&mut self) -> bool {
         let Some(lease) = self.lease.filter(|_| self.waits()) else { return true };
-        let is_proven = await_proof(lease);
+        let tell = self.tell;
+        let slow = || {
+            if let Some(tell) = tell {
+                tell(
+                    "it is waited until the other nodes, or the arbitration disks, confirm that this node is quorate",
+                );
+            }
+        };
+        let is_proven = await_proof(lease, slow);
         if !is_proven {
             self.denied = Some(NoPermit::Expired { end: lease.end(), now: clock::boot_now() });
         }
@@ -268,12 +279,19 @@ impl<'a> Hands<'a> {
     }
 }
 
-/// Waits until it is proven that this node was quorate by this lease later than now, or that is over; is it proven?
-pub fn await_proof(lease: Lease) -> bool {
+/// Waits until it is proven that this node was quorate by this lease later than now, or that is over; is it proven? `slow` is called once
+/// where it takes long.
+pub fn await_proof(lease: Lease, slow: impl Fn()) -> bool {
     let done = clock::boot_now();
+    let mut is_told = false;
     while lease.proven() <= done {
-        if lease.end() <= clock::boot_now() {
+        let now = clock::boot_now();
+        if lease.end() <= now {
             return false;
+        }
+        if !is_told && now >= done.plus_ms(PROOF_TOLD_MS) {
+            is_told = true;
+            slow();
         }
         std::thread::sleep(PROOF_LOOK);
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::thread;
 
 use crate::base::epoch::{Epoch, Generation};
 use crate::base::gather::Gather;
@@ -30,6 +31,11 @@ use crate::run::live::keeping;
 use crate::run::scene::{Scene, Seen};
 use crate::volume::discover::{Found, Sighting};
 
+/// Containers that are gone on with at one time.
+const AT_ONCE_MAX: usize = 16;
+/// Bytes of the stack of each.
+const STACK_BYTES: usize = 512 * 1024;
+
 /// A disk that took no beat for so many milliseconds is not read for what an administrator said.
 const BEATS_MS: u64 = 5_000;
 
@@ -46,14 +52,39 @@ pub fn run() -> Result<(), RunError> {
     }
     let scene = context.look_for_members()?;
     scene.containers.iter().for_each(|found| _ = heed_read(found, page));
+    let mut held_still = Vec::new();
     for (container, held) in closed {
         match judge(&context, &scene, page, (container, held), warrant) {
-            Regained::Held(_) => go_on(&mut context, &scene, page, container, warrant),
+            Regained::Held(_) => held_still.push(container),
             Regained::Unclear => unclear(container, &"no majority of its disks tells whose it is"),
             Regained::Lost => lose(&mut context, container),
         }
     }
+    go_on_with_all(&context, &scene, page, &held_still, warrant);
     Ok(())
+}
+
+/// Side by side: each waits for a proof of the lease, which comes with a beat, or a slow one where it is a tie, and a disk that hangs
+/// keeps none but its own.
+fn go_on_with_all(
+    context: &Context,
+    scene: &Scene,
+    page: GatePage,
+    containers: &[ContainerId],
+    warrant: Warrant,
+) {
+    for some in containers.chunks(AT_ONCE_MAX) {
+        thread::scope(|scope| {
+            for container in some {
+                let mut own = context.clone();
+                let work = move || go_on(&mut own, scene, page, *container, warrant);
+                let thread = thread::Builder::new().name("goes on".into()).stack_size(STACK_BYTES);
+                if let Err(error) = thread.spawn_scoped(scope, work) {
+                    unclear(*container, &format!("there is no thread for it ({error})"));
+                }
+            }
+        });
+    }
 }
 
 /// Reads what an administrator said of containers that this node has gates of, once: whoever said it may have been killed between writing

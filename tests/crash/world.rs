@@ -230,8 +230,9 @@ pub enum Schedule {
 pub fn poll(step: Step) -> Option<Vec<Ask>> {
     match step {
         Step::Io(asks, _) => Some(asks),
-        Step::Pause | Step::Still | Step::Proof => Some(Vec::new()),
-        Step::Over => None,
+        Step::Pause | Step::Still => Some(Vec::new()),
+        // Nobody's view is asked for here.
+        Step::Proof | Step::Over => None,
     }
 }
 

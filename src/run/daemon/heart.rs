@@ -184,7 +184,7 @@ impl Heart {
 
     /// Whoever writes in this machine knows that the lease is over before anybody else is told that it is not needed any more.
     fn tell_lease(&mut self, now: BootTime) {
-        // Not the time of before the round: a command that saw its lease end is not to see it go on.
+        // Not the time of before the round: who saw the lease end hardly sees it go on.
         let now = now.max(clock::boot_now());
         let words = self.page.words();
         let before = Reign::of(words);

@@ -110,7 +110,11 @@ fn carry_out(world: &mut World, container: usize, mut change: Change<Planner>) {
     loop {
         let asks = match change.poll() {
             Step::Io(asks, _) => asks,
-            Step::Pause | Step::Still | Step::Proof => continue,
+            Step::Pause | Step::Still => continue,
+            Step::Proof => {
+                change.proof(true);
+                continue;
+            }
             Step::Over => break,
         };
         for ask in asks {
