@@ -52,15 +52,25 @@ pub fn run() -> Result<(), RunError> {
     }
     let scene = context.look_for_members()?;
     scene.containers.iter().for_each(|found| _ = heed_read(found, page));
-    let mut held_still = Vec::new();
+    let (mut held_still, mut lost) = (Vec::new(), Vec::new());
     for (container, held) in closed {
         match judge(&context, &scene, page, (container, held), warrant) {
             Regained::Held(_) => held_still.push(container),
             Regained::Unclear => unclear(container, &"no majority of its disks tells whose it is"),
-            Regained::Lost => lose(&mut context, container),
+            Regained::Lost => lost.push(container),
         }
     }
-    go_on_with_all(&context, &scene, page, &held_still, warrant);
+    // Neither waits for the other: to take down what is lost may take as long as a disk hangs.
+    let (own, scene) = (context.clone(), &scene);
+    thread::scope(|scope| {
+        let held = held_still.as_slice();
+        let work = move || go_on_with_all(&own, scene, page, held, warrant);
+        if let Err(error) = thread::Builder::new().name("go on".into()).spawn_scoped(scope, work) {
+            held.iter()
+                .for_each(|container| unclear(*container, &format!("there is no thread for it ({error})")));
+        }
+        lost.into_iter().for_each(|container| lose(&mut context, container));
+    });
     Ok(())
 }
 
