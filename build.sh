@@ -324,20 +324,23 @@ vm() {
   done
 }
 
-# Clusters of guests: one of these at a time, for each has three guests that must hear each other in time. The last has two
-# clusters of its own, of machines that take a twentieth of a processor while nothing is asked of them.
-VM_CLUSTERS="takeover stopped gates owners agents two scripts many_scripts asked power cold stale lost cuts steady"
+# Clusters of emulated guests: one of these at a time, for each has three guests that must hear each other in time.
+VM_CLUSTERS="takeover stopped gates owners agents two scripts"
+# Clusters of user-mode machines take a third of a processor: beside an emulated cluster, or beside each other.
+VM_USER_MODE="cuts lost many_scripts asked cold steady power stale"
 
-# All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end.
+# All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end, and those last that
+# may be beside anything.
 vm_all() {
   local names
   vm-tests/parts.sh
   vm_programs
   vm_cargo test --lib --no-run && vm_cargo test --tests --no-run
   vm_cargo test --lib
-  mapfile -t names < <(vm_names | awk -v clusters="$VM_CLUSTERS" '
+  mapfile -t names < <(vm_names | awk -v clusters="$VM_CLUSTERS" -v user_mode="$VM_USER_MODE" '
     BEGIN {
       split("faults power_cut replay appliance activation udev san network", first); for (i in first) rank[first[i]] = i
+      count = split(user_mode, last); for (i = 1; i <= count; i++) rank[last[i]] = 100 + i
       split(clusters, all); for (i in all) cluster[all[i]] = 1
     }
     !($0 in cluster) { print ($0 in rank ? rank[$0] : 99), $0 }' | sort -n | cut -d' ' -f2)

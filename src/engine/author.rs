@@ -5,7 +5,7 @@ use std::fmt;
 use crate::base::dice::Dice;
 use crate::base::epoch::{Epoch, Order};
 use crate::base::failure::{Failure, Kind};
-use crate::base::id::DiskNumber;
+use crate::base::id::{DiskNumber, Incarnation, NodeUuid};
 use crate::base::small_set::SmallSet;
 use crate::engine::change::{Author, Joiner, Work};
 use crate::engine::guard::{self, Act, Denied, Mandate, Place, Principal};
@@ -127,6 +127,13 @@ impl Author for Planner {
 
     fn rests_on_view(&self) -> bool {
         matches!(self.act, Act::Takeover(_) | Act::Expel(_) | Act::Regain)
+    }
+
+    fn past(&self) -> Option<(NodeUuid, Incarnation)> {
+        match self.act {
+            Act::Takeover(evidence) | Act::Expel(evidence) => evidence.past(),
+            _ => None,
+        }
     }
 
     fn goes_on(&self) -> bool {

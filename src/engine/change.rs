@@ -4,8 +4,9 @@
 
 use crate::base::epoch::{Epoch, Order};
 use crate::base::gather::Gather;
-use crate::base::id::DiskNumber;
+use crate::base::id::{DiskNumber, Incarnation, NodeUuid};
 use crate::base::small_set::SmallSet;
+use crate::base::time::BootTime;
 use crate::base::units::Bytes;
 use crate::engine::guard::{Mandate, Permit};
 use crate::format::label::Label;
@@ -44,6 +45,16 @@ pub trait Author {
     /// gates were closed of? Then that is proven anew behind the promise.
     fn rests_on_view(&self) -> bool {
         false
+    }
+
+    /// Does it outbid at once whoever seems to be at it? Two who do come to no end.
+    fn hurries(&self) -> bool {
+        false
+    }
+
+    /// The machine, and the life of it, of which it is proven that nothing that it writes lands any more.
+    fn past(&self) -> Option<(NodeUuid, Incarnation)> {
+        None
     }
 
     /// Does it only go on with what is its own, and is content where that stands as it was left?
@@ -145,6 +156,8 @@ pub enum Step {
     Io(Vec<Ask>, Option<Permit>),
     /// Let two beats pass.
     Pause,
+    /// Let so many milliseconds pass: somebody else is at it.
+    Wait(u64),
     /// Let pass what a takeover waits for.
     Still,
     /// Let the lease be proven anew, and call [`Change::proof`]: that this node was quorate when all was done that was done so far. It goes
@@ -169,6 +182,9 @@ impl<A: Author> Change<A> {
         let mut opening = Opening::new(members.clone(), me, rules);
         if author.goes_on() {
             opening.look_first();
+        }
+        if !author.hurries() {
+            opening.give_way_first(author.past());
         }
         Change::start(members, mandate, opening, author, keep, rules)
     }
@@ -204,13 +220,14 @@ impl<A: Author> Change<A> {
     }
 
     /// What is needed next.
-    pub fn poll(&mut self) -> Step {
+    pub fn poll(&mut self, now: BootTime) -> Step {
         loop {
             let asks = match &mut self.stage {
                 Stage::Over => return Step::Over,
-                Stage::Opening(opening) => match opening.poll() {
+                Stage::Opening(opening) => match opening.poll(now) {
                     Need::Io(asks) => asks,
                     Need::Pause => return Step::Pause,
+                    Need::Wait(ms) => return Step::Wait(ms),
                     Need::Still => return Step::Still,
                     Need::Stands(_) if !self.is_proven => return Step::Proof,
                     Need::Stands(chosen) => {
@@ -229,7 +246,7 @@ impl<A: Author> Change<A> {
                         continue;
                     }
                 },
-                Stage::Settling(commit) | Stage::Committing(commit) => commit.poll(),
+                Stage::Settling(commit) | Stage::Committing(commit) => commit.poll(now),
                 Stage::Labelling { labels, .. }
                 | Stage::Undoing { labels, .. }
                 | Stage::Wiping { labels, .. } => labels.poll(),

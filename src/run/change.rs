@@ -11,6 +11,7 @@ use crate::engine::author::{Planner, Why};
 use crate::engine::change::{Author, Change, Done, Halted, Joiner, Step};
 use crate::engine::guard::{Act, Mandate};
 use crate::format::model::ChangeKind;
+use crate::host::clock;
 use crate::host::disk::{OpenDisk, Want};
 use crate::host::disk_error::DiskError;
 use crate::host::udev::Patience;
@@ -261,13 +262,14 @@ impl Hands<'_> {
 /// Lets hands carry out a change to its end.
 pub fn drive<A: Author>(change: &mut Change<A>, hands: &mut Hands<'_>) {
     loop {
-        match change.poll() {
+        match change.poll(clock::boot_now()) {
             Step::Io(asks, permit) => {
                 for (lane, answer) in hands.carry_out(&asks, permit) {
                     change.handle(lane, answer);
                 }
             }
             Step::Pause => hands.pause(),
+            Step::Wait(ms) => hands.give_way(ms),
             Step::Still => hands.watch(),
             Step::Proof => change.proof(hands.await_proof()),
             Step::Over => return,

@@ -211,6 +211,11 @@ impl<'a> Hands<'a> {
         self.let_pass(CLAIM_WAIT_MS);
     }
 
+    /// Lets somebody else come to an end.
+    pub fn give_way(&self, ms: u64) {
+        self.let_pass(ms);
+    }
+
     /// Waits out who may live still and has this node's number.
     pub fn watch(&self) {
         if let (Some(tell), true) = (self.tell, self.waits()) {

@@ -31,6 +31,8 @@ pub enum Mistake {
     NoSurveyAfterPromise,
     BlockOfAnotherTaken,
     GoesOnOverPromise,
+    GuardLastsForEver,
+    UnsettledIsOpenedAtOnce,
 }
 
 /// No rule broken: the only possibility in a program that can meet a disk.

@@ -6,7 +6,7 @@ use evms::base::epoch::Order;
 use evms::base::id::{ClusterId, DiskNumber};
 use evms::base::name::Name;
 use evms::base::small_set::SmallSet;
-use evms::base::time::WallTime;
+use evms::base::time::{BootTime, WallTime};
 use evms::base::units::{Extents, Sectors};
 use evms::engine::change::{Author, Change, Halted, Work};
 use evms::engine::guard::{self, Mandate};
@@ -20,7 +20,7 @@ use evms::volume::commit::io::Ask;
 use evms::volume::commit::{Member, Unopened};
 use evms::volume::mistake::Rules;
 
-use crate::world::{CONTAINER, Schedule, disk_id, joiner, me, node_uuid, poll};
+use crate::world::{CONTAINER, Schedule, disk_id, joiner, me, node_uuid, poll, waited_ms};
 
 /// What a life of a machine is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,11 @@ fn old_set(model: &Model) -> OldSet {
 impl Author for Script {
     type Refusal = &'static str;
 
+    /// Every machine here outbids whoever is at it: the worst that may come.
+    fn hurries(&self) -> bool {
+        true
+    }
+
     fn open(&mut self, found: Option<&Chosen>, _: Order) -> Result<(Mandate, Model), &'static str> {
         let mut model = match (found, &self.task) {
             (None, Task::Found(numbers)) => first_model(numbers, &self.layout),
@@ -196,6 +201,8 @@ pub struct Actor {
     named: BTreeSet<u16>,
     waiting: BTreeMap<usize, Ask>,
     last_lane: usize,
+    /// Its clock: what it was told to let pass has passed.
+    pub now: BootTime,
     told: usize,
     over: bool,
     done_told: bool,
@@ -236,6 +243,7 @@ impl Actor {
             named,
             waiting: BTreeMap::new(),
             last_lane: usize::MAX,
+            now: BootTime::default(),
             told: 0,
             over: false,
             done_told: false,
@@ -253,18 +261,24 @@ impl Actor {
     /// Operations that are out and have not landed.
     pub fn waiting(&mut self) -> Vec<Ask> {
         while !self.over && self.waiting.is_empty() {
-            match poll(self.change.poll()) {
+            match self.poll() {
                 Some(asks) => self.waiting.extend(asks.into_iter().map(|ask| (ask.lane, ask))),
                 None => self.over = true,
             }
         }
         // Answers may have made further lanes ready.
         if !self.over
-            && let Some(asks) = poll(self.change.poll())
+            && let Some(asks) = self.poll()
         {
             self.waiting.extend(asks.into_iter().map(|ask| (ask.lane, ask)));
         }
         self.waiting.values().cloned().collect()
+    }
+
+    fn poll(&mut self) -> Option<Vec<Ask>> {
+        let step = self.change.poll(self.now);
+        self.now = self.now.plus_ms(waited_ms(&step));
+        poll(step)
     }
 
     /// The next operation to land, by the schedule.

@@ -34,6 +34,8 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::BodyHashIgnored, "a body is believed without its hash"),
     (Mistake::NoVerify, "what was written is not read back"),
     (Mistake::AbsentDiskCountsAsHolding, "a disk counts as holding what it was never given"),
+    (Mistake::GuardLastsForEver, "who stood still writes over a slot by what it read before"),
+    (Mistake::UnsettledIsOpenedAtOnce, "no time is left to who may be at its second end"),
     (Mistake::NoSurveyAfterPromise, "slots are not read again after the promise"),
 ];
 

@@ -18,6 +18,7 @@ mod forced;
 mod history;
 mod laws;
 mod recover;
+mod trio;
 mod vanish;
 mod world;
 
@@ -35,6 +36,7 @@ const THREADS: usize = 2;
 pub enum Part {
     Exhaustive(usize, Schedule),
     Duel(usize),
+    Trio(u16),
     Vanish(usize),
     CutShort,
     SplitBrain,
@@ -49,6 +51,7 @@ impl Part {
                 format!("crash points: {}, {order:?}", exhaustive::scenarios()[*index].name)
             }
             Part::Duel(index) => format!("two machines: {}", duel::duels()[*index].name),
+            Part::Trio(disks) => format!("three machines, two of which stand still: {disks} disks"),
             Part::Vanish(index) => format!("a disk vanishes: {}", vanish::cuts()[*index].name),
             Part::CutShort => "f20: a change of owner is cut off".into(),
             Part::SplitBrain => "two contents by force".into(),
@@ -64,6 +67,7 @@ impl Part {
                 named(exhaustive::run(&exhaustive::scenarios()[*index], *order, rules, cases))
             }
             Part::Duel(index) => named(duel::run(&duel::duels()[*index], rules, cases)),
+            Part::Trio(disks) => named(trio::run(*disks, rules, cases)),
             Part::Vanish(index) => named(vanish::run(&vanish::cuts()[*index], rules, cases)),
             Part::CutShort => named(cut_short::f20_a_commit_killed_at_every_write(rules, cases)),
             Part::SplitBrain => named(forced::split_brain(rules, cases)),
@@ -89,6 +93,7 @@ pub fn parts(histories: u64, from: u64) -> Vec<Part> {
     };
     let mut parts = scenarios.filter(small).collect::<Vec<_>>();
     parts.extend((0..duel::duels().len()).map(Part::Duel));
+    parts.extend(trio::DISKS.map(Part::Trio));
     parts.extend([Part::CutShort, Part::SplitBrain, Part::Quarantine]);
     parts.extend((0..vanish::cuts().len()).map(Part::Vanish));
     parts.extend(
@@ -107,7 +112,8 @@ pub fn hunting_parts(histories: u64, from: u64) -> Vec<Part> {
         Part::Exhaustive(0, Schedule::Breadth) => 1,
         Part::Exhaustive(index, Schedule::Breadth) if exhaustive::scenarios()[*index].disks <= 2 => 0,
         Part::SplitBrain | Part::Quarantine => 0,
-        Part::Vanish(_) | Part::CutShort => 2,
+        Part::Trio(1) => 1,
+        Part::Vanish(_) | Part::CutShort | Part::Trio(_) => 2,
         Part::Duel(index) if duel::duels()[*index].disks <= 2 => 1,
         Part::Duel(_) => 2,
         Part::Exhaustive(index, Schedule::Reverse) if exhaustive::scenarios()[*index].disks == 3 => 3,

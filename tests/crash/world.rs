@@ -230,9 +230,18 @@ pub enum Schedule {
 pub fn poll(step: Step) -> Option<Vec<Ask>> {
     match step {
         Step::Io(asks, _) => Some(asks),
-        Step::Pause | Step::Still => Some(Vec::new()),
+        Step::Pause | Step::Wait(_) | Step::Still => Some(Vec::new()),
         // Nobody's view is asked for here.
         Step::Proof | Step::Over => None,
+    }
+}
+
+/// How long that lets pass.
+pub fn waited_ms(step: &Step) -> u64 {
+    match step {
+        Step::Wait(ms) => *ms,
+        Step::Pause => 2000,
+        _ => 0,
     }
 }
 

@@ -34,7 +34,7 @@ const BOARD: &str = "/dev/evms/pool/board";
 const BLOCKS: u64 = 256;
 const BLOCKS_SHARED: u64 = 128;
 /// Between two looks at everything, which other clusters need the processors for too.
-const LOOK: Duration = Duration::from_millis(300);
+const LOOK: Duration = Duration::from_millis(500);
 /// What is to be mended waits so long at most for a reading behind a takeover.
 const READ_MAX: Duration = Duration::from_secs(12);
 /// Volumes beside the board at most.
@@ -314,12 +314,8 @@ impl<'a> Trial<'a> {
     /// Looks at everything that can be looked at; starts a writer where the private volume came up.
     fn look(&mut self) -> Result<(), Trouble> {
         for (node, node_name) in NAMES.into_iter().enumerate() {
-            self.look_at(node)?;
-            let machine = &mut self.machines[node];
-            if self.private.has_writer(node)
-                || !machine.is_well()
-                || machine.guest()?.run(&format!("[ -e {HOME} ]"))?.code != 0
-            {
+            let is_up = self.look_at(node)?;
+            if !is_up || self.private.has_writer(node) || !self.machines[node].is_well() {
                 continue;
             }
             // On its way, or on its way down.
@@ -337,12 +333,14 @@ impl<'a> Trial<'a> {
         self.read_along()
     }
 
-    fn look_at(&mut self, node: usize) -> Result<(), Trouble> {
-        if self.machines[node].answers() {
-            let said = stampers::look(self.machines[node].guest()?)?;
-            self.parts().for_each(|part| part.take(node, &said));
+    /// Whether the private volume is up there.
+    fn look_at(&mut self, node: usize) -> Result<bool, Trouble> {
+        if !self.machines[node].answers() {
+            return Ok(false);
         }
-        Ok(())
+        let (said, is_up) = stampers::look(self.machines[node].guest()?, HOME)?;
+        self.parts().for_each(|part| part.take(node, &said));
+        Ok(is_up)
     }
 
     /// Whoever took it over and has been all over it is alone on it: the blocks are read while it goes on.

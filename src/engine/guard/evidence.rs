@@ -114,6 +114,17 @@ impl Evidence {
         self.victim
     }
 
+    /// Which life of the victim it ends: its machine was off or begun anew, and what it had under way has landed. One whose gates are closed
+    /// lives, one who had none may, and one who is sworn to be off too: a command of it may stand still.
+    pub fn past(self) -> Option<(NodeUuid, Incarnation)> {
+        match self.ground {
+            Ground::Watchdog { incarnation, .. } | Ground::Off { incarnation, .. } => {
+                Some((self.victim, incarnation))
+            }
+            Ground::NoGates | Ground::Shut { .. } | Ground::Word { .. } => None,
+        }
+    }
+
     /// Is it enough against all that this container says of the victim? It may have been admitted anew since it was judged.
     pub fn covers(self, container: &Container) -> bool {
         match (container.holder(self.victim), self.ground) {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::base::id::NodeId;
+use crate::base::time::BootTime;
 use crate::base::units::{BLOCK_BYTES, Bytes, MIB};
 use crate::format::first_block;
 use crate::format::intent::Intent;
@@ -168,7 +169,8 @@ impl Labels {
 
     /// Operations that can be asked of the disks now.
     pub fn poll(&mut self) -> Vec<Ask> {
-        poll_lanes(&mut self.lanes)
+        // No slot is written behind a guard here.
+        poll_lanes(&mut self.lanes, BootTime::default())
     }
 
     /// Takes an answer.

@@ -8,6 +8,7 @@ use crate::base::epoch::{Epoch, Order};
 use crate::base::hash::Hash128;
 use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeUuid};
 use crate::base::limits::IO_BYTES_MAX;
+use crate::base::time::BootTime;
 use crate::base::units::{BLOCK_BYTES, Bytes};
 use crate::format::damage::{Damage, Fault, What};
 use crate::format::history::{self, RingEnd};
@@ -18,6 +19,14 @@ use crate::format::slot::{SlotHeader, SlotImage};
 use crate::volume::choose::{Copy, DiskCopies};
 use crate::volume::commit::io::{Answer, Op, Purpose};
 use crate::volume::mistake::{Rules, breaks};
+
+/// Milliseconds for which a guard's word is taken, from when it was asked: what is to be written over a slot is begun within them, or
+/// the guard is asked anew. Less than what an opening lets pass that finds anything unsettled, so that a process that stood still writes
+/// nothing over what came to be committed meanwhile (safety 2.5).
+pub const GUARD_LASTS_MS: u64 = 700;
+
+/// A disk so slow that guards are stale when they are answered, so often one after the other, is written no more.
+const GUARDS_MAX: u32 = 4;
 
 /// A disk of the container as its label introduces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +103,12 @@ pub struct Lane {
     pub kept: Vec<(Order, Hash128)>,
     jobs: VecDeque<Job>,
     step: Step,
+    /// The guard that was asked last: under what, and when.
+    guarded: Option<(Holding, BootTime)>,
+    /// How many guards in a row were stale.
+    stale: u32,
+    /// When anything was asked last.
+    asked_at: BootTime,
     rules: Rules,
 }
 
@@ -117,6 +132,9 @@ impl Lane {
             kept: Vec::new(),
             jobs: VecDeque::new(),
             step: Step::default(),
+            guarded: None,
+            stale: 0,
+            asked_at: BootTime::default(),
             rules,
         }
     }
@@ -153,11 +171,12 @@ impl Lane {
     }
 
     /// The next operation, once per answer.
-    pub(super) fn poll(&mut self) -> Option<Op> {
+    pub(super) fn poll(&mut self, now: BootTime) -> Option<Op> {
         while !self.step.asked {
+            self.guard_anew(now);
             match self.next_op() {
                 Some(op) => {
-                    self.step.asked = true;
+                    self.note_asked(now);
                     return Some(op);
                 }
                 None => {
@@ -167,6 +186,35 @@ impl Lane {
             }
         }
         None
+    }
+
+    fn note_asked(&mut self, now: BootTime) {
+        self.step.asked = true;
+        self.asked_at = now;
+        if let (Some(Job::Guard(holding)), 0) = (self.jobs.front(), self.step.done) {
+            self.guarded = Some((*holding, now));
+        }
+    }
+
+    /// Whoever stood still since the last guard does not know any more whether he may write over a slot, however well his lease is: another
+    /// one may have opened it meanwhile, and what two of them who stood still write at different ends would take away both.
+    fn guard_anew(&mut self, now: BootTime) {
+        let (Some(Job::Write(_, _, Purpose::Slot | Purpose::History)), Some((holding, at))) =
+            (self.jobs.front(), self.guarded)
+        else {
+            return;
+        };
+        let since = if self.step.done == 0 { at } else { self.asked_at };
+        if now <= since.plus_ms(GUARD_LASTS_MS) || breaks!(self.rules, GuardLastsForEver) {
+            self.stale = if self.step.done == 0 { 0 } else { self.stale };
+            return;
+        }
+        self.stale += 1;
+        // What is half written is not gone on with: the other end is whole.
+        if self.step.done > 0 || self.stale > GUARDS_MAX {
+            return self.stop(LaneState::Failed);
+        }
+        self.jobs.push_front(Job::Guard(holding));
     }
 
     /// What to ask for the job at the front; `None` when it needs nothing more.

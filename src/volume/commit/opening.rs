@@ -4,8 +4,8 @@
 use crate::base::epoch::{Epoch, Generation, Order};
 use crate::base::hash::Hash128;
 use crate::base::id::{ClusterId, DiskNumber, Incarnation, NodeId, NodeUuid};
-use crate::base::limits::NODE_ID_MAX;
 use crate::base::small_set::SmallSet;
+use crate::base::time::BootTime;
 use crate::base::units::Bytes;
 use crate::format::layout::{AreaKind, End};
 use crate::format::model::{ContainerKind, Model};
@@ -15,6 +15,7 @@ use crate::volume::choose::{self, Chosen, DiskCopies, Unchosen};
 use crate::volume::commit::accept::{self, Doubt, Verdict};
 use crate::volume::commit::io::{Answer, Ask, Purpose};
 use crate::volume::commit::lane::{self, Holding, Job, Lane, LaneState, Member};
+use crate::volume::commit::opening::way::{GIVE_WAY_LOOK_MS, GIVE_WAY_LOOKS, GIVE_WAY_LOOKS_MAX, SETTLE_MS};
 use crate::volume::commit::session::{Session, handle_lane, poll_lanes, smallest_slot};
 use crate::volume::commit::stamp::Stamp;
 use crate::volume::mistake::{Rules, breaks};
@@ -54,6 +55,8 @@ pub enum Need {
     Io(Vec<Ask>),
     /// Let two beats pass: a block was claimed for the first time (safety 2.8).
     Pause,
+    /// Let so many milliseconds pass: somebody else is at it.
+    Wait(u64),
     /// Let pass what a takeover waits for: another machine's block stands at this node's number, and is taken where it stood still
     /// until then (safety 2.8).
     Still,
@@ -112,10 +115,13 @@ pub enum Unopened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     Survey,
+    GiveWay,
+    Claim,
     Stands,
     Still,
     Promise,
     Pause,
+    Settle,
     Again,
     Decide,
     Accept,
@@ -131,6 +137,15 @@ pub struct Opening {
     founding: bool,
     looks_first: bool,
     claimed: bool,
+    /// Did a claim stand for two beats?
+    claim_stood: bool,
+    /// Does it wait for who is at it, before it promises anything?
+    gives_way: bool,
+    past: Option<(NodeUuid, Incarnation)>,
+    /// What was seen of others at the last look, how many more of them may show the same, and how many there may be.
+    way: (Option<(Order, Epoch)>, u32, u32),
+    /// Was there time behind the promise for who is at it to notice?
+    is_awaited: bool,
     /// What other machines had at this node's number on each lane, before they were watched.
     watched: Option<Vec<Option<NodeBlock>>>,
     asked_histories: bool,
@@ -180,6 +195,11 @@ impl Opening {
             founding,
             looks_first: false,
             claimed: false,
+            claim_stood: false,
+            gives_way: false,
+            past: None,
+            way: (None, GIVE_WAY_LOOKS, GIVE_WAY_LOOKS_MAX),
+            is_awaited: false,
             watched: None,
             asked_histories: false,
             id: NodeId(0),
@@ -199,25 +219,40 @@ impl Opening {
         self.looks_first = true;
     }
 
+    /// Waits for who is at it, within limits: two who take turns in outbidding each other come to no end. Nobody waits for who is `past`:
+    /// nothing that this life of this machine writes lands any more.
+    pub fn give_way_first(&mut self, past: Option<(NodeUuid, Incarnation)>) {
+        (self.gives_way, self.past) = (true, past);
+    }
+
     /// What is needed next.
-    pub fn poll(&mut self) -> Need {
+    pub fn poll(&mut self, now: BootTime) -> Need {
         loop {
             match self.phase {
                 Phase::Over => return Need::Over,
                 Phase::Stands => return self.chosen.clone().map_or(Need::Over, Need::Stands),
                 Phase::Decide => return Need::Decision(self.chosen.clone()),
                 Phase::Pause => {
-                    self.phase = Phase::Again;
+                    (self.phase, self.claim_stood) = (Phase::Survey, true);
                     return Need::Pause;
+                }
+                Phase::Settle => {
+                    (self.phase, self.is_awaited) = (Phase::Again, true);
+                    return Need::Wait(SETTLE_MS);
+                }
+                Phase::GiveWay => {
+                    self.lanes.iter_mut().for_each(|lane| lane.push_survey(false));
+                    self.phase = Phase::Survey;
+                    return Need::Wait(GIVE_WAY_LOOK_MS);
                 }
                 Phase::Still => {
                     self.lanes.iter_mut().for_each(|lane| lane.push_survey(false));
                     self.phase = Phase::Survey;
                     return Need::Still;
                 }
-                Phase::Survey | Phase::Promise | Phase::Again | Phase::Accept => (),
+                Phase::Survey | Phase::Claim | Phase::Promise | Phase::Again | Phase::Accept => (),
             }
-            let asks = poll_lanes(&mut self.lanes);
+            let asks = poll_lanes(&mut self.lanes, now);
             if !asks.is_empty() || !self.lanes.iter().all(Lane::is_idle) {
                 return Need::Io(asks);
             }
@@ -253,10 +288,16 @@ impl Opening {
     fn advance(&mut self) -> Result<(), Unopened> {
         match self.phase {
             Phase::Survey => self.promise(),
+            Phase::Claim => {
+                self.lanes.iter_mut().for_each(|lane| lane.push_survey(false));
+                self.phase = Phase::Pause;
+                Ok(())
+            }
             Phase::Promise => self.survey_again(),
             Phase::Again => self.consider(),
             Phase::Accept => self.conclude(),
             Phase::Stands | Phase::Still | Phase::Pause | Phase::Decide | Phase::Over => Ok(()),
+            Phase::GiveWay | Phase::Settle => Ok(()),
         }
     }
 
@@ -293,8 +334,14 @@ impl Opening {
         }
         self.histories_fit()?;
         self.hear_all()?;
-        if let Some(chosen) = chosen.as_ref().filter(|chosen| self.looks_first && self.is_untouched(chosen)) {
+        if let Some(chosen) =
+            chosen.as_ref().filter(|chosen| self.looks_first && !self.claimed && self.is_untouched(chosen))
+        {
             (self.chosen, self.phase) = (Some(Box::new(chosen.clone())), Phase::Stands);
+            return Ok(());
+        }
+        if chosen.as_ref().is_some_and(|chosen| self.is_to_wait(chosen)) {
+            self.phase = Phase::GiveWay;
             return Ok(());
         }
         // Whoever brought it over outbid what the others promised where it was before, and its guard lets none of them in.
@@ -307,6 +354,12 @@ impl Opening {
             return Ok(());
         };
         self.id = id;
+        if self.claimed && !self.claim_stood {
+            // With nothing in it that outbids anybody: others need not wait for who only waits.
+            (0..self.lanes.len()).try_for_each(|place| self.push_promise(place))?;
+            self.phase = Phase::Claim;
+            return Ok(());
+        }
         let promised = self.lanes.iter().filter_map(|lane| Some(lane.blocks.highest()?.epoch));
         let written = self.lanes.iter().flat_map(|lane| {
             lane.copies.slots.iter().filter_map(|(_, _, copy)| Some(copy.as_ref().ok()?.header.order.epoch))
@@ -398,64 +451,13 @@ impl Opening {
         Ok(())
     }
 
-    /// This node's number on these disks: its cluster's, or the block that already carries its identity, or the first
-    /// that is free on all disks from a place that its identity chooses, so that two newcomers seldom want the same. Nothing where
-    /// another machine's block is to be watched first.
-    fn claim(&mut self, cluster: Option<ClusterId>) -> Result<Option<NodeId>, Unopened> {
-        if let Some(id) = self.me.id {
-            return self.claim_numbered(id, cluster);
-        }
-        let blocks = || self.lanes.iter().flat_map(|lane| lane.blocks.newest.iter());
-        if let Some(mine) = blocks().find(|block| block.node == self.me.node) {
-            return Ok(Some(mine.id));
-        }
-        self.claimed = true;
-        let room = self
-            .lanes
-            .iter()
-            .map(|lane| node_block::nodes_in(&lane.member.layout.area(AreaKind::NodeBlocks, End::Primary)));
-        let room = room.min().unwrap_or(0).min(NODE_ID_MAX);
-        let [first, ..] = Hash128::of(&[&self.me.node.0]).0;
-        let order = (0..room).map(|step| NodeId((u16::from(first) + step) % room + 1));
-        let taken = |id: &NodeId| {
-            self.lanes.iter().any(|lane| lane.blocks.of(*id).is_some() || lane.blocks.damaged.contains(id))
-        };
-        let spoken_for = |id: &NodeId| self.lanes.iter().any(|lane| lane.blocks.of(*id).is_some());
-        // Where no block is blank, one that speaks for nobody will do: the epoch goes above what it may have said.
-        let free = order.clone().find(|id| !taken(id)).or_else(|| order.clone().find(|id| !spoken_for(id)));
-        free.map(Some).ok_or(Unopened::NoBlockFree)
-    }
-
-    /// The number that its cluster gave it. Another machine had it, perhaps: one that this one stands in for, or of the cluster that the
-    /// container was in before.
-    fn claim_numbered(&mut self, id: NodeId, cluster: Option<ClusterId>) -> Result<Option<NodeId>, Unopened> {
-        let of_another = |lane: &Lane| lane.blocks.of(id).filter(|block| block.node != self.me.node).cloned();
-        let others = self.lanes.iter().map(of_another).collect::<Vec<_>>();
-        let is_mine = |lane: &Lane| lane.blocks.of(id).is_some_and(|block| block.node == self.me.node);
-        self.claimed = others.iter().any(Option::is_some) || !self.lanes.iter().any(is_mine);
-        let may_go_on = |block: &&NodeBlock| cluster.is_none_or(|cluster| block.cluster == cluster);
-        let Some(first) =
-            others.iter().flatten().find(may_go_on).filter(|_| !breaks!(self.rules, BlockOfAnotherTaken))
-        else {
-            return Ok(Some(id));
-        };
-        match self.watched.take() {
-            None => {
-                self.watched = Some(others);
-                Ok(None)
-            }
-            Some(before) if before == others => Ok(Some(id)),
-            Some(_) => Err(Unopened::BlockTaken { id, by: first.node }),
-        }
-    }
-
     /// Promised: read everything again.
     fn survey_again(&mut self) -> Result<(), Unopened> {
         if breaks!(self.rules, NoSurveyAfterPromise) {
             return self.consider();
         }
         self.lanes.iter_mut().for_each(|lane| lane.push_survey(true));
-        self.phase = if self.claimed { Phase::Pause } else { Phase::Again };
+        self.phase = Phase::Again;
         Ok(())
     }
 
@@ -480,6 +482,11 @@ impl Opening {
         }
         self.chosen = self.look()?.map(Box::new);
         self.histories_fit()?;
+        if self.chosen.as_ref().is_some_and(|chosen| self.may_be_written_late(chosen)) {
+            self.lanes.iter_mut().for_each(|lane| lane.push_survey(true));
+            self.phase = Phase::Settle;
+            return Ok(());
+        }
         self.phase = Phase::Decide;
         Ok(())
     }
@@ -545,5 +552,7 @@ impl Opening {
     }
 }
 
+mod claim;
 #[cfg(test)]
 mod tests;
+mod way;

@@ -4,6 +4,7 @@ use crate::base::epoch::Order;
 use crate::base::hash::Hash128;
 use crate::base::id::{DiskNumber, NodeId};
 use crate::base::small_set::SmallSet;
+use crate::base::time::BootTime;
 use crate::base::units::Bytes;
 use crate::format::model::Model;
 use crate::format::slot::SlotImage;
@@ -113,8 +114,8 @@ impl Commit {
     }
 
     /// Operations that can be asked of the disks now.
-    pub fn poll(&mut self) -> Vec<Ask> {
-        poll_lanes(&mut self.session.lanes)
+    pub fn poll(&mut self, now: BootTime) -> Vec<Ask> {
+        poll_lanes(&mut self.session.lanes, now)
     }
 
     /// Takes an answer.
@@ -143,8 +144,9 @@ impl Commit {
     }
 }
 
-pub(super) fn poll_lanes(lanes: &mut [Lane]) -> Vec<Ask> {
-    let asks = lanes.iter_mut().enumerate().filter_map(|(lane, state)| Some(Ask { lane, op: state.poll()? }));
+pub(super) fn poll_lanes(lanes: &mut [Lane], now: BootTime) -> Vec<Ask> {
+    let asks =
+        lanes.iter_mut().enumerate().filter_map(|(lane, state)| Some(Ask { lane, op: state.poll(now)? }));
     asks.collect()
 }
 

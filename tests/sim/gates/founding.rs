@@ -4,7 +4,7 @@ use evms::base::dice::Dice;
 use evms::base::epoch::Generation;
 use evms::base::id::{ContainerId, DiskId, DiskNumber, Incarnation};
 use evms::base::name::Name;
-use evms::base::time::WallTime;
+use evms::base::time::{BootTime, WallTime};
 use evms::base::units::{Bytes, MIB};
 use evms::engine::author::Planner;
 use evms::engine::change::{Change, Step};
@@ -108,9 +108,9 @@ fn new_disk(world: &World, disk: usize) -> NewDisk {
 
 fn carry_out(world: &mut World, container: usize, mut change: Change<Planner>) {
     loop {
-        let asks = match change.poll() {
+        let asks = match change.poll(BootTime::default()) {
             Step::Io(asks, _) => asks,
-            Step::Pause | Step::Still => continue,
+            Step::Pause | Step::Wait(_) | Step::Still => continue,
             Step::Proof => {
                 change.proof(true);
                 continue;

@@ -159,10 +159,14 @@ impl World {
         for (lane, answer) in std::mem::take(&mut running.answers) {
             running.change.handle(lane, answer);
         }
-        match running.change.poll() {
+        match running.change.poll(self.now_of(place)) {
             Step::Pause => {
                 self.keep(number, running);
                 Ok(Next::Again(Do::Drive, CLAIM_WAIT_US))
+            }
+            Step::Wait(ms) => {
+                self.keep(number, running);
+                Ok(Next::Again(Do::Drive, ms * 1000))
             }
             Step::Still => {
                 self.keep(number, running);

