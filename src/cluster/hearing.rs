@@ -3,6 +3,7 @@
 //! A peer that appears counts only when it was heard for a whole window (R10), longer each time that it was lost again
 //! before (F7). Death is judged between two observations: for as long as this node itself did not run, nobody was silent (R9).
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::base::id::{Incarnation, NodeId};
@@ -47,6 +48,31 @@ pub enum Unheard {
     Myself,
     /// It counts views further than anybody can have come.
     Leap,
+}
+
+impl fmt::Display for Unheard {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unheard::Old => write!(to, "it is not newer than what is known of that node"),
+            Unheard::Retired => write!(to, "it is of a boot of that node that another one followed"),
+            Unheard::Twin { known, refused } => write!(
+                to,
+                "another boot of that node is heard right now (this one {}, that one {}): one machine is a copy of the other, or has its \
+                 id; stop evmsd on one of them, or give it a node of its own: evmsd join",
+                refused.short(),
+                known.short()
+            ),
+            Unheard::Myself => write!(
+                to,
+                "it says to be this node itself: another machine has its id and its key; stop evmsd there, or give it a node of its own: \
+                 evmsd join"
+            ),
+            Unheard::Leap => write!(
+                to,
+                "it counts views further than anybody can have come; see there: evms status, and the memory of that machine"
+            ),
+        }
+    }
 }
 
 /// What is known of a peer.

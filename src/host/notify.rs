@@ -15,12 +15,27 @@ impl Notify {
         Notify { to: std::env::var_os("NOTIFY_SOCKET").and_then(|name| open(name.as_encoded_bytes())) }
     }
 
+    /// Milliseconds between two signs of life that it wants (`WATCHDOG=1`): half of what it waits for (`WATCHDOG_USEC`).
+    pub fn watchdog_ms(&self) -> Option<u64> {
+        self.to.as_ref()?;
+        half_ms(&std::env::var("WATCHDOG_USEC").ok()?)
+    }
+
     /// Tells it, or not: nobody waits for it.
     pub fn tell(&self, words: &str) {
         if let Some((socket, address)) = &self.to {
             let _ = socket.send_to_addr(words.as_bytes(), address);
         }
     }
+}
+
+/// Does a service manager look after this process, and begin it anew: systemd, or OpenRC's?
+pub fn is_supervised() -> bool {
+    ["NOTIFY_SOCKET", "RC_SVCNAME"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+fn half_ms(usec: &str) -> Option<u64> {
+    usec.parse::<u64>().ok().map(|usec| usec / 2000).filter(|ms| *ms > 0)
 }
 
 fn open(name: &[u8]) -> Option<(UnixDatagram, SocketAddr)> {
@@ -36,6 +51,13 @@ fn open(name: &[u8]) -> Option<(UnixDatagram, SocketAddr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_of_life_is_given_twice_as_often_as_it_is_waited_for() {
+        for (usec, ms) in [("10000000", Some(5000)), ("1999", None), ("0", None), ("", None), ("x", None)] {
+            assert_eq!(half_ms(usec), ms, "{usec}");
+        }
+    }
 
     #[test]
     fn what_is_told_arrives() {

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use smol::{Async, LocalExecutor, Timer};
 
+use crate::base::id::NodeId;
+use crate::base::time::BootTime;
+use crate::cluster::hearing::Unheard;
 use crate::cluster::membership::Change;
 use crate::host::bell::Bell;
 use crate::host::lease_page::LeasePage;
-use crate::host::notify::Notify;
+use crate::host::notify::{self, Notify};
 use crate::host::run_dir::RunDir;
 use crate::host::stops::Stops;
 use crate::host::{clock, door, entropy, identity, sys};
@@ -50,6 +53,10 @@ use settings::Settings;
 
 /// Milliseconds that others have to hear that this node leaves.
 const LEAVE_MS: u64 = 300;
+/// Milliseconds until the same beat that is refused is told again.
+const REFUSED_AGAIN_MS: u64 = 60_000;
+/// For whoever begins it anew at once.
+const CANNOT_BEGIN: Duration = Duration::from_secs(1);
 
 /// Tasks that are let go at the end of a life, at most: those of all clients, and a few of the daemon's own.
 const TICKS_MAX: u32 = 1000;
@@ -80,8 +87,18 @@ pub enum Ended {
 pub fn run(options: &DaemonOptions) -> Result<(), DaemonError> {
     // What begins anew begins with everything: there is one way to start. The process stays, for a clerk whose disk hangs
     // would hold an exec of it, and with it the beat.
-    while live(options)? == Ended::Anew {}
-    Ok(())
+    loop {
+        match live(options) {
+            Ok(Ended::Anew) => {}
+            Ok(Ended::Told) => return Ok(()),
+            Err(error) => {
+                if notify::is_supervised() {
+                    std::thread::sleep(CANNOT_BEGIN);
+                }
+                return Err(error);
+            }
+        }
+    }
 }
 
 fn live(options: &DaemonOptions) -> Result<Ended, DaemonError> {
@@ -139,6 +156,7 @@ fn serve(
     notify.tell("READY=1\nSTATUS=looking for the other nodes");
     // A task each: what wakes one of them makes no other look for work.
     let listening = executor.spawn(clients::listen(Rc::clone(&executor), Rc::clone(&engine), door));
+    let _watched = notify.watchdog_ms().map(|ms| executor.spawn(be_watched(Rc::clone(&notify), ms)));
     let hearing = executor.spawn(hear(settings.clone(), Rc::clone(&engine), Rc::clone(&notify), bell));
     let answers = Rc::clone(&engine);
     let answering = executor.spawn(async move { answers.answer_nodes().await });
@@ -180,6 +198,14 @@ fn serve(
     ended
 }
 
+/// Tells the service manager that this loop turns: it begins one anew that does not.
+async fn be_watched(notify: Rc<Notify>, ms: u64) {
+    loop {
+        notify.tell("WATCHDOG=1");
+        Timer::after(Duration::from_millis(ms)).await;
+    }
+}
+
 /// Until one of them ends the daemon.
 async fn obey_signals(engine: &Engine, stops: Async<Stops>) {
     while stops.readable().await.is_ok() {
@@ -196,15 +222,38 @@ async fn obey_signals(engine: &Engine, stops: Async<Stops>) {
 
 /// Takes what the detector says, until it cannot be heard any more.
 async fn hear(settings: Settings, engine: Rc<Engine>, notify: Rc<Notify>, bell: Async<Arc<Bell>>) {
+    let mut refusals = Refusals::default();
     while bell.readable().await.is_ok() {
         let changed = engine.hear_heart();
         if changed.iter().any(|change| matches!(change, Change::Quorate(_))) {
             engine.note_in_force();
         }
-        changed.iter().for_each(|change| tell(&settings, change));
+        let news = changed.iter().filter(|change| refusals.is_news(change, clock::boot_now()));
+        news.for_each(|change| tell(&settings, change));
         if let Some(words) = engine.words() {
             notify.tell(&format!("STATUS={words}"));
         }
+    }
+}
+
+/// Of beats that are refused ten times a second the log says one in a minute.
+#[derive(Default)]
+struct Refusals {
+    told: Option<(NodeId, Unheard, BootTime)>,
+}
+
+impl Refusals {
+    /// Is that to be said?
+    fn is_news(&mut self, change: &Change, now: BootTime) -> bool {
+        let Change::Refused(node, why) = change else { return true };
+        let same = |(of, before, at): &(NodeId, Unheard, BootTime)| {
+            (of, before) == (node, why) && now < at.plus_ms(REFUSED_AGAIN_MS)
+        };
+        if self.told.as_ref().is_some_and(same) {
+            return false;
+        }
+        self.told = Some((*node, *why, now));
+        true
     }
 }
 
@@ -234,7 +283,7 @@ fn tell(settings: &Settings, change: &Change) {
             log::warn!("others go by configuration {generation}; this node is silent until it has it too")
         }
         Change::Refused(node, why) => {
-            log::warn!("a beat of {} was refused: {why:?}", settings.roster.name_of(*node))
+            log::warn!("a beat of {} was refused: {why}", settings.roster.name_of(*node))
         }
         Change::AssumedAlone(reason) => log::warn!("told to take a tie though others may live: {reason}"),
         Change::Proposed(_) | Change::Accepted(_) | Change::Installing(_) => log::debug!("{change:?}"),

@@ -23,6 +23,7 @@ fn me() -> Me {
 }
 
 /// The disks of a container, each all of its bytes.
+#[derive(Clone)]
 struct Disks {
     model: Model,
     bytes: [Vec<u8>; DISKS],
@@ -56,11 +57,28 @@ impl Disks {
     }
 
     /// Carries an opening out: was nothing to be opened?
-    fn stands_by(&mut self, mut opening: Opening) -> bool {
+    fn stands_by(&mut self, opening: Opening) -> bool {
+        self.carry_all_out(opening, &mut Vec::new())
+    }
+
+    /// How long an opening by this machine waits for others, each time, in milliseconds.
+    fn waits(&mut self, by: Me, past: Option<(NodeUuid, Incarnation)>) -> Vec<u64> {
+        let mut opening = Opening::new(self.members(), by, Rules::ALL);
+        opening.give_way_first(past);
+        let mut waits = Vec::new();
+        self.carry_all_out(opening, &mut waits);
+        waits
+    }
+
+    fn carry_all_out(&mut self, mut opening: Opening, waits: &mut Vec<u64>) -> bool {
         loop {
             let asks = match opening.poll(BootTime::default()) {
                 Need::Io(asks) => asks,
-                Need::Pause | Need::Wait(_) | Need::Still => continue,
+                Need::Wait(ms) => {
+                    waits.push(ms);
+                    continue;
+                }
+                Need::Pause | Need::Still => continue,
                 Need::Stands(_) => return true,
                 Need::Over => break,
                 Need::Decision(_) => {
@@ -129,6 +147,39 @@ impl Disks {
 
 fn epoch(round: u64, id: NodeId) -> Epoch {
     Epoch(round << 16 | u64::from(id.0))
+}
+
+fn other() -> Me {
+    Me { node: node(OTHER), id: Some(OTHER), incarnation: Incarnation([2; 16]), ..me() }
+}
+
+/// Ten looks, of which the last sees that nothing has changed for two seconds.
+#[test]
+fn whoever_promised_is_waited_for() {
+    let mut disks = Disks::new();
+    assert_eq!(disks.waits(me(), None), []);
+    disks.promise(0, OTHER, node(OTHER), epoch(7, OTHER));
+    assert_eq!(disks.waits(me(), None), [200; 9]);
+    assert_eq!(disks.waits(me(), None), [], "it was outbid");
+    disks.promise(0, OTHER, node(OTHER), epoch(9, OTHER));
+    let past = |life: u8| Some((node(OTHER), Incarnation([life; 16])));
+    assert_eq!(disks.clone().waits(me(), past(8)), [200; 9], "another life of it");
+    assert_eq!(disks.waits(me(), past(7)), []);
+}
+
+/// Two thirds of the disks lack one end.
+#[test]
+fn what_is_unsettled_is_let_settle() {
+    let mut disks = Disks::new();
+    for (disk, index) in [0, 1].into_iter().flat_map(|disk| SlotIndex::BOTH.map(|index| (disk, index))) {
+        let at = Disks::layout().slot(index, End::Secondary).start_bytes();
+        disks.put(disk, at, &[0; BLOCK_BYTES as usize]);
+    }
+    // Longer than a guard's word is taken, behind the promise.
+    let settles = [[200; 9].as_slice(), &[1500]].concat();
+    assert_eq!(disks.clone().waits(other(), None), settles);
+    assert_eq!(disks.clone().waits(other(), Some((node(ME), me().incarnation))), []);
+    assert_eq!(disks.waits(me(), None), [], "a process of this machine left it so");
 }
 
 #[test]
