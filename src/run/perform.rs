@@ -21,6 +21,9 @@ pub const CLAIM_WAIT_MS: u64 = 2000;
 /// Between two looks whether the lease is proven anew, which is so a beat later and what an answer takes.
 const PROOF_LOOK: Duration = Duration::from_millis(10);
 
+/// The same where another machine is at it.
+const GIVEN_WAY_TOLD_MS: u64 = 1000;
+
 /// Milliseconds after which somebody should know what is waited for.
 const PROOF_TOLD_MS: u64 = 500;
 
@@ -68,6 +71,8 @@ pub struct Hands<'a> {
     /// Told how many bytes were written so far, each MiB once.
     pub progress: Option<fn(u64)>,
     told_mib: u64,
+    /// Milliseconds for which others were waited for.
+    given_way_ms: u64,
 }
 
 impl<'a> Hands<'a> {
@@ -86,6 +91,7 @@ impl<'a> Hands<'a> {
             tell: None,
             progress: None,
             told_mib: 0,
+            given_way_ms: 0,
         }
     }
 
@@ -211,8 +217,15 @@ impl<'a> Hands<'a> {
         self.let_pass(CLAIM_WAIT_MS);
     }
 
-    /// Lets somebody else come to an end.
-    pub fn give_way(&self, ms: u64) {
+    /// Lets somebody else come to an end; says so once where that takes long.
+    pub fn give_way(&mut self, ms: u64) {
+        self.given_way_ms += ms;
+        let is_long = self.given_way_ms >= GIVEN_WAY_TOLD_MS && self.given_way_ms < GIVEN_WAY_TOLD_MS + ms;
+        if let (Some(tell), true, true) = (self.tell, is_long, self.waits()) {
+            tell(
+                "another machine seems to be changing this container: it is waited for, some seconds at most",
+            );
+        }
         self.let_pass(ms);
     }
 

@@ -1,6 +1,7 @@
 //! The long runs, in pieces: each chunk of seeds is a line in the ledger of its world, and the next run goes on where the last line
 //! ends. A line with findings stays until its code is mended; then the ledger is begun anew.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use evms::base::mistake::Rules;
@@ -12,13 +13,12 @@ use crate::{Game, Sums};
 const CHUNK: u64 = 5000;
 const ALL: u64 = 200_000;
 
-/// The seed behind the last line: `date commit from count …`.
+/// The first chunk that no line has (`date time commit from …`): what was taken out is played again.
 fn next(ledger: &str) -> u64 {
-    let ends = ledger.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
-        let mut words = line.split_whitespace().skip(3);
-        Some(words.next()?.parse::<u64>().ok()? + words.next()?.parse::<u64>().ok()?)
-    });
-    ends.max().unwrap_or(1)
+    let lines = ledger.lines().filter(|line| !line.starts_with('#'));
+    let begun = lines.filter_map(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+    let begun = begun.collect::<BTreeSet<_>>();
+    (0..).map(|chunk| 1 + chunk * CHUNK).find(|from| !begun.contains(from)).unwrap_or(1)
 }
 
 fn has_findings(line: &str) -> bool {
@@ -65,7 +65,7 @@ pub fn run<M: Copy + Sync>(path: &str, game: Game<M>) -> bool {
         if sums.findings > 0 {
             return false;
         }
-        from += CHUNK;
+        from = next(&std::fs::read_to_string(path).unwrap_or_default());
     }
     println!("the ledger is full: {ALL} seeds");
     true

@@ -114,8 +114,9 @@ impl Evidence {
         self.victim
     }
 
-    /// Which life of the victim it ends: its machine was off or begun anew, and what it had under way has landed. One whose gates are closed
-    /// lives, one who had none may, and one who is sworn to be off too: a command of it may stand still.
+    /// Which life of the victim writes no model any more: its machine was off, or it had no lease for so long that every permit of it is
+    /// over and what it had under way has landed. One whose gates are closed may have a lease, and so may one who had no gates, or who is
+    /// sworn to be off: a command of it may stand still.
     pub fn past(self) -> Option<(NodeUuid, Incarnation)> {
         match self.ground {
             Ground::Watchdog { incarnation, .. } | Ground::Off { incarnation, .. } => {

@@ -20,13 +20,17 @@ use crate::volume::choose::{Copy, DiskCopies};
 use crate::volume::commit::io::{Answer, Op, Purpose};
 use crate::volume::mistake::{Rules, breaks};
 
-/// Milliseconds for which a guard's word is taken, from when it was asked: what is to be written over a slot is begun within them, or
-/// the guard is asked anew. Less than what an opening lets pass that finds anything unsettled, so that a process that stood still writes
-/// nothing over what came to be committed meanwhile (safety 2.5).
+/// Milliseconds for which a guard's word is taken, from when the blocks were asked: what is to be written over a slot is begun within
+/// them, or the guard is asked anew. Less than what an opening lets pass that finds anything unsettled, so that two processes that stood
+/// still do not write over both ends of what came to be committed meanwhile (safety 2.5).
 pub const GUARD_LASTS_MS: u64 = 700;
 
-/// A disk so slow that guards are stale when they are answered, so often one after the other, is written no more.
+/// Where guards are stale when they are answered, so often one after the other, nobody stood still: a disk is slow, and what is asked of
+/// all is answered when the last one answers. It is written then, as slowly as that is.
 const GUARDS_MAX: u32 = 4;
+
+/// Headers of the four slots.
+const HEADERS_BYTES: u64 = 4 * BLOCK_BYTES;
 
 /// A disk of the container as its label introduces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub(super) enum Job {
     /// Take the magic off the label here, and change nothing else of its block: one sector differs, so that a tear leaves
     /// a label or none, and never a damaged one. What is no label, or cannot be read, stays.
     Disown(Bytes),
-    /// Read blocks and slot headers; go on only if nobody promised or wrote a higher epoch and the slots are still
+    /// Read slot headers and blocks; go on only if nobody promised or wrote a higher epoch and the slots are still
     /// as they were seen (safety 2.5: a slot is read before it is overwritten).
     Guard(Holding),
     /// The slot at this place now holds this image.
@@ -191,7 +195,7 @@ impl Lane {
     fn note_asked(&mut self, now: BootTime) {
         self.step.asked = true;
         self.asked_at = now;
-        if let (Some(Job::Guard(holding)), 0) = (self.jobs.front(), self.step.done) {
+        if let (Some(Job::Guard(holding)), HEADERS_BYTES) = (self.jobs.front(), self.step.done) {
             self.guarded = Some((*holding, now));
         }
     }
@@ -206,15 +210,14 @@ impl Lane {
         };
         let since = if self.step.done == 0 { at } else { self.asked_at };
         if now <= since.plus_ms(GUARD_LASTS_MS) || breaks!(self.rules, GuardLastsForEver) {
-            self.stale = if self.step.done == 0 { 0 } else { self.stale };
-            return;
+            self.stale = 0;
+        } else if self.step.done > 0 {
+            // What is half written is not gone on with: the other end is whole.
+            self.stop(LaneState::Failed);
+        } else if self.stale < GUARDS_MAX {
+            self.stale += 1;
+            self.jobs.push_front(Job::Guard(holding));
         }
-        self.stale += 1;
-        // What is half written is not gone on with: the other end is whole.
-        if self.step.done > 0 || self.stale > GUARDS_MAX {
-            return self.stop(LaneState::Failed);
-        }
-        self.jobs.push_front(Job::Guard(holding));
     }
 
     /// What to ask for the job at the front; `None` when it needs nothing more.
@@ -270,14 +273,13 @@ impl Lane {
         Some(self.read(Bytes(area.start_bytes().0 + self.step.done), left.min(IO_BYTES_MAX)))
     }
 
-    /// A guard reads the node blocks, then the four slot headers.
+    /// A guard reads the four slot headers, and the node blocks last: a promise is what must be known to the newest.
     fn read_guard(&self, done: u64) -> Option<Op> {
-        let blocks = self.member.layout.area(AreaKind::NodeBlocks, End::Primary).length_bytes().0;
-        if done < blocks {
-            return self.read_area(AreaKind::NodeBlocks, done);
+        if done >= HEADERS_BYTES {
+            return self.read_area(AreaKind::NodeBlocks, done - HEADERS_BYTES);
         }
         let slots = End::BOTH.into_iter().flat_map(|end| SlotIndex::BOTH.map(|index| (end, index)));
-        let (end, index) = slots.into_iter().nth(usize::try_from((done - blocks) / BLOCK_BYTES).ok()?)?;
+        let (end, index) = slots.into_iter().nth(usize::try_from(done / BLOCK_BYTES).ok()?)?;
         Some(self.read(self.member.layout.slot(index, end).start_bytes(), BLOCK_BYTES))
     }
 
@@ -341,8 +343,7 @@ impl Lane {
     }
 
     fn judge_guard(&mut self, holding: Holding, bytes: &[u8]) {
-        let blocks = self.member.layout.area(AreaKind::NodeBlocks, End::Primary).length_bytes().0 as usize;
-        let (blocks, headers) = bytes.split_at(blocks.min(bytes.len()));
+        let (headers, blocks) = bytes.split_at((HEADERS_BYTES as usize).min(bytes.len()));
         self.blocks = NodeBlocks::decode(blocks);
         if breaks!(self.rules, LowerEpochMayOverwrite) {
             return;

@@ -116,7 +116,6 @@ pub enum Unopened {
 enum Phase {
     Survey,
     GiveWay,
-    Claim,
     Stands,
     Still,
     Promise,
@@ -137,8 +136,6 @@ pub struct Opening {
     founding: bool,
     looks_first: bool,
     claimed: bool,
-    /// Did a claim stand for two beats?
-    claim_stood: bool,
     /// Does it wait for who is at it, before it promises anything?
     gives_way: bool,
     past: Option<(NodeUuid, Incarnation)>,
@@ -195,7 +192,6 @@ impl Opening {
             founding,
             looks_first: false,
             claimed: false,
-            claim_stood: false,
             gives_way: false,
             past: None,
             way: (None, GIVE_WAY_LOOKS, GIVE_WAY_LOOKS_MAX),
@@ -233,7 +229,7 @@ impl Opening {
                 Phase::Stands => return self.chosen.clone().map_or(Need::Over, Need::Stands),
                 Phase::Decide => return Need::Decision(self.chosen.clone()),
                 Phase::Pause => {
-                    (self.phase, self.claim_stood) = (Phase::Survey, true);
+                    (self.phase, self.is_awaited) = (Phase::Again, true);
                     return Need::Pause;
                 }
                 Phase::Settle => {
@@ -250,7 +246,7 @@ impl Opening {
                     self.phase = Phase::Survey;
                     return Need::Still;
                 }
-                Phase::Survey | Phase::Claim | Phase::Promise | Phase::Again | Phase::Accept => (),
+                Phase::Survey | Phase::Promise | Phase::Again | Phase::Accept => (),
             }
             let asks = poll_lanes(&mut self.lanes, now);
             if !asks.is_empty() || !self.lanes.iter().all(Lane::is_idle) {
@@ -288,11 +284,6 @@ impl Opening {
     fn advance(&mut self) -> Result<(), Unopened> {
         match self.phase {
             Phase::Survey => self.promise(),
-            Phase::Claim => {
-                self.lanes.iter_mut().for_each(|lane| lane.push_survey(false));
-                self.phase = Phase::Pause;
-                Ok(())
-            }
             Phase::Promise => self.survey_again(),
             Phase::Again => self.consider(),
             Phase::Accept => self.conclude(),
@@ -334,9 +325,7 @@ impl Opening {
         }
         self.histories_fit()?;
         self.hear_all()?;
-        if let Some(chosen) =
-            chosen.as_ref().filter(|chosen| self.looks_first && !self.claimed && self.is_untouched(chosen))
-        {
+        if let Some(chosen) = chosen.as_ref().filter(|chosen| self.looks_first && self.is_untouched(chosen)) {
             (self.chosen, self.phase) = (Some(Box::new(chosen.clone())), Phase::Stands);
             return Ok(());
         }
@@ -354,12 +343,6 @@ impl Opening {
             return Ok(());
         };
         self.id = id;
-        if self.claimed && !self.claim_stood {
-            // With nothing in it that outbids anybody: others need not wait for who only waits.
-            (0..self.lanes.len()).try_for_each(|place| self.push_promise(place))?;
-            self.phase = Phase::Claim;
-            return Ok(());
-        }
         let promised = self.lanes.iter().filter_map(|lane| Some(lane.blocks.highest()?.epoch));
         let written = self.lanes.iter().flat_map(|lane| {
             lane.copies.slots.iter().filter_map(|(_, _, copy)| Some(copy.as_ref().ok()?.header.order.epoch))
@@ -457,7 +440,7 @@ impl Opening {
             return self.consider();
         }
         self.lanes.iter_mut().for_each(|lane| lane.push_survey(true));
-        self.phase = Phase::Again;
+        self.phase = if self.claimed { Phase::Pause } else { Phase::Again };
         Ok(())
     }
 

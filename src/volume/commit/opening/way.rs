@@ -14,22 +14,25 @@ pub(super) const SETTLE_MS: u64 = 2 * GUARD_LASTS_MS + 100;
 /// Milliseconds between two looks whether somebody else is done.
 pub(super) const GIVE_WAY_LOOK_MS: u64 = 200;
 
-/// So many looks at which nothing has changed: longer than another one's [`SETTLE_MS`].
-pub(super) const GIVE_WAY_LOOKS: u32 = 10;
+/// So many looks at which nothing has changed: longer than another one's [`SETTLE_MS`], and than the two beats of a first claim.
+pub(super) const GIVE_WAY_LOOKS: u32 = 13;
 
 /// So many looks in all, however much goes on there.
 pub(super) const GIVE_WAY_LOOKS_MAX: u32 = 60;
 
 impl Opening {
-    /// Is somebody at it, as far as the disks show, and had he no time yet to come to an end?
+    /// Is somebody at it, as far as the disks show, and had he no time yet to come to an end? A newcomer does not wait: many of them wait out
+    /// their first two beats side by side, each behind his promise, and find themselves outbid by one.
     pub(super) fn is_to_wait(&mut self, chosen: &Chosen) -> bool {
         let order = chosen.image.header.order;
+        let mut all = self.lanes.iter().flat_map(|lane| &lane.blocks.newest);
+        let is_new = !all.any(|block| block.node == self.me.node);
         let another = |block: &&NodeBlock| {
             block.node != self.me.node && Some((block.node, block.incarnation)) != self.past
         };
         let blocks = self.lanes.iter().flat_map(|lane| lane.blocks.newest.iter().filter(another));
         let promised = blocks.map(|block| block.epoch).max().unwrap_or(Epoch::NONE);
-        if !self.gives_way || (self.is_left(chosen) && promised <= order.epoch) {
+        if !self.gives_way || is_new || (self.is_left(chosen) && promised <= order.epoch) {
             return false;
         }
         let (seen, same, all) = &mut self.way;
