@@ -57,15 +57,15 @@ impl fmt::Display for Unheard {
             Unheard::Retired => write!(to, "it is of a boot of that node that another one followed"),
             Unheard::Twin { known, refused } => write!(
                 to,
-                "another boot of that node is heard right now (this one {}, that one {}): one machine is a copy of the other, or has its \
-                 id; stop evmsd on one of them, or give it a node of its own: evmsd join",
+                "another boot of that node is heard right now (this one {}, that one {}): one machine is a copy of the other; stop evmsd on \
+                 the copy, and give it a new /etc/evms/node and a new id",
                 refused.short(),
                 known.short()
             ),
             Unheard::Myself => write!(
                 to,
-                "it says to be this node itself: another machine has its id and its key; stop evmsd there, or give it a node of its own: \
-                 evmsd join"
+                "it says to be this node itself: another machine is a copy of this one; stop evmsd on the copy, and give it a new \
+                 /etc/evms/node and a new id"
             ),
             Unheard::Leap => write!(
                 to,

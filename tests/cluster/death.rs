@@ -73,6 +73,8 @@ fn f17_stop() {
     in_time("without it", lab.agree(&[0, 2], true).0);
     lab.nodes[1].signal(Signal::SIGCONT);
     in_time("back", lab.agree(&[0, 1, 2], true).0);
+    let log = lab.nodes[1].log();
+    assert!(log.contains("the detector was not scheduled for"), "{log}");
 }
 
 fn leave() {
