@@ -162,7 +162,7 @@ pub enum Step {
     Still,
     /// Let the lease be proven anew, and call [`Change::proof`]: that this node was quorate when all was done that was done so far. It goes
     /// by others' absence, or by what it read in this term, and its clock does not tell that of it where the machine stood still (T6).
-    /// Who comes back later finds the promise, or outbids it.
+    /// Who comes back later finds the promise, or outbids it. Or it claims a block, and shows by that that the number is its alone.
     Proof,
     /// It is over.
     Over,
@@ -229,6 +229,7 @@ impl<A: Author> Change<A> {
                     Need::Pause => return Step::Pause,
                     Need::Wait(ms) => return Step::Wait(ms),
                     Need::Still => return Step::Still,
+                    Need::Proof => return Step::Proof,
                     Need::Stands(_) if !self.is_proven => return Step::Proof,
                     Need::Stands(chosen) => {
                         self.goes_on(*chosen);
@@ -275,8 +276,10 @@ impl<A: Author> Change<A> {
     /// What came of [`Step::Proof`]: is it proven? If not the lease is over, and so is this.
     pub fn proof(&mut self, is_proven: bool) {
         self.is_proven = is_proven;
-        if !is_proven {
-            self.halt(Halted::Unopened(Unopened::Declined));
+        match &mut self.stage {
+            Stage::Opening(opening) if is_proven => opening.proven(),
+            _ if is_proven => (),
+            _ => self.halt(Halted::Unopened(Unopened::Declined)),
         }
     }
 

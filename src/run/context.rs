@@ -1,7 +1,7 @@
 //! Who asks, about which disks, and whether it is meant: what every command has in common.
 
-use std::cell::OnceCell;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::base::dice::Dice;
 use crate::base::epoch::Epoch;
@@ -66,7 +66,7 @@ pub struct Context {
     /// Random numbers.
     pub dice: Dice,
     /// The cluster that this machine is a node of, asked for once it matters.
-    company: OnceCell<Company>,
+    company: OnceLock<Company>,
 }
 
 impl Context {
@@ -81,7 +81,7 @@ impl Context {
             }
         };
         let name: Option<Name> = if options.acting_as.is_some() { None } else { host_name() };
-        let company = OnceCell::new();
+        let company = OnceLock::new();
         Ok(Context { options, machine: Machine { node, name }, incarnation, dice, company })
     }
 

@@ -22,9 +22,9 @@ use crate::run::agents;
 use crate::run::company::{Cluster, Company};
 use crate::run::context::{Context, Options};
 use crate::run::failure::RunError;
-use crate::run::inquiry;
+use crate::run::inquiry::{self, About};
 use crate::run::perform::await_proof;
-use crate::run::succession::{Asked, carry_out, duties};
+use crate::run::succession::{Asked, carry_all_out, duties};
 use crate::volume::choose::Chosen;
 
 /// Tries of taking what a node held that is proven off; and milliseconds between two of them at most.
@@ -57,11 +57,14 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
         // What is unclear is looked at again by who waits for watchdogs.
         return if agents.is_empty() { Ok(()) } else { nothing_held(&look) };
     }
-    let heard = inquiry::ask(&look.context, of(&look.context)?, victim)?;
+    // Who lives and is cut off is not switched off for what it shares (a partition, and no death); where nobody could do that it is not asked.
+    let about = if agents.is_empty() { About::Owned } else { About::All };
+    let heard = inquiry::ask(&look.context, of(&look.context)?, victim, about)?;
     let mut left = heard.answers.len() < heard.asked;
     if !heard.answers.is_empty() {
         log::warn!(
-            "{name} is cut off and says over the disks that its gates are closed: what it owned is taken"
+            "{name} is cut off and says over the disks that its gates are closed: what it owned is taken, and its power is not cut for what \
+             it said that of"
         );
         left |= take_answered(&look, victim, &heard.answers)?;
     }
@@ -93,14 +96,12 @@ fn take_answered(asked: &Look, victim: NodeUuid, answers: &[Answered]) -> Result
     };
     for at in [drained, drained.plus_ms(waits_ms)] {
         wait_until(at);
-        let Some(mut look) = Look::take(victim, answers)?.filter(|look| look.term == asked.term) else {
+        let Some(look) = Look::take(victim, answers)?.filter(|look| look.term == asked.term) else {
             return Ok(false);
         };
-        for (container, duty) in owed(&look.context, victim, Asked { answers, ..Asked::default() })? {
-            if let Err(why) = carry_out(&mut look.context, container, duty) {
-                log::error!("container {}: {why}", container.short());
-            }
-        }
+        let owed = owed(&look.context, victim, Asked { answers, ..Asked::default() })?;
+        // What fails is told, and seen below.
+        let _ = carry_all_out(&look.context, &owed);
         if !inquiry::is_any_its(&look.context, of(&look.context)?, victim, answers)? {
             return Ok(false);
         }
@@ -375,12 +376,10 @@ enum Taken {
 }
 
 /// One container that cannot be taken keeps no other.
-fn take_once(mut look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<Taken, RunError> {
-    for (container, duty) in owed(&look.context, victim, Asked { receipts, ..Asked::default() })? {
-        if let Err(why) = carry_out(&mut look.context, container, duty) {
-            log::error!("container {}: {why}", container.short());
-        }
-    }
+fn take_once(look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<Taken, RunError> {
+    let owed = owed(&look.context, victim, Asked { receipts, ..Asked::default() })?;
+    // What fails is told, and seen below.
+    let _ = carry_all_out(&look.context, &owed);
     let cluster = of(&look.context)?;
     let (lives, unclear) = named(&look.context, cluster, victim, &[])?;
     let is_proven = |life: &Incarnation| receipts.iter().any(|receipt| receipt.incarnation == *life);

@@ -1,4 +1,4 @@
-//! Asking a node that is silent on the network, over the disks of what it owns, whether its gates let anything through: who is cut off
+//! Asking a node that is silent on the network, over the disks of what it holds, whether its gates let anything through: who is cut off
 //! and lives closes them, says so, and is neither waited for nor switched off. Of each disk a thread, for any of them may hang (R8); one
 //! answer on one disk is enough.
 
@@ -33,6 +33,15 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Bytes of a thread's stack.
 const STACK_BYTES: usize = 256 * 1024;
 
+/// Of which containers that a node has gates of it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// Those that it owns: they are taken on its answer.
+    Owned,
+    /// Those that it shares as well: for what it answers about its power is not cut.
+    All,
+}
+
 /// What came of it.
 #[derive(Default)]
 pub(super) struct Heard {
@@ -42,15 +51,20 @@ pub(super) struct Heard {
     pub(super) answers: Vec<Answered>,
 }
 
-/// Asks about every container that the victim owns and has gates of. What does not answer in time says nothing.
-pub(super) fn ask(context: &Context, cluster: &Cluster, victim: NodeUuid) -> Result<Heard, RunError> {
+/// Asks about every container that the victim has gates of. What does not answer in time says nothing.
+pub(super) fn ask(
+    context: &Context,
+    cluster: &Cluster,
+    victim: NodeUuid,
+    about: About,
+) -> Result<Heard, RunError> {
     let mut heard = Heard::default();
     let Some(absence) = cluster.absence_of(victim) else { return Ok(heard) };
     let scene = context.look_for_members()?;
     let mut dice = entropy::dice().map_err(|error| RunError::say(Kind::Device, error.to_string()))?;
     let told = Arc::new(Told::default());
     for found in scene.containers.iter() {
-        let Some(incarnation) = owned(found, cluster, victim) else { continue };
+        let Some(incarnation) = held(found, cluster, victim, about) else { continue };
         let (container, nonce) = (found.id, Nonce(dice.bytes16()));
         let question = Question { victim, incarnation, container, nonce, asked: clock::boot_now() };
         let asker = Asker { warrant: cluster.warrant, question, absence };
@@ -71,7 +85,7 @@ pub(super) fn ask(context: &Context, cluster: &Cluster, victim: NodeUuid) -> Res
     Ok(heard)
 }
 
-/// Is any container of which it answered the victim's still?
+/// Does the victim still own any container of which it answered?
 pub(super) fn is_any_its(
     context: &Context,
     cluster: &Cluster,
@@ -79,7 +93,8 @@ pub(super) fn is_any_its(
     answers: &[Answered],
 ) -> Result<bool, RunError> {
     let scene = context.look_for_members()?;
-    let mut its = scene.containers.iter().filter(|found| owned(found, cluster, victim).is_some());
+    let mut its =
+        scene.containers.iter().filter(|found| held(found, cluster, victim, About::Owned).is_some());
     Ok(its.any(|found| answers.iter().any(|answer| answer.container == found.id)))
 }
 
@@ -104,13 +119,17 @@ impl Told {
     }
 }
 
-/// By which life the victim owns a container and has gates of it, where a majority of its disks tells.
-fn owned(found: &Found, cluster: &Cluster, victim: NodeUuid) -> Option<Incarnation> {
+/// By which life the victim has gates of a container, where a majority of its disks tells.
+fn held(found: &Found, cluster: &Cluster, victim: NodeUuid, about: About) -> Option<Incarnation> {
     let chosen = found.chosen.as_ref().ok().filter(|chosen| chosen.majority_read)?;
     let container = &chosen.model.container;
-    let is_its = container.owner.as_ref().is_some_and(|owner| owner.node == victim);
-    let ours = container.cluster == cluster.warrant.cluster && container.kind == ContainerKind::Private;
-    container.holder(victim).filter(|_| ours && is_its).map(|holder| holder.incarnation)
+    let is_its = match container.kind {
+        ContainerKind::Private => container.owner.as_ref().is_some_and(|owner| owner.node == victim),
+        ContainerKind::Shared => about == About::All,
+        ContainerKind::Deported | ContainerKind::Deleted => false,
+    };
+    let is_ours = container.cluster == cluster.warrant.cluster;
+    container.holder(victim).filter(|_| is_ours && is_its).map(|holder| holder.incarnation)
 }
 
 fn paths(scene: &Scene, found: &Found) -> Vec<PathBuf> {

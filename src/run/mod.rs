@@ -3,6 +3,7 @@
 //! one family of commands each.
 #![forbid(unsafe_code)]
 
+mod abreast;
 pub mod activate;
 pub mod activity;
 mod admission;

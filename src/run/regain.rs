@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::io;
 use std::path::PathBuf;
 use std::thread;
 
@@ -21,6 +22,7 @@ use crate::host::device::DeviceNumber;
 use crate::host::disk::Want;
 use crate::host::dm::Dm;
 use crate::host::gate_page::{GatePage, Slot};
+use crate::run::abreast::abreast;
 use crate::run::activate::Wanted;
 use crate::run::change::Errand;
 use crate::run::company::Company;
@@ -30,11 +32,6 @@ use crate::run::failure::RunError;
 use crate::run::live::keeping;
 use crate::run::scene::{Scene, Seen};
 use crate::volume::discover::{Found, Sighting};
-
-/// Containers that are gone on with at one time.
-const AT_ONCE_MAX: usize = 16;
-/// Bytes of the stack of each.
-const STACK_BYTES: usize = 512 * 1024;
 
 /// A disk that took no beat for so many milliseconds is not read for what an administrator said.
 const BEATS_MS: u64 = 5_000;
@@ -64,37 +61,15 @@ pub fn run() -> Result<(), RunError> {
     let (own, scene) = (context.clone(), &scene);
     thread::scope(|scope| {
         let held = held_still.as_slice();
-        let work = move || go_on_with_all(&own, scene, page, held, warrant);
+        // Each waits for a proof of the lease, which comes with a beat, or a slow one where it is a tie.
+        let each = move |container: &ContainerId| go_on(&mut own.clone(), scene, page, *container, warrant);
+        let work = move || abreast(held, &each, &unbegun);
         if let Err(error) = thread::Builder::new().name("go on".into()).spawn_scoped(scope, work) {
-            held.iter()
-                .for_each(|container| unclear(*container, &format!("there is no thread for it ({error})")));
+            held.iter().for_each(|container| unbegun(container, &error));
         }
         lost.into_iter().for_each(|container| lose(&mut context, container));
     });
     Ok(())
-}
-
-/// Side by side: each waits for a proof of the lease, which comes with a beat, or a slow one where it is a tie, and a disk that hangs
-/// keeps none but its own.
-fn go_on_with_all(
-    context: &Context,
-    scene: &Scene,
-    page: GatePage,
-    containers: &[ContainerId],
-    warrant: Warrant,
-) {
-    for some in containers.chunks(AT_ONCE_MAX) {
-        thread::scope(|scope| {
-            for container in some {
-                let mut own = context.clone();
-                let work = move || go_on(&mut own, scene, page, *container, warrant);
-                let thread = thread::Builder::new().name("goes on".into()).stack_size(STACK_BYTES);
-                if let Err(error) = thread.spawn_scoped(scope, work) {
-                    unclear(*container, &format!("there is no thread for it ({error})"));
-                }
-            }
-        });
-    }
 }
 
 /// Reads what an administrator said of containers that this node has gates of, once: whoever said it may have been killed between writing
@@ -169,6 +144,10 @@ fn heed_administrator(page: GatePage, container: ContainerId, is_suspended: bool
         slot.heed(is_suspended, by);
     }
     page.ring();
+}
+
+fn unbegun(container: &ContainerId, error: &io::Error) {
+    unclear(*container, &format!("there is no thread for it ({error})"));
 }
 
 fn unclear(container: ContainerId, why: &dyn Display) {

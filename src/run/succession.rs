@@ -3,6 +3,8 @@
 //! absent from the view or a takeover is not at its end: a disk that hangs holds this one alone. All that it finds holds for one term of the lease; when that
 //! is over it writes nothing any more (safety 5.4).
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::base::failure::Kind;
 use crate::base::gather::Gather;
 use crate::base::id::{ContainerId, NodeUuid};
@@ -12,6 +14,7 @@ use crate::engine::guard::evidence::Receipt;
 use crate::engine::guard::{Act, Warrant};
 use crate::format::model::ContainerKind;
 use crate::host::{clock, pending};
+use crate::run::abreast::abreast;
 use crate::run::activate::Wanted;
 use crate::run::company::{Cluster, Company};
 use crate::run::context::{Context, Options};
@@ -23,7 +26,7 @@ const REASON: &str = "its owner is gone";
 
 /// Does what there is to be done, once. An error is one of whom somebody should know, and of which this is to be done again.
 pub fn run() -> Result<(), RunError> {
-    let mut context = Context::new(Options::default())?;
+    let context = Context::new(Options::default())?;
     // Asked for before anything is read: what follows counts in this term alone.
     let cluster = match context.company() {
         Company::Of(cluster) => cluster,
@@ -38,18 +41,32 @@ pub fn run() -> Result<(), RunError> {
         });
         duties.gather::<Vec<_>>()
     };
-    let mut failed = Ok(());
-    for (container, duty) in duties {
-        if let Err(why) = carry_out(&mut context, container, duty) {
-            log::error!("container {}: {why}", container.short());
-            failed = Err(why);
-        }
-    }
+    carry_all_out(&context, &duties)?;
     // One whose disks could not be read is among them.
-    if failed.is_ok() && !pending::all().is_empty() {
+    if !pending::all().is_empty() {
         return Err(RunError::say(Kind::Refused, "a takeover is not at its end; it is looked at again"));
     }
-    failed
+    Ok(())
+}
+
+/// All of them side by side: the containers of one node that is gone are taken in the time of one, and none waits for another's disks. What
+/// fails is told in the log; an error says that something did.
+pub(super) fn carry_all_out(context: &Context, duties: &[(ContainerId, Duty)]) -> Result<(), RunError> {
+    let failed = Mutex::new(Ok(()));
+    let fail = |container: &ContainerId, why: RunError| {
+        log::error!("container {}: {why}", container.short());
+        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(why);
+    };
+    let work = |(container, duty): &(ContainerId, Duty)| {
+        if let Err(why) = carry_out(&mut context.clone(), *container, duty) {
+            fail(container, why);
+        }
+    };
+    abreast(duties, &work, &|(container, _), error| {
+        let words = format!("nothing was done about it: there is no thread for it: {error}");
+        fail(container, RunError::say(Kind::Device, words));
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What fence agents may do, and did. Who waits for the watchdogs' time asks none: `run::fencing` does.
@@ -128,7 +145,7 @@ fn name_of(context: &Context, node: NodeUuid) -> String {
 }
 
 /// Does it.
-pub(super) fn carry_out(context: &mut Context, container: ContainerId, duty: Duty) -> Result<(), RunError> {
+fn carry_out(context: &mut Context, container: ContainerId, duty: &Duty) -> Result<(), RunError> {
     let id = container.to_string();
     match duty {
         Duty::Take(owner, evidence) => {
@@ -138,15 +155,15 @@ pub(super) fn carry_out(context: &mut Context, container: ContainerId, duty: Dut
                     "it was not taken: another process of this node is at it, or /run/evms takes no file";
                 RunError::say(Kind::Refused, format!("{words}: {error}"))
             })?;
-            let done = context.take_over(&id, &owner, evidence, (REASON, Some(watchdog_ms)))?;
+            let done = context.take_over(&id, owner, *evidence, (REASON, Some(watchdog_ms)))?;
             log::warn!("{}", done.done);
             bring_up(context, container)
         }
         Duty::Finish => bring_up(context, container),
         Duty::Expel(evidence) => {
             let name = name_of(context, evidence.victim());
-            let held = context.hold(&id, Act::Expel(evidence))?;
-            let done = context.count_out(&held, (&name, evidence), "it is gone")?;
+            let held = context.hold(&id, Act::Expel(*evidence))?;
+            let done = context.count_out(&held, (&name, *evidence), "it is gone")?;
             log::warn!("{}", done.done);
             Ok(())
         }
@@ -157,7 +174,7 @@ pub(super) fn carry_out(context: &mut Context, container: ContainerId, duty: Dut
                 "container {}: {}, which has gates of it, is absent and had no watchdog: nothing proves that it cannot write any \
                  more; when it is off, say: evms container takeover {id} --reason WHY",
                 container.short(),
-                name_of(context, node)
+                name_of(context, *node)
             );
             Ok(())
         }

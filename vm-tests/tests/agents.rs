@@ -11,6 +11,7 @@ use vm_tests::task::{Task, wait_until};
 use vm_tests::trouble::Trouble;
 
 const SIZE_MIB: u64 = 32;
+const DISKS: usize = 4;
 const VOLUME: &str = "/dev/evms/data/home";
 const NO_GATES: &str = "evms-fence status --json | grep -q '\"gates\":\\[\\]'";
 /// From the moment at which `status` reads off: 2.04 s for what was under way, and what guests under emulation take for the rest (2 s
@@ -49,6 +50,8 @@ struct Bench {
     daemon: Option<Task>,
     lan: Network,
     disks: Vec<Disk>,
+    /// Of a container that all share.
+    common: Vec<Disk>,
 }
 
 /// Proves that an agent's word is believed when its status reads off, and not before, and that one that hangs delays nothing.
@@ -56,16 +59,18 @@ struct Bench {
 fn an_agents_word_is_good_when_its_status_reads_off() {
     scene::play("agents", |scene| {
         let lan = scene.network("lan1");
-        let disks = (0..3).map(|number| scene.disk(&format!("shared{number}"), SIZE_MIB));
-        let disks = disks.collect::<Result<Vec<_>, _>>()?;
+        let disks = (0..DISKS).map(|number| scene.disk(&format!("shared{number}"), SIZE_MIB));
+        let mut disks = disks.collect::<Result<Vec<_>, _>>()?;
         let plan = |name: &str| scene.guest(name)?.nic(&lan).disks(&disks).power_on();
         let others = [plan("one")?, plan("two")?];
         let victim = Some(plan("three")?);
-        let mut bench = Bench { others, victim, daemon: None, lan: lan.clone(), disks };
+        let common = disks.split_off(DISKS - 1);
+        let mut bench = Bench { others, victim, daemon: None, lan: lan.clone(), disks, common };
         bench.found()?;
         cases::run(
             &mut bench,
             &[
+                ("who_lives_is_not_switched_off_for_what_it_shares", who_shares),
                 ("one_that_lies_proves_nothing", one_that_lies),
                 ("one_that_hangs_delays_nothing", one_that_hangs),
                 ("what_is_proven_off_is_taken_soon", what_is_off_is_taken),
@@ -94,7 +99,12 @@ impl Bench {
         assert!(said.contains("n3: /tmp/fence_test is told off") && said.contains("id = 3"), "{said}");
         let disks = self.disks.iter().map(|disk| victim.device(disk)).collect::<Result<Vec<_>, _>>()?;
         victim.ok(&format!("evms container create data --private --owner n3 {}", disks.join(" ")))?;
-        victim.ok("evms volume create data/home --size 8M --stripes 3 && evms deactivate data").map(drop)
+        victim.ok("evms volume create data/home --size 8M --stripes 3 && evms deactivate data")?;
+        for disk in &self.common {
+            let path = victim.device(disk)?;
+            victim.ok(&format!("evms container create common --shared {path}"))?;
+        }
+        victim.ok("evms volume create common/all --size 8M && evms deactivate common").map(drop)
     }
 
     fn victim(&mut self) -> Result<&mut Guest, Trouble> {
@@ -169,6 +179,20 @@ fn gone() -> Trouble {
 fn seconds(guest: &mut Guest) -> Result<f64, Trouble> {
     let text = guest.ok("cut -d' ' -f1 /proc/uptime")?;
     text.trim().parse().map_err(|_| Trouble::Unexpected(format!("'{text}' is no number of seconds")))
+}
+
+/// It says over the disk that its gate is closed: that is a partition, and no death.
+fn who_shares(bench: &mut Bench) -> Result<(), Trouble> {
+    bench.become_("lies")?;
+    bench.victim()?.ok("evms activate common")?;
+    bench.cut_off()?;
+    let one = &mut bench.others[0];
+    wait_until(one, "dmesg | grep -q 'n3 is cut off and says over the disks'")?;
+    // Who asked has come to its end.
+    wait_until(one, "! cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -qx fence")?;
+    one.ok("[ ! -e /tmp/fence/log ]")?;
+    bench.heal()?;
+    bench.victim()?.ok("[ ! -e /tmp/fence/log ] && evms deactivate common").map(drop)
 }
 
 /// `off` says that it is done, and `status` that it runs: nothing is taken, whatever `off` said.

@@ -117,8 +117,10 @@ impl Heir<'_> {
             Prospect::Now(evidence) => return Some(duty(evidence)),
             later => later,
         };
-        if let Some(evidence) = self.answered(container, absence) {
-            return Some(duty(evidence));
+        if let Some(answer) = self.answered(container, absence) {
+            // Its power is not cut for that. What is shared nobody waits for, and who is counted out of it loses what waits.
+            let is_due = container.kind == ContainerKind::Private && self.is_drained(answer);
+            return is_due.then(|| duty(answer.evidence));
         }
         let holder = container.holder(node)?;
         match self.proven(holder) {
@@ -130,14 +132,17 @@ impl Heir<'_> {
         }
     }
 
-    /// What it said itself, of this very life of it and this container, in this absence and no other; when what it had under way is waited
-    /// for, as it is for a machine that is off: it may be in a switch, though the kernel has it back.
-    fn answered(&self, container: &Container, absence: &Absence) -> Option<Evidence> {
+    /// What it said itself, of this very life of it and this container, in this absence and no other.
+    fn answered(&self, container: &Container, absence: &Absence) -> Option<&Answered> {
         let about =
             |answer: &&Answered| answer.container == container.id && answer.evidence.victim() == absence.node;
         let answer = self.answers.iter().find(about).filter(|answer| answer.read >= absence.since)?;
-        let is_drained = answer.read.plus_ms(self.timing.stopped_ms(0)) <= self.now;
-        Some(answer.evidence).filter(|evidence| is_drained && evidence.covers(container))
+        Some(answer).filter(|answer| answer.evidence.covers(container))
+    }
+
+    /// What it had under way is waited for, as it is for a machine that is off: it may be in a switch, though the kernel has it back.
+    fn is_drained(&self, answer: &Answered) -> bool {
+        answer.read.plus_ms(self.timing.stopped_ms(0)) <= self.now
     }
 
     /// What agents proved of this very life of a node.

@@ -55,6 +55,10 @@ pub enum Need {
     Io(Vec<Ask>),
     /// Let two beats pass: a block was claimed for the first time (safety 2.8).
     Pause,
+    /// Let it be proven that this node is quorate still, behind what it promised, and call [`Opening::proven`]: its cluster gave it the number,
+    /// in whose own container it claims the block for the first time. Two machines of one number are not quorate at once, so that this says
+    /// more than two beats do.
+    Proof,
     /// Let so many milliseconds pass: somebody else is at it.
     Wait(u64),
     /// Let pass what a takeover waits for: another machine's block stands at this node's number, and is taken where it stood still
@@ -120,6 +124,7 @@ enum Phase {
     Still,
     Promise,
     Pause,
+    Proof,
     Settle,
     Again,
     Decide,
@@ -136,6 +141,8 @@ pub struct Opening {
     founding: bool,
     looks_first: bool,
     claimed: bool,
+    /// Is what was chosen its cluster's own, in which nobody but that gives numbers, and no other machine's block at its number?
+    is_among_own: bool,
     /// Does it wait for who is at it, before it promises anything?
     gives_way: bool,
     past: Option<(NodeUuid, Incarnation)>,
@@ -192,6 +199,7 @@ impl Opening {
             founding,
             looks_first: false,
             claimed: false,
+            is_among_own: false,
             gives_way: false,
             past: None,
             way: (None, GIVE_WAY_LOOKS, GIVE_WAY_LOOKS_MAX),
@@ -232,6 +240,7 @@ impl Opening {
                     (self.phase, self.is_awaited) = (Phase::Again, true);
                     return Need::Pause;
                 }
+                Phase::Proof => return Need::Proof,
                 Phase::Settle => {
                     (self.phase, self.is_awaited) = (Phase::Again, true);
                     return Need::Wait(SETTLE_MS);
@@ -264,6 +273,13 @@ impl Opening {
         handle_lane(&mut self.lanes, lane, answer)
     }
 
+    /// What [`Need::Proof`] asked for is so.
+    pub fn proven(&mut self) {
+        if self.phase == Phase::Proof {
+            self.phase = Phase::Again;
+        }
+    }
+
     /// How it ended, once [`Need::Over`].
     pub fn finish(self) -> Result<Session, Unopened> {
         match (self.result, self.accept) {
@@ -287,8 +303,8 @@ impl Opening {
             Phase::Promise => self.survey_again(),
             Phase::Again => self.consider(),
             Phase::Accept => self.conclude(),
-            Phase::Stands | Phase::Still | Phase::Pause | Phase::Decide | Phase::Over => Ok(()),
-            Phase::GiveWay | Phase::Settle => Ok(()),
+            Phase::Stands | Phase::Still | Phase::Decide | Phase::Over => Ok(()),
+            Phase::GiveWay | Phase::Pause | Phase::Proof | Phase::Settle => Ok(()),
         }
     }
 
@@ -329,15 +345,17 @@ impl Opening {
             (self.chosen, self.phase) = (Some(Box::new(chosen.clone())), Phase::Stands);
             return Ok(());
         }
-        if chosen.as_ref().is_some_and(|chosen| self.is_to_wait(chosen)) {
-            self.phase = Phase::GiveWay;
-            return Ok(());
-        }
         // Whoever brought it over outbid what the others promised where it was before, and its guard lets none of them in.
         let settled = chosen
             .as_ref()
             .filter(|chosen| chosen.committed && chosen.model.container.kind != ContainerKind::Deported);
         let cluster = settled.map(|chosen| chosen.model.container.cluster);
+        let is_numbered = self.me.id.is_some() && !self.me.cluster.is_none();
+        self.is_among_own = is_numbered && cluster == Some(self.me.cluster);
+        if chosen.as_ref().is_some_and(|chosen| self.is_to_wait(chosen)) {
+            self.phase = Phase::GiveWay;
+            return Ok(());
+        }
         let Some(id) = self.claim(cluster)? else {
             self.phase = Phase::Still;
             return Ok(());
@@ -440,7 +458,11 @@ impl Opening {
             return self.consider();
         }
         self.lanes.iter_mut().for_each(|lane| lane.push_survey(true));
-        self.phase = if self.claimed { Phase::Pause } else { Phase::Again };
+        self.phase = match self.claimed {
+            true if self.is_among_own => Phase::Proof,
+            true => Phase::Pause,
+            false => Phase::Again,
+        };
         Ok(())
     }
 

@@ -163,8 +163,23 @@ fn who_says_that_it_is_shut_is_taken_from_and_not_cut() {
         let [Duty::Take(owner, evidence)] = &taken[..] else { panic!("{taken:?}") };
         assert_eq!((owner.node, evidence.victim()), (VICTIM, VICTIM));
         // Who misses disks of it looks as if it were earlier, and leaves it to the others for so long (F30).
-        assert!(matches!(duties(&model, &sees, 5042)[..], [Duty::Fence(..)]));
+        assert_eq!(duties(&model, &sees, 5042), []);
     }
+}
+
+/// Whoever lives and is cut off is not switched off for what is shared, and counted out when its time is over and not before.
+#[test]
+fn who_says_that_what_is_shared_is_shut_is_not_cut() {
+    let model = shared(vec![holder(VICTIM, 7, 5000), holder(ME, 9, 0)]);
+    let said = said_shut(model.container.id, 7);
+    let sees = Sees { answers: &said, ..AGENT };
+    for ms in [3000, 5043, 13_244] {
+        assert_eq!(duties(&model, &sees, ms), [], "after {ms} ms");
+    }
+    assert!(matches!(duties(&model, &sees, 13_245)[..], [Duty::Expel(_)]));
+    let another_life = said_shut(model.container.id, 8);
+    let sees = Sees { answers: &another_life, ..AGENT };
+    assert_eq!(duties(&model, &sees, 5043), [Duty::Fence(VICTIM, Incarnation([7; 16]))]);
 }
 
 #[test]

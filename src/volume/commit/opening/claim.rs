@@ -44,7 +44,9 @@ impl Opening {
         let of_another = |lane: &Lane| lane.blocks.of(id).filter(|block| block.node != self.me.node).cloned();
         let others = self.lanes.iter().map(of_another).collect::<Vec<_>>();
         let is_mine = |lane: &Lane| lane.blocks.of(id).is_some_and(|block| block.node == self.me.node);
-        self.claimed = others.iter().any(Option::is_some) || !self.lanes.iter().any(is_mine);
+        let is_anothers = others.iter().any(Option::is_some);
+        self.claimed = is_anothers || !self.lanes.iter().any(is_mine);
+        self.is_among_own &= !is_anothers;
         let may_go_on = |block: &&NodeBlock| cluster.is_none_or(|cluster| block.cluster == cluster);
         let Some(first) =
             others.iter().flatten().find(may_go_on).filter(|_| !breaks!(self.rules, BlockOfAnotherTaken))

@@ -29,13 +29,25 @@ struct Disks {
     bytes: [Vec<u8>; DISKS],
     /// How often somebody wrote.
     writes: usize,
+    /// By what an opening saw to it, behind its promise, that its number is its alone.
+    claimed_by: Vec<Claimed>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claimed {
+    /// Two beats.
+    Time,
+    /// It was proven to be quorate.
+    Proof,
 }
 
 impl Disks {
     /// Founded, by an opening of this node.
     fn new() -> Disks {
-        let model = fixture::container(&[10; DISKS]);
-        let mut disks = Disks { model, bytes: [(); DISKS].map(|()| vec![0; SIZE.0 as usize]), writes: 0 };
+        let mut model = fixture::container(&[10; DISKS]);
+        model.container.cluster = me().cluster;
+        let bytes = [(); DISKS].map(|()| vec![0; SIZE.0 as usize]);
+        let mut disks = Disks { model, bytes, writes: 0, claimed_by: Vec::new() };
         let opening = Opening::found(disks.members(), me(), Rules::ALL);
         assert!(!disks.stands_by(opening));
         disks
@@ -78,7 +90,19 @@ impl Disks {
                     waits.push(ms);
                     continue;
                 }
-                Need::Pause | Need::Still => continue,
+                Need::Still => continue,
+                Need::Pause => {
+                    self.claimed_by.push(Claimed::Time);
+                    continue;
+                }
+                Need::Proof => {
+                    let at = self.writes;
+                    assert!(matches!(opening.poll(BootTime::default()), Need::Proof), "until it is told");
+                    assert_eq!(self.writes, at);
+                    self.claimed_by.push(Claimed::Proof);
+                    opening.proven();
+                    continue;
+                }
                 Need::Stands(_) => return true,
                 Need::Over => break,
                 Need::Decision(_) => {
@@ -167,6 +191,37 @@ fn whoever_promised_is_waited_for() {
     assert_eq!(disks.waits(me(), past(7)), []);
 }
 
+/// A number that its cluster gave is nobody else's whom a majority believes; any other one waits for who may have taken it too.
+#[test]
+fn a_first_claim_is_proven_in_its_own_cluster_and_waits_elsewhere() {
+    let claims = |change: &dyn Fn(&mut Disks), by: Me| {
+        let mut disks = Disks::new();
+        disks.claimed_by.clear();
+        change(&mut disks);
+        disks.waits(by, None);
+        disks.claimed_by
+    };
+    let nothing = |_: &mut Disks| ();
+    assert_eq!(Disks::new().claimed_by, [Claimed::Time], "founded");
+    assert_eq!(claims(&nothing, me()), [], "it has its block");
+    assert_eq!(claims(&nothing, other()), [Claimed::Proof]);
+    let before =
+        |disks: &mut Disks| (0..DISKS).for_each(|disk| disks.promise(disk, OTHER, node(NodeId(3)), Epoch(1)));
+    assert_eq!(claims(&before, other()), [Claimed::Time], "another machine had that number");
+    let of_another = Me { cluster: ClusterId([8; 16]), ..other() };
+    assert_eq!(claims(&nothing, of_another), [Claimed::Time]);
+    assert_eq!(claims(&nothing, Me { id: None, cluster: ClusterId::NONE, ..other() }), [Claimed::Time]);
+}
+
+/// A newcomer of the cluster gives way as any; one that has two beats to wait does that instead.
+#[test]
+fn a_newcomer_waits_once() {
+    let mut disks = Disks::new();
+    disks.promise(0, ME, node(ME), epoch(7, ME));
+    assert_eq!(disks.clone().waits(other(), None), [200; 12]);
+    assert_eq!(disks.waits(Me { id: None, cluster: ClusterId::NONE, ..other() }, None), []);
+}
+
 /// Two thirds of the disks lack one end.
 #[test]
 fn what_is_unsettled_is_let_settle() {
@@ -175,8 +230,9 @@ fn what_is_unsettled_is_let_settle() {
         let at = Disks::layout().slot(index, End::Secondary).start_bytes();
         disks.put(disk, at, &[0; BLOCK_BYTES as usize]);
     }
-    // It had it before: a first claim's two beats are longer than that.
-    (0..DISKS).for_each(|disk| disks.promise(disk, OTHER, node(OTHER), Epoch(1)));
+    // Without a cluster: a first claim's two beats are longer than that.
+    let alone = Me { id: None, cluster: ClusterId::NONE, ..other() };
+    assert_eq!(disks.clone().waits(alone, None), []);
     // Longer than a guard's word is taken, behind the promise.
     let settles = [[200; 12].as_slice(), &[1500]].concat();
     assert_eq!(disks.clone().waits(other(), None), settles);

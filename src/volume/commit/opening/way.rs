@@ -21,12 +21,12 @@ pub(super) const GIVE_WAY_LOOKS: u32 = 13;
 pub(super) const GIVE_WAY_LOOKS_MAX: u32 = 60;
 
 impl Opening {
-    /// Is somebody at it, as far as the disks show, and had he no time yet to come to an end? A newcomer does not wait: many of them wait out
-    /// their first two beats side by side, each behind his promise, and find themselves outbid by one.
+    /// Is somebody at it, as far as the disks show, and had he no time yet to come to an end? A newcomer that has two beats to wait does not
+    /// wait before: many of them do that side by side, each behind his promise, and find themselves outbid by one.
     pub(super) fn is_to_wait(&mut self, chosen: &Chosen) -> bool {
         let order = chosen.image.header.order;
         let mut all = self.lanes.iter().flat_map(|lane| &lane.blocks.newest);
-        let is_new = !all.any(|block| block.node == self.me.node);
+        let is_new = !self.is_among_own && !all.any(|block| block.node == self.me.node);
         let another = |block: &&NodeBlock| {
             block.node != self.me.node && Some((block.node, block.incarnation)) != self.past
         };

@@ -84,17 +84,22 @@ pub fn f18_an_evmsd_that_is_restarted_is_not_taken_from(stage: Stage) -> Result<
     Ok(1)
 }
 
+/// Longer than it takes to mend a cut and to be cut off again, and shorter than its watchdog needs then.
+const ASKER_PAUSES_US: u64 = 8 * SECOND;
+
 /// Cut off, and has said that its gates are closed; then all is mended before anybody takes what it has, and it goes on. From before it is
-/// mended until much later the disk `hangs` for it, where one is named.
+/// mended until much later the disk `hangs` for it, where one is named; else who asked stands still, for longer than it takes to mend it.
 fn cut_and_mended(world: &mut World, hangs: Option<usize>) -> Result<(), Broken> {
     story::befall(world, Fault::Partition(1))?;
     // Each step is so small that nobody takes it in between: that takes the time in which what is under way lands.
     play_until(world, |world| world.witness.answers > 0, "cut off, it answers nobody")?;
     // The answer reaches its disks, and who asked reads it.
-    world.play(world.now_us + SECOND)?;
-    if let Some(disk) = hangs {
-        story::befall(world, Fault::HangDisk(0, disk, 300 * SECOND))?;
-    }
+    world.play(world.now_us + SECOND / 4)?;
+    let second = match hangs {
+        Some(disk) => Fault::HangDisk(0, disk, 300 * SECOND),
+        None => Fault::PauseCommands(1, ASKER_PAUSES_US),
+    };
+    story::befall(world, second)?;
     story::befall(world, Fault::MendAll)?;
     let goes_on = |world: &World| owner(world) == 0 && is_up(world, 0, PRIVATE);
     play_until(world, goes_on, "mended, it does not go on")
@@ -128,7 +133,7 @@ pub fn f33_an_old_answer_is_none(stage: Stage) -> Result<u64, Broken> {
     cut_again(world, hangs)
 }
 
-/// Who asked in the first cut still waits for what was under way when the second begins: what was answered then is void.
+/// Who asked in the first cut goes on in the second: what was answered then is void.
 pub fn f33_an_answer_ends_with_the_term(stage: Stage) -> Result<u64, Broken> {
     let mut world = lit(stage, 3)?;
     let hangs = world.gates_of(PRIVATE).start + stage.pick(3) as usize;
