@@ -15,13 +15,16 @@ mod out;
 mod table;
 mod usage;
 
+use ::evms::host::sys::pool::Everywhere;
+
 use crate::exit::Exit;
 use crate::table::FRONT;
 use crate::usage::Usage;
 
-/// musl's own maps and unmaps a page for every few small blocks, which is most of what a short command costs.
+/// musl's own maps and unmaps a page for every few small blocks, which is most of what a short command costs; and the detector waits for
+/// nobody's lock.
 #[global_allocator]
-static MEMORY: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static MEMORY: Everywhere = Everywhere;
 
 // The deliberate mistakes exist for the crash model and the simulator. A test build of them links this file
 // because cargo builds the binary beside every integration test; that binary refuses to run, and a release of it

@@ -98,6 +98,12 @@ pub trait ClusterManager {
     /// Who is a member right now.
     fn members(&self) -> Members;
 
+    /// Who is no member, and on its way to be one again, as far as this manager can tell: it may be about to go on with what it has. One that
+    /// cannot tell names nobody.
+    fn approaching(&self) -> NodeSet {
+        NodeSet::EMPTY
+    }
+
     /// In which life a node speaks now; none of whom nothing is known.
     fn life(&self, node: NodeId) -> Option<Life>;
 

@@ -35,6 +35,8 @@ pub struct Post {
     channel: Channel,
     transport: Transport,
     members: Members,
+    /// Whose beats are heard, members or not.
+    heard: NodeSet,
     /// In which boot each member is one.
     boots: SmallMap<NodeId, Incarnation>,
     /// With whom there is a session of the transport.
@@ -61,6 +63,7 @@ impl Post {
             channel,
             transport: Transport::new(Rules::ALL),
             members: Members::default(),
+            heard: NodeSet::EMPTY,
             boots: SmallMap::new(),
             up: SmallMap::new(),
             told: VecDeque::new(),
@@ -91,6 +94,11 @@ impl Post {
         for node in self.names.keys().copied().collect::<Vec<_>>() {
             self.follow(node, false);
         }
+    }
+
+    /// Whose beats are heard from now on.
+    pub fn hears(&mut self, heard: NodeSet) {
+        self.heard = heard;
     }
 
     /// Is there to be a session of the transport with this node, and is there? `anew`: what there is, is over.
@@ -226,6 +234,10 @@ impl ClusterManager for Post {
 
     fn members(&self) -> Members {
         self.members.clone()
+    }
+
+    fn approaching(&self) -> NodeSet {
+        self.heard.minus(self.members.nodes).without(self.me)
     }
 
     fn life(&self, node: NodeId) -> Option<Life> {

@@ -1,10 +1,13 @@
 //! What nodes ask each other, and what is answered, over any cluster manager: which question waits, which message carries it, and what
 //! ends the waiting. Who waits is of the caller's kind and comes back with the answer; how long he waits is his own affair.
 
+use std::sync::Arc;
+
 use crate::base::id::NodeId;
 use crate::base::small_map::SmallMap;
 use crate::engine::manager::{ClusterManager, Letter as Message, Life, NotSent, Told};
 use crate::format::control::{Reply, Request};
+use crate::format::cursor::is_same;
 use crate::format::letter::Letter;
 
 /// Pings under way at one time, by all who ping.
@@ -32,8 +35,10 @@ pub enum Came<W> {
     Answered(W, Box<Reply>),
     /// What was asked arrived nowhere, or nobody knows: why, in words.
     Failed(W, String),
-    /// A ping came back.
+    /// A ping came back, with the very bytes that were sent.
     Back(W),
+    /// It came back with others, or from another node: nothing that carries messages may do that (L6).
+    Altered(W),
     /// This node did not know what was said to it.
     NotKnown(NodeId),
 }
@@ -47,6 +52,13 @@ pub enum NotPinged {
     TooMany,
 }
 
+/// A ping under way: to whom, with what, and who waits for it.
+struct Ping<W> {
+    to: NodeId,
+    payload: Arc<[u8]>,
+    waits: W,
+}
+
 /// All questions of a node that wait, and the manager that carries them.
 pub struct Questions<M, W> {
     manager: M,
@@ -55,7 +67,7 @@ pub struct Questions<M, W> {
     waiting: SmallMap<u64, (NodeId, W)>,
     /// Which messages carry which question: when they fail, so does it.
     carrying: SmallMap<Message, u64>,
-    pings: SmallMap<u64, W>,
+    pings: SmallMap<u64, Ping<W>>,
 }
 
 impl<M: ClusterManager, W> Questions<M, W> {
@@ -115,14 +127,14 @@ impl<M: ClusterManager, W> Questions<M, W> {
     }
 
     /// Sends bytes to a node that sends them back: the number of the ping.
-    pub fn ping(&mut self, to: NodeId, payload: &[u8], waits: W) -> Result<u64, NotPinged> {
+    pub fn ping(&mut self, to: NodeId, payload: &Arc<[u8]>, waits: W) -> Result<u64, NotPinged> {
         if self.pings.len() >= PINGS_MAX {
             return Err(NotPinged::TooMany);
         }
         let number = self.next_number();
         let letter = Letter::Ping(number, payload.to_vec()).encode();
         self.manager.send(to, letter).map_err(NotPinged::NotSent)?;
-        self.pings.insert(number, waits);
+        self.pings.insert(number, Ping { to, payload: Arc::clone(payload), waits });
         Ok(number)
     }
 
@@ -173,7 +185,11 @@ impl<M: ClusterManager, W> Questions<M, W> {
                 let _ = self.manager.send(from, Letter::Pong(number, payload).encode());
                 None
             }
-            Some(Letter::Pong(number, _)) => self.pings.remove(&number).map(Came::Back),
+            Some(Letter::Pong(number, payload)) => {
+                let ping = self.pings.remove(&number)?;
+                let is_it = ping.to == from && is_same(&ping.payload, &payload);
+                Some(if is_it { Came::Back(ping.waits) } else { Came::Altered(ping.waits) })
+            }
             Some(Letter::Unknown) => Some(Came::NotKnown(from)),
             None => {
                 let _ = self.manager.send(from, Letter::Unknown.encode());

@@ -18,7 +18,7 @@
 //!   manager how it is, `stops` are the signals that end it, `bell` and `wait` wake its threads;
 //! - `lease_page` and `gate_page` are what evmsd, its keeper and commands have in common; `gate_hand` closes and opens one gate,
 //!   `watchdog` is fed, `keeper_process` starts who does both; `beat_note` says how disks take beats;
-//! - `sys` is the only room with `unsafe`.
+//! - `sys` is the only room with `unsafe`; `sys::pool` is the detector's memory.
 
 pub mod agent;
 pub mod beat_note;

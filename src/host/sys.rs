@@ -2,6 +2,8 @@
 //! of a few lines, and a buffer aligned as O_DIRECT wants it.
 #![allow(unsafe_code)]
 
+pub mod pool;
+
 use nix::errno::Errno;
 use nix::libc;
 use std::ffi::CStr;

@@ -41,14 +41,38 @@ pub struct Wanted {
     pub volumes: Vec<Name>,
 }
 
+/// The look that serves one container after the other, as long as nothing has to be changed.
+struct Looks {
+    scene: Option<Scene>,
+    /// Is it of the disks of one container?
+    of_one: bool,
+}
+
+impl Looks {
+    fn at(&mut self, context: &Context, name: &str) -> Result<&Scene, RunError> {
+        Ok(match &mut self.scene {
+            Some(scene) => scene,
+            none if self.of_one => none.insert(context.look_steadily_at(name)?),
+            none => none.insert(context.look_steadily()?),
+        })
+    }
+}
+
 impl Context {
     /// `activate NAME…`: any that is refused ends it; what came up before stays up.
     pub fn activate(&mut self, wanted: &[Wanted]) -> Result<Activated, RunError> {
         let mut answer = Activated::default();
-        let mut scene = None;
+        let mut looks = Looks { scene: None, of_one: false };
         for one in wanted {
-            self.activate_one(&mut scene, one, &mut answer)?;
+            self.activate_one(&mut looks, one, &mut answer)?;
         }
+        Ok(answer)
+    }
+
+    /// The same of one container while others are changed by this process: it neither waits for those nor keeps them waiting.
+    pub fn activate_beside_others(&mut self, wanted: &Wanted) -> Result<Activated, RunError> {
+        let mut answer = Activated::default();
+        self.activate_one(&mut Looks { scene: None, of_one: true }, wanted, &mut answer)?;
         Ok(answer)
     }
 
@@ -56,11 +80,11 @@ impl Context {
     pub fn activate_all(&mut self) -> Result<Activated, RunError> {
         let scene = self.look_steadily()?;
         let names = scene.containers.iter().map(|found| word_for(&scene, found)).collect::<Vec<_>>();
-        let mut scene = Some(scene);
+        let mut looks = Looks { scene: Some(scene), of_one: false };
         let mut answer = Activated::default();
         for container in names {
             let wanted = Wanted { container, volumes: Vec::new() };
-            if let Err(error) = self.activate_one(&mut scene, &wanted, &mut answer) {
+            if let Err(error) = self.activate_one(&mut looks, &wanted, &mut answer) {
                 answer.left.push(error.to_string());
                 // What belongs to others is not this command's failure.
                 if error.kind() != Kind::NotOwner {
@@ -71,20 +95,16 @@ impl Context {
         Ok(answer)
     }
 
-    /// `kept` is the look that serves one container after the other, as long as nothing has to be changed.
     fn activate_one(
         &mut self,
-        kept: &mut Option<Scene>,
+        looks: &mut Looks,
         wanted: &Wanted,
         answer: &mut Activated,
     ) -> Result<(), RunError> {
-        let name = self.ready_and_settled(kept, &wanted.container)?;
+        let name = self.ready_and_settled(looks, &wanted.container)?;
         let name = name.as_str();
-        let scene = match kept {
-            Some(scene) => scene,
-            // Something was changed: only what is read again may be mapped.
-            None => kept.insert(self.look_steadily()?),
-        };
+        // Where something was changed only what is read again may be mapped.
+        let scene = looks.at(self, name)?;
         let (found, chosen) = find(scene, name)?;
         let model = &chosen.model;
         self.may(model, scene.place_of(found), Act::Change).map_err(RunError::Denied)?;
@@ -159,22 +179,19 @@ impl Context {
 
     /// The same, until what is read behind it is settled: other nodes may change a container that is shared at the same time, and what of
     /// that is in doubt may come out otherwise than it was read.
-    fn ready_and_settled(&mut self, kept: &mut Option<Scene>, name: &str) -> Result<String, RunError> {
+    fn ready_and_settled(&mut self, looks: &mut Looks, name: &str) -> Result<String, RunError> {
         let mut after = name.to_string();
         let mut took = Duration::ZERO;
         for again in 0..OPENING_TRIES_MAX {
             self.give_way(again, took);
             let begin = Instant::now();
-            after = self.ready(kept, &after)?;
-            let scene = match kept {
-                Some(scene) => scene,
-                None => kept.insert(self.look_steadily()?),
-            };
+            after = self.ready(looks, &after)?;
+            let scene = looks.at(self, &after)?;
             let (_, chosen) = find(scene, &after)?;
             if chosen.model.container.cluster.is_none() || chosen.committed && chosen.settled {
                 return Ok(after);
             }
-            *kept = None;
+            looks.scene = None;
             took = begin.elapsed();
         }
         let words = format!(
@@ -187,18 +204,15 @@ impl Context {
     /// Claims what is nobody's, and settles what a crash left: only a committed model may be mapped. Gives the word that
     /// the container answers to afterwards: a template that is claimed gets other ids. The look is gone when something was
     /// changed.
-    fn ready(&mut self, kept: &mut Option<Scene>, name: &str) -> Result<String, RunError> {
-        let scene = match kept {
-            Some(scene) => scene,
-            None => kept.insert(self.look_steadily()?),
-        };
+    fn ready(&mut self, looks: &mut Looks, name: &str) -> Result<String, RunError> {
+        let scene = looks.at(self, name)?;
         // Under a lease only what was read in its term counts: whoever was stopped between looking and asking for the lease may have
         // seen a container that another node has by now.
         let (_, chosen) = find(scene, name)?;
         if !chosen.model.container.cluster.is_none() && !self.has_asked() {
             self.company();
-            *kept = None;
-            return self.ready(kept, name);
+            looks.scene = None;
+            return self.ready(looks, name);
         }
         let admit;
         let (claim, settle, after) = {
@@ -229,11 +243,11 @@ impl Context {
             return Ok(after);
         }
         // What is opened for a change must not be locked here.
-        *kept = None;
+        looks.scene = None;
         if claim {
             self.container_import(name)?;
             // It is this node's now, and no gate is made before that says so.
-            return self.ready(kept, &after);
+            return self.ready(looks, &after);
         }
         let held = self.hold(name, Act::Change)?;
         let request = admit.map(|watchdog_ms| Request::Admit { watchdog_ms });

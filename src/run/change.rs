@@ -141,6 +141,16 @@ impl Context {
         }
     }
 
+    /// The same, of the disks of one container alone: what is done to others meanwhile is not waited for, and does not wait.
+    pub fn look_steadily_at(&self, name: &str) -> Result<Scene, RunError> {
+        let paths = {
+            let scene = self.look_for_members()?;
+            let (found, _) = find(&scene, name)?;
+            paths_of(&scene, found)
+        };
+        Scene::opened(&paths, Want::Steady).map_err(RunError::Scene)
+    }
+
     fn look_by(
         &self,
         way: impl Fn(&Filter, Want) -> Result<Scene, SceneError>,

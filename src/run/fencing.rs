@@ -60,21 +60,34 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
     // Who lives and is cut off is not switched off for what it shares (a partition, and no death); where nobody could do that it is not asked.
     let about = if agents.is_empty() { About::Owned } else { About::All };
     let heard = inquiry::ask(&look.context, of(&look.context)?, victim, about)?;
-    let mut left = heard.answers.len() < heard.asked;
-    if !heard.answers.is_empty() {
+    let mut left = heard.owned.len() < heard.asked;
+    if !heard.owned.is_empty() {
         log::warn!(
-            "{name} is cut off and says over the disks that its gates are closed: what it owned is taken, and its power is not cut for what \
-             it said that of"
+            "{name} is cut off and says over the disks that its gates are closed: what it owned is taken"
         );
-        left |= take_answered(&look, victim, &heard.answers)?;
+        left |= take_answered(&look, victim, &heard.owned)?;
     }
     if agents.is_empty() {
         return if left { Err(is_silent(&name)) } else { Ok(()) };
     }
-    let Some((look, receipts)) = cut(&agents, &name, victim, (look.term, &heard.answers))? else {
-        return Ok(());
-    };
-    take(look, victim, &receipts)
+    let answers = [heard.owned.as_slice(), &heard.shared].concat();
+    match cut(&agents, &name, victim, (look.term, &answers))? {
+        Some((look, receipts)) => take(look, victim, &receipts),
+        // It is back.
+        None if Look::take(victim, &[])?.is_none() => Ok(()),
+        None if left => Err(is_silent(&name)),
+        // It lives now. Should it die later, nobody else would notice.
+        None if !heard.shared.is_empty() => Err(is_spared(&name)),
+        None => Ok(()),
+    }
+}
+
+fn is_spared(name: &str) -> RunError {
+    let words = format!(
+        "{name} is cut off and says over the disks that its gates are closed: its power is not cut for what it shares; it is asked again as \
+         long as it is away"
+    );
+    RunError::say(Kind::Refused, words)
 }
 
 fn is_silent(name: &str) -> RunError {
@@ -101,7 +114,7 @@ fn take_answered(asked: &Look, victim: NodeUuid, answers: &[Answered]) -> Result
         };
         let owed = owed(&look.context, victim, Asked { answers, ..Asked::default() })?;
         // What fails is told, and seen below.
-        let _ = carry_all_out(&look.context, &owed);
+        let _ = carry_all_out(&look.context, owed);
         if !inquiry::is_any_its(&look.context, of(&look.context)?, victim, answers)? {
             return Ok(false);
         }
@@ -379,7 +392,7 @@ enum Taken {
 fn take_once(look: Look, victim: NodeUuid, receipts: &[Receipt]) -> Result<Taken, RunError> {
     let owed = owed(&look.context, victim, Asked { receipts, ..Asked::default() })?;
     // What fails is told, and seen below.
-    let _ = carry_all_out(&look.context, &owed);
+    let _ = carry_all_out(&look.context, owed);
     let cluster = of(&look.context)?;
     let (lives, unclear) = named(&look.context, cluster, victim, &[])?;
     let is_proven = |life: &Incarnation| receipts.iter().any(|receipt| receipt.incarnation == *life);

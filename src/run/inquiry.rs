@@ -2,6 +2,7 @@
 //! and lives closes them, says so, and is neither waited for nor switched off. Of each disk a thread, for any of them may hang (R8); one
 //! answer on one disk is enough.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -45,10 +46,12 @@ pub(super) enum About {
 /// What came of it.
 #[derive(Default)]
 pub(super) struct Heard {
-    /// About so many containers was asked.
+    /// About so many containers that it owns was asked.
     pub(super) asked: usize,
-    /// What was answered.
-    pub(super) answers: Vec<Answered>,
+    /// What was answered of those.
+    pub(super) owned: Vec<Answered>,
+    /// And of others, which it shares.
+    pub(super) shared: Vec<Answered>,
 }
 
 /// Asks about every container that the victim has gates of. What does not answer in time says nothing.
@@ -63,25 +66,31 @@ pub(super) fn ask(
     let scene = context.look_for_members()?;
     let mut dice = entropy::dice().map_err(|error| RunError::say(Kind::Device, error.to_string()))?;
     let told = Arc::new(Told::default());
+    let (mut all, mut owned) = (0, BTreeSet::new());
     for found in scene.containers.iter() {
         let Some(incarnation) = held(found, cluster, victim, about) else { continue };
+        if held(found, cluster, victim, About::Owned).is_some() {
+            owned.insert(found.id);
+        }
         let (container, nonce) = (found.id, Nonce(dice.bytes16()));
         let question = Question { victim, incarnation, container, nonce, asked: clock::boot_now() };
         let asker = Asker { warrant: cluster.warrant, question, absence };
-        heard.asked += 1;
+        all += 1;
         paths(&scene, found).into_iter().for_each(|path| begin(path, asker, Arc::clone(&told)));
     }
     // Nothing of it is held open meanwhile.
     drop(scene);
     let ends = clock::boot_now().plus_ms(LIMIT_MS);
     // Who still waits for an answer holds the other end of this.
-    while Arc::strong_count(&told) > 1 && told.count() < heard.asked && clock::boot_now() < ends {
+    while Arc::strong_count(&told) > 1 && told.count() < all && clock::boot_now() < ends {
         thread::sleep(LOOK);
     }
     if Arc::strong_count(&told) > 1 {
         stragglers::leave();
     }
-    heard.answers = told.take();
+    heard.asked = owned.len();
+    (heard.owned, heard.shared) =
+        told.take().into_iter().partition(|answer| owned.contains(&answer.container));
     Ok(heard)
 }
 

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::io;
 use std::path::PathBuf;
 use std::thread;
 
@@ -63,9 +62,10 @@ pub fn run() -> Result<(), RunError> {
         let held = held_still.as_slice();
         // Each waits for a proof of the lease, which comes with a beat, or a slow one where it is a tie.
         let each = move |container: &ContainerId| go_on(&mut own.clone(), scene, page, *container, warrant);
-        let work = move || abreast(held, &each, &unbegun);
+        let work = move || abreast(held, &each);
         if let Err(error) = thread::Builder::new().name("go on".into()).spawn_scoped(scope, work) {
-            held.iter().for_each(|container| unbegun(container, &error));
+            held.iter()
+                .for_each(|container| unclear(*container, &format!("there is no thread for it ({error})")));
         }
         lost.into_iter().for_each(|container| lose(&mut context, container));
     });
@@ -144,10 +144,6 @@ fn heed_administrator(page: GatePage, container: ContainerId, is_suspended: bool
         slot.heed(is_suspended, by);
     }
     page.ring();
-}
-
-fn unbegun(container: &ContainerId, error: &io::Error) {
-    unclear(*container, &format!("there is no thread for it ({error})"));
 }
 
 fn unclear(container: ContainerId, why: &dyn Display) {

@@ -41,7 +41,7 @@ pub fn run() -> Result<(), RunError> {
         });
         duties.gather::<Vec<_>>()
     };
-    carry_all_out(&context, &duties)?;
+    carry_all_out(&context, duties)?;
     // One whose disks could not be read is among them.
     if !pending::all().is_empty() {
         return Err(RunError::say(Kind::Refused, "a takeover is not at its end; it is looked at again"));
@@ -50,23 +50,32 @@ pub fn run() -> Result<(), RunError> {
 }
 
 /// All of them side by side: the containers of one node that is gone are taken in the time of one, and none waits for another's disks. What
+/// is to be done about one container is done in its order, and one after the other comes up, for devices are made in turns. What
 /// fails is told in the log; an error says that something did.
-pub(super) fn carry_all_out(context: &Context, duties: &[(ContainerId, Duty)]) -> Result<(), RunError> {
-    let failed = Mutex::new(Ok(()));
-    let fail = |container: &ContainerId, why: RunError| {
-        log::error!("container {}: {why}", container.short());
-        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(why);
-    };
-    let work = |(container, duty): &(ContainerId, Duty)| {
-        if let Err(why) = carry_out(&mut context.clone(), *container, duty) {
-            fail(container, why);
+pub(super) fn carry_all_out(context: &Context, duties: Vec<(ContainerId, Duty)>) -> Result<(), RunError> {
+    let (failed, raising) = (Mutex::new(Ok(())), Mutex::new(()));
+    let work = |(container, duties): &(ContainerId, Vec<Duty>)| {
+        for duty in duties {
+            if let Err(why) = carry_out(&mut context.clone(), *container, duty, &raising) {
+                log::error!("container {}: {why}", container.short());
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(why);
+            }
         }
     };
-    abreast(duties, &work, &|(container, _), error| {
-        let words = format!("nothing was done about it: there is no thread for it: {error}");
-        fail(container, RunError::say(Kind::Device, words));
-    });
+    abreast(&of_each(duties), &work);
     failed.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is to be done about each container.
+fn of_each(duties: Vec<(ContainerId, Duty)>) -> Vec<(ContainerId, Vec<Duty>)> {
+    let mut all: Vec<(ContainerId, Vec<Duty>)> = Vec::new();
+    for (container, duty) in duties {
+        match all.iter_mut().find(|(known, _)| *known == container) {
+            Some((_, its)) => its.push(duty),
+            None => all.push((container, vec![duty])),
+        }
+    }
+    all
 }
 
 /// What fence agents may do, and did. Who waits for the watchdogs' time asks none: `run::fencing` does.
@@ -145,7 +154,12 @@ fn name_of(context: &Context, node: NodeUuid) -> String {
 }
 
 /// Does it.
-fn carry_out(context: &mut Context, container: ContainerId, duty: &Duty) -> Result<(), RunError> {
+fn carry_out(
+    context: &mut Context,
+    container: ContainerId,
+    duty: &Duty,
+    raising: &Mutex<()>,
+) -> Result<(), RunError> {
     let id = container.to_string();
     match duty {
         Duty::Take(owner, evidence) => {
@@ -157,9 +171,9 @@ fn carry_out(context: &mut Context, container: ContainerId, duty: &Duty) -> Resu
             })?;
             let done = context.take_over(&id, owner, *evidence, (REASON, Some(watchdog_ms)))?;
             log::warn!("{}", done.done);
-            bring_up(context, container)
+            bring_up(context, container, raising)
         }
-        Duty::Finish => bring_up(context, container),
+        Duty::Finish => bring_up(context, container, raising),
         Duty::Expel(evidence) => {
             let name = name_of(context, evidence.victim());
             let held = context.hold(&id, Act::Expel(*evidence))?;
@@ -181,8 +195,11 @@ fn carry_out(context: &mut Context, container: ContainerId, duty: &Duty) -> Resu
     }
 }
 
-fn bring_up(context: &mut Context, container: ContainerId) -> Result<(), RunError> {
-    let up = context.activate(&[Wanted { container: container.to_string(), volumes: Vec::new() }])?;
+/// One at a time.
+fn bring_up(context: &mut Context, container: ContainerId, raising: &Mutex<()>) -> Result<(), RunError> {
+    let _turn = raising.lock().unwrap_or_else(PoisonError::into_inner);
+    let wanted = Wanted { container: container.to_string(), volumes: Vec::new() };
+    let up = context.activate_beside_others(&wanted)?;
     pending::end(container);
     up.up.iter().for_each(|volume| log::info!("volume {} is up on {}", volume.name, volume.node));
     up.down.iter().for_each(|volume| log::error!("volume {} is not up: {}", volume.name, volume.why));

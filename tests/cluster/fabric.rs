@@ -45,6 +45,8 @@ pub struct Plan {
     watcher: Mutex<Option<Watcher>>,
     /// What goes to this port of UDP vanishes; zero for none.
     mute: AtomicU16,
+    /// What is for the first goes to the second, too.
+    twins: Mutex<Option<(usize, usize)>>,
     ends: AtomicBool,
 }
 
@@ -92,6 +94,11 @@ impl Plan {
         self.mute.store(port, Ordering::Relaxed);
     }
 
+    /// `copy` hears all that is for `of` from now on: there are two of one hardware address.
+    pub fn twin(&self, of: usize, copy: usize) {
+        *self.twins.lock().unwrap() = Some((of, copy));
+    }
+
     /// From now on all frames are shown to this one.
     pub fn watch(&self, watcher: impl FnMut(&[u8]) + Send + 'static) {
         *self.watcher.lock().unwrap() = Some(Box::new(watcher));
@@ -133,6 +140,7 @@ impl Fabric {
             inject: Mutex::default(),
             watcher: Mutex::default(),
             mute: AtomicU16::new(0),
+            twins: Mutex::new(None),
             ends: AtomicBool::new(false),
         });
         let mut running =
@@ -218,8 +226,10 @@ impl Running {
         if weather.hole_bytes > 0 && frame.len() > weather.hole_bytes {
             return;
         }
+        let twins = *self.plan.twins.lock().unwrap();
         for node in (0..self.cables.len()).filter(|node| *node != from) {
-            let meant = to[0] & 1 == 1 || *to == hardware(node, link);
+            let is_copys = twins.is_some_and(|(of, copy)| node == copy && *to == hardware(of, link));
+            let meant = to[0] & 1 == 1 || *to == hardware(node, link) || is_copys;
             let cut = self.plan.cut.lock().unwrap()[self.plan.at(from, node, link)];
             if meant && !cut {
                 self.weathered(weather, node, link, frame);

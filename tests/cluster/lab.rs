@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::fabric::{Fabric, Plan, hardware};
-use crate::tap::{Namespace, namespace, neighbours};
+use crate::tap::{Namespace, namespace, neighbours, take_the_place_of};
 
 /// How long anything is waited for before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,6 +113,21 @@ impl Lab {
         Lab { nodes: all, fabric: Fabric::new(cables, 1), folder, memory }
     }
 
+    /// The machine in the place `copy` is one of that in `of`, with all that it has written and on its network; its daemon is not started.
+    pub fn clone_of(&self, of: usize, copy: usize) {
+        let (first, second) = (&self.nodes[of], &self.nodes[copy]);
+        second.configure(&first.configuration());
+        second.be(&machine(of));
+        let known = (0..copy).filter(|other| *other != of);
+        let known = known.map(|other| (0, format!("10.88.0.{}", other + 1), dashed(hardware(other, 0))));
+        let known = known.collect::<Vec<_>>();
+        second.inside(|| {
+            take_the_place_of(&format!("10.88.0.{}/24", of + 1), &dashed(hardware(of, 0)));
+            neighbours(&known);
+        });
+        self.plan().twin(of, copy);
+    }
+
     /// The same, with all daemons started.
     pub fn running(name: &str, nodes: usize, links: usize) -> Lab {
         let mut lab = Lab::new(name, nodes, links);
@@ -191,7 +206,7 @@ impl Lab {
     }
 
     /// Until this is so.
-    pub fn until(&self, is_so: impl Fn(&Lab) -> bool) {
+    pub fn until(&self, mut is_so: impl FnMut(&Lab) -> bool) {
         let begin = Instant::now();
         while !is_so(self) {
             assert!(begin.elapsed() < PATIENCE, "{}\n{}", shown(&self.seen()), self.logs());

@@ -27,6 +27,15 @@ pub fn neighbours(all: &[(usize, String, String)]) {
     });
 }
 
+/// The end of the first cable has this address and hardware from now on, whatever it had; all neighbours are forgotten.
+pub fn take_the_place_of(address: &str, hardware: &str) {
+    ip("link set l0 down");
+    ip("addr flush dev l0");
+    ip(&format!("link set l0 address {hardware}"));
+    ip(&format!("addr add {address} dev l0 nodad"));
+    ip("link set l0 up");
+}
+
 /// A new one, with a cable for each address and prefix, named `l0`, `l1`, …; `address(link)` is what stands on it.
 pub fn namespace(
     links: usize,

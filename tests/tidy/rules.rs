@@ -112,7 +112,7 @@ pub fn bans(source: &Source, table: &[(&str, Where, &str)]) -> Vec<String> {
     for (banned, place, instead) in table {
         let held = match place {
             Where::BelowHost => below_host,
-            Where::AllBut(path) => source.path != *path,
+            Where::AllBut(paths) => !paths.contains(&source.path.as_str()),
             Where::All => true,
         };
         if held {

@@ -70,9 +70,9 @@ fn an_agents_word_is_good_when_its_status_reads_off() {
         cases::run(
             &mut bench,
             &[
-                ("who_lives_is_not_switched_off_for_what_it_shares", who_shares),
                 ("one_that_lies_proves_nothing", one_that_lies),
                 ("one_that_hangs_delays_nothing", one_that_hangs),
+                ("who_lives_is_not_switched_off_for_what_it_shares", who_shares),
                 ("what_is_proven_off_is_taken_soon", what_is_off_is_taken),
             ],
         )
@@ -104,7 +104,7 @@ impl Bench {
             let path = victim.device(disk)?;
             victim.ok(&format!("evms container create common --shared {path}"))?;
         }
-        victim.ok("evms volume create common/all --size 8M && evms deactivate common").map(drop)
+        victim.ok("evms volume create common/pool --size 8M && evms deactivate common").map(drop)
     }
 
     fn victim(&mut self) -> Result<&mut Guest, Trouble> {

@@ -18,6 +18,7 @@ pub struct Script {
     nodes: SmallMap<NodeId, Name>,
     members: Members,
     lives: SmallMap<NodeId, Life>,
+    approaching: NodeSet,
     told: VecDeque<Told>,
     /// What was sent, in order: to whom, and what.
     pub sent: Vec<(NodeId, Vec<u8>)>,
@@ -34,6 +35,11 @@ impl Script {
         let now = Members { number: self.members.number + 1, nodes, quorate };
         self.told.push_back(membership(&self.members, now.clone()));
         self.members = now;
+    }
+
+    /// These are on their way.
+    pub fn approach(&mut self, nodes: NodeSet) {
+        self.approaching = nodes;
     }
 
     /// A node speaks in this life from now on.
@@ -66,6 +72,10 @@ impl ClusterManager for Script {
 
     fn members(&self) -> Members {
         self.members.clone()
+    }
+
+    fn approaching(&self) -> NodeSet {
+        self.approaching.minus(self.members.nodes)
     }
 
     fn life(&self, node: NodeId) -> Option<Life> {
@@ -113,6 +123,8 @@ mod tests {
         assert_eq!(script.send(NodeId(2), vec![1]), Err(NotSent::NotAMember(NodeId(2))));
         assert_eq!(script.send_to_all(b"x"), vec![(NodeId(3), Ok(Letter(1)))]);
         assert_eq!(script.sent, vec![(NodeId(3), b"x".to_vec())]);
+        script.approach(set(&[2, 3]));
+        assert_eq!(script.approaching(), set(&[2]), "a member is there");
         script.end(Letter(1), Some("it left the view"));
         assert_eq!(script.told(), Some(Told::Failed(Letter(1), "it left the view".into())));
         assert_eq!(script.told(), None);

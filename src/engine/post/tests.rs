@@ -66,6 +66,21 @@ fn messages(post: &mut Post) -> Vec<Vec<u8>> {
     .collect()
 }
 
+/// Who is heard and no member is on its way; a member, and this node, are there.
+#[test]
+fn who_is_heard_outside_the_view_approaches() {
+    let mut post = post(1, 11);
+    let set = |ids: &[u16]| ids.iter().copied().map(NodeId).collect::<NodeSet>();
+    post.hears(set(&[1, 2]));
+    assert_eq!(post.approaching(), set(&[2]));
+    post.view(BootMicros::default(), Some(&view(1, &[(1, 11), (2, 12)])), true);
+    assert_eq!(post.approaching(), NodeSet::EMPTY);
+    post.view(BootMicros::default(), Some(&view(2, &[(1, 11)])), false);
+    assert_eq!(post.approaching(), set(&[2]));
+    post.hears(set(&[1]));
+    assert_eq!(post.approaching(), NodeSet::EMPTY);
+}
+
 #[test]
 fn messages_go_between_members_and_to_nobody_else() {
     let mut posts = [post(1, 11), post(2, 12)];

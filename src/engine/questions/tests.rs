@@ -73,7 +73,10 @@ fn who_is_no_member_is_not_asked() {
     all.manager_mut().have(set(&[ME, THIRD]), true);
     assert_eq!(all.ask(OTHER, Request::Status, "asker"), Err(NotSent::NotAMember(OTHER)));
     all.tell(OTHER, Request::Status);
-    assert_eq!(all.ping(OTHER, b"x", "pinger"), Err(NotPinged::NotSent(NotSent::NotAMember(OTHER))));
+    assert_eq!(
+        all.ping(OTHER, &Arc::from(*b"x"), "pinger"),
+        Err(NotPinged::NotSent(NotSent::NotAMember(OTHER)))
+    );
     assert_eq!((all.came(), all.manager().sent.len()), (None, 0));
 }
 
@@ -98,14 +101,31 @@ fn a_ping_is_sent_back_and_too_many_are_not_sent() {
     assert_eq!(all.came(), None);
     assert_eq!(all.manager().sent, [(OTHER, Letter::Pong(5, vec![1, 2]).encode())]);
     for _ in 0..PINGS_MAX {
-        all.ping(OTHER, b"x", "pinger").unwrap();
+        all.ping(OTHER, &Arc::from(*b"x"), "pinger").unwrap();
     }
-    assert_eq!(all.ping(OTHER, b"x", "one more"), Err(NotPinged::TooMany));
+    assert_eq!(all.ping(OTHER, &Arc::from(*b"x"), "one more"), Err(NotPinged::TooMany));
     all.forget(7);
-    all.manager_mut().say(OTHER, &Letter::Pong(7, vec![]).encode());
-    all.manager_mut().say(OTHER, &Letter::Pong(8, vec![]).encode());
+    for number in [7, 8] {
+        all.manager_mut().say(OTHER, &Letter::Pong(number, b"x".to_vec()).encode());
+    }
     assert_eq!(all.came(), Some(Came::Back("pinger")));
     assert_eq!(all.came(), None);
+}
+
+#[test]
+fn a_ping_that_comes_back_altered_is_told_as_such() {
+    let mut all = questions();
+    let payload = Arc::from(*b"0123456789");
+    let came = |all: &mut Questions<Script, &'static str>, from: NodeId, back: &[u8]| {
+        let number = all.ping(OTHER, &payload, "pinger").unwrap();
+        all.manager_mut().say(from, &Letter::Pong(number, back.to_vec()).encode());
+        all.came()
+    };
+    assert_eq!(came(&mut all, OTHER, b"0123456789"), Some(Came::Back("pinger")));
+    for back in [&b"0123456780"[..], b"0123456799", b"012345678", b"01234567890", b""] {
+        assert_eq!(came(&mut all, OTHER, back), Some(Came::Altered("pinger")));
+    }
+    assert_eq!(came(&mut all, NodeId(OTHER.0 + 1), b"0123456789"), Some(Came::Altered("pinger")));
 }
 
 #[test]

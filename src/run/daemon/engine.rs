@@ -9,7 +9,7 @@ use crate::base::id::NodeId;
 use crate::base::sorted::sort;
 use crate::cluster::membership::Change;
 use crate::cluster::roster::Roster;
-use crate::cluster::view::View;
+use crate::cluster::view::{View, ViewNumber};
 use crate::format::control::{PingLine, Question, Refusal, Reply, Request, Status, WarrantLine};
 use crate::run::daemon::changing::Changing;
 use crate::run::daemon::fencing::Fencing;
@@ -48,7 +48,6 @@ pub struct Engine {
     pub fencing: Fencing,
     settings: Settings,
     view: RefCell<Option<View>>,
-    quorate: Cell<bool>,
     view_of_lease: RefCell<String>,
     waiting: RefCell<VecDeque<Sender<Status>>>,
     /// How often something changed.
@@ -74,7 +73,6 @@ impl Engine {
             changing: Changing::new(settings.config.clone(), settings.wish.clone()),
             settings,
             view: RefCell::new(None),
-            quorate: Cell::new(false),
             view_of_lease: RefCell::default(),
             waiting: RefCell::new(VecDeque::new()),
             changes: Cell::new(0),
@@ -104,7 +102,6 @@ impl Engine {
                     self.note(changes.get(noted..).unwrap_or_default());
                     noted = changes.len();
                     *self.view.borrow_mut() = None;
-                    self.quorate.set(false);
                     self.mail.become_anew(*me);
                 }
                 Word::Leased(number, term) => {
@@ -112,6 +109,7 @@ impl Engine {
                     noted = changes.len();
                     self.note_term(number, term);
                 }
+                Word::Heard(heard) => self.mail.hears(heard),
                 Word::TiesHeld => self.changing.note_held(),
                 Word::NotScheduled(ms) => log::warn!("the detector was not scheduled for {ms} ms"),
                 Word::EngineStood(ms) => {
@@ -145,15 +143,15 @@ impl Engine {
                 Change::Inquorate => "not quorate".to_string(),
                 Change::Installed(view) => {
                     *self.view.borrow_mut() = Some(view.clone());
+                    self.mail.view(Some(view), self.is_quorate());
                     self.note_company();
                     continue;
                 }
                 _ => continue,
             };
-            self.quorate.set(matches!(change, Change::Quorate(_)));
+            self.mail.view(self.view.borrow().as_ref(), matches!(change, Change::Quorate(_)));
             *self.words.borrow_mut() = Some(words);
         }
-        self.mail.view(self.view.borrow().as_ref(), self.quorate.get());
     }
 
     /// What this daemon was started with.
@@ -161,14 +159,14 @@ impl Engine {
         &self.settings
     }
 
-    /// May this node act, as far as the engine heard?
+    /// May this node act, as far as the engine heard from its cluster's manager?
     pub fn is_quorate(&self) -> bool {
-        self.quorate.get()
+        self.mail.members().quorate
     }
 
-    /// The view that this node installed last.
-    pub fn view(&self) -> Option<View> {
-        self.view.borrow().clone()
+    /// Is this the view that this node installed last?
+    pub fn is_view(&self, number: ViewNumber) -> bool {
+        self.view.borrow().as_ref().is_some_and(|view| view.number == number)
     }
 
     /// The view by which it is quorate, or was last.
@@ -182,9 +180,9 @@ impl Engine {
         roster.members.get(node).map_or_else(|| node.to_string(), |member| member.name.to_string())
     }
 
-    /// The members of the view, the lowest number first.
+    /// The members, the lowest number first: as the cluster's manager has them.
     pub fn members(&self) -> Vec<NodeId> {
-        self.view.borrow().as_ref().map(|view| view.nodes().iter().collect()).unwrap_or_default()
+        self.mail.members().nodes.iter().collect()
     }
 
     /// What a service manager is to be told, once.

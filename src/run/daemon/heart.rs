@@ -16,12 +16,14 @@ use crate::cluster::detector::{Detector, Outgoing};
 use crate::cluster::keys::Purpose;
 use crate::cluster::membership::{Change, Kept, Membership};
 use crate::cluster::mistake::Rules;
+use crate::cluster::node_set::NodeSet;
 use crate::cluster::status;
 use crate::engine::guard::keeping::{Leased, Reign};
 use crate::format::frame::DATAGRAM_BYTES_MAX;
 use crate::host::gate_page::GatePage;
 use crate::host::lease_page::LeasePage;
 use crate::host::run_dir::RunDir;
+use crate::host::sys::pool::{MEMORY, POOL_BYTES};
 use crate::host::udp::{self, Udp};
 use crate::host::{clock, sys, wait};
 use crate::run::daemon::DaemonError;
@@ -76,7 +78,10 @@ pub struct Heart {
     began: BootTime,
     /// When it last ran.
     ran: BootTime,
+    /// Of whom the engine knows that they are heard.
+    heard: NodeSet,
     engine_stood: bool,
+    is_pool_told: bool,
     /// What was said last of what was dropped, and when.
     dropped: (String, BootTime),
     /// The view by which the lease in the page is, or was.
@@ -128,7 +133,9 @@ impl Heart {
             chronicle,
             began,
             ran: now,
+            heard: NodeSet::EMPTY,
             engine_stood: false,
+            is_pool_told: false,
             dropped: (String::new(), BootTime::default()),
             leased: Leased::default(),
             told_term: 0,
@@ -154,6 +161,12 @@ impl Heart {
     }
 
     fn live(mut self) {
+        let pool = MEMORY.pool();
+        if pool.is_none() {
+            let words =
+                "no memory of its own for the detector: a busy processor may cost this node its quorum";
+            self.pulse.say(Word::Warning(words.into()));
+        }
         if let Err(errno) = sys::run_first(PRIORITY) {
             let words = "no real-time priority: a busy processor may cost this node its quorum";
             self.pulse.say(Word::Warning(format!("{words} ({})", errno.desc())));
@@ -232,13 +245,24 @@ impl Heart {
         let stamp = self.pulse.stamp();
         self.detector.membership_mut().stamp(stamp);
         self.detector.membership_mut().hold_containers(self.pulse.holds());
-        self.pulse.tell_heard(self.detector.membership().heard());
+        let heard = self.detector.membership().heard();
+        if heard != self.heard {
+            self.heard = heard;
+            self.pulse.say(Word::Heard(heard));
+        }
         let stood = now.ms.saturating_sub(stamp.ms);
         let stands = stood > STAMP_MS_MAX;
         if stands && !self.engine_stood {
             self.pulse.say(Word::EngineStood(stood));
         }
         self.engine_stood = stands;
+        if MEMORY.missed() > 0 && !self.is_pool_told {
+            self.is_pool_told = true;
+            self.pulse.say(Word::Warning(format!(
+                "the detector's own memory of {POOL_BYTES} bytes does not suffice: a busy processor may cost this node its quorum; please \
+                 report it"
+            )));
+        }
     }
 
     fn obey(&mut self, now: BootTime) {

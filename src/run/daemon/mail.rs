@@ -4,6 +4,7 @@
 use core::net::SocketAddr;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smol::Timer;
@@ -17,6 +18,7 @@ use crate::cluster::channel::{Channel, Myself};
 use crate::cluster::keys::Purpose;
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::view::View;
+use crate::engine::manager::{ClusterManager as _, Members};
 use crate::engine::post::{Datagram, Post};
 use crate::engine::questions::{Asked, Came, NotPinged, Questions};
 use crate::format::control::{LinkLine, Refusal, Reply, Request};
@@ -36,7 +38,8 @@ const SIGHTS_MAX: usize = 4;
 /// Who waits: for an answer, or for a ping to be back.
 enum Waits {
     Answer(Sender<Reply>),
-    Ping(Sender<()>),
+    /// Was it what was sent?
+    Ping(Sender<bool>),
 }
 
 type State = Questions<Post, Waits>;
@@ -105,6 +108,7 @@ fn post(settings: &Settings, me: Myself, dice: Dice) -> Option<Post> {
 /// All messages of a daemon.
 pub struct Mail {
     incarnation: Cell<Incarnation>,
+    heard: Cell<NodeSet>,
     settings: Settings,
     sockets: Vec<Udp>,
     state: RefCell<State>,
@@ -129,6 +133,7 @@ impl Mail {
         let post = post(settings, me, dice).ok_or(DaemonError::Differs("there is no key".into()))?;
         Ok(Mail {
             incarnation,
+            heard: Cell::default(),
             settings: settings.clone(),
             sockets,
             // Any number: an answer to an earlier life of this daemon fits none of this one's.
@@ -144,7 +149,8 @@ impl Mail {
     pub fn become_anew(&self, me: Myself) {
         self.incarnation.set(me.incarnation);
         let dice = entropy::dice().ok();
-        let Some(post) = dice.and_then(|dice| post(&self.settings, me, dice)) else { return };
+        let Some(mut post) = dice.and_then(|dice| post(&self.settings, me, dice)) else { return };
+        post.hears(self.heard.get());
         // Who waits hears that nobody answers.
         self.state.borrow_mut().begin_anew(post);
     }
@@ -161,6 +167,22 @@ impl Mail {
         post.view(clock::boot_micros(), view, quorate);
         // Who is quorate needs nobody else.
         post.talk_beyond(clock::boot_micros(), !quorate);
+    }
+
+    /// Whose beats the detector hears from now on.
+    pub fn hears(&self, heard: NodeSet) {
+        self.heard.set(heard);
+        self.state.borrow_mut().manager_mut().hears(heard);
+    }
+
+    /// Who is a member, and may this node act: what the cluster's manager says.
+    pub fn members(&self) -> Members {
+        self.state.borrow().manager().members()
+    }
+
+    /// Who is on its way back, by the same.
+    pub fn approaching(&self) -> NodeSet {
+        self.state.borrow().manager().approaching()
     }
 
     /// The next question of another node that is answered at once.
@@ -230,7 +252,8 @@ impl Mail {
         count: u64,
         at_once: u64,
     ) -> Result<(Vec<u64>, u64), String> {
-        let payload = vec![0x5a; bytes];
+        // No piece of it is like its neighbours.
+        let payload: Arc<[u8]> = (0..bytes).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
         let (back, came) = unbounded();
         let mut pings = Pings { mail: self, numbers: VecDeque::new() };
         let (mut sent, mut took) = (0, Vec::new());
@@ -248,9 +271,17 @@ impl Mail {
                 (&mut late).await;
                 Err(smol::channel::RecvError)
             };
-            smol::future::or(came.recv(), is_late)
+            let name = || self.settings.roster.name_of(to);
+            let is_it = smol::future::or(came.recv(), is_late)
                 .await
-                .map_err(|_| format!("{} did not answer", self.settings.roster.name_of(to)))?;
+                .map_err(|_| format!("{} did not answer", name()))?;
+            if !is_it {
+                return Err(format!(
+                    "{} answered with other bytes than it was sent, which no network may do to what is sealed: memory or processor of one of \
+                     the two, or evmsd, is at fault; look for machine checks in the kernel's log on both",
+                    name()
+                ));
+            }
             let now = Instant::now();
             // They come back in the order in which they were sent.
             pings.numbers.pop_front();
@@ -263,7 +294,7 @@ impl Mail {
         Ok((took, begin.elapsed().as_nanos() as u64))
     }
 
-    fn send_ping(&self, to: NodeId, payload: &[u8], back: &Sender<()>) -> Result<u64, String> {
+    fn send_ping(&self, to: NodeId, payload: &Arc<[u8]>, back: &Sender<bool>) -> Result<u64, String> {
         let sent = self.state.borrow_mut().ping(to, payload, Waits::Ping(back.clone()));
         sent.map_err(|why| match why {
             NotPinged::TooMany => "too many pings are under way".into(),
@@ -335,11 +366,13 @@ impl Mail {
                 Came::Failed(Waits::Answer(answer), why) => {
                     let _ = answer.try_send(Reply::Refused(Refusal::NotReachable, why));
                 }
-                Came::Back(Waits::Ping(back)) => drop(back.try_send(())),
+                Came::Back(Waits::Ping(back)) => drop(back.try_send(true)),
+                Came::Altered(Waits::Ping(back)) => drop(back.try_send(false)),
                 // A ping is no question, and nobody answers one.
                 Came::Answered(Waits::Ping(_), _)
                 | Came::Failed(Waits::Ping(_), _)
-                | Came::Back(Waits::Answer(_)) => (),
+                | Came::Back(Waits::Answer(_))
+                | Came::Altered(Waits::Answer(_)) => (),
                 Came::NotKnown(node) => log::warn!("{node} did not know what was said to it"),
             }
         }

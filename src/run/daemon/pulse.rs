@@ -33,6 +33,8 @@ pub enum Word {
     Status(Box<Status>),
     /// Something changed.
     Changed(Change),
+    /// These are heard from now on, whether they are in the view or not.
+    Heard(NodeSet),
     /// The lease is by this view in this term.
     Leased(ViewNumber, u64),
     /// The detector did not run for so many milliseconds.
@@ -56,8 +58,6 @@ struct Between {
     holds: AtomicBool,
     /// Milliseconds for which this machine stood still since the detector took note of that last; 0 for not at all.
     stood_ms: AtomicU64,
-    /// Whom it hears.
-    heard: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -116,7 +116,6 @@ impl Pulse {
                 stamp_ms,
                 holds: AtomicBool::new(false),
                 stood_ms: AtomicU64::new(0),
-                heard: AtomicU64::new(0),
                 stopped,
             }),
             orders,
@@ -146,11 +145,6 @@ impl Pulse {
     /// The engine lives.
     pub fn stamp(&self, now: BootTime) {
         self.between.stamp_ms.store(now.ms, Ordering::Release);
-    }
-
-    /// Whom the detector hears now, whether they are in the view or not.
-    pub fn heard(&self) -> NodeSet {
-        NodeSet::from_bits(self.between.heard.load(Ordering::Acquire))
     }
 
     /// Does this node run containers? The others hear it with the next beat: its side goes first where there is a tie (R14).
@@ -198,11 +192,6 @@ impl OfHeart {
     /// When the engine lived last.
     pub fn stamp(&self) -> BootTime {
         BootTime { ms: self.between.stamp_ms.load(Ordering::Acquire) }
-    }
-
-    /// Tells whom this node hears.
-    pub fn tell_heard(&self, heard: NodeSet) {
-        self.between.heard.store(heard.bits(), Ordering::Release);
     }
 
     /// For how many milliseconds this machine stood still, told once.

@@ -41,8 +41,7 @@ struct Term {
 impl Engine {
     /// The lease is by this view in this term. Whatever was found in an earlier one counts no more (safety 5.4).
     pub fn note_term(&self, view: ViewNumber, term: u64) {
-        let is_known = self.view().is_some_and(|known| known.number == view);
-        let number = if is_known { term } else { 0 };
+        let number = if self.is_view(view) { term } else { 0 };
         let since = clock::boot_now();
         self.succession.term.set(Term { number, since });
         if number == 0 {
@@ -62,14 +61,14 @@ impl Engine {
         self.succession.next.set(first.map(|first| (first, AGAIN_MS.0)));
     }
 
-    /// Is an absent machine heard again, and so on its way back? Where that takes longer than a watchdog's time it is not (F6: one of the
+    /// Is an absent machine on its way back? Where that takes longer than a watchdog's time it is not (F6: one of the
     /// view does not hear it).
     pub(super) fn is_coming_back(&self, machine: NodeUuid, now: BootTime) -> bool {
         let configuration = &self.settings().roster.configuration;
-        let mut heard = self.pulse.heard().iter().filter_map(|node| configuration.nodes.get(&node));
+        let mut back = self.mail.approaching().iter().filter_map(|node| configuration.nodes.get(&node));
         let timing = configuration.timing;
         let until = self.succession.term.get().since.plus_ms(timing.stopped_ms(timing.watchdog_ms));
-        now < until && heard.any(|voter| voter.uuid == machine)
+        now < until && back.any(|voter| voter.uuid == machine)
     }
 
     /// What is known of the term that is, said once more: other agents are there by now.

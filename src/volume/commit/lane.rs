@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::epoch::{Epoch, Order};
 use crate::base::hash::Hash128;
-use crate::base::id::{ContainerId, DiskId, DiskNumber, NodeUuid};
+use crate::base::id::{ContainerId, DiskId, DiskNumber, Incarnation, NodeUuid};
 use crate::base::limits::IO_BYTES_MAX;
 use crate::base::time::BootTime;
 use crate::base::units::{BLOCK_BYTES, Bytes};
@@ -77,6 +77,8 @@ pub struct Holding {
     pub epoch: Epoch,
     /// The machine.
     pub node: NodeUuid,
+    /// This life of it.
+    pub incarnation: Incarnation,
 }
 
 /// Where a lane stands.
@@ -375,8 +377,10 @@ impl Lane {
 pub(super) fn rival(blocks: &NodeBlocks, holding: Holding, rules: Rules) -> Option<Epoch> {
     let another = |block: &NodeBlock| block.node != holding.node && !breaks!(rules, EpochWithoutNode);
     let takes_away = |block: &NodeBlock| block.id == holding.epoch.minted_by() && another(block);
+    // A copy of this machine mints what this one does.
+    let alike = |block: &NodeBlock| another(block) || block.incarnation != holding.incarnation;
     let outbids = |block: &&NodeBlock| {
-        block.epoch > holding.epoch || block.epoch == holding.epoch && another(block) || takes_away(block)
+        block.epoch > holding.epoch || block.epoch == holding.epoch && alike(block) || takes_away(block)
     };
     blocks.newest.iter().filter(outbids).map(|block| block.epoch.max(holding.epoch)).max()
 }
@@ -405,34 +409,36 @@ fn slot_copy(bytes: &[u8], member: &Member, rules: Rules) -> Copy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::id::{ClusterId, ContainerId, Incarnation, NodeId};
+    use crate::base::id::{ClusterId, NodeId};
 
     /// Safety 2.8, R10: of what others say at their own numbers a higher epoch outbids, and the same one; what another machine says at the
-    /// number that minted ours takes our promise away, though it is lower.
+    /// number that minted ours takes our promise away, though it is lower. Another life of this machine that says the same is a copy of it.
     #[test]
     fn who_writes_over_a_promise_is_a_rival() {
         let (mine, another) = (NodeUuid([1; 16]), NodeUuid([2; 16]));
         let epoch = |round: u64, id: u64| Epoch(round << 16 | id);
-        let holding = Holding { epoch: epoch(5, 3), node: mine };
-        for (id, node, said, rival_is) in [
-            (3, mine, epoch(5, 3), None),
-            (3, mine, epoch(4, 3), None),
-            (4, another, epoch(4, 4), None),
-            (4, another, epoch(6, 4), Some(epoch(6, 4))),
-            (3, another, epoch(5, 3), Some(epoch(5, 3))),
-            (3, another, epoch(1, 3), Some(epoch(5, 3))),
+        let holding = Holding { epoch: epoch(5, 3), node: mine, incarnation: Incarnation([7; 16]) };
+        for (id, node, life, said, rival_is) in [
+            (3, mine, 7, epoch(5, 3), None),
+            (3, mine, 7, epoch(4, 3), None),
+            (3, mine, 6, epoch(4, 3), None),
+            (3, mine, 6, epoch(5, 3), Some(epoch(5, 3))),
+            (4, another, 7, epoch(4, 4), None),
+            (4, another, 7, epoch(6, 4), Some(epoch(6, 4))),
+            (3, another, 7, epoch(5, 3), Some(epoch(5, 3))),
+            (3, another, 7, epoch(1, 3), Some(epoch(5, 3))),
         ] {
             let block = NodeBlock {
                 id: NodeId(id),
                 node,
                 cluster: ClusterId([9; 16]),
                 container: ContainerId([8; 16]),
-                incarnation: Incarnation([7; 16]),
+                incarnation: Incarnation([life; 16]),
                 epoch: said,
                 counter: 1,
             };
             let blocks = NodeBlocks { newest: vec![block], ..NodeBlocks::default() };
-            assert_eq!(rival(&blocks, holding, Rules::ALL), rival_is, "{id} {said}");
+            assert_eq!(rival(&blocks, holding, Rules::ALL), rival_is, "{id} {life} {said}");
         }
     }
 }

@@ -191,7 +191,7 @@ impl Opening {
     fn start(members: Vec<Member>, me: Me, founding: bool, rules: Rules) -> Opening {
         let mut lanes = members.into_iter().map(|member| Lane::new(member, rules)).collect::<Vec<_>>();
         lanes.iter_mut().for_each(|lane| lane.push_survey(false));
-        let holding = Holding { epoch: Epoch::NONE, node: me.node };
+        let holding = Holding { epoch: Epoch::NONE, node: me.node, incarnation: me.incarnation };
         Opening {
             lanes,
             me,
@@ -350,7 +350,7 @@ impl Opening {
             .as_ref()
             .filter(|chosen| chosen.committed && chosen.model.container.kind != ContainerKind::Deported);
         let cluster = settled.map(|chosen| chosen.model.container.cluster);
-        let is_numbered = self.me.id.is_some() && !self.me.cluster.is_none();
+        let is_numbered = self.me.id.is_some_and(|id| !self.is_anothers(id)) && !self.me.cluster.is_none();
         self.is_among_own = is_numbered && cluster == Some(self.me.cluster);
         if chosen.as_ref().is_some_and(|chosen| self.is_to_wait(chosen)) {
             self.phase = Phase::GiveWay;

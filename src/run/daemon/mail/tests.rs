@@ -10,7 +10,7 @@ use crate::cluster::beat::Session;
 use crate::cluster::keys::ClusterKey;
 use crate::cluster::roster::Roster;
 use crate::cluster::view::ViewNumber;
-use crate::engine::manager::{ClusterManager as _, Life};
+use crate::engine::manager::Life;
 use crate::host::identity::IdentityFiles;
 use crate::host::wait;
 

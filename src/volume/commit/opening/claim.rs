@@ -38,15 +38,18 @@ impl Opening {
         free.map(Some).ok_or(Unopened::NoBlockFree)
     }
 
+    /// Does another machine's block stand at that number?
+    pub(super) fn is_anothers(&self, id: NodeId) -> bool {
+        self.lanes.iter().filter_map(|lane| lane.blocks.of(id)).any(|block| block.node != self.me.node)
+    }
+
     /// The number that its cluster gave it. Another machine had it, perhaps: one that this one stands in for, or of the cluster that the
     /// container was in before.
     fn claim_numbered(&mut self, id: NodeId, cluster: Option<ClusterId>) -> Result<Option<NodeId>, Unopened> {
         let of_another = |lane: &Lane| lane.blocks.of(id).filter(|block| block.node != self.me.node).cloned();
         let others = self.lanes.iter().map(of_another).collect::<Vec<_>>();
         let is_mine = |lane: &Lane| lane.blocks.of(id).is_some_and(|block| block.node == self.me.node);
-        let is_anothers = others.iter().any(Option::is_some);
-        self.claimed = is_anothers || !self.lanes.iter().any(is_mine);
-        self.is_among_own &= !is_anothers;
+        self.claimed = others.iter().any(Option::is_some) || !self.lanes.iter().any(is_mine);
         let may_go_on = |block: &&NodeBlock| cluster.is_none_or(|cluster| block.cluster == cluster);
         let Some(first) =
             others.iter().flatten().find(may_go_on).filter(|_| !breaks!(self.rules, BlockOfAnotherTaken))
