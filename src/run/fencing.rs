@@ -67,6 +67,12 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
         );
         left |= take_answered(&look, victim, &heard.owned)?;
     }
+    if !heard.shared.is_empty() {
+        log::warn!(
+            "{name} is cut off and says over the disks that its gates are closed: its power is not cut for what it shares; it is asked again \
+             as long as it is away"
+        );
+    }
     if agents.is_empty() {
         return if left { Err(is_silent(&name)) } else { Ok(()) };
     }
