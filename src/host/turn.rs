@@ -7,15 +7,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::host::udev::Patience;
 
 /// Where this machine's commands keep what is of this boot.
 const ROOM: &str = "/run/evms";
 
+/// Of the threads of this process: each comes to its end.
+static HERE: Mutex<()> = Mutex::new(());
+
 /// The turn of this command, until it is dropped; nothing where it was not to be had.
 pub struct Turn {
     held: Option<File>,
+    _here: MutexGuard<'static, ()>,
 }
 
 impl Turn {
@@ -26,14 +31,15 @@ impl Turn {
 
     /// Waits for it. What stands in the kernel is to be looked at afterwards.
     pub fn wait() -> Turn {
-        let Ok(file) = open() else { return Turn { held: None } };
+        let _here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(file) = open() else { return Turn { held: None, _here } };
         let patience = Patience::for_a_lock();
         loop {
             if file.try_lock().is_ok() {
-                return Turn { held: Some(file) };
+                return Turn { held: Some(file), _here };
             }
             if !patience.wait() {
-                return Turn { held: None };
+                return Turn { held: None, _here };
             }
         }
     }

@@ -148,7 +148,12 @@ impl Context {
             let (found, _) = find(&scene, name)?;
             paths_of(&scene, found)
         };
-        Scene::opened(&paths, Want::Steady).map_err(RunError::Scene)
+        match Scene::opened(&paths, Want::Steady) {
+            Ok(scene) => Ok(scene),
+            Err(SceneError::Open(error @ DiskError::Locked { .. })) => Err(RunError::Disk(error)),
+            // A disk that fails since it was looked at is no reason to do without the others.
+            Err(_) => self.look_steadily(),
+        }
     }
 
     fn look_by(

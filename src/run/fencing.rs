@@ -30,6 +30,10 @@ use crate::volume::choose::Chosen;
 /// Tries of taking what a node held that is proven off; and milliseconds between two of them at most.
 const TAKES_MAX: usize = 30;
 const TAKE_PAUSE_MS_MAX: u64 = 60_000;
+/// Milliseconds between two questions to who is spared; and how many in a row it may leave unanswered: together longer than an evmsd may be
+/// away (10 s), and a machine needs to boot.
+const SPARED_MS: u64 = 20_000;
+const SILENT_MAX: u32 = 4;
 /// The exit code of `off` that did it, or had nothing to do.
 const DONE: i32 = 0;
 /// What an exit code of `status` means (FenceAgentAPI of ClusterLabs).
@@ -67,12 +71,6 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
         );
         left |= take_answered(&look, victim, &heard.owned)?;
     }
-    if !heard.shared.is_empty() {
-        log::warn!(
-            "{name} is cut off and says over the disks that its gates are closed: its power is not cut for what it shares; it is asked again \
-             as long as it is away"
-        );
-    }
     if agents.is_empty() {
         return if left { Err(is_silent(&name)) } else { Ok(()) };
     }
@@ -82,18 +80,40 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
         // It is back.
         None if Look::take(victim, &[])?.is_none() => Ok(()),
         None if left => Err(is_silent(&name)),
-        // It lives now. Should it die later, nobody else would notice.
-        None if !heard.shared.is_empty() => Err(is_spared(&name)),
+        None if !heard.shared.is_empty() => spare(&look, victim, &agents),
         None => Ok(()),
     }
 }
 
-fn is_spared(name: &str) -> RunError {
-    let words = format!(
-        "{name} is cut off and says over the disks that its gates are closed: its power is not cut for what it shares; it is asked again as \
-         long as it is away"
+/// It lives now, and is watched over its disks as long as this node is quorate without it: should it die later, nobody else would notice.
+/// Its evmsd may be away for a while, and comes back: one question that it does not answer says nothing.
+fn spare(look: &Look, victim: NodeUuid, agents: &[Agent]) -> Result<(), RunError> {
+    let name = look.name_of(victim);
+    log::warn!(
+        "{name} is cut off and says over the disks that its gates are closed: its power is not cut for what it shares as long as it says \
+         so; mend its network, or stop it there"
     );
-    RunError::say(Kind::Refused, words)
+    let mut silent = 0;
+    while silent < SILENT_MAX {
+        let lease = of(&look.context)?.warrant.lease;
+        let at = clock::boot_now().plus_ms(SPARED_MS);
+        while clock::boot_now() < at {
+            thread::sleep(Duration::from_millis(PAUSE_MS));
+            if lease.end() <= clock::boot_now() {
+                // What it is to be asked is of another term.
+                return Ok(());
+            }
+        }
+        let now = Look::take(victim, &[])?.filter(|now| now.term == look.term && !now.lives.is_empty());
+        let Some(now) = now else { return Ok(()) };
+        let heard = inquiry::ask(&now.context, of(&now.context)?, victim, About::All)?;
+        silent = if heard.owned.is_empty() && heard.shared.is_empty() { silent + 1 } else { 0 };
+    }
+    log::warn!("{name} says nothing over the disks any more");
+    match cut(agents, &name, victim, (look.term, &[]))? {
+        Some((look, receipts)) => take(look, victim, &receipts),
+        None => Ok(()),
+    }
 }
 
 fn is_silent(name: &str) -> RunError {

@@ -50,13 +50,12 @@ pub fn run() -> Result<(), RunError> {
 }
 
 /// All of them side by side: the containers of one node that is gone are taken in the time of one, and none waits for another's disks. What
-/// is to be done about one container is done in its order, and one after the other comes up, for devices are made in turns. What
-/// fails is told in the log; an error says that something did.
+/// is to be done about one container is done in its order. What fails is told in the log; an error says that something did.
 pub(super) fn carry_all_out(context: &Context, duties: Vec<(ContainerId, Duty)>) -> Result<(), RunError> {
-    let (failed, raising) = (Mutex::new(Ok(())), Mutex::new(()));
+    let failed = Mutex::new(Ok(()));
     let work = |(container, duties): &(ContainerId, Vec<Duty>)| {
         for duty in duties {
-            if let Err(why) = carry_out(&mut context.clone(), *container, duty, &raising) {
+            if let Err(why) = carry_out(&mut context.clone(), *container, duty) {
                 log::error!("container {}: {why}", container.short());
                 *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(why);
             }
@@ -154,12 +153,7 @@ fn name_of(context: &Context, node: NodeUuid) -> String {
 }
 
 /// Does it.
-fn carry_out(
-    context: &mut Context,
-    container: ContainerId,
-    duty: &Duty,
-    raising: &Mutex<()>,
-) -> Result<(), RunError> {
+fn carry_out(context: &mut Context, container: ContainerId, duty: &Duty) -> Result<(), RunError> {
     let id = container.to_string();
     match duty {
         Duty::Take(owner, evidence) => {
@@ -171,9 +165,9 @@ fn carry_out(
             })?;
             let done = context.take_over(&id, owner, *evidence, (REASON, Some(watchdog_ms)))?;
             log::warn!("{}", done.done);
-            bring_up(context, container, raising)
+            bring_up(context, container)
         }
-        Duty::Finish => bring_up(context, container, raising),
+        Duty::Finish => bring_up(context, container),
         Duty::Expel(evidence) => {
             let name = name_of(context, evidence.victim());
             let held = context.hold(&id, Act::Expel(*evidence))?;
@@ -195,9 +189,7 @@ fn carry_out(
     }
 }
 
-/// One at a time.
-fn bring_up(context: &mut Context, container: ContainerId, raising: &Mutex<()>) -> Result<(), RunError> {
-    let _turn = raising.lock().unwrap_or_else(PoisonError::into_inner);
+fn bring_up(context: &mut Context, container: ContainerId) -> Result<(), RunError> {
     let wanted = Wanted { container: container.to_string(), volumes: Vec::new() };
     let up = context.activate_beside_others(&wanted)?;
     pending::end(container);

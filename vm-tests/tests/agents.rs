@@ -187,9 +187,7 @@ fn who_shares(bench: &mut Bench) -> Result<(), Trouble> {
     bench.victim()?.ok("evms activate common")?;
     bench.cut_off()?;
     let one = &mut bench.others[0];
-    wait_until(one, "dmesg | grep -q 'n3 is cut off and says over the disks'")?;
-    // Who asked has come to its end.
-    wait_until(one, "! cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -qx fence")?;
+    wait_until(one, "dmesg | grep -q 'its power is not cut for what it shares'")?;
     one.ok("[ ! -e /tmp/fence/log ]")?;
     bench.heal()?;
     bench.victim()?.ok("[ ! -e /tmp/fence/log ] && evms deactivate common").map(drop)

@@ -22,8 +22,8 @@ const SIZES: usize = 12;
 const ALIGNMENT: usize = 16;
 
 thread_local! {
-    /// Is this the thread whose pool it is?
-    static OWNS: Cell<bool> = const { Cell::new(false) };
+    /// Whose pool this thread has.
+    static OWNED: Cell<*const Memory> = const { Cell::new(ptr::null()) };
 }
 
 /// A block that is nobody's, and what it was.
@@ -64,7 +64,7 @@ pub struct Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        OWNS.set(false);
+        OWNED.set(ptr::null());
         self.memory.is_taken.store(false, Ordering::Release);
     }
 }
@@ -97,8 +97,9 @@ impl Memory {
         let taken = self.is_taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
         taken.ok()?;
         if self.bytes.load(Ordering::Relaxed).is_null() {
-            let (access, kind) =
-                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            // There at once, also where memory may not be locked.
+            let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
             // SAFETY: it is mapped where nothing is.
             let bytes = unsafe { libc::mmap(ptr::null_mut(), POOL_BYTES, access, kind, -1, 0) };
             if bytes == libc::MAP_FAILED {
@@ -107,7 +108,7 @@ impl Memory {
             }
             self.bytes.store(bytes.cast(), Ordering::Relaxed);
         }
-        OWNS.set(true);
+        OWNED.set(self);
         Some(Pooled { memory: self, _here: core::marker::PhantomData })
     }
 
@@ -116,9 +117,15 @@ impl Memory {
         self.missed.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the pool that were taken at least once.
-    pub fn touched_bytes(&self) -> usize {
+    /// Bytes of the pool that were taken at least once; for who has it.
+    #[cfg(test)]
+    fn touched_bytes(&self) -> usize {
         self.fresh.get()
+    }
+
+    /// Is this the thread that has the pool?
+    fn is_owners(&self) -> bool {
+        ptr::eq(OWNED.get(), self)
     }
 
     fn is_in_pool(&self, block: *mut u8) -> bool {
@@ -197,7 +204,7 @@ unsafe fn hand_over(to: &AtomicPtr<Given>, block: *mut u8, layout: Layout) {
 // then given back to that with its layout.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if OWNS.get() {
+        if self.is_owners() {
             if let Some(block) = self.take(layout) {
                 return block.as_ptr();
             }
@@ -208,7 +215,7 @@ unsafe impl GlobalAlloc for Memory {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if OWNS.get() {
+        if self.is_owners() {
             // SAFETY: the caller's word; what was given is of this layout.
             unsafe {
                 let block = self.alloc(layout);
@@ -223,7 +230,7 @@ unsafe impl GlobalAlloc for Memory {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        match (self.is_in_pool(block), OWNS.get()) {
+        match (self.is_in_pool(block), self.is_owners()) {
             (true, true) => self.put_back(block, layout),
             // SAFETY: the caller's word.
             (true, false) => unsafe { hand_over(&self.to_pool, block, layout) },
@@ -237,7 +244,7 @@ unsafe impl GlobalAlloc for Memory {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        let (is_in_pool, owns) = (self.is_in_pool(block), OWNS.get());
+        let (is_in_pool, owns) = (self.is_in_pool(block), self.is_owners());
         if !is_in_pool && !owns {
             // SAFETY: the caller's word.
             return unsafe { self.common.realloc(block, layout, bytes) };

@@ -102,6 +102,8 @@ impl Engine {
                     self.note(changes.get(noted..).unwrap_or_default());
                     noted = changes.len();
                     *self.view.borrow_mut() = None;
+                    // First, whatever becomes of its messages.
+                    self.mail.view(None, false);
                     self.mail.become_anew(*me);
                 }
                 Word::Leased(number, term) => {

@@ -1,6 +1,6 @@
 //! The detector's thread: it beats, listens and agrees. Real-time, in locked memory, with sockets and keys of its own, it
-//! waits for its sockets and for nothing else: no disk and no log (safety 1.4). One lock it shares with the engine, that of
-//! the allocator, which is held for as long as it takes to find a piece of memory that is there already.
+//! waits for its sockets and for nothing else: no disk, no log, and no allocator's lock, for it has memory of its own
+//! (safety 1.4).
 
 use core::net::SocketAddr;
 use std::os::fd::AsFd;

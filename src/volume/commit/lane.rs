@@ -378,9 +378,11 @@ pub(super) fn rival(blocks: &NodeBlocks, holding: Holding, rules: Rules) -> Opti
     let another = |block: &NodeBlock| block.node != holding.node && !breaks!(rules, EpochWithoutNode);
     let takes_away = |block: &NodeBlock| block.id == holding.epoch.minted_by() && another(block);
     // A copy of this machine mints what this one does.
-    let alike = |block: &NodeBlock| another(block) || block.incarnation != holding.incarnation;
+    let is_copys = |block: &NodeBlock| block.node == holding.node && block.incarnation != holding.incarnation;
     let outbids = |block: &&NodeBlock| {
-        block.epoch > holding.epoch || block.epoch == holding.epoch && alike(block) || takes_away(block)
+        block.epoch > holding.epoch
+            || block.epoch == holding.epoch && (another(block) || is_copys(block))
+            || takes_away(block)
     };
     blocks.newest.iter().filter(outbids).map(|block| block.epoch.max(holding.epoch)).max()
 }
