@@ -85,6 +85,14 @@ pub fn run(config: &Path, victim: NodeUuid) -> Result<(), RunError> {
     }
 }
 
+/// What became of its power, for people.
+fn spared_words(silent: u32) -> String {
+    match silent {
+        0 => format!("it says so, and is asked again every {} s", SPARED_MS / 1000),
+        _ => format!("it said so, and left {silent} of {SILENT_MAX} questions unanswered since"),
+    }
+}
+
 /// It lives now, and is watched over its disks as long as this node is quorate without it: should it die later, nobody else would notice.
 /// Its evmsd may be away for a while, and comes back: one question that it does not answer says nothing.
 fn spare(look: &Look, victim: NodeUuid, agents: &[Agent]) -> Result<(), RunError> {
@@ -95,6 +103,7 @@ fn spare(look: &Look, victim: NodeUuid, agents: &[Agent]) -> Result<(), RunError
     );
     let mut silent = 0;
     while silent < SILENT_MAX {
+        fence_note::write(victim, &spared_words(silent));
         let lease = of(&look.context)?.warrant.lease;
         let at = clock::boot_now().plus_ms(SPARED_MS);
         while clock::boot_now() < at {

@@ -223,7 +223,9 @@ fn fenced(who: &str, agents: &[FenceLine]) -> String {
         None => format!(
             "this node asks {names} to cut its power when its turn comes, and takes what it had when that reads off; "
         ),
-        Some(said) => format!("this node asks {names} to cut its power (last: {said}); "),
+        Some(said) => format!(
+            "this node asks {names} to cut its power unless it says over the disks that its gates are closed (last: {said}); "
+        ),
     }
 }
 

@@ -189,6 +189,7 @@ fn who_shares(bench: &mut Bench) -> Result<(), Trouble> {
     let one = &mut bench.others[0];
     wait_until(one, "dmesg | grep -q 'its power is not cut for what it shares'")?;
     one.ok("[ ! -e /tmp/fence/log ]")?;
+    wait_until(one, "evms-fence status | grep -q '/tmp/fence_test *n3 .*it says so, and is asked again'")?;
     bench.heal()?;
     bench.victim()?.ok("[ ! -e /tmp/fence/log ] && evms deactivate common").map(drop)
 }
