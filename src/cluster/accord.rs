@@ -18,7 +18,7 @@
 
 use crate::base::id::NodeId;
 use crate::cluster::configuration::Configuration;
-use crate::cluster::mistake::Rules;
+use crate::cluster::mistake::{Rules, breaks};
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::roster::{BadRoster, Roster};
 use crate::format::arbitration::Ballot;
@@ -123,6 +123,11 @@ fn votes_changed(one: &Configuration, other: &Configuration) -> (usize, u32) {
 
 /// May a cluster go from one configuration to this one?
 pub fn may_follow(before: &Roster, next: &Roster) -> Result<(), NoStep> {
+    may_follow_by(before, next, Rules::ALL)
+}
+
+/// The same, by these rules.
+pub fn may_follow_by(before: &Roster, next: &Roster, rules: Rules) -> Result<(), NoStep> {
     let (old, new) = (&before.configuration, &next.configuration);
     if old.cluster != new.cluster {
         return Err(NoStep::Cluster(before.name.to_string()));
@@ -161,8 +166,18 @@ pub fn may_follow(before: &Roster, next: &Roster) -> Result<(), NoStep> {
         (0, _) => Ok(()),
         (1, 1) if before.arbitration != next.arbitration => Err(NoStep::VotesAndDisks),
         (1, 1) => Ok(()),
+        _ if breaks!(rules, ManyVotesAtOnce) => Ok(()),
         (nodes, votes) => Err(NoStep::Votes(nodes, votes)),
     }
+}
+
+/// May a node keep what it had decided, when these keep it already? Who is taken out ends when it does, and the decision may rest on its
+/// word: it waits until those who stay can go on without it, by more than half of the new votes. Else they could neither have it decided
+/// again nor learn it, and would hold it open for ever.
+pub fn may_keep(decided: &Roster, node: NodeId, kept_by: NodeSet, rules: Rules) -> bool {
+    let votes = decided.configuration.votes(kept_by);
+    let stays = decided.members.contains_key(&node) || breaks!(rules, TakenOutEndsAtOnce);
+    stays || decided.configuration.is_majority(votes, Rules::ALL)
 }
 
 /// Why a node does not do what a proposer wants of it.
@@ -203,9 +218,15 @@ impl Accord {
     }
 
     /// Accepts what may follow on the configuration that this node goes by.
-    pub fn accept(&mut self, before: &Roster, ballot: Ballot, next: Roster) -> Result<(), NotSo> {
+    pub fn accept(
+        &mut self,
+        before: &Roster,
+        ballot: Ballot,
+        next: Roster,
+        rules: Rules,
+    ) -> Result<(), NotSo> {
         self.judge(next.configuration.generation, ballot)?;
-        may_follow(before, &next).map_err(NotSo::Step)?;
+        may_follow_by(before, &next, rules).map_err(NotSo::Step)?;
         let other = |(known, roster): &(Ballot, Roster)| *known == ballot && *roster != next;
         if self.accepted.as_ref().is_some_and(other) {
             // One ballot has one value, or it is nobody's.
@@ -221,6 +242,7 @@ impl Accord {
 #[derive(Clone, Debug)]
 pub struct Attempt {
     before: Configuration,
+    rules: Rules,
     /// Of this ballot.
     pub ballot: Ballot,
     /// What is wanted, or what others accepted before.
@@ -232,9 +254,10 @@ pub struct Attempt {
 
 impl Attempt {
     /// To follow on `before` with `wish`.
-    pub fn new(before: &Roster, wish: Roster, ballot: Ballot) -> Attempt {
+    pub fn new(before: &Roster, wish: Roster, ballot: Ballot, rules: Rules) -> Attempt {
         Attempt {
             before: before.configuration.clone(),
+            rules,
             ballot,
             value: wish,
             best: Ballot::default(),
@@ -251,6 +274,7 @@ impl Attempt {
             return;
         }
         self.promised = self.promised.with(node);
+        let accepted = accepted.filter(|_| !breaks!(self.rules, AcceptedNotLearned));
         if let Some((ballot, roster)) = accepted.filter(|(ballot, _)| *ballot > self.best) {
             (self.best, self.value) = (ballot, roster);
         }

@@ -57,6 +57,12 @@ pub enum Mistake {
     RivalsCount,
     SleeperGoesOn,
     StillUntilNow,
+    ManyVotesAtOnce,
+    AcceptedNotLearned,
+    AccordForgotten,
+    TakenOutEndsAtOnce,
+    TieWhileUndecided,
+    TieBeforeMajority,
 }
 
 /// No rule broken: the only possibility in a program that can meet a network.

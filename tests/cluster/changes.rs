@@ -25,6 +25,7 @@ pub const CASES: &[Case] = &[
     ("an_id_and_a_lost_token", ids),
     ("f50_a_folder_that_takes_nothing_decides_nothing", full),
     ("who_is_taken_out_ends_and_says_so", taken_out),
+    ("who_takes_itself_out_is_the_last_to_go", takes_itself_out),
     ("an_accord_that_cannot_be_read_is_got_out_of", torn_accord),
     ("f51_what_its_proposer_left_is_finished", left),
     ("f51_who_hangs_up_leaves_nothing_half_decided", hangs_up),
@@ -307,6 +308,23 @@ fn taken_out() {
     go_by(&lab, &[0, 1, 2], 4);
     let text = lab.nodes[2].configuration();
     assert!(text.contains("\nid = 4\n") && !text.contains("\nid = 3\n"), "{text}");
+}
+
+/// By its own file: more than half of those who stay keep it before it ends. Else nobody would know that it was decided.
+fn takes_itself_out() {
+    let mut lab = Lab::running("itself-out", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let text = configuration(3, 1).replace("generation = 1", "generation = 2");
+    lab.nodes[2].configure(&[text.split("\n[[node]]\nid = 3").next().unwrap(), "\n"].concat());
+    // It waits for one answer and then for the other, a tenth of a second each way.
+    lab.plan().weather(Weather { delay_ms: (90, 110), ..Weather::default() });
+    lab.nodes[2].signal(nix::sys::signal::Signal::SIGHUP);
+    lab.until(|lab| lab.nodes[2].log().contains("it was taken out, and ends"));
+    let kept = |place: usize| fs::read_to_string(lab.nodes[place].agreed("cluster")).unwrap();
+    assert!((0..2).all(|place| kept(place).contains("generation = 2")), "{}", lab.logs());
+    lab.plan().weather(Weather::default());
+    assert_eq!(lab.nodes[2].ended(), Some(1));
+    go_by(&lab, &[0, 1], 2);
 }
 
 /// What a node promised cannot be read: it says no word of it, and how to go on.

@@ -15,7 +15,6 @@ pub const CASES: &[Case] = &[
     ("f7_a_flapping_link_does_not_flap_the_view", f7_flapping),
     ("f13_one_of_two_links_lost_changes_nothing", f13_one_link),
     ("f56_a_short_cut_costs_no_view", short_cut),
-    ("sixteen_in_two_parts_and_whole_again", sixteen),
 ];
 
 /// A link that is down and up again in a second, so long.
@@ -159,19 +158,4 @@ fn short_cut() {
         std::thread::sleep(Duration::from_millis(600));
     }
     assert_eq!(lab.agree(&[0, 1, 2], true).1, view);
-}
-
-fn sixteen() {
-    let all = (0..16).collect::<Vec<_>>();
-    let lab = Lab::running("sixteen", 16, 1);
-    let (took, _) = lab.agree(&all, true);
-    println!("       joined after {:.2} s", took.as_secs_f64());
-    let before = Views::of(&lab);
-    lab.plan().partition(&[0, 1, 2, 3, 4]);
-    in_time("eleven agree", lab.agree(&all[5..], true).0);
-    lab.agree(&all[..5], false);
-    before.and(&lab, 1);
-    lab.plan().mend();
-    in_time("sixteen agree", lab.agree(&all, true).0);
-    before.and(&lab, 2);
 }

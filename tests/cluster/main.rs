@@ -17,6 +17,7 @@ mod mixed;
 mod order;
 #[path = "../cli/schema.rs"]
 mod schema;
+mod sixteen;
 mod strain;
 mod tap;
 mod ties;
@@ -38,6 +39,7 @@ const CASES: &[&[Case]] = &[
     mixed::CASES,
     order::CASES,
     weather::CASES,
+    sixteen::CASES,
     strain::CASES,
     answers::CASES,
     ties::CASES,
@@ -48,6 +50,8 @@ const CASES: &[&[Case]] = &[
 const ALONE: &[&str] = &[
     "f11_a_flood_of_garbage_changes_nothing",
     "sixteen_in_two_parts_and_whole_again",
+    "sixteen_through_all_that_happens_to_one",
+    "f24_a_detector_that_is_starved_knows_it",
     "a_node_is_asked_through_another",
     "f24_busy_processors_cost_nobody",
 ];

@@ -12,6 +12,7 @@ use crate::memory::{Memory, lasts};
 
 pub const CASES: &[Case] = &[
     ("f24_busy_processors_cost_nobody", f24_busy),
+    ("f24_a_detector_that_is_starved_knows_it", f24_starved),
     ("f48_wall_clocks_that_are_set_decide_nothing", f48_wall),
     ("f50_a_log_that_takes_nothing_stops_nothing", f50_log),
     ("idle_daemons_cost_little", idle),
@@ -62,6 +63,54 @@ fn f24_busy() {
     assert_eq!(lab.agree(&[0, 1, 2], true).1, view, "no false death\n{}", lab.logs());
     assert_eq!(lab.views(0), before, "{}", lab.logs());
     memory.is_flat();
+}
+
+/// The processor that is taken, for less than a window and for several, and how long it may be at most, whatever becomes of this test.
+const TAKEN: &str = "0";
+const SHORT: Duration = Duration::from_millis(450);
+const LONG: Duration = Duration::from_secs(4);
+const TAKEN_US_MAX: u64 = 20_000_000;
+
+/// Runs a program of util-linux, or of the shell.
+fn tool(words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// Takes the processor from all that has a lower real-time priority, as a driver that spins does.
+fn take_processor() -> Busy {
+    // The kernel itself ends it should nobody else.
+    let limit = format!("--rttime={TAKEN_US_MAX}:{TAKEN_US_MAX}");
+    let spin =
+        ["prlimit", &limit, "chrt", "-f", "60", "taskset", "-c", TAKEN, "sh", "-c", "while :; do :; done"];
+    Busy(vec![tool(&spin).spawn().expect("there is util-linux")])
+}
+
+/// The thread that beats does not run though it is of real-time priority: for less than a window that costs nobody anything; for longer
+/// the others go on, and the node itself knows before it does anything else, is in no view of its own, and comes back.
+fn f24_starved() {
+    let lab = Lab::running("starved", 3, 1);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    let before = (lab.views(0), lab.views(2));
+    let pid = lab.nodes[2].pid().to_string();
+    assert!(tool(&["taskset", "-a", "-p", "-c", TAKEN, &pid]).status().is_ok_and(|status| status.success()));
+    let taken = take_processor();
+    std::thread::sleep(SHORT);
+    drop(taken);
+    std::thread::sleep(SHORT * 2);
+    assert_eq!(lab.agree(&[0, 1, 2], true).1, view, "{}", lab.logs());
+    let (taken, begin) = (take_processor(), Instant::now());
+    in_time("the others go on", lab.agree(&[0, 1], true).0);
+    std::thread::sleep(LONG.saturating_sub(begin.elapsed()));
+    drop(taken);
+    in_time("it is back", lab.agree(&[0, 1, 2], true).0);
+    assert_eq!((lab.views(0), lab.views(2)), (before.0 + 2, before.1 + 1), "{}", lab.logs());
+    let log = lab.nodes[2].log();
+    let starved = log.find("the detector was not scheduled for");
+    let later = starved.map_or("", |at| &log[at..]);
+    let [distrusts, joins] = [later.find("not quorate"), later.rfind(": view ")];
+    assert!(distrusts.is_some() && distrusts < joins, "it knows, and then hears the others\n{log}");
 }
 
 /// Seconds by which a wall clock is set wrong, and how long it stands so: several beats.

@@ -2,6 +2,8 @@
 //! on machines that pause, stop, crash, forget and drift, with the laws checked at every event. It proves that it can
 //! notice: each deliberate mistake must be caught by a law, and the unmutated run is clean over as many seeds.
 //!
+//! Beside it the same clusters change their configuration while they run (`changes/`).
+//!
 //! A second world is that of letters (`letters/`): the product's own transport, with as many seeds and its own mistakes. A
 //! third is that of datagrams: the product's own sealed channels, and somebody who says again what was said. A fourth is that of
 //! gates (`gates/`): who may write to a container's disks, while nodes, keepers, commands and disks fail.
@@ -9,7 +11,7 @@
 //! Faults of faults.md that are told step by step stand beside it (`gates/told/`): `--told [NAME]`.
 //!
 //! `build.sh sim` runs all. Arguments: `[COUNT]` seeds (default 2000), `--from FIRST`, `--seed SEED` replays one and shows
-//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters`,
+//! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters`, `--changes`,
 //! `--datagrams`, `--gates` and `--clusters` run one world alone, `--told [NAME]` the faults whose names begin so,
 //! `--copies` of the clusters only those with a copied machine,
 //! `--speed` measures the transport, `--ledger` goes on with the long run of the clusters, with `--gates` with that of the gates
@@ -21,6 +23,7 @@
 
 mod catch;
 mod chance;
+mod changes;
 mod clock;
 mod datagrams;
 mod disk;
@@ -60,13 +63,16 @@ pub struct Game<M = Mistake> {
     pub replay: fn(u64, base::Rules<M>) -> bool,
     /// What of it is counted.
     pub what: &'static str,
+    /// Of the seeds that are asked for one of so many.
+    pub of: u64,
 }
 
-const CLUSTERS: Game = Game { run, replay, what: "views" };
+const CLUSTERS: Game = Game { run, replay, what: "views", of: 1 };
 const COPIES: Game = Game { run: run_copies, ..CLUSTERS };
-const LETTERS: Game = Game { run: letters::run, replay: letters::replay, what: "messages" };
-const DATAGRAMS: Game = Game { run: datagrams::run, replay: datagrams::replay, what: "datagrams" };
-const GATES: Game<gates::Mistake> = Game { run: gates::run, replay: gates::replay, what: "writes" };
+const LETTERS: Game = Game { run: letters::run, replay: letters::replay, what: "messages", of: 1 };
+const CHANGES: Game = Game { run: changes::run, replay: changes::replay, what: "decisions", of: 2 };
+const DATAGRAMS: Game = Game { run: datagrams::run, replay: datagrams::replay, what: "datagrams", of: 1 };
+const GATES: Game<gates::Mistake> = Game { run: gates::run, replay: gates::replay, what: "writes", of: 1 };
 
 /// A world: the option that asks for it alone, how it is played, and its mistakes.
 type Told = (&'static str, Game, &'static [(Mistake, &'static str)]);
@@ -155,7 +161,8 @@ pub struct Sums {
 }
 
 fn clean_run<M: Copy + Sync>(game: Game<M>, seeds: u64, from: u64, rules: base::Rules<M>) -> Sums {
-    let Game { run, replay, what } = game;
+    let Game { run, replay, what, of } = game;
+    let seeds = seeds.div_ceil(of);
     let next = AtomicU64::new(from);
     let (all, of_five) = (Mutex::new(Sum::default()), Mutex::new(Sum::default()));
     let findings = Mutex::new(Vec::new());
@@ -273,7 +280,7 @@ fn main() {
     if let Some(name) =
         words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1))
     {
-        let known = [catch::TABLE, catch::SELDOM, letters::TABLE, datagrams::TABLE]
+        let known = [catch::TABLE, catch::SELDOM, changes::TABLE, letters::TABLE, datagrams::TABLE]
             .iter()
             .any(|table| catch::named(table, name).is_some());
         let known = known || gates::named(name).is_some();
@@ -286,7 +293,7 @@ fn main() {
     }
     if let Some(seed) = number_behind(&words, "--seed") {
         let name = words.iter().position(|word| word == "--mistake").and_then(|place| words.get(place + 1));
-        let tables = [catch::TABLE, catch::SELDOM, letters::TABLE, datagrams::TABLE];
+        let tables = [catch::TABLE, catch::SELDOM, changes::TABLE, letters::TABLE, datagrams::TABLE];
         let mistake = name.and_then(|name| tables.iter().find_map(|table| catch::named(table, name)));
         let rules = mistake.map_or(Rules::ALL, Rules::without);
         let clean = match () {
@@ -294,6 +301,7 @@ fn main() {
                 let mistake = name.and_then(|name| gates::named(name));
                 gates::replay(seed, mistake.map_or(gates::Rules::ALL, gates::Rules::without))
             }
+            () if says("--changes") => changes::replay(seed, rules),
             () if says("--letters") => letters::replay(seed, rules),
             () if says("--datagrams") => datagrams::replay(seed, rules),
             () => replay(seed, rules),
@@ -317,8 +325,9 @@ fn main() {
     let is_in = |table| name.is_some_and(|name| catch::named(table, name).is_some());
     let of_clusters = if is_in(catch::SELDOM) { catch::SELDOM } else { catch::TABLE };
     let clusters = if says("--copies") { COPIES } else { CLUSTERS };
-    let worlds: [Told; 3] = [
+    let worlds: [Told; 4] = [
         ("--clusters", clusters, of_clusters),
+        ("--changes", CHANGES, changes::TABLE),
         ("--letters", LETTERS, letters::TABLE),
         ("--datagrams", DATAGRAMS, datagrams::TABLE),
     ];

@@ -13,6 +13,7 @@ use evms::cluster::mistake::{Mistake, Rules};
 use evms::cluster::timing::Timing;
 
 use crate::chance::Chance;
+use crate::changes::{self, Changes};
 use crate::clock::Clock;
 use crate::disk::{Disk, Errand, Fate};
 use crate::laws::agreement::Agreement;
@@ -42,6 +43,8 @@ pub enum Event {
     /// It is answered.
     Answered(Box<Errand>),
     Fault(Fault),
+    /// Something about a change of the configuration.
+    Changes(Box<changes::Happens>),
     Calm,
     End,
 }
@@ -61,6 +64,8 @@ pub struct World {
     pub copies: bool,
     /// The configuration before the last change, and the machine that may be started by it.
     pub last_year: Option<(usize, Configuration)>,
+    /// What machines go by where the configuration is changed while they run.
+    pub changes: Option<Changes>,
     pub calm: bool,
     rules: Rules,
     plan: Plan<Event>,
@@ -148,6 +153,7 @@ impl World {
             liar: None,
             copies: false,
             last_year: None,
+            changes: None,
             calm: false,
             rules,
             plan: Plan::default(),
@@ -176,6 +182,24 @@ impl World {
         let mut world = World::of(chance, configuration, machines, rules);
         world.tale = Tale::aloud(tells);
         world.machines[usize::from(nodes)].power = Power::Off;
+        world
+    }
+
+    /// So many machines with one vote each, three arbitration disks, and the times of this configuration; what they go by is said besides.
+    pub fn of_places(seed: u64, places: usize, by: &Configuration, rules: Rules, tells: bool) -> World {
+        let mut chance = Chance::new(seed);
+        let ids = || (1..=places as u16).map(NodeId);
+        let nodes = ids().map(|node| (node, Voter { uuid: NodeUuid([node.0 as u8; 16]), votes: 1 }));
+        let all = Configuration { nodes: nodes.collect(), arbitration_disks: 3, ..by.clone() };
+        let drift = [0, 100, 9_900][chance.below(3) as usize];
+        let machine = |node: NodeId| {
+            let ppm = chance.below(2 * drift + 1) as i64 - drift as i64;
+            Machine::new(node, Clock::new(0, chance.between(1_000_000, 900_000_000), ppm))
+        };
+        let machines = ids().chain([NodeId(1)]).map(machine).collect::<Vec<_>>();
+        let mut world = World::of(chance, all, machines, rules);
+        world.tale = Tale::new(tells);
+        world.machines[places].power = Power::Off;
         world
     }
 
@@ -260,7 +284,13 @@ impl World {
 
     /// Starts a daemon, with what the last one of this boot left, if it is to be believed.
     pub fn start(&mut self, place: usize, remembers: bool) {
-        self.start_by(place, remembers, self.configuration.clone());
+        let configuration = match &self.changes {
+            Some(changes) => changes.starts_by(place),
+            None => Some(self.configuration.clone()),
+        };
+        if let Some(configuration) = configuration {
+            self.start_by(place, remembers, configuration);
+        }
     }
 
     /// By a configuration that was replaced.
@@ -297,6 +327,7 @@ impl World {
         machine.answers.clear();
         machine.socket.clear();
         self.tell(|| format!("machine {place} starts a daemon"));
+        changes::begun(self, place);
         self.ring(place);
     }
 
@@ -431,8 +462,12 @@ impl World {
                 self.agreement.installing(incarnation, number);
             }
             replaced |= matches!(change, Change::Replaced(_));
+            if matches!(change, Change::Outdated { .. }) {
+                changes::outdated(self, place);
+            }
             if let Change::Quorate(number) = change {
                 self.agreement.quorate(self.machines[place].node, incarnation, number)?;
+                changes::quorate(self, place, daemon);
                 self.look_at_warmth(daemon)?;
             }
             if let Change::Installed(view) = change {
@@ -461,9 +496,19 @@ impl World {
                 self.tell(|| format!("{fault:?}"));
                 story::befall(self, &fault);
             }
+            Event::Changes(what) => {
+                if changes::is_told(self, &what) {
+                    self.tell(|| what.in_words());
+                }
+                changes::happens(self, *what)?;
+            }
             Event::Calm => {
                 self.tell(|| "calm".into());
-                story::calm(self);
+                if self.changes.is_some() { changes::calm(self) } else { story::calm(self) }
+            }
+            Event::End if self.changes.is_some() => {
+                changes::check(self)?;
+                return Ok(false);
             }
             Event::End => {
                 let (now, changed) = (self.now_us, self.changed_us);

@@ -60,7 +60,7 @@ fn one_vote_at_a_time_and_one_generation_at_a_time() {
 #[test]
 fn a_vote_for_a_node_that_is_not_there_is_not_decided() {
     let (before, wish) = (roster(1, &[1]), roster(2, &[1, 1]));
-    let mut attempt = Attempt::new(&before, wish, Ballot(1 << 16 | 1));
+    let mut attempt = Attempt::new(&before, wish, Ballot(1 << 16 | 1), Rules::ALL);
     let ballot = attempt.ballot;
     attempt.promise(NodeId(1), ballot, None);
     assert!(attempt.value().is_some());
@@ -70,12 +70,24 @@ fn a_vote_for_a_node_that_is_not_there_is_not_decided() {
     assert!(attempt.is_decided());
 }
 
+/// One of two votes, and of those who stay only the other knows: it ends then, and not before.
+#[test]
+fn who_is_taken_out_stays_until_the_others_know() {
+    let decided = roster(8, &[1, 0]);
+    let may = |node: u16, kept_by: &[u16]| {
+        let kept_by = kept_by.iter().copied().map(NodeId).collect();
+        may_keep(&decided, NodeId(node), kept_by, Rules::ALL)
+    };
+    assert!(may(1, &[]) && may(2, &[]), "who stays is asked by the others");
+    assert!(!may(3, &[]) && !may(3, &[2]) && !may(3, &[3]) && may(3, &[1]));
+}
+
 /// What a node said to an earlier life of a proposer comes late: of another ballot, it is nobody's word for this one.
 #[test]
 fn an_answer_to_another_ballot_counts_for_nothing() {
     let before = roster(7, &[1, 1, 1]);
     let (earlier, now) = (Ballot(1 << 16 | 1), Ballot(2 << 16 | 1));
-    let mut attempt = Attempt::new(&before, roster(8, &[1, 1, 2]), now);
+    let mut attempt = Attempt::new(&before, roster(8, &[1, 1, 2]), now, Rules::ALL);
     attempt.promise(NodeId(1), now, None);
     attempt.promise(NodeId(2), earlier, None);
     assert_eq!(attempt.value(), None, "one of three promised");
@@ -98,9 +110,9 @@ fn one_ballot_has_one_value() {
     let ballot = Ballot(1 << 16 | 1);
     assert_eq!(accord.prepare(8, ballot), Ok(None));
     assert_eq!(accord.prepare(8, ballot), Err(NotSo::Promised(ballot)));
-    assert_eq!(accord.accept(&before, ballot, one.clone()), Ok(()));
-    assert_eq!(accord.accept(&before, ballot, one), Ok(()), "said twice");
-    assert_eq!(accord.accept(&before, ballot, other), Err(NotSo::Promised(ballot)));
+    assert_eq!(accord.accept(&before, ballot, one.clone(), Rules::ALL), Ok(()));
+    assert_eq!(accord.accept(&before, ballot, one, Rules::ALL), Ok(()), "said twice");
+    assert_eq!(accord.accept(&before, ballot, other, Rules::ALL), Err(NotSo::Promised(ballot)));
 }
 
 /// What is under way between proposers and nodes: it may be lost, and it may overtake.
@@ -152,7 +164,7 @@ fn play(seed: u64) -> (usize, usize) {
             let mut accord = world.accord(usize::from(me.0) - 1);
             if let Ok(accepted) = accord.prepare(8, ballot).map(Option::<&_>::cloned) {
                 world.kept[usize::from(me.0) - 1] = accord;
-                let mut attempt = Attempt::new(&before, wish, ballot);
+                let mut attempt = Attempt::new(&before, wish, ballot, Rules::ALL);
                 attempt.promise(me, ballot, accepted);
                 attempts.push(attempt);
             }
@@ -178,7 +190,7 @@ fn play(seed: u64) -> (usize, usize) {
             }
             continue;
         };
-        if asked && accord.accept(&before, attempt.ballot, value.clone()).is_ok() {
+        if asked && accord.accept(&before, attempt.ballot, value.clone(), Rules::ALL).is_ok() {
             world.kept[node] = accord;
             if answered {
                 attempt.accept(id, attempt.ballot);

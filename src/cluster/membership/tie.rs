@@ -29,7 +29,9 @@ impl Membership {
     /// that knows nothing of it. Not by who accepted the next (`undecided`): that may be in force elsewhere, and half of the
     /// votes by this one have no voter in common with a majority by that.
     pub fn allow_ties(&mut self, settled: bool, undecided: bool) {
-        (self.settled, self.undecided) = (settled, undecided);
+        self.settled = settled || breaks!(self.rules, TieBeforeMajority);
+        self.undecided = undecided && !breaks!(self.rules, TieWhileUndecided);
+        let (settled, undecided) = (self.settled, self.undecided);
         if !self.tie || (settled && !undecided) {
             return;
         }

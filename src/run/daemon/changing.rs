@@ -188,7 +188,9 @@ impl Engine {
         if let Err(why) = self.could_start(&roster) {
             return refused(format!("it could not go by that: {why}; nothing was accepted there"));
         }
-        let judge = move |accord: &mut Accord, before: &Roster| accord.accept(before, Ballot(ballot), roster);
+        let judge = move |accord: &mut Accord, before: &Roster| {
+            accord.accept(before, Ballot(ballot), roster, Rules::ALL)
+        };
         match self.in_turn(judge).await {
             // Kept, and said when no tie by the present one is granted any more.
             Ok(Ok(())) => {

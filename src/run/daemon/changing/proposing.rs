@@ -278,7 +278,7 @@ impl Engine {
         let generation = wish.configuration.generation;
         let ballot = Ballot::above(self.changing.highest.get(), me);
         self.changing.highest.set(ballot);
-        let mut attempt = Attempt::new(self.before(), wish.clone(), ballot);
+        let mut attempt = Attempt::new(self.before(), wish.clone(), ballot, Rules::ALL);
         let mut silent = Vec::new();
         let prepare = Request::Prepare { generation, ballot: ballot.0 };
         // This node first: what it promised to itself is kept, so that it makes no ballot twice.
@@ -351,11 +351,39 @@ impl Engine {
         }
     }
 
+    /// This node is taken out by it: those who stay keep it first, or why they do not.
+    async fn others_keep(&self, decided: &Roster, adopt: &Request) -> Result<(), String> {
+        let mut kept_by = NodeSet::EMPTY;
+        for node in self.reached() {
+            let is_done = matches!(self.mail.ask(node, adopt.clone()).await, Reply::Done(_));
+            // Who went on already does not answer who is none of its cluster any more.
+            if is_done || self.mail.newer().has(node) {
+                kept_by = kept_by.with(node);
+            }
+        }
+        let me = self.settings().node;
+        if accord::may_keep(decided, me, kept_by, Rules::ALL) {
+            return Ok(());
+        }
+        let away = decided.members.keys().filter(|node| !kept_by.has(**node));
+        let names = away.map(|node| decided.name_of(*node)).collect::<Vec<_>>().join(", ");
+        Err(format!(
+            "configuration {} is decided and takes {} out, and of those who stay too few keep it yet (not: {names}): this node goes on \
+             until more than half of their votes do; nothing needs to be said again; bring them back",
+            decided.configuration.generation,
+            self.before().name_of(me)
+        ))
+    }
+
     async fn decided(&self, wish: &Roster, decided: Roster) -> Reply {
         let generation = decided.configuration.generation;
-        let text = decided.to_text();
-        for node in self.reached() {
-            self.mail.tell(node, Request::Adopt(text.clone()));
+        let adopt = Request::Adopt(decided.to_text());
+        if accord::may_keep(&decided, self.settings().node, NodeSet::EMPTY, Rules::ALL) {
+            for node in self.reached() {
+                self.mail.tell(node, adopt.clone());
+            }
+        } else if let Err(words) = self.others_keep(&decided, &adopt).await {
+            return refused(words);
         }
         let is_wish = *wish == decided;
         let reply = self.adopt(decided).await;
