@@ -325,9 +325,9 @@ vm() {
 }
 
 # Clusters of emulated guests: one of these at a time, for each has three guests that must hear each other in time.
-VM_CLUSTERS="takeover stopped gates owners agents two scripts"
+VM_CLUSTERS="stopped gates owners agents two scripts"
 # Clusters of user-mode machines take a third of a processor: beside an emulated cluster, or beside each other.
-VM_USER_MODE="cuts lost many_scripts asked cold steady power stale"
+VM_USER_MODE="takeover cuts lost many_scripts asked cold steady power stale"
 
 # All of them, two at a time: a guest is one processor's work. The longest first, so that none is left alone at the end, and those last that
 # may be beside anything.

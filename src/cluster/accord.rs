@@ -171,13 +171,13 @@ pub fn may_follow_by(before: &Roster, next: &Roster, rules: Rules) -> Result<(),
     }
 }
 
-/// May a node keep what it had decided, when these keep it already? Who is taken out ends when it does, and the decision may rest on its
-/// word: it waits until those who stay can go on without it, by more than half of the new votes. Else they could neither have it decided
-/// again nor learn it, and would hold it open for ever.
+/// May a node keep what it had decided and what rests on its own word, when these keep it already? Who has no vote by it is gone soon,
+/// perhaps: it waits until more than half of the new votes can go on without it. Else those who stay could neither have it decided again
+/// nor learn it, and would hold it open for ever.
 pub fn may_keep(decided: &Roster, node: NodeId, kept_by: NodeSet, rules: Rules) -> bool {
-    let votes = decided.configuration.votes(kept_by);
-    let stays = decided.members.contains_key(&node) || breaks!(rules, TakenOutEndsAtOnce);
-    stays || decided.configuration.is_majority(votes, Rules::ALL)
+    let configuration = &decided.configuration;
+    let stays = configuration.votes(NodeSet::of(node)) > 0 || breaks!(rules, TakenOutEndsAtOnce);
+    stays || configuration.is_majority(configuration.votes(kept_by), Rules::ALL)
 }
 
 /// Why a node does not do what a proposer wants of it.
@@ -301,6 +301,12 @@ impl Attempt {
     /// Would it be decided if this node accepted it too?
     pub fn is_decided_with(&self, node: NodeId) -> bool {
         Attempt { accepted: self.accepted.with(node), ..self.clone() }.is_decided()
+    }
+
+    /// Would it not be decided without what this node accepted?
+    pub fn rests_on(&self, node: NodeId) -> bool {
+        let without = Attempt { accepted: self.accepted.without(node), ..self.clone() };
+        self.is_decided() && !without.is_decided()
     }
 
     /// Is it decided?

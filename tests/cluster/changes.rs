@@ -25,7 +25,8 @@ pub const CASES: &[Case] = &[
     ("an_id_and_a_lost_token", ids),
     ("f50_a_folder_that_takes_nothing_decides_nothing", full),
     ("who_is_taken_out_ends_and_says_so", taken_out),
-    ("who_takes_itself_out_is_the_last_to_go", takes_itself_out),
+    ("who_takes_itself_out_leaves_the_others_a_decision", takes_itself_out),
+    ("who_had_the_last_word_waits_until_it_is_kept", last_word),
     ("an_accord_that_cannot_be_read_is_got_out_of", torn_accord),
     ("f51_what_its_proposer_left_is_finished", left),
     ("f51_who_hangs_up_leaves_nothing_half_decided", hangs_up),
@@ -310,21 +311,42 @@ fn taken_out() {
     assert!(text.contains("\nid = 4\n") && !text.contains("\nid = 3\n"), "{text}");
 }
 
-/// By its own file: more than half of those who stay keep it before it ends. Else nobody would know that it was decided.
+/// By its own file. It ends when it is decided, and the others have accepted it without needing its word: whatever they hear of it, they
+/// have it decided again.
 fn takes_itself_out() {
     let mut lab = Lab::running("itself-out", 3, 1);
     lab.agree(&[0, 1, 2], true);
     let text = configuration(3, 1).replace("generation = 1", "generation = 2");
     lab.nodes[2].configure(&[text.split("\n[[node]]\nid = 3").next().unwrap(), "\n"].concat());
-    // It waits for one answer and then for the other, a tenth of a second each way.
     lab.plan().weather(Weather { delay_ms: (90, 110), ..Weather::default() });
     lab.nodes[2].signal(nix::sys::signal::Signal::SIGHUP);
-    lab.until(|lab| lab.nodes[2].log().contains("it was taken out, and ends"));
-    let kept = |place: usize| fs::read_to_string(lab.nodes[place].agreed("cluster")).unwrap();
-    assert!((0..2).all(|place| kept(place).contains("generation = 2")), "{}", lab.logs());
+    lab.until(|lab| has_accepted(lab, 0) && has_accepted(lab, 1));
+    // What it says to them when that is decided does not arrive.
+    lab.plan().cut(2, 0, 0, true);
+    lab.plan().cut(2, 1, 0, true);
+    assert_eq!(lab.nodes[2].ended(), Some(1), "{}", lab.logs());
+    assert!(lab.nodes[2].log().contains("it was taken out, and ends"), "{}", lab.logs());
+    lab.plan().mend();
     lab.plan().weather(Weather::default());
-    assert_eq!(lab.nodes[2].ended(), Some(1));
     go_by(&lab, &[0, 1], 2);
+}
+
+/// Of two nodes one takes itself out, and both have to say yes: the other does, and hears no more for a while. It is no decision without
+/// the word of the one that goes: that one waits, says for whom, and goes when the other keeps it.
+fn last_word() {
+    let mut lab = Lab::running("last-word", 2, 1);
+    lab.agree(&[0, 1], true);
+    lab.nodes[1].configure(&configuration(1, 1).replace("generation = 1", "generation = 2"));
+    lab.plan().weather(Weather { delay_ms: (250, 270), ..Weather::default() });
+    lab.nodes[1].signal(nix::sys::signal::Signal::SIGHUP);
+    lab.until(|lab| has_accepted(lab, 0));
+    lab.plan().cut(1, 0, 0, true);
+    lab.until(|lab| lab.nodes[1].log().contains("these have not said so yet: n1"));
+    assert!(lab.nodes[1].status().is_some_and(|status| status.generation == 1), "{}", lab.logs());
+    lab.plan().mend();
+    lab.plan().weather(Weather::default());
+    go_by(&lab, &[0], 2);
+    assert_eq!(lab.nodes[1].ended(), Some(1));
 }
 
 /// What a node promised cannot be read: it says no word of it, and how to go on.

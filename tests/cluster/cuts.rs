@@ -13,6 +13,7 @@ pub const CASES: &[Case] = &[
     ("f5_a_cut_one_way_ends_in_one_stable_view", f5_one_way),
     ("f6_a_triangle_cut_leaves_one_out_and_says_by_whom", f6_triangle),
     ("f7_a_flapping_link_does_not_flap_the_view", f7_flapping),
+    ("f7_who_is_lost_again_and_again_is_waited_for", f7_damped),
     ("f13_one_of_two_links_lost_changes_nothing", f13_one_link),
     ("f56_a_short_cut_costs_no_view", short_cut),
 ];
@@ -20,6 +21,8 @@ pub const CASES: &[Case] = &[
 /// A link that is down and up again in a second, so long.
 const FLAP: Duration = Duration::from_millis(500);
 const FLAPS: Duration = Duration::from_secs(20);
+/// One that is down for longer than a window, and up for as long; and how often.
+const DAMPED: (Duration, usize) = (Duration::from_millis(1600), 6);
 
 fn f1_partition() {
     let lab = Lab::running("partition", 3, 1);
@@ -132,6 +135,24 @@ fn f7_flapping() {
     assert_eq!(lab.agree(&[0, 1, 2], true).1, view, "{}", shown(&lab.seen()));
     assert_eq!(lab.views(1), before, "{}", lab.logs());
     memory.is_flat();
+}
+
+/// Down for longer than a window and up for longer than one: each time somebody is lost. He comes back once as fast as anybody, and then
+/// only when he was heard for longer: of twelve changes of the link three are views, and not twelve.
+fn f7_damped() {
+    let lab = Lab::running("damped", 3, 1);
+    lab.agree(&[0, 1, 2], true);
+    let before = lab.views(0);
+    for _ in 0..DAMPED.1 {
+        lab.plan().partition(&[2]);
+        std::thread::sleep(DAMPED.0);
+        lab.plan().mend();
+        std::thread::sleep(DAMPED.0);
+    }
+    let views = lab.views(0) - before;
+    println!("       {views} views of {} changes of the link", DAMPED.1 * 2);
+    assert!((2..=4).contains(&views), "{views} views\n{}", lab.logs());
+    lab.agree(&[0, 1, 2], true);
 }
 
 fn f13_one_link() {

@@ -128,11 +128,11 @@ fn half_cut(sixteen: &mut Sixteen, what: &str, (one, other): (usize, usize), bot
     }
     let members = |lab: &Lab| lab.nodes[5].status().and_then(|status| status.view).map(|view| view.members);
     sixteen.lab.until(|lab| members(lab).is_some_and(|members| members.len() == NODES - 1));
+    let begun = begin.elapsed();
     let name = &sixteen.lab.nodes[one].name;
     let out = if members(&sixteen.lab).is_some_and(|members| members.contains(name)) { other } else { one };
     let others = all().into_iter().filter(|place| *place != out).collect::<Vec<_>>();
-    sixteen.lab.agree(&others, true);
-    in_time(&format!("{what}: 15 agree"), begin.elapsed());
+    in_time(&format!("{what}: 15 agree"), begun + sixteen.lab.agree(&others, true).0);
     std::thread::sleep(FOLLOWS);
     sixteen.each_had(&others, 1);
     sixteen.lab.plan().mend();
@@ -160,4 +160,7 @@ fn links_and_weather(sixteen: &mut Sixteen) {
     sixteen.lab.plan().weather(bad);
     std::thread::sleep(WEATHER);
     sixteen.nothing_follows(&view);
+    // And what dies in it is agreed on as at other times.
+    sixteen.lab.nodes[14].kill();
+    sixteen.others_agree("one dies in bad weather", &[14]);
 }

@@ -94,22 +94,29 @@ fn f12_replay() {
     lab.nodes.iter_mut().for_each(crate::lab::Node::start);
     lab.agree(&[0, 1, 2], true);
     let kept = lab.plan().kept();
-    // The third is booted anew while all of its former life is said again.
+    let say_again = |lab: &Lab| {
+        for _ in 0..3 {
+            for (to, frame) in &kept {
+                lab.plan().inject(*to, frame.clone());
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    };
+    // The third is booted anew while all of its former life, and of the others', is said again: before it is there, and when it is.
     lab.nodes[2].kill();
     lab.nodes[2].forget();
     std::thread::sleep(Duration::from_millis(1500));
     let before = lab.nodes[0].status().unwrap();
-    for _ in 0..3 {
-        for (to, frame) in &kept {
-            lab.plan().inject(*to, frame.clone());
-        }
-        std::thread::sleep(Duration::from_millis(300));
-    }
+    say_again(&lab);
     let after = lab.nodes[0].status().unwrap();
     assert_eq!(after.nodes[2].state, "silent", "{} captured", kept.len());
     assert_eq!(after.view.as_ref().map(|view| &view.number), before.view.as_ref().map(|view| &view.number));
     lab.nodes[2].start();
-    lab.agree(&[0, 1, 2], true);
+    say_again(&lab);
+    let (_, view) = lab.agree(&[0, 1, 2], true);
+    let views = lab.views(0);
+    say_again(&lab);
+    assert_eq!((lab.agree(&[0, 1, 2], true).1, lab.views(0)), (view, views), "{}", lab.logs());
 }
 
 fn f25_twin() {

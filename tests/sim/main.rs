@@ -14,8 +14,8 @@
 //! what happened, `--mistake NAME` runs everything with one mistake, `--clean` leaves the mistakes out, `--letters`, `--changes`,
 //! `--datagrams`, `--gates` and `--clusters` run one world alone, `--told [NAME]` the faults whose names begin so,
 //! `--copies` of the clusters only those with a copied machine,
-//! `--speed` measures the transport, `--ledger` goes on with the long run of the clusters, with `--gates` with that of the gates
-//! (`ledger`), `--growth` what a node of a large
+//! `--speed` measures the transport, `--ledger` goes on with the long run of the clusters, with `--gates` or `--changes` with that
+//! of those (`ledger`), `--growth` what a node of a large
 //! cluster costs, `--views [COUNT]` whether memory is flat under a million changes of the view; `--seed` is of clusters
 //! unless another world is named.
 
@@ -265,12 +265,13 @@ fn told(words: &[String], begins: &str) -> bool {
     findings + missed == 0
 }
 
-/// The long run of the clusters, or of the gates.
-fn ledger(of_gates: bool) -> bool {
+/// The long run of the clusters, of changes, or of the gates.
+fn ledger(of_changes: bool, of_gates: bool) -> bool {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sim/");
-    match of_gates {
-        true => ledger::run(&[folder, "LEDGER_GATES.txt"].concat(), GATES),
-        false => ledger::run(&[folder, "LEDGER.txt"].concat(), CLUSTERS),
+    match (of_changes, of_gates) {
+        (true, _) => ledger::run(&[folder, "LEDGER_CHANGES.txt"].concat(), Game { of: 1, ..CHANGES }),
+        (_, true) => ledger::run(&[folder, "LEDGER_GATES.txt"].concat(), GATES),
+        _ => ledger::run(&[folder, "LEDGER.txt"].concat(), CLUSTERS),
     }
 }
 
@@ -309,7 +310,7 @@ fn main() {
         std::process::exit(i32::from(!clean));
     }
     if says("--ledger") {
-        std::process::exit(i32::from(!ledger(says("--gates"))));
+        std::process::exit(i32::from(!ledger(says("--changes"), says("--gates"))));
     }
     if says("--growth") {
         return growth::print();

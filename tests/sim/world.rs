@@ -443,7 +443,7 @@ impl World {
 
     fn send(&mut self, from: usize, beat: Arc<Beat>) {
         for to in 0..self.machines.len() {
-            if self.machines[to].node == beat.node {
+            if self.machines[to].node == beat.node || !changes::are_acquainted(self, from, to) {
                 continue;
             }
             for after in self.network.fates(from, to, &mut self.chance) {

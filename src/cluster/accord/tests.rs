@@ -78,8 +78,25 @@ fn who_is_taken_out_stays_until_the_others_know() {
         let kept_by = kept_by.iter().copied().map(NodeId).collect();
         may_keep(&decided, NodeId(node), kept_by, Rules::ALL)
     };
-    assert!(may(1, &[]) && may(2, &[]), "who stays is asked by the others");
-    assert!(!may(3, &[]) && !may(3, &[2]) && !may(3, &[3]) && may(3, &[1]));
+    assert!(may(1, &[]), "who has a vote is asked by the others");
+    for goes in [2, 3] {
+        assert!(!may(goes, &[]) && !may(goes, &[2]) && !may(goes, &[3]) && may(goes, &[1]));
+    }
+}
+
+/// Those who accepted have it decided again without who did not have to.
+#[test]
+fn a_decision_rests_on_who_it_would_not_be_one_without() {
+    let before = roster(7, &[1, 1, 1]);
+    let ballot = Ballot(1 << 16 | 3);
+    let mut attempt = Attempt::new(&before, roster(8, &[1, 1]), ballot, Rules::ALL);
+    attempt.accept(NodeId(1), ballot);
+    assert!(!attempt.rests_on(NodeId(1)), "nothing is decided");
+    attempt.accept(NodeId(2), ballot);
+    assert!(attempt.rests_on(NodeId(1)) && attempt.rests_on(NodeId(2)) && !attempt.rests_on(NodeId(3)));
+    attempt.accept(NodeId(3), ballot);
+    assert!(attempt.rests_on(NodeId(1)), "the new votes are two, and both are needed");
+    assert!(!attempt.rests_on(NodeId(3)), "its own has no part in either majority");
 }
 
 /// What a node said to an earlier life of a proposer comes late: of another ballot, it is nobody's word for this one.

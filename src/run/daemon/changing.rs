@@ -24,7 +24,7 @@ use crate::run::daemon::{DaemonError, fencing, settings};
 mod proposing;
 mod turn;
 
-use proposing::{Open, PROPOSALS_MAX, Proposal};
+use proposing::{Leaving, Open, PROPOSALS_MAX, Proposal};
 use turn::Adopting;
 
 /// Milliseconds before who is behind asks again for what counts: at first, and at last.
@@ -48,6 +48,8 @@ pub struct Changing {
     proposals: (Sender<Proposal>, Receiver<Proposal>),
     /// What was accepted and is not known to be in force.
     open: RefCell<Option<Open>>,
+    /// What this node had decided, and keeps when the others do.
+    leaving: RefCell<Option<Leaving>>,
     opened: (Sender<()>, Receiver<()>),
     anew: (Sender<()>, Receiver<()>),
     outdated: (Sender<()>, Receiver<()>),
@@ -89,6 +91,7 @@ impl Changing {
             highest: Cell::new(Ballot::default()),
             proposals: bounded(PROPOSALS_MAX),
             open: RefCell::new(None),
+            leaving: RefCell::new(None),
             opened: bounded(1),
             anew: bounded(1),
             outdated: bounded(1),

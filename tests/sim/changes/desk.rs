@@ -96,7 +96,15 @@ pub fn finish(world: &mut World, place: usize) -> Result<(), Broken> {
     desk.finishes += 1;
     let (tries, is_free) = (desk.finishes, desk.under.is_none());
     plan(world, patience_us(place, tries), Happens::Finish { place, life });
-    if is_free && world.machines[place].runs() {
+    if !world.machines[place].runs() {
+        return Ok(());
+    }
+    if let Some((decided, _)) = of(world).desks[place].leaves.clone() {
+        // Those who went on promise nothing about it any more: they are asked whether they keep it.
+        slip::to_all(world, place, &Slip::Adopt(decided));
+        return Ok(());
+    }
+    if is_free {
         return attempt(world, place, value, Whose::Open, ATTEMPTS_MAX);
     }
     Ok(())
@@ -173,9 +181,10 @@ fn goes_on(world: &mut World, place: usize) -> Result<(), Broken> {
             under.attempt.accept(me, ballot);
         }
     }
-    if !of(world).desks[place].under.as_ref().is_some_and(|under| under.attempt.is_decided()) {
+    let Some(under) = of(world).desks[place].under.as_ref().filter(|under| under.attempt.is_decided()) else {
         return Ok(());
-    }
+    };
+    let is_own = under.attempt.rests_on(me);
     let changes = of(world);
     changes.decided += 1;
     law::is_the_only_one(&mut changes.gone_by, &value)?;
@@ -185,7 +194,7 @@ fn goes_on(world: &mut World, place: usize) -> Result<(), Broken> {
     }
     let changes = of(world);
     let desk = &mut changes.desks[place];
-    let may_keep = accord::may_keep(&value, me, NodeSet::EMPTY, changes.rules);
+    let may_keep = !is_own || accord::may_keep(&value, me, NodeSet::EMPTY, changes.rules);
     if !may_keep {
         desk.leaves = Some((value.clone(), NodeSet::EMPTY));
     }

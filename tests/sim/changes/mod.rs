@@ -130,6 +130,17 @@ fn of(world: &mut World) -> &mut Changes {
     world.changes.as_mut().expect("a world of changes")
 }
 
+/// Is the other machine one of the nodes by which this one's daemon goes? Else it is a stranger to it.
+fn knows(world: &World, place: usize, other: usize) -> bool {
+    let before = world.changes.as_ref().and_then(|changes| changes.desks.get(place)?.before.as_ref());
+    before.is_some_and(|before| before.members.contains_key(&NodeId(other as u16 + 1)))
+}
+
+/// Do these two hear each other at all? Everybody does where no configuration is changed.
+pub fn are_acquainted(world: &World, one: usize, other: usize) -> bool {
+    world.changes.is_none() || knows(world, one, other) && knows(world, other, one)
+}
+
 fn plan(world: &mut World, after_us: u64, what: Happens) {
     world.at(world.now_us + after_us, Event::Changes(Box::new(what)));
 }

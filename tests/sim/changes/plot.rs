@@ -172,12 +172,17 @@ fn cut_or_crash(chance: &mut Chance) -> Fault {
 fn any(chance: &mut Chance, arbitration_disks: usize) -> Fault {
     let disk = |chance: &mut Chance| chance.below(arbitration_disks as u64) as usize;
     let lasts = chance.between(200_000, 8_000_000);
-    match chance.below(20) {
+    match chance.below(22) {
         0..9 => Fault::MendAll,
         9 => Fault::Weather(Weather::some(chance)),
         10 => Fault::Weather(Weather::FAIR),
         11 if arbitration_disks > 0 => Fault::DiskGone(disk(chance), Some(some(chance)), lasts),
-        12 if arbitration_disks > 0 => Fault::DiskSlow(disk(chance), (500, 4_000_000), lasts),
+        15 if arbitration_disks > 0 => Fault::DiskSlow(disk(chance), (500, 4_000_000), lasts),
+        12 if arbitration_disks > 0 => Fault::DiskUnsure(disk(chance), lasts),
+        16 => Fault::Sleep(some(chance), chance.between(300_000, 6_000_000)),
+        17 => Fault::Stuck(some(chance), chance.between(500_000, 9_000_000)),
+        18 => Fault::Stop(some(chance), chance.between(500_000, 6_000_000)),
+        19 => Fault::Crash(some(chance), chance.between(20_000, 3_000_000), false),
         13 => Fault::Leave(some(chance), chance.between(500_000, 4_000_000)),
         14 => Fault::CutBothWays(some(chance), some(chance)),
         _ => cut_or_crash(chance),
@@ -251,7 +256,8 @@ pub fn calm(world: &mut World) {
     world.network.mend_all();
     world.disks.iter_mut().for_each(crate::disk::Disk::mend);
     for place in 0..PLACES {
-        world.machines[place].paused = false;
+        let machine = &mut world.machines[place];
+        (machine.paused, machine.stuck, machine.asleep) = (false, false, false);
         story::befall(world, &Fault::Thaw(place));
         let (power, is_up) = (world.machines[place].power, world.machines[place].daemon.is_some());
         match power {

@@ -39,6 +39,8 @@ pub enum Slip {
     Kept(u64),
     /// What does the other go by?
     Which,
+    /// It goes by this.
+    Is(Roster),
 }
 
 /// With by whom, to whom, and since when it is under way.
@@ -47,6 +49,8 @@ pub struct Letter {
     from: usize,
     pub to: usize,
     since_us: u64,
+    /// By what its writer went.
+    generation: u64,
     slip: Slip,
 }
 
@@ -78,6 +82,7 @@ impl core::fmt::Display for Letter {
             Slip::Adopt(roster) => format!("adopt {}", of(roster)),
             Slip::Kept(generation) => format!("keeps generation {generation}"),
             Slip::Which => "which?".into(),
+            Slip::Is(roster) => format!("goes by {}", of(roster)),
         };
         write!(f, "machine {} hears of {}: {words}", self.to, self.from)
     }
@@ -85,9 +90,14 @@ impl core::fmt::Display for Letter {
 
 /// Writes to one.
 pub fn to(world: &mut World, from: usize, to: usize, slip: Slip) {
+    let desk = &of(world).desks[from];
+    let Some(generation) = desk.before.as_ref().map(|before| before.configuration.generation) else { return };
+    if !super::knows(world, from, to) {
+        return;
+    }
     let fates = world.network.fates(from, to, &mut world.chance);
     for after in fates {
-        let letter = Letter { from, to, since_us: world.now_us, slip: slip.clone() };
+        let letter = Letter { from, to, since_us: world.now_us, generation, slip: slip.clone() };
         plan(world, after, Happens::Comes(Box::new(letter)));
     }
 }
@@ -108,6 +118,9 @@ pub fn comes(world: &mut World, letter: Letter) -> Result<(), Broken> {
         }
         return Ok(());
     }
+    if !is_heard(world, &letter) {
+        return Ok(());
+    }
     let writer = NodeId(from as u16 + 1);
     match letter.slip {
         Slip::Promised { ballot, accepted } => desk::promised(world, place, writer, ballot, accepted),
@@ -124,10 +137,11 @@ pub fn comes(world: &mut World, letter: Letter) -> Result<(), Broken> {
             }
             Ok(())
         }
+        Slip::Is(roster) => adopt(world, place, &roster),
         Slip::Kept(generation) => desk::kept(world, place, writer, generation),
         Slip::Which => {
             if let Some(paper) = of(world).papers[place].clone() {
-                to(world, place, from, Slip::Adopt(paper.roster));
+                to(world, place, from, Slip::Is(paper.roster));
             }
             Ok(())
         }
@@ -138,6 +152,13 @@ pub fn comes(world: &mut World, letter: Letter) -> Result<(), Broken> {
             Ok(())
         }
     }
+}
+
+/// A daemon talks to the nodes of its own configuration alone, and to one of another generation about that alone.
+fn is_heard(world: &mut World, letter: &Letter) -> bool {
+    let own = of(world).desks[letter.to].before.as_ref().map(|before| before.configuration.generation);
+    let is_of_it = matches!(letter.slip, Slip::Which | Slip::Is(_)) || own == Some(letter.generation);
+    is_of_it && super::knows(world, letter.to, letter.from)
 }
 
 /// A machine's part in the accord, kept before it is said; nothing where it has nothing to say.

@@ -47,6 +47,19 @@ pub struct Open {
     words: String,
 }
 
+/// What was decided by this node's own word, by which it has no vote any more; and who keeps it already.
+pub struct Leaving {
+    decided: Roster,
+    kept_by: NodeSet,
+}
+
+/// What came of an attempt.
+struct Decided {
+    value: Roster,
+    /// It is no decision without this node's word.
+    is_own: bool,
+}
+
 /// How long until the next try of the node with so many others before it.
 fn patience(rank: usize, tries: u32) -> Duration {
     let (all, own) = FINISH_MS;
@@ -183,9 +196,14 @@ impl Engine {
 
     /// When it is decided and kept, this life is over.
     async fn finish_with(&self, value: &Roster) -> Result<(), String> {
-        let decided = self.attempt(value, &self.reached()).await?;
+        let leaving = self.changing.leaving.borrow().as_ref().map(|leaving| leaving.decided.clone());
+        let decided = match leaving {
+            // Those who went on promise nothing about it any more: they are asked whether they keep it.
+            Some(value) => Decided { value, is_own: true },
+            None => self.attempt(value, &self.reached()).await?,
+        };
         // Another one's is as good: this node wants nothing.
-        match self.decided(&decided.clone(), decided).await {
+        match self.decided(&decided.value.clone(), decided).await {
             Reply::Done(_) => Ok(()),
             Reply::Refused(_, words) => Err(words),
             _ => Err("it answers strangely".into()),
@@ -273,7 +291,7 @@ impl Engine {
     }
 
     /// One attempt among these: what was decided, or why nothing was.
-    async fn attempt(&self, wish: &Roster, among: &[NodeId]) -> Result<Roster, String> {
+    async fn attempt(&self, wish: &Roster, among: &[NodeId]) -> Result<Decided, String> {
         let me = self.settings().node;
         let generation = wish.configuration.generation;
         let ballot = Ballot::above(self.changing.highest.get(), me);
@@ -315,7 +333,7 @@ impl Engine {
             }
         }
         if attempt.is_decided() {
-            return Ok(value);
+            return Ok(Decided { value, is_own: attempt.rests_on(me) });
         }
         Err(format!(
             "not enough nodes said yes: more than half of the votes are needed, of the old and of the new ones; {}",
@@ -351,34 +369,37 @@ impl Engine {
         }
     }
 
-    /// This node is taken out by it: those who stay keep it first, or why they do not.
+    /// This node has no vote by what its own word decided: those who have keep it first. Or why they do not.
     async fn others_keep(&self, decided: &Roster, adopt: &Request) -> Result<(), String> {
-        let mut kept_by = NodeSet::EMPTY;
+        let me = self.settings().node;
+        let leaving = self.changing.leaving.take();
+        let mut kept_by = leaving.map_or(NodeSet::EMPTY, |leaving| leaving.kept_by);
         for node in self.reached() {
-            let is_done = matches!(self.mail.ask(node, adopt.clone()).await, Reply::Done(_));
-            // Who went on already does not answer who is none of its cluster any more.
-            if is_done || self.mail.newer().has(node) {
+            if !kept_by.has(node) && matches!(self.mail.ask(node, adopt.clone()).await, Reply::Done(_)) {
                 kept_by = kept_by.with(node);
             }
         }
-        let me = self.settings().node;
+        *self.changing.leaving.borrow_mut() = Some(Leaving { decided: decided.clone(), kept_by });
         if accord::may_keep(decided, me, kept_by, Rules::ALL) {
             return Ok(());
         }
-        let away = decided.members.keys().filter(|node| !kept_by.has(**node));
+        let votes = |node: &NodeId| decided.configuration.votes(NodeSet::of(*node));
+        let away = decided.members.keys().filter(|node| votes(node) > 0 && !kept_by.has(**node));
         let names = away.map(|node| decided.name_of(*node)).collect::<Vec<_>>().join(", ");
         Err(format!(
-            "configuration {} is decided and takes {} out, and of those who stay too few keep it yet (not: {names}): this node goes on \
-             until more than half of their votes do; nothing needs to be said again; bring them back",
+            "configuration {} is decided, by the word of {} among others, which has no vote by it; more than half of the new votes have to \
+             keep it before this node does, and these have not said so yet: {names}; they are asked again and again, so bring them back; \
+             where 'evms status' on them shows that generation already, stop evmsd on this node",
             decided.configuration.generation,
             self.before().name_of(me)
         ))
     }
 
-    async fn decided(&self, wish: &Roster, decided: Roster) -> Reply {
+    async fn decided(&self, wish: &Roster, decided: Decided) -> Reply {
+        let Decided { value: decided, is_own } = decided;
         let generation = decided.configuration.generation;
         let adopt = Request::Adopt(decided.to_text());
-        if accord::may_keep(&decided, self.settings().node, NodeSet::EMPTY, Rules::ALL) {
+        if !is_own || accord::may_keep(&decided, self.settings().node, NodeSet::EMPTY, Rules::ALL) {
             for node in self.reached() {
                 self.mail.tell(node, adopt.clone());
             }
