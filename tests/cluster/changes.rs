@@ -20,7 +20,7 @@ pub const CASES: &[Case] = &[
     ("a_minority_changes_nothing", minority),
     ("a_change_that_nobody_can_agree_on_is_forced", forced),
     ("a_node_that_is_gone_for_good_is_forced_out", forced_out),
-    ("no_file_keeps_a_node_from_what_it_goes_by", any_file),
+    ("f51_no_file_keeps_a_node_from_what_it_goes_by", any_file),
     ("a_file_that_nobody_agreed_on_is_no_law", no_law),
     ("an_id_and_a_lost_token", ids),
     ("f50_a_folder_that_takes_nothing_decides_nothing", full),

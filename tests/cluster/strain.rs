@@ -69,7 +69,9 @@ fn f24_busy() {
 const TAKEN: &str = "0";
 const SHORT: Duration = Duration::from_millis(450);
 const LONG: Duration = Duration::from_secs(4);
-const TAKEN_US_MAX: u64 = 20_000_000;
+/// As long as faults.md has it, where there is time (`EVMS_CLUSTER_LONG`).
+const LONGER: Duration = Duration::from_secs(30);
+const TAKEN_US_MAX: u64 = 60_000_000;
 
 /// Runs a program of util-linux, or of the shell.
 fn tool(words: &[&str]) -> Command {
@@ -102,7 +104,8 @@ fn f24_starved() {
     assert_eq!(lab.agree(&[0, 1, 2], true).1, view, "{}", lab.logs());
     let (taken, begin) = (take_processor(), Instant::now());
     in_time("the others go on", lab.agree(&[0, 1], true).0);
-    std::thread::sleep(LONG.saturating_sub(begin.elapsed()));
+    let long = if std::env::var_os("EVMS_CLUSTER_LONG").is_some() { LONGER } else { LONG };
+    std::thread::sleep(long.saturating_sub(begin.elapsed()));
     drop(taken);
     in_time("it is back", lab.agree(&[0, 1, 2], true).0);
     assert_eq!((lab.views(0), lab.views(2)), (before.0 + 2, before.1 + 1), "{}", lab.logs());

@@ -30,6 +30,9 @@ use slip::{Letter, Slip};
 
 /// What is caught here: what a change must not do.
 pub const TABLE: &[(Mistake, &str)] = &[
+    // The rarest first: they take longest.
+    (Mistake::TieBeforeMajority, "the first quorum of a generation is a tie"),
+    (Mistake::TieWhileUndecided, "who accepted the next configuration grants a tie by the present one"),
     (Mistake::ManyVotesAtOnce, "votes of several nodes are changed in one generation"),
     (Mistake::AcceptedNotLearned, "a proposer does not ask what others accepted"),
     (Mistake::AccordForgotten, "a restarted daemon forgets what it promised about the next generation"),
@@ -37,8 +40,6 @@ pub const TABLE: &[(Mistake, &str)] = &[
         Mistake::TakenOutEndsAtOnce,
         "who is taken out by what it had decided ends before the others know of it",
     ),
-    (Mistake::TieWhileUndecided, "who accepted the next configuration grants a tie by the present one"),
-    (Mistake::TieBeforeMajority, "the first quorum of a generation is a tie"),
     (Mistake::LastYearsConfiguration, "last year's configuration has a say"),
 ];
 

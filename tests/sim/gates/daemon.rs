@@ -15,6 +15,7 @@ use evms::engine::guard::keeping::{self, Leased, Words};
 use crate::gates::machine::{Engine, Standing, Used, Word};
 use crate::gates::mistake::Mistake;
 use crate::gates::process::Kind;
+use crate::gates::ties;
 use crate::gates::world::{Event, World};
 
 const SOCKET_MAX: usize = 200;
@@ -28,7 +29,7 @@ impl World {
     pub fn start(&mut self, place: usize, remembers: bool) {
         let now = self.now_of(place);
         let configuration = self.configuration.clone();
-        let rules = evms::cluster::mistake::Rules::ALL;
+        let rules = ties::rules_of(self.rules);
         let machine = &mut self.machines[place];
         if !machine.on || machine.daemon.is_some() {
             return;
@@ -59,6 +60,7 @@ impl World {
         machine.paused_us = 0;
         machine.stuck = false;
         machine.socket.clear();
+        machine.answers.clear();
         machine.alarm += 1;
         let (number, life) = (machine.alarm, machine.daemon_life);
         self.tell(|| format!("machine {place}: evmsd starts, remembers: {remembers}"));
@@ -96,6 +98,9 @@ impl World {
         if !machine.stuck {
             daemon.stamp(now);
         }
+        // Its side goes first where there is a tie (R14).
+        daemon.hold_containers(machine.gates.iter().any(Option::is_some));
+        ties::hear(&mut daemon, now, std::mem::take(&mut machine.answers));
         for beat in std::mem::take(&mut machine.socket) {
             daemon.hear(now, &beat);
         }
@@ -112,7 +117,8 @@ impl World {
         }
         let after = machine.reign();
         let beat = daemon.beat(now);
-        if beat.is_some() || daemon.has_changed() {
+        let commands = std::iter::from_fn(|| daemon.command()).collect::<Vec<_>>();
+        if beat.is_some() || !commands.is_empty() || daemon.has_changed() {
             machine.memory = Some(daemon.memory());
         }
         let mut replaced = false;
@@ -150,6 +156,7 @@ impl World {
             let us = self.chance.between(100, 20_000);
             self.after(us, Event::Tend { machine: place, life });
         }
+        self.arbitrate(place, commands);
         if let Some(beat) = beat {
             self.send(place, Arc::new(beat));
         }

@@ -14,6 +14,7 @@ use evms::engine::guard::evidence::Receipt;
 use evms::engine::guard::keeping::{Leased, Reign, Words};
 
 use crate::clock::Clock;
+use crate::disk::Errand;
 use crate::gates::beats::Beats;
 use crate::gates::disk::Path;
 use crate::gates::stops::Stillnesses;
@@ -227,6 +228,8 @@ pub struct Machine {
     pub stuck: bool,
     pub memory: Option<Memory>,
     pub socket: VecDeque<Arc<Beat>>,
+    /// What arbitration disks answered while it did not go round.
+    pub answers: Vec<Errand>,
     pub alarm: u64,
     pub leased: Leased,
     pub told_term: u64,
@@ -285,6 +288,7 @@ impl Machine {
             stuck: false,
             memory: None,
             socket: VecDeque::new(),
+            answers: Vec::new(),
             alarm: 0,
             leased: Leased::default(),
             told_term: 0,

@@ -7,7 +7,8 @@
 //!
 //! What is not pure in the product is played step by step: the page of the gates and its keeper (`keeper`, `kernel`), evmsd (`daemon`),
 //! commands (`process`, `command`, `removal`, `opening`), fence agents (`agents`), who beats on disks (`beats`)
-//! and who asks over them (`inquiry`). Machines that stand still with their clocks, grade C (safety 5.1), are there in some runs (`stops`).
+//! and who asks over them (`inquiry`). Machines that stand still with their clocks, grade C (safety 5.1), are there in some runs (`stops`), and
+//! arbitration disks that decide ties in others (`ties`).
 
 mod agents;
 mod beats;
@@ -27,17 +28,22 @@ mod process;
 mod removal;
 mod stops;
 mod story;
+mod ties;
 mod told;
 mod witness;
 mod world;
 
-pub use agents::fits;
 pub use mistake::{CAUGHT, Mistake, Rules, SELDOM, TABLE};
 pub use told::TALES;
 
 use crate::laws::Broken;
 use crate::{Sum, core_us};
 use world::World;
+
+/// Is such a seed worth a run for this mistake?
+pub fn fits(mistake: Mistake, seed: u64) -> bool {
+    agents::fits(mistake, seed) && ties::fits(mistake, seed)
+}
 
 /// One run, and of how many nodes it was.
 pub fn run(seed: u64, rules: Rules) -> Result<(usize, Sum), Broken> {

@@ -163,6 +163,9 @@ fn siege(world: &mut World) -> Siege {
         2..4 => (timing.lease_ms + duty::GRACE_MS + timing.stopped_ms(0)) * 1000 + chance.below(6_000_000),
         _ => taken_us - 2_500_000 + chance.below(6_000_000),
     };
+    // Where it takes a tie to take something, that is won when the record of who had it stood still for long enough.
+    let is_tied = !world.arbitration.disks.is_empty() && chance.per_mille(600);
+    let lasts_us = lasts_us + if is_tied { timing.take_ms() * 1000 } else { 0 };
     let hang =
         chance.per_mille(500).then(|| (chance.below(2_000_000), chance.between(2_000_000, 14_000_000)));
     let keeper_us = chance.per_mille(400).then(|| chance.between(1_000_000, 8_000_000));
@@ -431,6 +434,7 @@ pub fn calm(world: &mut World) -> Result<(), Broken> {
     world.calm = true;
     world.network.mend_all();
     world.network.weather = Weather::FAIR;
+    world.arbitration.disks.iter_mut().for_each(crate::disk::Disk::mend);
     for place in 0..world.machines.len() {
         let boot = world.machines[place].boot;
         world.thaw(place, boot);

@@ -21,6 +21,7 @@ use crate::gates::machine::{Engine, Machine, Page};
 use crate::gates::mistake::{Mistake, Rules, makes};
 use crate::gates::process::Process;
 use crate::gates::story::{self, Fault, Style};
+use crate::gates::ties::{self, Arbitration};
 use crate::gates::witness::Witness;
 use crate::gates::{agents, beats, founding, laws, stops};
 use crate::laws::Broken;
@@ -54,6 +55,7 @@ pub enum Event {
     Steps { process: u64, token: u64 },
     KeeperBegins(usize),
     PowerOn(usize),
+    Arbitration(ties::Happens),
     Fault(Fault),
     Calm,
     End,
@@ -66,6 +68,8 @@ pub struct World {
     pub machines: Vec<Machine>,
     pub network: Network,
     pub disks: Vec<Disk>,
+    /// Those by which ties are decided, where there are any.
+    pub arbitration: Arbitration,
     /// Disks of each container.
     pub each: usize,
     pub layout: Layout,
@@ -137,12 +141,22 @@ fn machines(chance: &mut Chance, nodes: usize, each: usize, drift: u64) -> Vec<M
 impl World {
     pub fn new(seed: u64, rules: Rules, tells: bool) -> World {
         let mut chance = Chance::new(seed ^ 0x6a7e_0000);
-        let configuration = configuration(&mut chance);
+        let mut configuration = configuration(&mut chance);
+        let has_ties = ties::are_there(seed);
+        if has_ties {
+            let (nodes, disks) = ties::of(seed);
+            configuration = configuration_of(nodes as u16, configuration.timing);
+            configuration.arbitration_disks = disks;
+        }
         let nodes = configuration.nodes.len();
         let each = [1, 1, 3][chance.below(3) as usize];
         let drift = [0, 100, 9_900][chance.below(3) as usize];
         let machines = machines(&mut chance, nodes, each, drift);
-        let style = Style::some(&mut chance);
+        let mut style = Style::some(&mut chance);
+        if has_ties && style == Style::Quiet {
+            // Who is to take something has to win a tie first, which takes as long as a takeover.
+            style = Style::Siege;
+        }
         let nervous = [0, 5, 20, 60][chance.below(4) as usize];
         let quiet = style == Style::Quiet;
         let (nervous, agents) =
@@ -157,6 +171,7 @@ impl World {
         }
         story::faults(&mut world);
         stops::faults(&mut world, seed, story::FAULTY_US);
+        ties::faults(&mut world, seed, story::FAULTY_US);
         world
     }
 
@@ -190,6 +205,7 @@ impl World {
             now_us: 0,
             network: Network::new(nodes),
             disks: (0..2 * each).map(|_| Disk::default()).collect(),
+            arbitration: Arbitration::of(&configuration),
             chance,
             configuration,
             machines,
@@ -243,9 +259,10 @@ impl World {
     /// How things stand, for who replays a seed.
     pub fn standing(&self) -> Vec<String> {
         let mut lines = vec![format!(
-            "{:?}, {} disks each, {} nodes, agents: {}, asked over disks: {}",
+            "{:?}, {} disks each, {} arbitration disks, {} nodes, agents: {}, asked over disks: {}",
             self.style,
             self.each,
+            self.arbitration.disks.len(),
             self.machines.len(),
             self.agents,
             self.asks
@@ -355,6 +372,7 @@ impl World {
         machine.keeper_life += 1;
         machine.watchdog.armed = false;
         machine.socket.clear();
+        machine.answers.clear();
         machine.gates.iter_mut().for_each(|gate| *gate = None);
         for app in &mut machine.apps {
             app.runs = false;
@@ -389,6 +407,7 @@ impl World {
             Event::Steps { process, token } => self.steps(process, token)?,
             Event::KeeperBegins(place) => self.begin_keeper(place),
             Event::PowerOn(place) => self.power_on(place),
+            Event::Arbitration(happens) => self.happens_to_arbitration(happens),
             Event::Fault(_) if self.calm => (),
             Event::Fault(fault) => {
                 self.tell(|| format!("{fault:?}"));

@@ -399,15 +399,20 @@ impl Engine {
         let Decided { value: decided, is_own } = decided;
         let generation = decided.configuration.generation;
         let adopt = Request::Adopt(decided.to_text());
-        if !is_own || accord::may_keep(&decided, self.settings().node, NodeSet::EMPTY, Rules::ALL) {
-            for node in self.reached() {
-                self.mail.tell(node, adopt.clone());
-            }
-        } else if let Err(words) = self.others_keep(&decided, &adopt).await {
+        let is_last = is_own && !accord::may_keep(&decided, self.settings().node, NodeSet::EMPTY, Rules::ALL);
+        if is_last && let Err(words) = self.others_keep(&decided, &adopt).await {
             return refused(words);
         }
         let is_wish = *wish == decided;
+        let others = self.reached();
+        let stay =
+            others.iter().copied().filter(|node| decided.members.contains_key(node)).collect::<NodeSet>();
+        // Kept here before it is told: who is taken out ends when it hears of it, and without its word nobody could decide it again.
         let reply = self.adopt(decided).await;
+        let is_kept = matches!(reply, Reply::Done(_));
+        for node in others.into_iter().filter(|node| is_kept || stay.has(*node)) {
+            self.mail.tell(node, adopt.clone());
+        }
         match reply {
             Reply::Done(_) if !is_wish => refused(format!(
                 "another change was under way and was finished: the cluster goes by generation {generation} now; look at \

@@ -56,7 +56,11 @@ pub fn bench(programs: &Path) {
         }
         match slow.as_slice() {
             [] => println!("at most {TIMES_MAX} times the least: yes"),
-            _ => println!("at most {TIMES_MAX} times the least: NO, {}", slow.join(", ")),
+            _ => {
+                let words = format!("at most {TIMES_MAX} times the least: NO, {}", slow.join(", "));
+                println!("{words}");
+                return Err(Trouble::Unexpected(words));
+            }
         }
         Ok(())
     });
