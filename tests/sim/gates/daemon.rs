@@ -28,8 +28,7 @@ impl World {
     /// Starts evmsd, with what the one before left in this boot or without.
     pub fn start(&mut self, place: usize, remembers: bool) {
         let now = self.now_of(place);
-        let configuration = self.configuration.clone();
-        let rules = ties::rules_of(self.rules);
+        let (configuration, rules) = ties::gone_by(&self.configuration, self.rules);
         let machine = &mut self.machines[place];
         if !machine.on || machine.daemon.is_some() {
             return;

@@ -44,7 +44,6 @@ pub enum Mistake {
     UnprovenBehindPromise,
     GoesOnOverPromise,
     BothHalvesGoOn,
-    TieOutlivesView,
 }
 
 /// The rules by which a run is made.
@@ -75,7 +74,6 @@ pub const TABLE: &[(Mistake, &str)] = &[
     (Mistake::NewLifeAdoptsGates, "a new life takes gates over as they are"),
     (Mistake::OffBelievedWithoutStatus, "an agent's `off` is believed without its status"),
     (Mistake::OffCoversTheNextLife, "what an agent proved of one life is believed of the next"),
-    (Mistake::TieOutlivesView, "a tie that one view won is good for the next"),
     (Mistake::BothHalvesGoOn, "half of the votes is enough, whatever the arbitration disks say"),
     (Mistake::BystanderStops, "a dead node that never held a container stops it"),
 ];

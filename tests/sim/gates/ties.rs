@@ -11,7 +11,7 @@ use evms::cluster::mistake as membership;
 
 use crate::chance::Chance;
 use crate::disk::{Disk, Errand, Fate};
-use crate::gates::mistake::{Mistake, Rules};
+use crate::gates::mistake::{Mistake, Rules, makes};
 use crate::gates::world::{Event, World};
 
 /// Bytes of a node's blocks.
@@ -32,21 +32,18 @@ pub fn of(seed: u64) -> (usize, u8) {
 
 /// Is such a seed worth a run for this mistake?
 pub fn fits(mistake: Mistake, seed: u64) -> bool {
-    wings_own(mistake).is_none() || are_there(seed)
+    mistake != Mistake::BothHalvesGoOn || are_there(seed)
 }
 
-/// The mistake of the other wing that this one is: who decides ties is the product's own.
-fn wings_own(mistake: Mistake) -> Option<membership::Mistake> {
-    match mistake {
-        Mistake::BothHalvesGoOn => Some(membership::Mistake::HalfIsMajority),
-        Mistake::TieOutlivesView => Some(membership::Mistake::TieOutlivesView),
-        _ => None,
+/// By what the membership goes: each half is enough for itself where nobody asks the disks.
+pub fn gone_by(configuration: &Configuration, rules: Rules) -> (Configuration, membership::Rules) {
+    match makes(rules, Mistake::BothHalvesGoOn) {
+        true => (
+            Configuration { arbitration_disks: 0, ..configuration.clone() },
+            membership::Rules::without(membership::Mistake::HalfIsMajority),
+        ),
+        false => (configuration.clone(), membership::Rules::ALL),
     }
-}
-
-/// By which rules the membership goes.
-pub fn rules_of(rules: Rules) -> membership::Rules {
-    rules.broken().and_then(wings_own).map_or(membership::Rules::ALL, membership::Rules::without)
 }
 
 /// The arbitration disks, and until when each has something to do for a machine, and for which life of its daemon.
