@@ -69,9 +69,9 @@ pub struct Game<M = Mistake> {
 
 const CLUSTERS: Game = Game { run, replay, what: "views", of: 1 };
 const COPIES: Game = Game { run: run_copies, ..CLUSTERS };
-const LETTERS: Game = Game { run: letters::run, replay: letters::replay, what: "messages", of: 1 };
-const CHANGES: Game = Game { run: changes::run, replay: changes::replay, what: "decisions", of: 2 };
-const DATAGRAMS: Game = Game { run: datagrams::run, replay: datagrams::replay, what: "datagrams", of: 1 };
+const LETTERS: Game = Game { run: letters::run, replay: letters::replay, what: "messages", of: 4 };
+const CHANGES: Game = Game { run: changes::run, replay: changes::replay, what: "decisions", of: 4 };
+const DATAGRAMS: Game = Game { run: datagrams::run, replay: datagrams::replay, what: "datagrams", of: 4 };
 const GATES: Game<gates::Mistake> = Game { run: gates::run, replay: gates::replay, what: "writes", of: 1 };
 
 /// A world: the option that asks for it alone, how it is played, and its mistakes.
