@@ -24,7 +24,7 @@ use vm_tests::work::{Change, Model};
 
 const SIZE_MIB: u64 = 48;
 const NODE: &str = "11111111-2222-4333-8444-555555555555";
-const CUTS: usize = 6;
+const CUTS: usize = 4;
 const CUTS_LONG: usize = 50;
 const LONG_VARIABLE: &str = "EVMS_VM_LONG";
 /// So many changes are acknowledged at most before a cut.
