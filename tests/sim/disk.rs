@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use evms::base::units::BLOCK_BYTES;
-use evms::cluster::arbiter::{Act, Command};
+use evms::cluster::arbiter::{Act, Answer, Command};
 
 use crate::chance::Chance;
 
@@ -21,6 +21,18 @@ pub struct Errand {
     pub begun_us: u64,
     pub fate: Fate,
     pub shows: Option<Arc<Vec<u8>>>,
+}
+
+impl Errand {
+    /// What became of it, for who asked.
+    pub fn answer(&self) -> Answer<'_> {
+        match (&self.shows, self.fate, &self.act) {
+            (Some(bytes), ..) => Answer::Read(bytes),
+            (None, Fate::Well, _) => Answer::Written,
+            (None, _, Act::Read { .. }) => Answer::NotRead,
+            _ => Answer::Unknown,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

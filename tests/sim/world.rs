@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use evms::base::id::{ClusterId, Incarnation, NodeId, NodeUuid};
 use evms::base::time::BootTime;
-use evms::cluster::arbiter::{Answer, Standing};
+use evms::cluster::arbiter::Standing;
 use evms::cluster::beat::Beat;
 use evms::cluster::configuration::{Configuration, Voter};
 use evms::cluster::membership::{Change, Membership};
@@ -15,7 +15,7 @@ use evms::cluster::timing::Timing;
 use crate::chance::Chance;
 use crate::changes::{self, Changes};
 use crate::clock::Clock;
-use crate::disk::{Disk, Errand, Fate};
+use crate::disk::{Disk, Errand};
 use crate::laws::agreement::Agreement;
 use crate::laws::identity::Told;
 use crate::laws::{Broken, cold_start, healing, one_quorum, progress};
@@ -358,13 +358,7 @@ impl World {
             machine.stamped = now;
         }
         for errand in std::mem::take(&mut machine.answers) {
-            let answer = match (&errand.shows, errand.fate, &errand.act) {
-                (Some(bytes), ..) => Answer::Read(bytes),
-                (None, Fate::Well, _) => Answer::Written,
-                (None, _, evms::cluster::arbiter::Act::Read { .. }) => Answer::NotRead,
-                _ => Answer::Unknown,
-            };
-            daemon.answer(now, errand.disk, errand.id, answer);
+            daemon.answer(now, errand.disk, errand.id, errand.answer());
         }
         for beat in std::mem::take(&mut machine.socket) {
             machine.told.hear(&mut daemon, now, &beat, &self.configuration.timing)?;

@@ -99,7 +99,9 @@ impl World {
         }
         // Its side goes first where there is a tie (R14).
         daemon.hold_containers(machine.gates.iter().any(Option::is_some));
-        ties::hear(&mut daemon, now, std::mem::take(&mut machine.answers));
+        for errand in std::mem::take(&mut machine.answers) {
+            daemon.answer(now, errand.disk, errand.id, errand.answer());
+        }
         for beat in std::mem::take(&mut machine.socket) {
             daemon.hear(now, &beat);
         }

@@ -4,13 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use evms::cluster::arbiter::{Act, Answer, Command};
+use evms::cluster::arbiter::Command;
 use evms::cluster::configuration::Configuration;
-use evms::cluster::membership::Membership;
 use evms::cluster::mistake as membership;
 
 use crate::chance::Chance;
-use crate::disk::{Disk, Errand, Fate};
+use crate::disk::{Disk, Errand};
 use crate::gates::mistake::{Mistake, Rules, makes};
 use crate::gates::world::{Event, World};
 
@@ -92,19 +91,6 @@ pub fn faults(world: &mut World, seed: u64, (begin_us, end_us): (u64, u64)) {
         };
         world.at(at, Event::Arbitration(happens));
         at += chance.between(rate / 10, rate);
-    }
-}
-
-/// What its disks answered, for a daemon that goes round.
-pub fn hear(daemon: &mut Membership, now: evms::base::time::BootTime, answers: Vec<Errand>) {
-    for errand in answers {
-        let answer = match (&errand.shows, errand.fate, &errand.act) {
-            (Some(bytes), ..) => Answer::Read(bytes),
-            (None, Fate::Well, _) => Answer::Written,
-            (None, _, Act::Read { .. }) => Answer::NotRead,
-            _ => Answer::Unknown,
-        };
-        daemon.answer(now, errand.disk, errand.id, answer);
     }
 }
 
