@@ -15,6 +15,9 @@ pub const CASES: &[Case] = &[
 
 const NODES: usize = 16;
 const LINKS: usize = 2;
+/// In which who comes back is in the view of all: the two seconds, and what a process needs to begin where sixteen of a build
+/// for tests share two processors. Usual: 1.5 to 1.9 s.
+const BACK: Duration = Duration::from_millis(2000 + 500);
 /// How long a link is down and up again, and how often.
 const FLAP: (Duration, usize) = (Duration::from_millis(500), 4);
 /// What follows from a change has come by then: a window, and what it takes to agree.
@@ -45,9 +48,11 @@ impl Sixteen {
         self.each_had(&others, 1);
     }
 
-    /// All agree in time; those that were in it all along have had one view more.
+    /// All agree soon; those that were in it all along have had one view more.
     fn all_agree(&mut self, what: &str, back: &[usize]) {
-        in_time(&format!("{what}: all agree"), self.lab.agree(&all(), true).0);
+        let (took, _) = self.lab.agree(&all(), true);
+        println!("       {what}: all agree after {:.2} s", took.as_secs_f64());
+        assert!(took <= BACK, "{what}: {took:?}");
         let others = all().into_iter().filter(|place| !back.contains(place)).collect::<Vec<_>>();
         self.each_had(&others, 1);
     }
